@@ -1,0 +1,34 @@
+"""Time as a parameter: stages and drivers take a `Clock`, so tests advance time by hand."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the rest of the program may know about time."""
+
+    def now(self) -> datetime:
+        """The wall-clock time, timezone-aware, in UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary origin; never runs back."""
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Wait until `event` is set or `seconds` have passed; True when it was set."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        return event.wait(max(0.0, seconds))

@@ -1,0 +1,62 @@
+"""Boxes in pixels: float32 arrays (N, 4) of left, top, right, bottom."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.types import Boxes
+
+
+def areas(boxes: Boxes) -> NDArray[np.float32]:
+    """Areas in square pixels, (N,); 0 for a box turned inside out."""
+    sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
+    return sides[:, 0] * sides[:, 1]
+
+
+def intersections(a: Boxes, b: Boxes) -> NDArray[np.float32]:
+    """Shared areas in square pixels of every pair, (N, M)."""
+    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
+    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    sides = np.clip(bottom_right - top_left, 0, None)
+    return sides[..., 0] * sides[..., 1]
+
+
+def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
+    """Intersection over union of every pair, (N, M) in 0..1."""
+    shared = intersections(a, b)
+    union = areas(a)[:, None] + areas(b)[None, :] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def overlap(a: Boxes, b: Boxes) -> NDArray[np.float32]:
+    """Intersection over the smaller box of every pair, (N, M) in 0..1: 1 where one holds the other."""
+    shared = intersections(a, b)
+    smaller = np.minimum(areas(a)[:, None], areas(b)[None, :])
+    return np.divide(shared, smaller, out=np.zeros_like(shared), where=smaller > 0)
+
+
+def centres(boxes: Boxes) -> NDArray[np.float32]:
+    """Centres (N, 2) as x, y."""
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
+
+
+def squares(boxes: Boxes, scale: float = 1.0) -> Boxes:
+    """The squares around the boxes' centres, side = scale x the longer side of each."""
+    half = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) * (scale / 2)
+    middle = centres(boxes)
+    return np.concatenate([middle - half, middle + half], axis=1).astype(np.float32)
+
+
+def suppress(boxes: Boxes, score: NDArray[np.float32], threshold: float) -> NDArray[np.intp]:
+    """Non-maximum suppression: indices of the boxes that stay, the best score first.
+
+    A box goes when it shares more than `threshold` of the smaller of the two with a better one. The smaller
+    box is the measure because a face cut by the edge of a tile lies inside the whole one.
+    """
+    shared = overlap(boxes, boxes)
+    kept: list[int] = []
+    for candidate in np.argsort(-score, kind="stable"):
+        if not np.any(shared[candidate, kept] > threshold):
+            kept.append(int(candidate))
+    return np.asarray(kept, dtype=np.intp)

@@ -1,0 +1,1 @@
+"""From labelled faces to the model bundle that the boxes run."""

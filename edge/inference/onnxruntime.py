@@ -1,0 +1,77 @@
+"""The age model on the CPU: ONNX Runtime."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from edge.bundle import Bundle
+from edge.errors import ConfigurationError
+from edge.inference.base import require_batch
+from edge.types import AGES, Image
+
+ERRORS_ONLY = 3
+"""ONNX Runtime's log severity: warnings are about the graph, and the graph is checked here."""
+
+
+class OnnxRuntimeBackend:
+    """`AgeBackend` on ONNX Runtime's CPU provider, with `threads` threads in a call."""
+
+    name = "onnxruntime"
+
+    def __init__(self, bundle: Bundle, *, max_batch: int, threads: int) -> None:
+        if max_batch < 1 or threads < 1:
+            raise ConfigurationError(
+                f"backend 'onnxruntime': max_batch is {max_batch} and threads {threads}; "
+                "each must be at least 1"
+            )
+        self.max_batch = max_batch
+        self.device = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+        self._size = bundle.input_size
+        self._session: onnxruntime.InferenceSession | None = _open(bundle, threads)
+        _check_graph(self._session, bundle)
+
+    def infer(self, batch: Image) -> NDArray[np.float32]:
+        """See `AgeBackend.infer`."""
+        if self._session is None:
+            raise RuntimeError("the backend is closed")
+        require_batch(batch, self._size, self.max_batch)
+        (probs,) = self._session.run(["age"], {"image": batch})
+        return np.asarray(probs, np.float32)
+
+    def close(self) -> None:
+        """See `AgeBackend.close`."""
+        self._session = None
+
+
+def _open(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = ERRORS_ONLY
+    # Idle threads sleep: the cores belong to decoding and detection between two batches.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(
+            str(bundle.model_path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime's exceptions have no common base
+        raise ConfigurationError(f"{bundle.model_path}: ONNX Runtime cannot open it: {error}") from error
+
+
+def _check_graph(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:
+    size = bundle.input_size
+    found = [_describe(node) for node in (*session.get_inputs(), *session.get_outputs())]
+    wanted = [f"image tensor(uint8) [N, {size}, {size}, 3]", f"age tensor(float) [N, {AGES}]"]
+    if found != wanted:
+        raise ConfigurationError(
+            f"{bundle.model_path}: inputs and outputs are {'; '.join(found)}; "
+            f"the manifest of {bundle.name!r} wants {'; '.join(wanted)}"
+        )
+
+
+def _describe(node: onnxruntime.NodeArg) -> str:
+    # A dynamic axis has a name or none, whatever the exporter liked: it reads as N.
+    shape = ", ".join(str(n) if isinstance(n, int) else "N" for n in node.shape)
+    return f"{node.name} {node.type} [{shape}]"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,7 @@ from edge.types import Boxes
 def areas(boxes: Boxes) -> NDArray[np.float32]:
     """Areas in square pixels, (N,); 0 for a box turned inside out."""
     sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
-    return sides[:, 0] * sides[:, 1]
+    return cast("NDArray[np.float32]", sides[:, 0] * sides[:, 1])
 
 
 def intersections(a: Boxes, b: Boxes) -> NDArray[np.float32]:
@@ -19,26 +21,27 @@ def intersections(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     top_left = np.maximum(a[:, None, :2], b[None, :, :2])
     bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
     sides = np.clip(bottom_right - top_left, 0, None)
-    return sides[..., 0] * sides[..., 1]
+    return cast("NDArray[np.float32]", sides[..., 0] * sides[..., 1])
 
 
 def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     """Intersection over union of every pair, (N, M) in 0..1."""
     shared = intersections(a, b)
     union = areas(a)[:, None] + areas(b)[None, :] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return cast("NDArray[np.float32]", np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
 
 
 def overlap(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     """Intersection over the smaller box of every pair, (N, M) in 0..1: 1 where one holds the other."""
     shared = intersections(a, b)
     smaller = np.minimum(areas(a)[:, None], areas(b)[None, :])
-    return np.divide(shared, smaller, out=np.zeros_like(shared), where=smaller > 0)
+    ratio = np.divide(shared, smaller, out=np.zeros_like(shared), where=smaller > 0)
+    return cast("NDArray[np.float32]", ratio)
 
 
 def centres(boxes: Boxes) -> NDArray[np.float32]:
     """Centres (N, 2) as x, y."""
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
+    return ((boxes[:, :2] + boxes[:, 2:]) / 2).astype(np.float32)
 
 
 def squares(boxes: Boxes, scale: float = 1.0) -> Boxes:

@@ -1,0 +1,60 @@
+"""Age brackets such as `25-34` and `65+`: what a chain configures, and how a visitor's is found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+DEFAULT_BRACKETS = ("0-12", "13-17", "18-24", "25-34", "35-44", "45-54", "55-64", "65+")
+OLDEST = 120
+"""No one is older: the highest age that a bracket may name, in years."""
+
+_CLOSED = re.compile(r"(\d{1,3})-(\d{1,3})")
+_OPEN = re.compile(r"(\d{1,3})\+")
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """The ages low..high in whole years, both included; `high` is None for the open one at the top."""
+
+    label: str
+    low: int
+    high: int | None
+
+
+def parse_bracket(text: str) -> Bracket:
+    """Read `25-34` or `65+`; ValueError says what is allowed."""
+    if found := _OPEN.fullmatch(text):
+        low, high = int(found[1]), None
+    elif found := _CLOSED.fullmatch(text):
+        low, high = int(found[1]), int(found[2])
+    else:
+        raise ValueError(f"bracket {text!r}: wants years such as '25-34', or '65+' for the last one")
+    if max(low, high or 0) > OLDEST:
+        raise ValueError(f"bracket {text!r}: ages run from 0 to {OLDEST}")
+    if high is not None and high < low:
+        raise ValueError(f"bracket {text!r}: ends before it begins")
+    return Bracket(text, low, high)
+
+
+def parse_brackets(texts: Sequence[str]) -> tuple[Bracket, ...]:
+    """Read the brackets in order; ValueError unless they hold every age from 0 up exactly once."""
+    brackets = tuple(parse_bracket(text) for text in texts)
+    expected: int | None = 0
+    for bracket in brackets:
+        if expected is None:
+            raise ValueError(f"bracket {bracket.label!r} comes after an open one: only the last may be open")
+        if bracket.low > expected:
+            raise ValueError(f"gap before bracket {bracket.label!r}: age {expected} is in no bracket")
+        if bracket.low < expected:
+            raise ValueError(f"overlap at bracket {bracket.label!r}: age {bracket.low} is in two brackets")
+        expected = None if bracket.high is None else bracket.high + 1
+    if expected is not None:
+        raise ValueError(f"age {expected} is in no bracket: the last one must be open, such as '{expected}+'")
+    return brackets
+
+
+def bracket_of(age: float, brackets: Sequence[Bracket]) -> Bracket:
+    """The bracket of an expected age in years: 34.6 has not yet turned 35, so it is in 25-34."""
+    return next(b for b in reversed(brackets) if age >= b.low)

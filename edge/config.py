@@ -1,0 +1,394 @@
+"""TOML to validated settings: every unknown key and bad value is named, with what is allowed.
+
+Secrets never stand in the TOML: settings name files, relative to `$CREDENTIALS_DIRECTORY` where systemd
+provides one, else to the folder of the configuration file.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from edge.brackets import DEFAULT_BRACKETS, Bracket, parse_brackets
+from edge.errors import ConfigurationError
+
+DAY = 86_400
+_SEPARATORS = re.compile(r"[/+#\x00-\x1f\x7f]")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
+
+
+def redact(text: str) -> str:
+    """`text` with the credentials of every URL in it masked: for whatever a person or a log will see."""
+    return _CREDENTIALS.sub("***@", text)
+
+
+def _topic_level(name: str) -> str:
+    if not name or len(name.encode()) > 64 or name.startswith("$") or _SEPARATORS.search(name):
+        raise ValueError(
+            "must be one MQTT topic level: 1 to 64 bytes, no '/', '+', '#' or control character, no '$' first"
+        )
+    return name
+
+
+def _divides_day(seconds: int) -> int:
+    if seconds < 1 or DAY % seconds:
+        raise ValueError(f"must divide the day of {DAY} seconds evenly, such as 60, 300, 900 or 3600")
+    return seconds
+
+
+def _without_password(source: str) -> str:
+    if not source:
+        raise ValueError("must be a URL, a device, a file or a folder")
+    if "://" in source and (urlsplit(source).password or urlsplit(source).username):
+        raise ValueError(
+            "holds credentials: put the name into 'username' and the password into 'password_file'"
+        )
+    return source
+
+
+def _whole_brackets(texts: tuple[str, ...]) -> tuple[str, ...]:
+    parse_brackets(texts)
+    return texts
+
+
+def _region(roi: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    left, top, right, bottom = roi
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise ValueError(
+            "must be [left, top, right, bottom] as fractions of the picture, 0 <= left < right <= 1"
+        )
+    return roi
+
+
+def _utc(moment: datetime) -> datetime:
+    if moment.utcoffset() != timedelta(0):
+        raise ValueError("must be a time in UTC, such as 2026-01-31T08:00:00Z")
+    return moment
+
+
+TopicLevel = Annotated[str, AfterValidator(_topic_level)]
+Seconds = Annotated[float, Field(gt=0, le=DAY, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Region = Annotated[tuple[float, float, float, float], Field(strict=False), AfterValidator(_region)]
+
+
+class Section(BaseModel):
+    """A table of the TOML file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class CameraSettings(Section):
+    """One camera: where its pictures come from and how they are looked at."""
+
+    name: TopicLevel
+    source: Annotated[str, AfterValidator(_without_password)]
+    username: str = ""
+    password_file: str = ""
+    zone: TopicLevel = "all"
+    max_fps: Annotated[float, Field(gt=0, le=120)] = 10.0
+    rotation: Literal[0, 90, 180, 270] = 0
+    roi: Region = (0.0, 0.0, 1.0, 1.0)
+    range: Literal["far", "near"] = "far"
+    tile: Annotated[int, Field(ge=0, le=4096)] = 540
+    open_timeout: Seconds = 10.0
+    read_timeout: Seconds = 10.0
+    frozen_after: Seconds = 30.0
+    dark_after: Seconds = 10.0
+    pace: Literal["real", "full"] = "real"
+    loop: bool = False
+    start: Annotated[datetime, AfterValidator(_utc)] | None = None
+
+    @model_validator(mode="after")
+    def _both_credentials(self) -> Self:
+        if bool(self.username) != bool(self.password_file):
+            raise ValueError("'username' and 'password_file' go together: one is missing")
+        return self
+
+
+class DetectionSettings(Section):
+    """When a box is a face, and how often the whole picture is searched."""
+
+    min_score: Ratio = 0.5
+    min_face: Annotated[int, Field(ge=8, le=1000)] = 20
+    full_scan_every: Seconds = 1.0
+    second_opinion: Ratio = 0.65
+
+
+class TrackingSettings(Section):
+    """How long a visitor may be out of sight, and when a track is counted at the latest."""
+
+    confirm_hits: Annotated[int, Field(ge=1, le=100)] = 3
+    lost_after: Seconds = 1.5
+    max_age: Seconds = 1800.0
+
+
+class CropSettings(Section):
+    """How many pictures of a visitor are judged, and how far apart in time."""
+
+    per_visitor: Annotated[int, Field(ge=1, le=32)] = 4
+    spacing: Seconds = 0.5
+    min_quality: Ratio = 0.05
+
+
+class ModelSettings(Section):
+    """The age model: its bundle, the backend that runs it, and how it is batched."""
+
+    bundle: str = "builtin"
+    backend: Literal["auto", "onnxruntime", "tensorrt"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    max_batch: Annotated[int, Field(ge=1, le=256)] = 8
+    max_delay: Seconds = 0.1
+    max_spread: Annotated[float, Field(gt=0, le=50)] = 18.0
+    queue: Annotated[int, Field(ge=1, le=100_000)] = 256
+
+
+class WindowSettings(Section):
+    """The windows of time and the age brackets that visitors are counted in."""
+
+    length: Annotated[int, AfterValidator(_divides_day)] = 300
+    lateness: Annotated[float, Field(ge=0, le=3600)] = 2.0
+    brackets: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_whole_brackets)] = (
+        DEFAULT_BRACKETS
+    )
+
+    @property
+    def parsed_brackets(self) -> tuple[Bracket, ...]:
+        """The brackets in order of age, holding every age from 0 up exactly once."""
+        return parse_brackets(self.brackets)
+
+
+class PrivacySettings(Section):
+    """What may leave the box."""
+
+    minimum: Annotated[int, Field(ge=1, le=1000)] = 5
+
+
+class MqttSettings(Section):
+    """The broker and how to prove who we are."""
+
+    host: Annotated[str, Field(min_length=1)] = "localhost"
+    port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    protocol: Literal["5", "3.1.1"] = "5"
+    prefix: TopicLevel = "instore"
+    username: str = ""
+    password_file: str = ""
+    tls: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    keepalive: Annotated[int, Field(ge=5, le=3600)] = 30
+    connect_timeout: Seconds = 10.0
+    in_flight: Annotated[int, Field(ge=1, le=1000)] = 20
+    drain_timeout: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        if self.password_file and not self.username:
+            raise ValueError("'password_file' needs a 'username'")
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("'cert_file' and 'key_file' go together: one is missing")
+        if (self.ca_file or self.cert_file) and not self.tls:
+            raise ValueError("'ca_file' and 'cert_file' need 'tls = true'")
+        return self
+
+
+class OutboxSettings(Section):
+    """Where closed windows wait for the broker's acknowledgement."""
+
+    directory: str = ""
+    max_rows: Annotated[int, Field(ge=1)] = 500_000
+    max_bytes: Annotated[int, Field(ge=65_536)] = 1 << 30
+
+
+class MetricsSettings(Section):
+    """Where Prometheus and health checks may look. Port 0 takes a free one."""
+
+    enabled: bool = True
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 9108
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    site: TopicLevel = "store"
+    box: TopicLevel = "box"
+    cameras: Annotated[tuple[CameraSettings, ...], Field(strict=False, min_length=1)]
+    detection: DetectionSettings = DetectionSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    crops: CropSettings = CropSettings()
+    model: ModelSettings = ModelSettings()
+    windows: WindowSettings = WindowSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    mqtt: MqttSettings = MqttSettings()
+    outbox: OutboxSettings = OutboxSettings()
+    metrics: MetricsSettings = MetricsSettings()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        names = [camera.name for camera in self.cameras]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two cameras are named {name!r}: every camera needs a name of its own")
+        if self.box in names:
+            raise ValueError(
+                f"box and a camera are both named {self.box!r}: they share a level of the topics"
+            )
+        if self.windows.lateness < self.tracking.lost_after:
+            raise ValueError(
+                f"windows.lateness = {self.windows.lateness} is less than tracking.lost_after = "
+                f"{self.tracking.lost_after}: a visitor's end is known only after that time"
+            )
+        return self
+
+
+def load_settings(
+    path: Path | None, overrides: Sequence[str] = (), base: Mapping[str, Any] | None = None
+) -> Settings:
+    """Read a configuration file, apply `KEY=VALUE` overrides, and validate.
+
+    `base` stands in for the file where there is none. Raises ConfigurationError with one line for each fault.
+    """
+    name = str(path) if path else "configuration"
+    table = copy.deepcopy(dict(base or {})) if path is None else _read_toml(path)
+    for override in overrides:
+        _override(table, override)
+    try:
+        return Settings.model_validate(table)
+    except ValidationError as error:
+        lines = [f"{name}: {_describe(details)}" for details in _causes(error.errors(include_url=False))]
+        raise ConfigurationError("\n".join(lines)) from None
+
+
+def _causes(faults: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without what only follows: a table with a fault inside is not short of entries as well."""
+    keys = [fault["loc"] for fault in faults]
+    return [
+        f for f in faults if not any(len(k) > len(f["loc"]) and k[: len(f["loc"])] == f["loc"] for k in keys)
+    ]
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: is not valid TOML: {error}") from None
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigurationError(f"--set {redact(override)}: wants KEY=VALUE, such as privacy.minimum=1")
+    *parents, last = key.strip().split(".")
+    node: Any = table
+    for part in parents:
+        node = _child(node, part, key)
+    if isinstance(node, list):
+        raise ConfigurationError(f"--set {key}: name a key of the entry, such as {key}.max_fps")
+    node[last] = _toml_value(text)
+
+
+def _child(node: Any, part: str, key: str) -> Any:  # noqa: ANN401 - a TOML tree is of any shape
+    if isinstance(node, list):
+        for number, entry in enumerate(node):
+            if part in (str(number), entry.get("name")):
+                return entry
+        raise ConfigurationError(f"--set {key}: there is no entry {part!r}; use a number from 0 or a name")
+    child = node.setdefault(part, {})
+    if not isinstance(child, dict | list):
+        raise ConfigurationError(f"--set {key}: {part!r} is a value, not a table")
+    return child
+
+
+def _toml_value(text: str) -> Any:  # noqa: ANN401 - a TOML value is of any type
+    """The value as TOML reads it; what is no TOML is a string, so that shells need no second quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _describe(details: ErrorDetails) -> str:
+    """One fault as `key = value: what is allowed`."""
+    key = _dotted(details["loc"])
+    if details["type"] == "extra_forbidden":
+        return f"{key}: unknown key; {_allowed_keys(details['loc'])}"
+    if details["type"] == "missing":
+        return f"{key}: is missing"
+    message = details["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    value = details["input"]
+    if isinstance(value, dict | BaseModel):
+        return f"{key}: {message}" if key else message
+    return f"{key} = {redact(repr(value))}: {message}"
+
+
+def _dotted(loc: Iterable[int | str]) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".")
+
+
+def _allowed_keys(loc: tuple[int | str, ...]) -> str:
+    """The keys of the table that an unknown key stands in, the likeliest first."""
+    section: type[BaseModel] = Settings
+    for part in loc[:-1]:
+        if part == "cameras":
+            section = CameraSettings
+        elif isinstance(part, str) and isinstance(field := section.model_fields[part].annotation, type):
+            section = field
+    keys = sorted(section.model_fields)
+    close = difflib.get_close_matches(str(loc[-1]), keys, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}allowed: {', '.join(keys)}"
+
+
+def secret_path(name: str, beside: Path) -> Path:
+    """Where a secret lies: absolute, else in `$CREDENTIALS_DIRECTORY`, else beside the configuration file."""
+    path = Path(name)
+    if path.is_absolute():
+        return path
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if credentials and (Path(credentials) / path).exists():
+        return Path(credentials) / path
+    return beside / path
+
+
+def read_secret(key: str, name: str, beside: Path) -> str:
+    """The first line of a secret file. Raises ConfigurationError that names the key and the file."""
+    path = secret_path(name, beside)
+    try:
+        text = path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+    except OSError as error:
+        raise ConfigurationError(f"{key} = {name!r}: {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{key} = {name!r}: {path} is not UTF-8 text") from None
+    if not text:
+        raise ConfigurationError(
+            f"{key} = {name!r}: {path} is empty; it must hold the secret in its first line"
+        )
+    return text
+
+
+def state_directory(settings: Settings) -> Path:
+    """Where the outbox lives: configured, else systemd's `$STATE_DIRECTORY`, else the user's state folder."""
+    if settings.outbox.directory:
+        return Path(settings.outbox.directory)
+    if state := os.environ.get("STATE_DIRECTORY"):
+        return Path(state.partition(":")[0])
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "instore"

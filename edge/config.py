@@ -123,7 +123,7 @@ class DetectionSettings(Section):
     min_score: Ratio = 0.5
     min_face: Annotated[int, Field(ge=8, le=1000)] = 20
     full_scan_every: Seconds = 1.0
-    second_opinion: Ratio = 0.65
+    second_opinion: Ratio = 0.7
 
 
 class TrackingSettings(Section):

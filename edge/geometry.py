@@ -1,13 +1,14 @@
-"""Boxes in pixels: float32 arrays (N, 4) of left, top, right, bottom."""
+"""Boxes in pixels, float32 arrays (N, 4) of left, top, right, bottom; and the pictures cut along them."""
 
 from __future__ import annotations
 
 from typing import cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.types import Boxes
+from edge.types import Boxes, Image
 
 
 def areas(boxes: Boxes) -> NDArray[np.float32]:
@@ -63,3 +64,16 @@ def suppress(boxes: Boxes, score: NDArray[np.float32], threshold: float) -> NDAr
         if not np.any(shared[candidate, kept] > threshold):
             kept.append(int(candidate))
     return np.asarray(kept, dtype=np.intp)
+
+
+def cut_out(image: Image, left: int, top: int, side: int) -> Image:
+    """The square at `left`, `top`, also where it leaves the picture: a new uint8 (side, side, 3)."""
+    height, width = image.shape[:2]
+    inside = image[max(top, 0) : min(top + side, height), max(left, 0) : min(left + side, width)]
+    if inside.shape[:2] == (side, side):
+        return np.ascontiguousarray(inside)
+    if inside.size == 0:
+        return np.zeros((side, side, 3), np.uint8)
+    above, before = max(-top, 0), max(-left, 0)
+    below, after = side - above - inside.shape[0], side - before - inside.shape[1]
+    return np.asarray(cv2.copyMakeBorder(inside, above, below, before, after, cv2.BORDER_REPLICATE), np.uint8)

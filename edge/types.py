@@ -24,7 +24,9 @@ Image = NDArray[np.uint8]
 Boxes = NDArray[np.float32]
 
 
-def require_array(name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype: type[np.generic]) -> None:
+def require_array(
+    name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype: type[np.generic]
+) -> None:
     """Raise ValueError unless `array` has this dtype and shape (None: any length)."""
     fits = array.ndim == len(shape) and all(
         want in (None, have) for want, have in zip(shape, array.shape, strict=True)
@@ -209,6 +211,15 @@ class AgeEstimate:
         """Standard deviation in years."""
         ages = np.arange(AGES, dtype=np.float32)
         return float(np.sqrt(self.probs @ (ages - self.mean) ** 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One counted visitor: where, when, and in which bracket (None: unclassified). Nothing points back."""
+
+    camera_id: str
+    at: datetime
+    bracket: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,115 @@
+"""From a face in a frame to the few pictures of a visitor that are worth judging.
+
+A crop is a square on the short-range detector's box, scaled as the model bundle says: what the age model was
+trained on. The training package cuts its crops with this same code.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.geometry import cut_out, squares
+from edge.preprocess import resize
+from edge.types import Boxes, Image
+
+GOOD_SIZE = 96.0
+"""Pixels: with a longer side than this, more pixels do not make a face easier to judge."""
+
+SHARPNESS_SIZE = 64
+"""Side in pixels at which sharpness is measured, so that near and far faces are comparable."""
+
+GOOD_SHARPNESS = 150.0
+"""Variance of the Laplacian of a sharp face of 64 px; a face that is 32 px wide comes to about 40."""
+
+WORST_TURN = 0.7
+"""The nose this far from the middle of the eyes, in distances between them, is a profile."""
+
+GOOD_LIGHT = (60.0, 200.0)
+"""Mean grey level of a well-lit face, out of 255."""
+
+
+def cut_face(image: Image, box: Boxes, scale: float, most: int) -> Image:
+    """The square crop of a face, uint8 (S, S, 3) RGB, from a BGR picture; S is at most `most` pixels.
+
+    box: float32 (4,) of the short-range detector. scale: side of the square over the box's longer side.
+    What lies outside the picture repeats its edge.
+    """
+    left, top, right, _ = np.round(squares(box[None], scale)[0]).astype(int)
+    crop = cut_out(image, int(left), int(top), max(int(right - left), 1))
+    if crop.shape[0] > most:
+        crop = resize(crop, most)
+    return np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def quality(crop: Image, box: Boxes, keypoints: NDArray[np.float32]) -> float:
+    """How well a face can be judged, 0..1: the product of size, sharpness, pose and light, each 0..1.
+
+    crop: uint8 (S, S, 3) RGB. box: float32 (4,) and keypoints: float32 (6, 2), in pixels of the picture.
+    """
+    size = min(1.0, float((box[2:] - box[:2]).max()) / GOOD_SIZE)
+    grey = cv2.cvtColor(resize(crop, SHARPNESS_SIZE), cv2.COLOR_RGB2GRAY)
+    return float(size * _sharpness(grey) * _pose(keypoints) * _light(grey))
+
+
+def _sharpness(grey: NDArray[np.uint8]) -> float:
+    return math.sqrt(min(1.0, float(cv2.Laplacian(grey, cv2.CV_32F).var()) / GOOD_SHARPNESS))
+
+
+def _pose(keypoints: NDArray[np.float32]) -> float:
+    """1 for a face straight on, 0 for a profile, from where the nose is between the eyes."""
+    right_eye, left_eye, nose = keypoints[:3]
+    across = left_eye - right_eye
+    apart = float(np.hypot(*across))
+    if apart < 1:
+        return 0.0
+    turn = abs(float((nose - (left_eye + right_eye) / 2) @ across)) / apart**2
+    return max(0.0, 1.0 - (turn / WORST_TURN) ** 2)
+
+
+def _light(grey: NDArray[np.uint8]) -> float:
+    dim, glaring = GOOD_LIGHT
+    level = float(grey.mean())
+    return max(0.1, min(1.0, level / dim, (255 - level) / (255 - glaring)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """One picture of a visitor: the crop, uint8 (S, S, 3) RGB, its quality, and when it was taken."""
+
+    image: Image
+    quality: float
+    taken_at: datetime
+
+
+class BestShots:
+    """The best few pictures of one visitor, spread over time.
+
+    At most `most` are kept, no two nearer in time than `spacing` seconds: pictures of one moment share their
+    blur and pose, so a second one tells the age model little.
+    """
+
+    def __init__(self, most: int, spacing: float) -> None:
+        self._most = most
+        self._spacing = timedelta(seconds=spacing)
+        self._shots: list[Shot] = []
+
+    def offer(self, shot: Shot) -> None:
+        """Keep `shot` if it is better than those near it in time, or than the worst once there are enough."""
+        near = [s for s in self._shots if abs(s.taken_at - shot.taken_at) < self._spacing]
+        if any(s.quality >= shot.quality for s in near):
+            return
+        kept = [s for s in self._shots if s not in near]
+        kept.append(shot)
+        kept.sort(key=lambda s: -s.quality)
+        self._shots = kept[: self._most]
+
+    @property
+    def shots(self) -> list[Shot]:
+        """The pictures kept, the best first."""
+        return list(self._shots)

@@ -1,0 +1,17 @@
+"""What every face detector promises."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from edge.types import Faces, Image
+
+
+class FaceDetector(Protocol):
+    """Finds faces in a picture; used by one thread at a time."""
+
+    def detect(self, image: Image) -> Faces:
+        """The faces in `image`, uint8 (H, W, 3) BGR and contiguous, in its pixels."""
+
+    def close(self) -> None:
+        """Give the model's memory back. The detector is not used afterwards."""

@@ -1,0 +1,155 @@
+"""Is the daemon getting on? Heartbeats of its threads, systemd's readiness and watchdog, and `/healthz`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+from edge.clock import Clock
+from edge.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
+
+Page = Callable[[], tuple[HTTPStatus, str, bytes]]
+"""Makes one page: status, content type, body."""
+
+
+class Heartbeats:
+    """When each thread last got on with its work."""
+
+    def __init__(self, clock: Clock, patience: float) -> None:
+        """patience: seconds without a beat after which a thread counts as stuck."""
+        self._clock = clock
+        self._patience = patience
+        self._beats: dict[str, float] = {}
+
+    def beat(self, thread: str) -> None:
+        """The thread got on."""
+        self._beats[thread] = self._clock.monotonic()
+
+    def forget(self, thread: str) -> None:
+        """The thread ended as it should."""
+        self._beats.pop(thread, None)
+
+    def stuck(self) -> list[str]:
+        """Threads that have not got on for too long, by name."""
+        now = self._clock.monotonic()
+        return sorted(name for name, beat in list(self._beats.items()) if now - beat > self._patience)
+
+
+class Systemd:
+    """Tells systemd how we are, over the socket that it names; without one it does nothing.
+
+    The protocol is sd_notify(3): datagrams of `KEY=VALUE` lines.
+    """
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._address = environment.get("NOTIFY_SOCKET", "")
+        microseconds = environment.get("WATCHDOG_USEC", "")
+        self.watchdog_every = int(microseconds) / 2e6 if microseconds.isdigit() else None
+        """Seconds between two pings: half of what systemd waits for; None without a watchdog."""
+
+    def ready(self, status: str) -> None:
+        """Start-up is over."""
+        self._send(f"READY=1\nSTATUS={status}")
+
+    def alive(self, status: str) -> None:
+        """The progress check passed: feed the watchdog."""
+        self._send(f"WATCHDOG=1\nSTATUS={status}")
+
+    def stopping(self) -> None:
+        """The end has begun."""
+        self._send("STOPPING=1")
+
+    def _send(self, text: str) -> None:
+        if not self._address:
+            return
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+                notify.connect(address)
+                notify.sendall(text.encode())
+        except OSError as error:
+            log.warning("systemd cannot be told: %s", error)
+
+
+class HttpServer:
+    """Serves a few pages over HTTP, in a thread of its own; GET and HEAD only."""
+
+    def __init__(self, host: str, port: int, pages: Mapping[str, Page]) -> None:
+        """Bind at once. Raises ConfigurationError when the port is taken or the host is not ours."""
+        try:
+            self._server = _Server((host, port), _handler(pages))
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ConfigurationError(
+                f"metrics.host = {host!r}, metrics.port = {port}: cannot listen there: {reason}; "
+                "name a free port, or 0 for any"
+            ) from None
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # A second daemon on the same port must fail, not share it.
+    allow_reuse_port = False
+
+
+def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+        server_version = "instore"
+        sys_version = ""
+
+        def do_GET(self) -> None:
+            page = pages.get(self.path.partition("?")[0])
+            if page is None:
+                self.send_error(HTTPStatus.NOT_FOUND, explain=f"There is {', '.join(sorted(pages))}.")
+                return
+            status, kind, body = page()
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET  # noqa: N815 - the name is http.server's
+
+        def log_message(self, *_: Any) -> None:  # noqa: ANN401 - the signature is http.server's
+            """A scrape every few seconds is no news."""
+
+    return Handler
+
+
+def health_page(stuck: Callable[[], list[str]], facts: Callable[[], Mapping[str, Any]]) -> Page:
+    """The page `/healthz`: 200 while every thread gets on, else 503 and which do not."""
+
+    def page() -> tuple[HTTPStatus, str, bytes]:
+        late = stuck()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if late else HTTPStatus.OK
+        body = {"status": "stuck" if late else "ok", "stuck": late, **facts()}
+        return status, "application/json", json.dumps(body).encode() + b"\n"
+
+    return page

@@ -1,0 +1,62 @@
+"""The queue between the vision threads and the counting thread: bounded where it may be, lossless where it must.
+
+Crops are many and large, so their number is bounded. The end of a track and the progress of a camera are
+small and few, and a lost one would be a wrong count: they are always taken.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from edge.types import FaceCrop, Message
+
+
+class MessageQueue:
+    """First in, first out, from any number of threads to one; holds at most `most_crops` crops."""
+
+    def __init__(self, most_crops: int) -> None:
+        self._most_crops = most_crops
+        self._messages: deque[Message] = deque()
+        self._crops = 0
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def put(self, message: Message, *, wait: bool = False) -> bool:
+        """Append `message`. False: it was a crop, the queue is full of them, and it was not taken.
+
+        wait: for a recording at full speed, which can hold on: block until there is room.
+        """
+        with self._changed:
+            if isinstance(message, FaceCrop):
+                if wait:
+                    self._changed.wait_for(lambda: self._crops < self._most_crops or self._closed)
+                if self._crops >= self._most_crops:
+                    return False
+                self._crops += 1
+            self._messages.append(message)
+            self._changed.notify_all()
+            return True
+
+    def take(self, timeout: float | None) -> Message | None:
+        """The oldest message; None when none came within `timeout` seconds (None: for ever) or it is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._messages or self._closed, timeout)
+            if not self._messages:
+                return None
+            message = self._messages.popleft()
+            self._crops -= isinstance(message, FaceCrop)
+            self._changed.notify_all()
+            return message
+
+    def close(self) -> None:
+        """No more will be put: `take` gives what is left and then None at once."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def finished(self) -> bool:
+        """Closed, and everything taken."""
+        with self._changed:
+            return self._closed and not self._messages

@@ -1,0 +1,280 @@
+"""The stages put together, without threads or clocks: the drivers call, the stages answer.
+
+Frame ──► Vision: detect ► track ► second opinion ► best crops ──► FaceCrop, TrackEnded
+FaceCrop, TrackEnded, Progress, StreamEnded ──► Counting: classify ► aggregate ──► WindowCounts
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.aggregate import Aggregator
+from edge.bundle import Bundle, calibrate
+from edge.classify import Classifier, Output
+from edge.config import CameraSettings, CropSettings, Settings
+from edge.crops import BestShots, Shot, cut_face, quality
+from edge.detect import Scanner, SecondOpinion, Verdict
+from edge.inference.base import AgeBackend
+from edge.metrics import Metrics
+from edge.track import Tracker, TrackerSettings
+from edge.types import (
+    Boxes,
+    FaceCrop,
+    Faces,
+    Frame,
+    Image,
+    Message,
+    Progress,
+    Track,
+    TrackEnded,
+    TrackState,
+    Visit,
+    WindowCounts,
+)
+
+GLANCE_EVERY = timedelta(seconds=0.2)
+"""Until a track is settled to be a face, it is looked at this often: nearer glances say the same twice."""
+
+
+@dataclass(slots=True, eq=False)
+class _Visitor:
+    """What is kept of a track while it lives; it goes when the track ends."""
+
+    verdict: Verdict
+    shots: BestShots
+    next_glance: datetime
+    confirmed: bool = False
+    counted: bool = False
+
+
+@dataclass(slots=True)
+class VisionResult:
+    """What one frame gave. in_view: visitors seen to be faces and not yet gone."""
+
+    messages: list[Message] = field(default_factory=list)
+    in_view: int = 0
+
+
+class Vision:
+    """Everything that happens to the frames of one camera; used by one thread."""
+
+    def __init__(
+        self,
+        camera: CameraSettings,
+        *,
+        scanner: Scanner,
+        opinion: SecondOpinion,
+        settings: Settings,
+        bundle: Bundle,
+        metrics: Metrics,
+    ) -> None:
+        self._camera = camera.name
+        self._scanner = scanner
+        self._opinion = opinion
+        self._crops: CropSettings = settings.crops
+        self._threshold = settings.detection.second_opinion
+        self._max_age = timedelta(seconds=settings.tracking.max_age)
+        self._spacing = timedelta(seconds=settings.crops.spacing)
+        self._bundle = bundle
+        self._metrics = metrics
+        self._tracker = Tracker(
+            TrackerSettings(
+                confirm_hits=settings.tracking.confirm_hits, lost_after=settings.tracking.lost_after
+            )
+        )
+        self._tracks: list[Track] = []
+        self._visitors: dict[int, _Visitor] = {}
+
+    def process(self, frame: Frame) -> VisionResult:
+        """Find, follow and picture the visitors of one frame."""
+        with self._metrics.timed("detect"):
+            expected = _boxes(self._tracks)
+            faces = self._scanner.scan(frame.image, frame.captured_at, expected)
+        with self._metrics.timed("track"):
+            tracks = self._tracker.update(faces, frame.captured_at)
+        self._tracks = [t for t in tracks if t.state is not TrackState.REMOVED]
+        with self._metrics.timed("crops"):
+            self._picture(frame, faces)
+        self._metrics.faces.labels(self._camera).inc(len(faces))
+        over = [t for t in tracks if t.state is TrackState.REMOVED]
+        messages = [*self._too_old(), *self._ended(over)]
+        return VisionResult(messages, self._count_in_view())
+
+    def finish(self) -> list[Message]:
+        """End every track: no more frames will come."""
+        ended = self._tracker.finish()
+        self._tracks = []
+        return list(self._ended(ended))
+
+    def close(self) -> None:
+        """Give the detectors back."""
+        self._scanner.close()
+        self._opinion.close()
+
+    def _count_in_view(self) -> int:
+        here = sum(self._visitors[t.track_id].verdict.is_face for t in self._tracks)
+        self._metrics.in_view.labels(self._camera).set(here)
+        return here
+
+    def _picture(self, frame: Frame, faces: Faces) -> None:
+        """Look again at the tracks that this frame shows, and keep what is worth judging."""
+        for track in self._tracks:
+            visitor = self._visitors.get(track.track_id)
+            if visitor is None:
+                visitor = self._visitors[track.track_id] = self._visitor(frame.captured_at)
+            visitor.confirmed |= track.state is TrackState.CONFIRMED
+            if track.face is None or visitor.counted or frame.captured_at < visitor.next_glance:
+                continue
+            self._glance(visitor, frame, faces.xyxy[track.face], float(faces.score[track.face]))
+
+    def _visitor(self, now: datetime) -> _Visitor:
+        shots = BestShots(self._crops.per_visitor, self._crops.spacing)
+        return _Visitor(Verdict(self._threshold), shots, next_glance=now)
+
+    def _glance(self, visitor: _Visitor, frame: Frame, box: Boxes, score: float) -> None:
+        opinion = self._opinion.judge(frame.image, box)
+        visitor.verdict.hear(score, opinion.score)
+        settled = visitor.verdict.is_face
+        visitor.next_glance = frame.captured_at + (self._spacing / 2 if settled else GLANCE_EVERY)
+        if not len(opinion.keypoints):
+            return
+        crop = cut_face(frame.image, opinion.xyxy, self._bundle.crop_scale, self._bundle.input_size)
+        worth = quality(crop, opinion.xyxy, opinion.keypoints) * opinion.score
+        if worth >= self._crops.min_quality:
+            visitor.shots.offer(Shot(crop, worth, frame.captured_at))
+
+    def _too_old(self) -> Iterator[Message]:
+        """Count those who stay for longer than a track may last, once."""
+        for track in self._tracks:
+            visitor = self._visitors[track.track_id]
+            if track.last_seen - track.first_seen >= self._max_age and not visitor.counted:
+                yield from self._tell(track, visitor)
+
+    def _ended(self, tracks: Iterable[Track]) -> Iterator[Message]:
+        for track in tracks:
+            visitor = self._visitors.pop(track.track_id, None)
+            if visitor is not None:
+                yield from self._tell(track, visitor)
+
+    def _tell(self, track: Track, visitor: _Visitor) -> Iterator[Message]:
+        """Pass a track on if it is a visitor who was not counted before."""
+        fate = _fate(visitor)
+        if fate != "visitor":
+            if track.state is TrackState.REMOVED:
+                self._metrics.tracks.labels(self._camera, fate).inc()
+            return
+        self._metrics.tracks.labels(self._camera, fate).inc()
+        visitor.counted = True
+        for shot in visitor.shots.shots:
+            yield FaceCrop(self._camera, track.track_id, shot.taken_at, shot.image, shot.quality)
+        yield TrackEnded(self._camera, track.track_id, track.last_seen, track.last_seen - track.first_seen)
+
+
+def _fate(visitor: _Visitor) -> str:
+    """What becomes of a track, as the metrics name it."""
+    if visitor.counted:
+        return "recounted"
+    if not visitor.confirmed:
+        return "too_short"
+    return "visitor" if visitor.verdict.is_face else "not_a_face"
+
+
+def _boxes(tracks: Sequence[Track]) -> Boxes:
+    return np.array([t.xyxy for t in tracks], np.float32).reshape(-1, 4)
+
+
+class Counting:
+    """From the messages of all cameras to closed windows; used by one thread."""
+
+    def __init__(self, classifier: Classifier, aggregator: Aggregator, metrics: Metrics) -> None:
+        self._classifier = classifier
+        self._aggregator = aggregator
+        self._metrics = metrics
+
+    def handle(self, message: Message, now: float) -> list[WindowCounts]:
+        """Take one message at `now` (monotonic seconds); the windows that it closes."""
+        return self._count(self._classifier.handle(message, now))
+
+    def poll(self, now: float) -> list[WindowCounts]:
+        """What batching has held back long enough by `now`."""
+        return self._count(self._classifier.poll(now))
+
+    def patience(self, now: float) -> float | None:
+        """Seconds until the next `poll` is due; None while nothing waits."""
+        return self._classifier.patience(now)
+
+    def flush(self) -> list[WindowCounts]:
+        """Hold nothing back any more."""
+        return self._count(self._classifier.flush())
+
+    def open_since(self, camera: str) -> datetime | None:
+        """The start of a camera's oldest open window."""
+        return self._aggregator.open_since(camera)
+
+    def _count(self, outputs: Iterable[Output]) -> list[WindowCounts]:
+        closed: list[WindowCounts] = []
+        for output in outputs:
+            late = self._aggregator.late
+            with self._metrics.timed("aggregate"):
+                closed += self._take(output)
+            self._metrics.late.inc(self._aggregator.late - late)
+        for window in closed:
+            self._metrics.windows.labels(window.camera_id).inc()
+        return closed
+
+    def _take(self, output: Output) -> list[WindowCounts]:
+        if isinstance(output, Visit):
+            self._aggregator.count(output)
+            return []
+        if isinstance(output, Progress):
+            return self._aggregator.progress(output)
+        return self._aggregator.end(output)
+
+
+def build_vision(camera: CameraSettings, settings: Settings, bundle: Bundle, metrics: Metrics) -> Vision:
+    """The vision of one camera with MediaPipe's models; call it in the thread that will use it."""
+    from edge.detect.mediapipe import MediaPipeDetector
+
+    detection = settings.detection
+    scanner = Scanner(
+        MediaPipeDetector(camera.range, detection.min_score),
+        tile=camera.tile,
+        full_scan_every=detection.full_scan_every,
+        min_face=detection.min_face,
+    )
+    # As low as it goes: the second opinion wants a score, also a poor one.
+    opinion = SecondOpinion(MediaPipeDetector("near", 0.05))
+    return Vision(camera, scanner=scanner, opinion=opinion, settings=settings, bundle=bundle, metrics=metrics)
+
+
+def build_counting(settings: Settings, bundle: Bundle, backend: AgeBackend, metrics: Metrics) -> Counting:
+    """Classification by `backend`, then aggregation, as configured."""
+    model = settings.model
+
+    def infer(batch: Image) -> NDArray[np.float32]:
+        metrics.batch.observe(len(batch))
+        with metrics.timed("classify"):
+            return calibrate(backend.infer(batch), bundle.temperature)
+
+    brackets = settings.windows.parsed_brackets
+    classifier = Classifier(
+        infer,
+        brackets,
+        size=bundle.input_size,
+        max_batch=min(model.max_batch, backend.max_batch),
+        max_delay=model.max_delay,
+        max_spread=model.max_spread,
+    )
+    aggregator = Aggregator(
+        settings.site,
+        {camera.name: camera.zone for camera in settings.cameras},
+        length=settings.windows.length,
+        lateness=settings.windows.lateness,
+        brackets=[bracket.label for bracket in brackets],
+    )
+    return Counting(classifier, aggregator, metrics)

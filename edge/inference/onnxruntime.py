@@ -49,6 +49,8 @@ def _open(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # A plan of the memory is kept for every batch size, and batches have every size: 24 MB for no speed.
+    options.enable_mem_pattern = False
     options.log_severity_level = ERRORS_ONLY
     # Idle threads sleep: the cores belong to decoding and detection between two batches.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

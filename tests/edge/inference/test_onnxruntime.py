@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.bundle import BUILTIN, Bundle, load_bundle
+from edge.errors import ConfigurationError
+from edge.inference import open_backend
+from edge.inference.base import AgeBackend
+from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return load_bundle(BUILTIN)
+
+
+class TestOnnxRuntime(BackendContract):
+    @pytest.fixture
+    def backend(self, bundle: Bundle) -> Iterator[AgeBackend]:
+        backend = open_backend("onnxruntime", bundle, max_batch=MAX_BATCH, threads=1)
+        yield backend
+        backend.close()
+
+    @pytest.fixture
+    def size(self, bundle: Bundle) -> int:
+        return bundle.input_size
+
+
+def test_auto_opens_a_backend(bundle: Bundle):
+    assert open_backend("auto", bundle).name == "onnxruntime"
+
+
+def test_threads_change_the_device_and_not_the_result(bundle: Bundle):
+    one, two = (open_backend("onnxruntime", bundle, max_batch=2, threads=n) for n in (1, 2))
+    batch = pictures(2, bundle.input_size)
+    assert one.device == "CPU, 1 thread"
+    assert two.device == "CPU, 2 threads"
+    assert np.allclose(one.infer(batch), two.infer(batch), atol=1e-5)
+
+
+def test_age_0_is_never_seen_by_this_model(bundle: Bundle):
+    probs = open_backend("onnxruntime", bundle).infer(pictures(4, bundle.input_size))
+    assert np.all(probs[:, 0] == 0)
+
+
+def test_temperature_is_left_to_the_caller(bundle: Bundle):
+    batch = pictures(1, bundle.input_size)
+    plain, warm = (open_backend("onnxruntime", replace(bundle, temperature=t)) for t in (1.0, 3.0))
+    assert np.array_equal(plain.infer(batch), warm.infer(batch))
+
+
+def test_an_unknown_backend_is_named_with_the_allowed_ones(bundle: Bundle):
+    with pytest.raises(
+        ConfigurationError, match="backend 'openvino' is unknown; allowed: 'auto', 'onnxruntime'"
+    ):
+        open_backend("openvino", bundle)
+
+
+def test_a_backend_of_other_builds_is_refused(bundle: Bundle):
+    with pytest.raises(ConfigurationError, match="'tensorrt': this build has none"):
+        open_backend("tensorrt", bundle)
+
+
+@pytest.mark.parametrize("bad", [{"max_batch": 0}, {"threads": 0}, {"threads": -1}])
+def test_a_batch_or_threads_below_1_are_refused(bundle: Bundle, bad: dict[str, int]):
+    with pytest.raises(ConfigurationError, match="at least 1"):
+        open_backend("onnxruntime", bundle, **bad)
+
+
+def test_a_graph_of_another_size_than_its_manifest_is_refused(bundle: Bundle):
+    wrong = replace(bundle, input_size=bundle.input_size * 2)
+    with pytest.raises(ConfigurationError) as caught:
+        open_backend("onnxruntime", wrong)
+    assert str(bundle.model_path) in str(caught.value)
+    assert f"[N, {bundle.input_size}, {bundle.input_size}, 3]" in str(caught.value)
+    assert f"[N, {wrong.input_size}, {wrong.input_size}, 3]" in str(caught.value)
+
+
+def test_a_file_that_is_no_graph_is_refused(bundle: Bundle, tmp_path: Path):
+    shutil.copyfile(BUILTIN / "manifest.json", tmp_path / "model.onnx")
+    with pytest.raises(ConfigurationError, match=r"model\.onnx: ONNX Runtime cannot open it"):
+        open_backend("onnxruntime", replace(bundle, model_path=tmp_path / "model.onnx"))
+
+
+def test_a_backend_library_is_imported_only_when_it_is_opened():
+    code = "import sys, edge.bundle, edge.inference; sys.exit(any(m in sys.modules for m in %r))"
+    heavy = ("onnxruntime", "tensorrt", "tensorflow", "training")
+    root = Path(__file__).parents[3]
+    found = subprocess.run(
+        [sys.executable, "-c", code % (heavy,)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=False,
+    )
+    assert found.returncode == 0

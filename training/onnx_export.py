@@ -1,0 +1,50 @@
+"""A Keras age model as an ONNX graph with the names and types of a bundle."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+OPSET = 17
+"""Read by ONNX Runtime and TensorRT alike; nothing in the model needs a newer one."""
+
+
+def to_onnx(model: Any) -> bytes:  # noqa: ANN401 (Keras has no types)
+    """The graph of `model`: input `image` uint8 (N, S, S, 3), output `age` float32 (N, 101)."""
+    import keras
+    import onnx
+
+    size = model.input_shape[1]
+    model(np.zeros((1, size, size, 3), np.uint8))  # Keras exports only models that have been called
+    signature = [keras.InputSpec(dtype="uint8", shape=(None, size, size, 3), name="image")]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # Keras asks numpy for a name that it lost
+            model.export(path, format="onnx", opset_version=OPSET, input_signature=signature, verbose=False)
+        graph = onnx.load(path)
+    _canonicalise(graph.graph)
+    for value in (graph.graph.input[0], graph.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    onnx.checker.check_model(graph, full_check=True)
+    return bytes(graph.SerializeToString())
+
+
+def _canonicalise(graph: Any) -> None:  # noqa: ANN401 (ONNX's protobuf has no types)
+    """Name everything by its place, so that the same model always gives the same bytes."""
+    names = {"": "", graph.input[0].name: "image", graph.output[0].name: "age"}
+    for place, node in enumerate(graph.node):
+        for name in (*node.input, *node.output):
+            names.setdefault(name, f"t{len(names):03}")
+        node.name = f"{node.op_type}_{place}"
+        node.input[:] = [names[name] for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+    for value in (graph.input[0], graph.output[0], *graph.initializer):
+        value.name = names[value.name]
+    graph.initializer.sort(key=lambda constant: constant.name)
+    graph.ClearField("value_info")
+    graph.name = "age"

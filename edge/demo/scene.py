@@ -112,16 +112,17 @@ def _visit(
     return Visit(portrait, tuple(Key(*key) for key in keys), mirrored, light)
 
 
-# The same portrait never meets itself, and stays away for four seconds or more between two visits.
+# The same portrait never meets itself, and stays away for four seconds or more between two visits. Nobody
+# comes in where somebody of a like size has just gone out: a tracker may well take the two for one.
 VISITS = (
-    _visit("obama", (0.4, -90, 50), (3.0, 380, 90), (5.0, 560, 150), (7.0, 560, 150), (10.0, 1620, 180)),
+    _visit("obama", (0.4, -90, 50), (3.0, 380, 90), (5.0, 560, 150), (7.0, 560, 150), (9.6, -320, 170)),
     _visit("collins", (2.5, 1340, 30), (5.5, 1080, 46), (8.6, 860, 66), (11.0, 420, 120), (12.5, 420, 120),
            (15.0, -300, 140), light=0.96),
     _visit("hopper", (10.0, 1480, 90), (13.0, 860, 150), (15.0, 700, 200), (17.5, 700, 200),
            (20.5, -420, 200)),
-    _visit("biden", (13.0, -80, 40), (15.6, 200, 76), (18.4, 480, 95), (21.0, 1000, 130),
+    _visit("biden", (13.8, -80, 40), (16.0, 200, 76), (18.4, 480, 95), (21.0, 1000, 130),
            (22.5, 1000, 130), (25.0, 1640, 160), light=1.1),
-    _visit("collins", (20.5, -220, 100), (23.0, 380, 135), (25.0, 380, 135), (29.0, 1600, 140),
+    _visit("collins", (21.6, -220, 100), (23.8, 380, 135), (25.2, 380, 135), (29.0, 1600, 140),
            mirrored=True),
     _visit("obama", (24.0, 1330, 30), (27.0, 960, 58), (29.5, 800, 90), (32.0, 720, 200), (33.5, 720, 200),
            (36.0, 1680, 200), mirrored=True, light=0.93),

@@ -68,6 +68,14 @@ def test_each_visitor_comes_from_outside_stays_in_view_and_leaves(visit, scene):
     assert longest >= 3 * 12
 
 
+def test_nobody_comes_in_where_somebody_alike_has_just_gone_out():
+    ways = [[(t, face) for t in MOMENTS if (face := visit.at(t)) and face.inside] for visit in VISITS]
+    for one, other in itertools.permutations(ways, 2):
+        (gone, last), (come, first) = one[-1], other[0]
+        if 0 <= come - gone < 2 and abs(last.x - first.x) < WIDTH / 2:
+            assert max(last.size, first.size) > 2 * min(last.size, first.size)
+
+
 def test_faces_are_from_30_to_200_pixels_wide():
     sizes = [face.size for visit in VISITS for face in moments_of(visit)]
     assert min(sizes) == pytest.approx(30, abs=1)

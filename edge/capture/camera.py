@@ -1,0 +1,131 @@
+"""The capturing thread of one camera: opens it, opens it again when it fails, and hands on its frames."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from contextlib import closing
+from datetime import datetime
+
+from edge.capture.feed import Feed, OnDrop, OnStatus, OpenSource
+from edge.capture.latest import LatestFrame
+from edge.clock import Clock
+from edge.config import CameraSettings
+from edge.errors import SourceError
+from edge.types import CameraState, CameraStatus, Frame
+
+
+class Backoff:
+    """Exponential backoff with full jitter: uniform between 0 and a ceiling that doubles from 0.5 s to 30 s.
+
+    Full jitter spreads a store's cameras best when a switch comes back (Brooker, "Exponential Backoff And
+    Jitter", AWS Architecture Blog, 2015).
+    """
+
+    FIRST = 0.5
+    LONGEST = 30.0
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self.reset()
+
+    def reset(self) -> None:
+        """The next fault is the first again."""
+        self._ceiling = self.FIRST
+
+    def next(self) -> float:
+        """Seconds to wait before the next attempt."""
+        delay = self._rng.uniform(0, self._ceiling)
+        self._ceiling = min(2 * self._ceiling, self.LONGEST)
+        return delay
+
+
+class Pace:
+    """Plays one opening of a recording as fast as it was taken."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._origin: float | None = None
+
+    def wait(self, offset: float | None, stop: threading.Event) -> bool:
+        """Wait until the frame of this media time is due; True when `stop` was set. None: live, due now."""
+        if offset is None:
+            return stop.is_set()
+        now = self._clock.monotonic()
+        if self._origin is None:
+            self._origin = now - offset
+        return self._clock.wait(stop, self._origin + offset - now)
+
+
+class Camera:
+    """One camera's way into its slot.
+
+    A live source puts its newest frame over an older one, and so does a recording at its own pace; a
+    recording at full speed waits until its frame was taken. `on_drop` gets the reason of every frame lost:
+    `overwritten`, `corrupt`.
+    """
+
+    def __init__(
+        self,
+        settings: CameraSettings,
+        open_source: OpenSource,
+        slot: LatestFrame,
+        clock: Clock,
+        *,
+        rng: random.Random,
+        on_status: OnStatus,
+        on_drop: OnDrop,
+        start: datetime | None = None,
+    ) -> None:
+        self._feed = Feed(settings, open_source, clock, start=start, on_status=on_status, on_drop=on_drop)
+        self._full_speed = settings.pace == "full"
+        self._slot = slot
+        self._clock = clock
+        self._backoff = Backoff(rng)
+        self._on_drop = on_drop
+
+    @property
+    def status(self) -> CameraStatus:
+        """The state now; any thread may ask."""
+        return self._feed.status
+
+    def run(self, stop: threading.Event) -> None:
+        """Capture until `stop` is set or the recording has ended, then close the slot.
+
+        A fault of the source is reported and retried for ever.
+        """
+        try:
+            while not stop.is_set():
+                try:
+                    self._play(stop)
+                except SourceError as fault:
+                    self._feed.report(CameraState.DOWN, str(fault))
+                    self._clock.wait(stop, self._backoff.next())
+                else:
+                    return
+        finally:
+            self._slot.close()
+
+    def _play(self, stop: threading.Event) -> None:
+        """Hand on the frames of one opening; a fault after a long time of them counts as the first again."""
+        steady_at = math.inf
+        pace = Pace(self._clock)
+        with closing(self._feed.frames()) as frames:
+            for frame in frames:
+                now = self._clock.monotonic()
+                steady_at = min(steady_at, now + Backoff.LONGEST)
+                if now >= steady_at:
+                    self._backoff.reset()
+                if stop.is_set() or not self._deliver(frame, pace, stop):
+                    return
+
+    def _deliver(self, frame: Frame, pace: Pace, stop: threading.Event) -> bool:
+        """False when it is time to stop."""
+        if self._full_speed and not self._feed.live:
+            return self._slot.put_when_taken(frame, stop)
+        if pace.wait(self._feed.offset, stop):
+            return False
+        if self._slot.put(frame):
+            self._on_drop("overwritten")
+        return True

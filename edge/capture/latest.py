@@ -1,0 +1,66 @@
+"""The one place between a camera and its analysis: the newest frame wins."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from edge.types import Frame
+
+_STOP_CHECK: Final = 0.1
+
+
+class LatestFrame:
+    """One slot that a capturing thread fills and an analysing thread empties.
+
+    `close` may come from either side: what lies in the slot may still be taken, nothing is put any more.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._frame: Frame | None = None
+        self._closed = False
+
+    @property
+    def ended(self) -> bool:
+        """Closed and empty: `take` will give no more frames."""
+        with self._changed:
+            return self._closed and self._frame is None
+
+    def put(self, frame: Frame) -> bool:
+        """Put a frame in place of whatever lies there; True when that was a frame nobody had taken."""
+        with self._changed:
+            if self._closed:
+                return False
+            displaced = self._frame is not None
+            self._frame = frame
+            self._changed.notify_all()
+            return displaced
+
+    def put_when_taken(self, frame: Frame, stop: threading.Event) -> bool:
+        """Wait until the slot is empty, then put; False when `stop` is set or the slot closed meanwhile."""
+        with self._changed:
+            while self._frame is not None and not self._closed and not stop.is_set():
+                self._changed.wait(_STOP_CHECK)  # setting `stop` wakes nobody here
+            if self._closed or stop.is_set():
+                return False
+            self._frame = frame
+            self._changed.notify_all()
+            return True
+
+    def take(self, timeout: float) -> Frame | None:
+        """The frame in the slot, waiting up to `timeout` seconds for one; None when none came or none will.
+
+        `ended` tells which.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._frame is not None or self._closed, timeout)
+            frame, self._frame = self._frame, None
+            self._changed.notify_all()
+            return frame
+
+    def close(self) -> None:
+        """No more frames."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,159 @@
+"""Recordings: a video file, a folder of pictures. They end, unless they are looped."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import cast
+
+import cv2
+
+from edge.capture.base import Picture, RateLimit
+from edge.capture.video import Video, prepare_opencv
+from edge.errors import SourceError
+from edge.types import Image
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+"""The endings of the files that a folder is played from."""
+
+_DEFAULT_FPS = 25.0
+_MAX_FPS = 240.0
+_MAX_STEP = 86_400.0
+
+
+class MediaTime:
+    """Media time that begins at 0 and strictly increases, whatever the file says.
+
+    A position that is not later than the one before, or later by more than a day, is wrong: the duration of
+    a frame stands in. So is a frame rate that is not in 0..240 (files with 0 or 1000 exist): 25 stands in.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._duration = 1 / (fps if 0 < fps <= _MAX_FPS else _DEFAULT_FPS)
+        self._offset = -self._duration
+        self.restart()
+
+    def restart(self) -> None:
+        """The recording begins anew; its time goes on by the duration of a frame."""
+        self._position: float | None = None
+
+    def advance(self, position: float) -> float:
+        """The offset in seconds of the next frame, which is at `position` as the file says."""
+        step = self._duration if self._position is None else position - self._position
+        self._offset += step if 0 < step <= _MAX_STEP else self._duration  # NaN is not in there either
+        if self._position is None or position > self._position:
+            self._position = position
+        return self._offset
+
+
+class Clip:
+    """A video file. Raises SourceError when it is missing, empty or no video."""
+
+    live = False
+
+    def __init__(self, path: Path, max_fps: float, *, loop: bool = False) -> None:
+        self._path = path
+        self._loop = loop
+        self._rate = RateLimit(max_fps)
+        self._video = _open_clip(path)
+        self._time = MediaTime(self._video.fps)
+        self._frames = 0
+        self._corrupt_before = 0
+
+    @property
+    def corrupt(self) -> int:
+        return self._corrupt_before + self._video.corrupt
+
+    def read(self) -> Picture | None:
+        while self._next_frame():
+            offset = self._time.advance(self._video.position)
+            if self._rate.keep(offset) and (image := self._video.retrieve()) is not None:
+                return Picture(image, offset)
+        return None
+
+    def _next_frame(self) -> bool:
+        if self._video.grab():
+            self._frames += 1
+            return True
+        if self._frames == 0:
+            raise SourceError(f"{self._path}: none of its frames can be decoded")
+        if not self._loop:
+            return False
+        self._open_again()
+        return self._next_frame()
+
+    def _open_again(self) -> None:
+        """Not every format can seek, so a clip is rewound by opening it."""
+        self._corrupt_before = self.corrupt
+        self._video.close()
+        self._video = _open_clip(self._path)
+        self._time.restart()
+        self._frames = 0
+
+    def close(self) -> None:
+        self._video.close()
+
+
+def _open_clip(path: Path) -> Video:
+    try:
+        size = path.stat().st_size
+        path.open("rb").close()
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
+    if size == 0:
+        raise SourceError(f"{path}: is empty (0 bytes)")
+    # An absolute path: FFmpeg would take "concat:a.mp4" for a protocol.
+    video = Video.with_ffmpeg(str(path), str(path.absolute()))
+    if video is None:
+        raise SourceError(f"{path}: is no video, or is damaged: it cannot be decoded")
+    return video
+
+
+class Folder:
+    """The pictures of a folder in the order of their names, `max_fps` of them a second.
+
+    Raises SourceError when there are none.
+    """
+
+    live = False
+
+    def __init__(self, path: Path, max_fps: float, *, loop: bool = False) -> None:
+        prepare_opencv()
+        paths = _pictures_in(path)
+        self.corrupt = 0
+        self._name = path
+        self._count = len(paths)
+        self._period = 1 / max_fps
+        self._numbered = enumerate(itertools.cycle(paths) if loop else paths)
+        self._failures = 0
+
+    def read(self) -> Picture | None:
+        for number, path in self._numbered:
+            if (image := _decode(path)) is not None:
+                self._failures = 0
+                return Picture(image, number * self._period)
+            self.corrupt += 1
+            self._failures += 1
+            if self._failures == self._count:
+                raise SourceError(f"{self._name}: none of its {self._count} pictures can be decoded")
+        return None
+
+    def close(self) -> None:
+        """Nothing is held open between two pictures."""
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    except OSError as error:
+        raise SourceError(f"{folder}: cannot be read: {error.strerror}") from None
+    if not paths:
+        raise SourceError(f"{folder}: holds no picture ({', '.join(PICTURES)})")
+    return paths
+
+
+def _decode(path: Path) -> Image | None:
+    try:
+        return cast("Image | None", cv2.imread(str(path), cv2.IMREAD_COLOR))
+    except cv2.error:  # a size that OpenCV refuses
+        return None

@@ -1,0 +1,172 @@
+"""A real RTSP server, a real FFmpeg between."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from edge.capture import Camera, LatestFrame, Source, open_source
+from edge.clock import SystemClock
+from edge.errors import SourceError
+from edge.types import CameraStatus, Frame
+from tests.edge.capture.fakes import camera_settings, dice
+from tests.rtsp_server import RtspServer, missing_rtsp_server
+from tests.synthetic_video import number_of, write_clip
+
+DEADLINE = 20.0
+USER, PASSWORD = "shop clerk", "p@ss:w/rd%?#é"
+
+pytestmark = pytest.mark.skipif(bool(missing := missing_rtsp_server()), reason=missing)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds, 25 frames each."""
+    return write_clip(tmp_path_factory.mktemp("clips") / "numbers.avi", 50)
+
+
+@pytest.fixture(scope="module")
+def server(clip: Path) -> Iterator[RtspServer]:
+    with RtspServer({"door": clip}, credentials=(USER, PASSWORD)) as server:
+        yield server
+
+
+def opened(url: str, beside: Path, password: str, **changes: object) -> Source:
+    (beside / "door.secret").write_text(password)
+    settings = camera_settings(url, username=USER, password_file="door.secret", **changes)
+    return open_source(settings, beside, SystemClock())
+
+
+def test_frames_arrive_in_order_and_the_clip_is_looped(server: RtspServer, tmp_path: Path) -> None:
+    source = opened(server.url("door"), tmp_path, PASSWORD, max_fps=120)
+    numbers = [number_of(got.image) for _ in range(60) if (got := source.read()) is not None]
+    source.close()
+    steps = [(later - earlier) % 50 for earlier, later in pairwise(numbers[10:])]
+    assert set(steps) == {1}, numbers
+
+
+@pytest.mark.parametrize("refused", [("door", "hunter2"), ("window", PASSWORD)])
+def test_a_refusal_is_told_without_the_credentials(
+    server: RtspServer,
+    tmp_path: Path,
+    refused: tuple[str, str],
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG), pytest.raises(SourceError) as caught:
+        opened(server.url(refused[0]), tmp_path, refused[1])
+    assert str(caught.value) == (
+        f"rtsp://127.0.0.1:{server.port}: answers but gives no video: wrong user name, password or path?"
+    )
+    said = "".join((*capfd.readouterr(), caplog.text))
+    assert said == ""
+
+
+def test_it_is_asked_for_over_tcp(server: RtspServer, tmp_path: Path) -> None:
+    source = opened(server.url("door"), tmp_path, PASSWORD)
+    source.read()
+    sockets = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    inodes = {link[8:-1] for link in sockets if link.startswith("socket:")}
+    udp = {line.split()[9] for line in Path("/proc/self/net/udp").read_text().splitlines()[1:]}
+    source.close()
+    assert inodes
+    assert not inodes & udp
+
+
+class Watched:
+    """A camera in its thread; tests wait for its states and frames."""
+
+    def __init__(self, url: str) -> None:
+        self.slot = LatestFrame()
+        self.stop = threading.Event()
+        self._changed = threading.Condition()
+        self._statuses: list[CameraStatus] = []
+        camera = Camera(
+            camera_settings(url, open_timeout=5.0, read_timeout=5.0),
+            partial(open_source, secrets_beside=Path(), clock=SystemClock()),
+            self.slot,
+            SystemClock(),
+            rng=dice(),
+            on_status=self._note,
+            on_drop=lambda reason: None,
+        )
+        self._thread = threading.Thread(target=camera.run, args=(self.stop,), daemon=True)
+        self._thread.start()
+
+    def _note(self, status: CameraStatus) -> None:
+        with self._changed:
+            self._statuses.append(status)
+            self._changed.notify_all()
+
+    def states(self) -> list[str]:
+        """Without repetitions: a reason may change while a state lasts."""
+        states = [status.state.value for status in self._statuses]
+        return [state for n, state in enumerate(states) if n == 0 or state != states[n - 1]]
+
+    def wait_for(self, *states: str) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.states() == list(states), DEADLINE), self._statuses
+
+    def take(self) -> Frame:
+        frame = self.slot.take(DEADLINE)
+        assert frame is not None
+        return frame
+
+    def end(self) -> None:
+        self.stop.set()
+        self._thread.join(DEADLINE)
+        assert not self._thread.is_alive()
+
+
+def test_a_camera_that_loses_its_power_comes_back_and_the_other_goes_on(clip: Path) -> None:
+    with RtspServer({"door": clip}) as door, RtspServer({"till": clip}) as till:
+        lost, other = Watched(door.url("door")), Watched(till.url("till"))
+        lost.wait_for("up")
+        other.wait_for("up")
+        before = lost.take()
+        door.kill()
+        lost.wait_for("up", "down")
+        other.take()
+        door.start()
+        lost.wait_for("up", "down", "up")
+        lost.slot.take(0)
+        after = lost.take()
+        other.take()
+        assert other.states() == ["up"]
+        lost.end()
+        other.end()
+    assert after.index > before.index
+    assert after.captured_at > before.captured_at
+
+
+def test_fifty_openings_leave_nothing_behind(clip: Path) -> None:
+    settings = camera_settings("rtsp://127.0.0.1:9/none", open_timeout=1.0, read_timeout=1.0)
+
+    def cycle(server: RtspServer) -> None:
+        source = open_source(settings.model_copy(update={"source": str(clip)}), Path(), SystemClock())
+        source.read()
+        source.close()
+        for url in (settings.source, server.url("none")):
+            with pytest.raises(SourceError):
+                open_source(settings.model_copy(update={"source": url}), Path(), SystemClock())
+
+    with RtspServer({"door": clip}) as server:
+        cycle(server)
+        before = _descriptors(), threading.active_count(), _tasks()
+        for _ in range(50):
+            cycle(server)
+        assert (_descriptors(), threading.active_count(), _tasks()) == before
+
+
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def _tasks() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edge.capture import Source, is_live, open_source, validate_source
+from edge.capture.recordings import Clip, Folder
+from edge.clock import SystemClock
+from edge.errors import ConfigurationError, SourceError
+from tests.edge.capture.fakes import camera_settings
+from tests.mjpeg_server import MjpegServer, jpeg
+from tests.synthetic_video import number_of, picture, write_clip
+
+
+def opened(source: str, beside: Path, **changes: object) -> Source:
+    return open_source(camera_settings(source, **changes), beside, SystemClock())
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("ftp://10.0.0.7/a", "unknown scheme; allowed: rtsp://, rtsps://, http://, https://, file://"),
+        ("rtsp:///door", "names no host, such as rtsp://192.0.2.10/stream"),
+        ("rtsp://10.0.0.7:port/door", "port"),
+        ("http://10.0.0.7:99999/", "ort"),
+    ],
+)
+def test_a_url_that_cannot_be_right_is_refused(source: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        validate_source(camera_settings(source), tmp_path)
+    assert str(caught.value).startswith(f"camera 'door': source = {source!r}: ")
+    assert why in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["rtsp://10.0.0.7/a", "0", "/dev/video0", "a.mp4", "file:///a.mp4"])
+def test_what_may_be_right_passes_unopened(source: str, tmp_path: Path) -> None:
+    validate_source(camera_settings(source), tmp_path)
+
+
+def test_an_unreadable_secret_is_refused_by_key_and_file(tmp_path: Path) -> None:
+    settings = camera_settings(username="clerk", password_file="door.secret")
+    with pytest.raises(ConfigurationError, match=r"camera 'door': password_file = 'door\.secret': .*read"):
+        validate_source(settings, tmp_path)
+
+
+def test_a_secret_that_vanishes_later_is_a_fault_like_any_other(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"^rtsp://192\.0\.2\.10: .*door\.secret"):
+        opened("rtsp://192.0.2.10/a", tmp_path, username="clerk", password_file="door.secret")
+
+
+def test_the_password_is_read_at_every_opening(tmp_path: Path) -> None:
+    secret = tmp_path / "door.secret"
+    secret.write_text("old\n")
+    with MjpegServer([jpeg(picture(5))] * 5, credentials=("clerk", "new")) as server:
+        with pytest.raises(SourceError, match="wrong user name, password or path"):
+            opened(server.url, tmp_path, username="clerk", password_file=secret.name)
+        secret.write_text("new\n")
+        source = opened(server.url, tmp_path, username="clerk", password_file=secret.name)
+        got = source.read()
+        source.close()
+    assert got is not None
+    assert number_of(got.image) == 5
+
+
+@pytest.mark.parametrize(
+    ("source", "live"),
+    [
+        ("rtsp://10.0.0.7/a", True),
+        ("https://10.0.0.7/a", True),
+        ("0", True),
+        ("/dev/v4l/by-id/usb-door", True),
+        ("clip.mp4", False),
+        ("file:///clip.mp4", False),
+        ("pictures/", False),
+    ],
+)
+def test_streams_and_devices_are_live(source: str, live: bool) -> None:
+    assert is_live(camera_settings(source)) is live
+
+
+def test_a_file_may_be_named_as_a_url(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "the door.avi", 3)
+    for source in (str(clip), clip.as_uri()):
+        opening = opened(source, tmp_path)
+        assert isinstance(opening, Clip)
+        opening.close()
+
+
+def test_a_name_like_a_protocol_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / "n.avi", 3).rename("concat:n.avi")
+    opened("concat:n.avi", tmp_path).close()
+
+
+def test_a_folder_is_played_as_pictures(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg(picture(3)))
+    assert isinstance(opened(str(tmp_path), tmp_path), Folder)
+
+
+def test_what_is_neither_file_nor_folder_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SourceError, match="pipe: is neither a file nor a folder"):
+        opened(str(tmp_path / "pipe"), tmp_path)

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.capture.recordings import Clip
+from edge.capture.streams import LiveStream, public_name, with_credentials
+from edge.clock import SystemClock
+from edge.errors import SourceError
+from tests.mjpeg_server import MjpegServer, jpeg
+from tests.synthetic_video import number_of, picture, write_clip
+
+CLOCK = SystemClock()
+JPEGS = [jpeg(picture(number)) for number in range(40)]
+EVERY_FRAME = 1e6
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def connect(
+    url: str,
+    credentials: tuple[str, str] | None = None,
+    timeouts: tuple[float, float] = (5.0, 1.0),
+    max_fps: float = EVERY_FRAME,
+) -> LiveStream:
+    return LiveStream.from_url(url, credentials, timeouts, max_fps, CLOCK)
+
+
+def watch(stream: LiveStream) -> tuple[list[int], str]:
+    """The numbers of its pictures until it fails, and why it did."""
+    numbers = []
+    try:
+        while True:
+            numbers.append(number_of(stream.read().image))
+    except SourceError as fault:
+        return numbers, str(fault)
+    finally:
+        stream.close()
+
+
+def test_every_frame_of_an_http_camera_arrives() -> None:
+    with MjpegServer(JPEGS) as server:
+        numbers, why = watch(connect(server.url))
+    assert numbers == list(range(40))
+    assert "the stream ended" in why
+
+
+def test_a_live_picture_has_no_media_time() -> None:
+    with MjpegServer(JPEGS) as server:
+        stream = connect(server.url)
+        assert stream.live
+        assert stream.read().offset is None
+        stream.close()
+
+
+def test_max_fps_lets_frames_go_by_the_clock() -> None:
+    with MjpegServer(JPEGS) as server:
+        numbers, _ = watch(connect(server.url, max_fps=1))
+    assert numbers[0] == 0
+    assert len(numbers) <= 2  # the forty arrive within a fraction of a second
+
+
+def test_a_camera_that_falls_silent_is_given_up_after_the_read_timeout() -> None:
+    with MjpegServer(JPEGS, hang=True) as server:
+        numbers, why = watch(connect(server.url, timeouts=(5.0, 0.5)))
+    assert numbers == list(range(40))
+    assert why.endswith(": no frame for 0.5 s")
+
+
+def test_a_camera_that_does_not_answer_is_given_up_after_the_open_timeout(silent_port: int) -> None:
+    with pytest.raises(SourceError, match=r"no answer within 0\.3 s"):
+        connect(f"rtsp://127.0.0.1:{silent_port}/door", timeouts=(0.3, 1.0))
+
+
+def test_a_camera_that_does_not_answer_holds_up_no_other(silent_port: int, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "n.avi", 5)
+    waited: list[float] = []
+
+    def connect_in_vain() -> None:
+        asked_at = time.monotonic()
+        with pytest.raises(SourceError):
+            connect(f"rtsp://127.0.0.1:{silent_port}/door", timeouts=(1.0, 1.0))
+        waited.append(time.monotonic() - asked_at)
+
+    threads = [threading.Thread(target=connect_in_vain) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    Clip(clip, max_fps=10).close()
+    assert not waited, "the clip was opened only after a camera was given up"
+    for thread in threads:
+        thread.join(10)
+    assert max(waited) < 2.0, "the cameras waited one after the other"
+
+
+def test_corrupt_frames_are_stepped_over_and_counted() -> None:
+    frames = list(JPEGS)
+    frames[10] = b"no picture at all" * 9
+    frames[20] = JPEGS[20][: len(JPEGS[20]) // 2]
+    frames[30] = b""
+    with MjpegServer(frames) as server:
+        stream = connect(server.url)
+        numbers, _ = watch(stream)
+    assert numbers == [n for n in range(40) if n not in (10, 20, 30)]
+    assert stream.corrupt == 3
+
+
+def test_a_stream_of_nothing_but_corrupt_frames_is_given_up() -> None:
+    with MjpegServer([b"no picture"] * 200, hang=True) as server:
+        numbers, why = watch(connect(server.url, timeouts=(5.0, 0.5)))
+    assert numbers == []
+    assert "cannot be decoded" in why
+
+
+def test_credentials_open_the_door() -> None:
+    credentials = ("clerk", "p@ss:w/rd %?#")
+    with MjpegServer(JPEGS, credentials=credentials) as server:
+        numbers, _ = watch(connect(server.url, credentials))
+    assert len(numbers) == 40
+
+
+def test_a_wrong_password_is_told_without_it(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.DEBUG),
+        MjpegServer(JPEGS, credentials=("clerk", "right")) as server,
+        pytest.raises(SourceError, match="wrong user name, password or path") as caught,
+    ):
+        connect(server.url, ("clerk", "hunter2"))
+    said = "".join((*capfd.readouterr(), caplog.text, str(caught.value)))
+    assert "hunter2" not in said
+    assert "clerk" not in said
+
+
+def test_a_refused_connection_is_told_with_its_reason() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(SourceError, match=f"rtsp://127.0.0.1:{port}: cannot be reached: Connection refused"):
+        connect(f"rtsp://127.0.0.1:{port}/door", ("clerk", "hunter2"))
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("rtsp://10.0.0.7:8554/user=admin_password=x_channel=1.sdp", "rtsp://10.0.0.7:8554"),
+        ("http://u:p@camera.example/video?user=u&pwd=p", "http://camera.example"),
+        ("rtsps://[2001:db8::7]/door", "rtsps://[2001:db8::7]"),
+    ],
+)
+def test_what_is_logged_of_a_url_holds_no_secret(url: str, name: str) -> None:
+    assert public_name(url) == name
+
+
+def test_credentials_are_percent_encoded() -> None:
+    assert with_credentials("rtsp://10.0.0.7:8554/a?b=c", ("us er", "p@s:/?#%é")) == (
+        "rtsp://us%20er:p%40s%3A%2F%3F%23%25%C3%A9@10.0.0.7:8554/a?b=c"
+    )
+    assert with_credentials("rtsp://10.0.0.7/a", None) == "rtsp://10.0.0.7/a"
+
+
+@pytest.mark.parametrize(("device", "path"), [("97", "/dev/video97"), ("/dev/video-door", "/dev/video-door")])
+def test_a_missing_device_is_named(device: str, path: str) -> None:
+    with pytest.raises(SourceError, match=f"^{path}: there is no such device$"):
+        LiveStream.from_device(device, 1.0, 10.0, CLOCK)
+
+
+def test_a_device_that_is_no_camera_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SourceError, match=r"^/dev/null: is no camera"):
+        LiveStream.from_device("/dev/null", 1.0, 10.0, CLOCK)
+    assert capfd.readouterr() == ("", "")

@@ -66,12 +66,17 @@ class CameraStatus:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of one camera. `image` is uint8 (H, W, 3) BGR and read-only."""
+    """One picture of one camera. `image` is uint8 (H, W, 3) BGR and read-only.
+
+    state: what the camera's pictures show, up to and with this one. It travels with the frame, so that a
+    frame analysed later counts for the time that it shows.
+    """
 
     camera_id: str
     index: int
     captured_at: datetime
     image: Image
+    state: CameraState = CameraState.UP
 
     def __post_init__(self) -> None:
         require_array("Frame.image", self.image, (None, None, 3), np.uint8)

@@ -132,6 +132,11 @@ class Bundle:
     metrics: Mapping[str, Any]
 
 
+def bundle_folder(name: str, beside: Path) -> Path:
+    """The folder that a configuration names: `builtin`, or a path relative to `beside`."""
+    return BUILTIN if name == "builtin" else beside / name
+
+
 def load_bundle(folder: Path) -> Bundle:
     """Read and check the bundle in `folder`.
 

@@ -255,14 +255,14 @@ class Settings(Section):
 
 
 def load_settings(
-    path: Path | None, overrides: Sequence[str] = (), base: Mapping[str, Any] | None = None
+    path: Path | None, overrides: Sequence[str] = (), instead: Mapping[str, Any] | None = None
 ) -> Settings:
-    """Read a configuration file, apply `KEY=VALUE` overrides, and validate.
+    """Read a configuration file, if any, put `instead` in place of its keys, apply overrides, and validate.
 
-    `base` stands in for the file where there is none. Raises ConfigurationError with one line for each fault.
+    overrides: `KEY=VALUE` each, the last one wins. Raises ConfigurationError with one line for each fault.
     """
     name = str(path) if path else "configuration"
-    table = copy.deepcopy(dict(base or {})) if path is None else _read_toml(path)
+    table = {**(_read_toml(path) if path else {}), **copy.deepcopy(dict(instead or {}))}
     for override in overrides:
         _override(table, override)
     try:

@@ -1,4 +1,4 @@
-"""The queue between the vision threads and the counting thread: bounded where it may be, lossless where it must.
+"""The queue between the vision threads and the counting thread: bounded for crops, lossless for counts.
 
 Crops are many and large, so their number is bounded. The end of a track and the progress of a camera are
 small and few, and a lost one would be a wrong count: they are always taken.
@@ -39,7 +39,7 @@ class MessageQueue:
             return True
 
     def take(self, timeout: float | None) -> Message | None:
-        """The oldest message; None when none came within `timeout` seconds (None: for ever) or it is closed."""
+        """The oldest message, waiting `timeout` seconds for one (None: for ever); None when none came."""
         with self._changed:
             self._changed.wait_for(lambda: self._messages or self._closed, timeout)
             if not self._messages:

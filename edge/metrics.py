@@ -15,14 +15,14 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from edge.clock import Clock
 from edge.types import CameraState, CameraStatus
 
-STAGES = ("detect", "track", "crops", "classify", "aggregate", "publish")
+STAGES = ("detect", "track", "crops", "classify", "aggregate")
 STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 LAG_BUCKETS = (0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86400.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 FRAME_DROPS = ("overwritten", "corrupt")
 TRACK_ENDS = ("visitor", "too_short", "not_a_face", "recounted")
-MQTT_FAILURES = ("refused", "unreachable", "lost", "timeout", "rejected")
+MQTT_FAILURES = ("unreachable", "tls", "refused", "lost", "timeout", "rejected", "disk")
 
 
 class Metrics:
@@ -133,6 +133,12 @@ class Metrics:
             (CameraState.DARK, self.dark),
         ):
             gauge.labels(status.camera_id).set(status.state is state)
+
+    def window_published(self, lag: float) -> None:
+        """Note that a window was acknowledged, `lag` seconds after it was closed."""
+        self.published.inc()
+        self.lag.observe(lag)
+        self.last_publish.set(self._clock.now().timestamp())
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

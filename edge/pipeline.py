@@ -105,6 +105,13 @@ class Vision:
         messages = [*self._too_old(), *self._ended(over)]
         return VisionResult(messages, self._count_in_view())
 
+    def pass_time(self, now: datetime) -> VisionResult:
+        """End the tracks of a camera that gives no frames: what is not seen is gone at `now` all the same."""
+        tracks = self._tracker.update(Faces.empty(), now)
+        self._tracks = [t for t in tracks if t.state is not TrackState.REMOVED]
+        over = [t for t in tracks if t.state is TrackState.REMOVED]
+        return VisionResult(list(self._ended(over)), self._count_in_view())
+
     def finish(self) -> list[Message]:
         """End every track: no more frames will come."""
         ended = self._tracker.finish()

@@ -231,7 +231,7 @@ class Visit:
 class Coverage:
     """How much of a window was really watched.
 
-    seconds: the camera gave usable pictures. analysed: frames. dropped: frames and crops by reason.
+    seconds: the camera gave usable pictures. analysed: frames. dropped: frames by reason.
     """
 
     seconds: float = 0.0

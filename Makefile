@@ -1,0 +1,65 @@
+# One command for each thing a person does. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TRAINING := .venv-training
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-training system-packages test test-edge test-training check format demo bench lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
+
+install: $(VENV)/.installed ## the box's environment with the test tools, in .venv
+
+install-training: $(TRAINING)/.installed ## the workstation's environment with TensorFlow, in .venv-training
+
+$(VENV)/.installed: requirements/edge.txt pyproject.toml deploy/system-packages.sh
+	deploy/system-packages.sh run
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/edge.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(TRAINING)/.installed: requirements/training.txt pyproject.toml deploy/system-packages.sh
+	deploy/system-packages.sh run
+	$(PYTHON) -m venv --clear $(TRAINING)
+	$(TRAINING)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/training.txt
+	$(TRAINING)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+system-packages: ## what the tests need of the system: a broker, an RTSP server
+	deploy/system-packages.sh test
+
+test: check test-edge test-training ## lint, types, import rules and every test
+
+test-edge: install system-packages
+	$(BIN)/python -m pytest tests --ignore=tests/training
+
+test-training: install-training
+	$(TRAINING)/bin/python -m pytest tests/training
+
+check: install ## lint, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## put the code into the house's form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+demo: install ## the whole system at work on this machine, in the terminal
+	$(BIN)/instore-edge demo
+
+bench: install ## speed and memory; results go to bench/results
+	$(BIN)/python -m bench.run
+
+lock: ## pin the dependencies anew (needs uv)
+	for name in edge training; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	    --no-header $$(test $$name = edge && echo "--extra demo") --extra test \
+	    $$(test $$name = training && echo "--extra training") pyproject.toml -o requirements/$$name.txt; done
+
+clean: ## remove the environments and what the tools left
+	rm -rf $(VENV) $(TRAINING) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,59 @@
+#!/bin/sh
+# Installs with apt what Python cannot bring, where that is allowed; names it and fails where it is not.
+#   system-packages.sh run    what the daemon itself needs
+#   system-packages.sh test   also a broker and an RTSP server for the tests
+set -eu
+
+missing=""
+need() { # need PACKAGE TEST...: remember the package unless the test succeeds
+    package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+library() { ldconfig -p 2>/dev/null | grep -q "$1" || /sbin/ldconfig -p 2>/dev/null | grep -q "$1"; }
+program() { command -v "$1" || test -x "/usr/sbin/$1"; }
+plugin() { gst-inspect-1.0 "$1"; }
+
+python=${PYTHON:-python3}
+need python3-venv "$python" -c "import ensurepip, venv"
+# cv2 and mediapipe link against these two and MediaPipe's tasks against EGL.
+need libgl1 library libGL.so.1
+need libegl1 library libEGL.so.1
+need libgles2 library libGLESv2.so.2
+if ! library libglib-2.0.so.0; then
+    missing="$missing libglib2.0-0"
+fi
+
+if [ "${1:-run}" = test ]; then
+    need mosquitto program mosquitto
+    need openssl program openssl
+    need python3-gi /usr/bin/python3 -c "import gi"
+    need gir1.2-gst-rtsp-server-1.0 /usr/bin/python3 -c "
+import gi
+gi.require_version('GstRtspServer', '1.0')
+from gi.repository import GstRtspServer"
+    need gstreamer1.0-tools program gst-inspect-1.0
+    need gstreamer1.0-plugins-base plugin videoconvert
+    need gstreamer1.0-plugins-good plugin rtpjpegpay
+    need gstreamer1.0-plugins-bad plugin h264parse
+    need gstreamer1.0-plugins-ugly plugin x264enc
+fi
+
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then
+    run=""
+elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    run="sudo -n"
+else
+    run="no"
+fi
+if [ "$run" = no ] || ! command -v apt-get >/dev/null; then
+    echo "Missing system packages; install these and try again:$missing" >&2
+    exit 2
+fi
+echo "Installing system packages:$missing"
+$run apt-get update -qq
+# The broker's own service is not wanted: the tests start theirs.
+# shellcheck disable=SC2086 # the list is split on purpose
+$run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null

@@ -1,0 +1,273 @@
+"""`instore-edge`: the commands of a store's box."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edge import __version__
+from edge.config import load_settings
+from edge.errors import ConfigurationError, InstoreError
+from edge.logs import LEVELS, set_up
+
+EXAMPLES = """examples:
+  instore-edge run --config /etc/instore-edge/config.toml
+  instore-edge check --config config.toml --json
+  instore-edge replay entrance.mp4 --set privacy.minimum=1
+  instore-edge demo --source rtsp://192.0.2.10/stream --seconds 60
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 2 bad usage or configuration, 1 anything else."""
+    arguments = _parser().parse_args(argv)
+    set_up(arguments.log_level)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except ConfigurationError as error:
+        _complain(str(error))
+        return 2
+    except InstoreError as error:
+        _complain(str(error))
+        return 1
+    except BrokenPipeError:
+        # The reader went away. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(message: str) -> None:
+    red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
+    for line in message.splitlines():
+        sys.stderr.write(f"{red}instore-edge:{plain} {line}\n")
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from edge.clock import SystemClock
+    from edge.health import Systemd
+    from edge.runtime import Runtime
+
+    settings = load_settings(arguments.config, arguments.set)
+    stop = stop_on_signals()
+    runtime = Runtime(
+        settings, beside=_beside(arguments), clock=SystemClock(), rng=random.Random(), systemd=Systemd()
+    )
+    return runtime.run(stop)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from edge.bundle import bundle_folder, load_bundle
+    from edge.clock import SystemClock
+    from edge.inference import open_backend
+    from edge.replay import replay
+    from edge.terminal import progress_bars
+
+    beside = _beside(arguments)
+    settings = load_settings(arguments.config, arguments.set, {"cameras": _as_cameras(arguments.clips)})
+    model = settings.model
+    bundle = load_bundle(bundle_folder(model.bundle, beside))
+    backend = open_backend(model.backend, bundle, max_batch=model.max_batch, threads=model.threads)
+    with progress_bars("s", {}) as advance:
+        messages = replay(
+            settings,
+            bundle,
+            backend,
+            beside=beside,
+            clock=SystemClock(),
+            start=arguments.start,
+            on_frame=advance,
+        )
+        for message in messages:
+            sys.stdout.write(message.decode() + "\n")
+            sys.stdout.flush()
+    backend.close()
+    return 0
+
+
+def _as_cameras(clips: Sequence[Path]) -> list[dict[str, Any]]:
+    """A camera for each clip, named after its file."""
+    cameras: list[dict[str, Any]] = []
+    for clip in clips:
+        if not clip.exists():
+            raise ConfigurationError(f"clip {str(clip)!r}: there is no such file or folder")
+        stem = re.sub(r"[^A-Za-z0-9_.-]", "-", clip.stem).lstrip("$") or "clip"
+        taken = sum(camera["name"].partition("~")[0] == stem for camera in cameras)
+        cameras.append({"name": f"{stem}~{taken + 1}" if taken else stem, "source": str(clip)})
+    return cameras
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from edge.check import check, render
+
+    settings = load_settings(arguments.config, arguments.set)
+    verdicts = check(settings, _beside(arguments))
+    if arguments.json:
+        sys.stdout.write(json.dumps([verdict.as_dict() for verdict in verdicts], indent=2) + "\n")
+    else:
+        render(verdicts)
+    return 0 if all(verdict.ok for verdict in verdicts) else 1
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from edge.demo.command import demo
+
+    return demo(
+        source=arguments.source,
+        broker=arguments.broker,
+        seconds=arguments.seconds,
+        overrides=arguments.set,
+        config=arguments.config,
+        stop=stop_on_signals(),
+    )
+
+
+def _beside(arguments: argparse.Namespace) -> Path:
+    """The folder that relative secrets and bundles are looked up in."""
+    config: Path | None = arguments.config
+    return config.parent if config else Path.cwd()
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: wants a time such as 2026-01-31T08:00:00Z") from None
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r}: wants a time zone, such as 2026-01-31T08:00:00Z")
+    return moment.astimezone(UTC)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r}: wants seconds, above 0 and up to a day")
+    return seconds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="instore-edge",
+        description="Anonymous age counts from store cameras over MQTT.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"instore-edge {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_replay(commands)
+    _add_check(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _command(
+    commands: Any,  # noqa: ANN401 - argparse's own type for subparsers is private
+    name: str,
+    command: Callable[[argparse.Namespace], int],
+    summary: str,
+    example: str,
+    *,
+    config_required: bool = False,
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=f"example:\n  {example}\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=command)
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", required=config_required, help="configuration (TOML)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a key of the configuration, such as privacy.minimum=1 or cameras.entrance.max_fps=5",
+    )
+    parser.add_argument("--log-level", choices=LEVELS, default="info", help="what to log (default: info)")
+    return parser
+
+
+def _add_run(commands: Any) -> None:  # noqa: ANN401
+    _command(
+        commands,
+        "run",
+        _run,
+        "Count visitors until stopped: the daemon.",
+        "instore-edge run --config config.toml",
+        config_required=True,
+    )
+
+
+def _add_replay(commands: Any) -> None:  # noqa: ANN401
+    parser = _command(
+        commands,
+        "replay",
+        _replay,
+        "Count the visitors of recordings; windows as JSON lines on standard output.",
+        "instore-edge replay entrance.mp4 --start 2026-01-31T08:00:00Z --set privacy.minimum=1",
+    )
+    parser.add_argument(
+        "clips", nargs="+", type=Path, metavar="CLIP", help="video file or folder of pictures"
+    )
+    parser.add_argument(
+        "--start",
+        type=_moment,
+        default=datetime(1970, 1, 1, tzinfo=UTC),
+        help="when each recording begins (default: 1970-01-01T00:00:00Z)",
+    )
+    parser.set_defaults(log_level="warning")
+
+
+def _add_check(commands: Any) -> None:  # noqa: ANN401
+    parser = _command(
+        commands,
+        "check",
+        _check,
+        "Try the configuration, each camera, the broker and the model, and say how each fares.",
+        "instore-edge check --config config.toml",
+        config_required=True,
+    )
+    parser.add_argument("--json", action="store_true", help="verdicts as JSON, for a machine")
+    parser.set_defaults(log_level="error")
+
+
+def _add_demo(commands: Any) -> None:  # noqa: ANN401
+    parser = _command(
+        commands,
+        "demo",
+        _demo,
+        "Show everything at work on one machine: broker, daemon, scene and subscriber.",
+        "instore-edge demo --source clip.mp4 --seconds 60",
+    )
+    parser.add_argument("--source", help="camera index, URL, clip or folder (default: a composed scene)")
+    parser.add_argument("--broker", metavar="URL", help="mqtt://host[:port] (default: one of its own)")
+    parser.add_argument("--seconds", type=_seconds, help="stop after this long (default: at the scene's end)")
+    parser.set_defaults(log_level="error")

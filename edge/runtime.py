@@ -1,0 +1,297 @@
+"""The daemon: the stages in threads, on real time.
+
+    capture-<camera> ──► LatestFrame ──► vision-<camera> ──► MessageQueue ──► counting ──► Outbox ──► publish
+         (one slot, overwritten)              (crops bounded)                (SQLite)        │
+                                                                                           broker
+    main: start, watchdog, the end.     http: /metrics and /healthz
+
+The first exception that nobody expected, in any thread, ends the process with status 1; systemd starts it
+again. Faults of cameras, broker and disk are retried where they arise.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from edge import __version__
+from edge.bundle import bundle_folder, load_bundle
+from edge.capture import Camera, open_source, validate_source
+from edge.clock import Clock
+from edge.codec import StatusEncoder, encode_counts, window_id
+from edge.config import CameraSettings, Settings, state_directory
+from edge.health import Heartbeats, HttpServer, Page, Systemd, health_page
+from edge.inference import open_backend
+from edge.messages import MessageQueue
+from edge.metrics import Metrics
+from edge.outbox import Outbox
+from edge.pipeline import build_counting, build_vision
+from edge.privacy import release
+from edge.publish import Publisher
+from edge.types import CameraState, CameraStatus, WindowCounts
+from edge.workers import TICK, Beat, CountingWorker, VisionWorker
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 60.0
+"""Seconds without progress after which a thread is stuck: far above any time-out that it may wait for."""
+
+SWITCH_INTERVAL = 0.001
+"""Seconds: with Python's default of 5 ms a busy thread starves the detectors, which take the GIL often."""
+
+LOOK = 0.05
+"""Seconds between two looks of the main thread while it waits for the start or the end."""
+
+
+class Runtime:
+    """The daemon of one configuration; `run` it once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        beside: Path,
+        clock: Clock,
+        rng: random.Random,
+        systemd: Systemd | None = None,
+    ) -> None:
+        """beside: the folder that relative secrets and bundles are looked up in.
+
+        Opens no camera and no connection, but finds out all that may be wrong with the configuration: raises
+        ConfigurationError on a source, secret, bundle, outbox or port that cannot be used.
+        """
+        for camera in settings.cameras:
+            validate_source(camera, beside)
+        self.settings = settings
+        self._clock = clock
+        self._systemd = systemd or Systemd({})
+        self._bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
+        self._backend = open_backend(
+            settings.model.backend,
+            self._bundle,
+            max_batch=settings.model.max_batch,
+            threads=settings.model.threads,
+        )
+        self._metrics = Metrics(clock, [camera.name for camera in settings.cameras])
+        self._heartbeats = Heartbeats(clock, PATIENCE)
+        self._failure: BaseException | None = None
+        self.connected = False
+        self._stop_capture = threading.Event()
+        self._stop_publish = threading.Event()
+        self._http = self._serve() if settings.metrics.enabled else None
+        self._outbox = Outbox(
+            state_directory(settings) / "outbox.db",
+            settings.outbox.max_rows,
+            settings.outbox.max_bytes,
+            clock=clock,
+        )
+        self._publisher = self._make_publisher(beside, rng)
+        self._queue = MessageQueue(settings.model.queue)
+        counting = build_counting(settings, self._bundle, self._backend, self._metrics)
+        self.counting = CountingWorker(counting, self._queue, self._store, self._metrics, clock)
+        self.lanes = [self._lane(camera) for camera in settings.cameras]
+        self._cameras = [self._camera(lane, beside, rng) for lane in self.lanes]
+
+    def run(self, stop: threading.Event) -> int:
+        """Count until `stop` is set or every camera has ended and its windows are acknowledged.
+
+        Returns the exit status. Raises the exception of the first thread that failed.
+        """
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        # Cameras are the parallelism: OpenCV's own threads would only fight over the cores.
+        cv2.setNumThreads(1)
+        self._describe()
+        if self._http:
+            self._http.start()
+        publish = self._thread("publish", lambda _: self._publisher.run(self._stop_publish))
+        counting = self._thread("counting", self.counting.run)
+        vision = [self._thread(f"vision-{lane.name}", lane.run) for lane in self.lanes]
+        capture = [
+            self._thread(f"capture-{lane.name}", lambda _, camera=camera: camera.run(self._stop_capture))
+            for lane, camera in zip(self.lanes, self._cameras, strict=True)
+        ]
+        for thread in (publish, counting, *vision, *capture):
+            thread.start()
+        try:
+            self._until_ready(stop, vision)
+            self._until_over(stop, vision, counting)
+        finally:
+            self._wind_down([*capture, *vision], counting, publish)
+        if self._failure is not None:
+            raise self._failure
+        return 0
+
+    def _until_ready(self, stop: threading.Event, vision: list[threading.Thread]) -> None:
+        """Wait for the models: cameras and broker may take as long as they like."""
+        while not (stop.is_set() or self._failure or all(lane.ready for lane in self.lanes)):
+            self._clock.wait(stop, LOOK)
+        log.info("ready: %s", self._status_line())
+        self._systemd.ready(self._status_line())
+
+    def _until_over(
+        self, stop: threading.Event, vision: list[threading.Thread], counting: threading.Thread
+    ) -> None:
+        """Feed the watchdog until there is a reason to end."""
+        next_check = self._clock.monotonic()
+        while not (stop.is_set() or self._failure):
+            if not any(thread.is_alive() for thread in vision):
+                self._queue.close()
+                if not counting.is_alive() and not self._outbox.depth:
+                    return
+            if self._clock.monotonic() >= next_check:
+                self._check_progress()
+                next_check += min(self._systemd.watchdog_every or TICK, TICK)
+            self._clock.wait(stop, LOOK)
+
+    def _check_progress(self) -> None:
+        self._measure_outbox()
+        if stuck := self._heartbeats.stuck():
+            log.error("no progress for %g s: %s", PATIENCE, ", ".join(stuck))
+        else:
+            self._systemd.alive(self._status_line())
+
+    def _wind_down(
+        self, cameras: list[threading.Thread], counting: threading.Thread, publish: threading.Thread
+    ) -> None:
+        """End the threads in the direction of the data, so that all that was seen is counted and sent."""
+        self._systemd.stopping()
+        self._stop_capture.set()
+        _join(cameras)
+        self._queue.close()
+        _join([counting])
+        self._stop_publish.set()
+        _join([publish])
+        if self._http:
+            self._http.stop()
+        if depth := self._outbox.depth:
+            log.warning("%d windows wait in the outbox; they are sent after the next start", depth)
+        self._outbox.close()
+        self._backend.close()
+
+    def _thread(self, name: str, work: Callable[[Beat], object]) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work(partial(self._heartbeats.beat, name))
+            except BaseException as error:
+                log.critical("thread %s failed: %s", name, error, exc_info=error)
+                self._failure = self._failure or error
+                self._queue.close()  # whoever waits for room in it must not wait for ever
+            finally:
+                self._heartbeats.forget(name)
+
+        return threading.Thread(target=guarded, name=name, daemon=True)
+
+    def _store(self, window: WindowCounts) -> None:
+        released = release(window, self.settings.privacy.minimum)
+        row = self._outbox.put(
+            window.camera_id,
+            window_id(window.site, window.camera_id, window.zone, window.start, window.end),
+            lambda sequence: encode_counts(
+                window, released, sequence, self._bundle.name, self._bundle.version
+            ),
+        )
+        if row is None:
+            log.warning(
+                "camera %s: the window from %s was closed before this start; its later part is not sent",
+                window.camera_id,
+                window.start.isoformat(),
+            )
+
+    def _measure_outbox(self) -> None:
+        self._metrics.outbox_rows.set(self._outbox.depth)
+        self._metrics.outbox_bytes.set(self._outbox.bytes)
+        self._metrics.outbox_dropped.set(self._outbox.dropped)
+
+    def _lane(self, camera: CameraSettings) -> VisionWorker:
+        make_vision = partial(build_vision, camera, self.settings, self._bundle, self._metrics)
+        return VisionWorker(camera, make_vision, self._queue, self._metrics, self._clock)
+
+    def _camera(self, lane: VisionWorker, beside: Path, rng: random.Random) -> Camera:
+        return Camera(
+            lane.camera,
+            partial(open_source, secrets_beside=beside, clock=self._clock),
+            lane.slot,
+            self._clock,
+            rng=rng,
+            on_status=partial(self._on_status, lane),
+            on_drop=lane.drop,
+        )
+
+    def _make_publisher(self, beside: Path, rng: random.Random) -> Publisher:
+        settings = self.settings
+        return Publisher(
+            settings.mqtt,
+            settings.site,
+            settings.box,
+            store=self._outbox,
+            statuses=StatusEncoder(settings.site, settings.box, __version__),
+            clock=self._clock,
+            rng=rng,
+            secrets_beside=beside,
+            on_connected=self._on_connected,
+            on_published=self._metrics.window_published,
+            on_failure=lambda failure: self._metrics.failures.labels(failure.value).inc(),
+        )
+
+    def _on_connected(self, connected: bool) -> None:
+        self.connected = connected
+        self._metrics.connected.set(connected)
+
+    def _on_status(self, lane: VisionWorker, status: CameraStatus) -> None:
+        lane.status = status
+        self._metrics.camera_status(status)
+        self._publisher.camera_status(status)
+        level = logging.INFO if status.state is CameraState.UP else logging.WARNING
+        log.log(
+            level, "camera %s: %s%s", lane.name, status.state, f": {status.reason}" if status.reason else ""
+        )
+
+    def _describe(self) -> None:
+        bundle, backend = self._bundle, self._backend
+        self._metrics.describe(
+            build={"version": __version__},
+            model={
+                "name": bundle.name,
+                "version": bundle.version,
+                "backend": backend.name,
+                "device": backend.device,
+            },
+            config={"site": self.settings.site, "box": self.settings.box},
+        )
+        log.info("model %s %s on %s (%s)", bundle.name, bundle.version, backend.name, backend.device)
+        log.info("model licence: %s", bundle.licence)
+
+    def _status_line(self) -> str:
+        up = sum(lane.status.state is CameraState.UP for lane in self.lanes)
+        broker = "broker connected" if self.connected else "broker away"
+        return f"{up} of {len(self.lanes)} cameras up, {broker}, {self._outbox.depth} windows waiting"
+
+    def _serve(self) -> HttpServer:
+        pages: dict[str, Page] = {
+            "/metrics": lambda: (HTTPStatus.OK, self._metrics.content_type, self._metrics.exposition()),
+            "/healthz": health_page(self._heartbeats.stuck, self._facts),
+        }
+        return HttpServer(self.settings.metrics.host, self.settings.metrics.port, pages)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "cameras": {lane.name: lane.status.state.value for lane in self.lanes},
+            "mqtt_connected": self.connected,
+            "outbox_rows": self._outbox.depth,
+        }
+
+
+def _join(threads: list[threading.Thread]) -> None:
+    for thread in threads:
+        thread.join(PATIENCE)
+        if thread.is_alive():
+            log.error("thread %s does not end", thread.name)

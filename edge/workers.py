@@ -1,0 +1,182 @@
+"""The loops of the daemon's own threads: one that watches each camera, one that counts for all."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from edge.capture import LatestFrame, is_live
+from edge.clock import Clock
+from edge.config import CameraSettings
+from edge.errors import OutsideError
+from edge.messages import MessageQueue
+from edge.metrics import Metrics
+from edge.pipeline import Counting, Vision, VisionResult
+from edge.types import CameraState, CameraStatus, Message, Progress, StreamEnded, TrackEnded, WindowCounts
+
+log = logging.getLogger(__name__)
+
+TICK = 1.0
+"""Seconds: every thread looks up at least this often, so that time passes also for a camera that is down."""
+
+STORE_RETRY = 5.0
+"""Seconds between two attempts to store a window that the disk refused."""
+
+Beat = Callable[[], None]
+"""Tells the watchdog that the thread got on."""
+
+
+class VisionWorker:
+    """The thread vision-<camera>: frames from the slot, through `Vision`, to messages in the queue.
+
+    What it has seen (`status`, `analysed`, `in_view`, `visitors`) may be read by any thread, for a person.
+    """
+
+    def __init__(
+        self,
+        camera: CameraSettings,
+        make_vision: Callable[[], Vision],
+        queue: MessageQueue,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self.camera = camera
+        self.name = camera.name
+        self.slot = LatestFrame()
+        self.status = CameraStatus(camera.name, CameraState.DOWN, clock.now(), "not opened yet")
+        self.ready = False
+        self.analysed = 0
+        self.in_view = 0
+        self.visitors = 0
+        self._live = is_live(camera)
+        self._lossless = camera.pace == "full" and not self._live
+        self._make_vision = make_vision
+        self._queue = queue
+        self._metrics = metrics
+        self._clock = clock
+        self._drops: Counter[str] = Counter()
+        self._guard = threading.Lock()
+
+    def drop(self, reason: str) -> None:
+        """Note a lost frame; called by the capturing thread."""
+        with self._guard:
+            self._drops[reason] += 1
+
+    def run(self, beat: Beat) -> None:
+        """Work until the slot has ended, then end every track and the stream."""
+        vision = self._make_vision()
+        self.ready = True
+        last: datetime | None = None
+        try:
+            while not self.slot.ended:
+                beat()
+                last = self._step(vision) or last
+            self._send(vision.finish())
+        finally:
+            vision.close()
+        if last is not None:
+            self._queue.put(StreamEnded(self.name, last))
+
+    def _step(self, vision: Vision) -> datetime | None:
+        """Analyse the next frame, or let time pass without one; the camera's event time then."""
+        frame = self.slot.take(TICK)
+        if frame is not None:
+            self._metrics.last_frame.labels(self.name).set(frame.captured_at.timestamp())
+            self._tell(vision.process(frame), frame.captured_at, analysed=1)
+            self._metrics.analysed.labels(self.name).inc()
+            self.analysed += 1
+            return frame.captured_at
+        # A recording has no time but that of its frames.
+        if self.slot.ended or not self._live:
+            return None
+        now = self._clock.now()
+        self._tell(vision.pass_time(now), now, analysed=0)
+        return now
+
+    def _tell(self, result: VisionResult, at: datetime, analysed: int) -> None:
+        self.in_view = result.in_view
+        self._send(result.messages)
+        drops = self._take_drops()
+        for reason, number in drops.items():
+            self._metrics.dropped.labels(self.name, reason).inc(number)
+        self._metrics.captured.labels(self.name).inc(analysed + drops.total())
+        self._queue.put(Progress(self.name, at, analysed, drops, self.status.state))
+
+    def _send(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self.visitors += isinstance(message, TrackEnded)
+            if not self._queue.put(message, wait=self._lossless):
+                self._metrics.crops_dropped.labels("queue_full").inc()
+
+    def _take_drops(self) -> Counter[str]:
+        with self._guard:
+            drops, self._drops = self._drops, Counter()
+        return drops
+
+
+class CountingWorker:
+    """The thread counting: messages from the queue, through `Counting`, to windows that are stored.
+
+    store: raises OutsideError where the disk refuses; the window is then kept and tried again.
+    """
+
+    def __init__(
+        self,
+        counting: Counting,
+        queue: MessageQueue,
+        store: Callable[[WindowCounts], None],
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._counting = counting
+        self._queue = queue
+        self._put = store
+        self._metrics = metrics
+        self._clock = clock
+        self._unstored: deque[WindowCounts] = deque()
+        self._next_attempt = 0.0
+
+    @property
+    def unstored(self) -> int:
+        """Closed windows that the disk has not taken yet."""
+        return len(self._unstored)
+
+    def open_since(self, camera: str) -> datetime | None:
+        """The start of a camera's oldest open window."""
+        return self._counting.open_since(camera)
+
+    def run(self, beat: Beat) -> None:
+        """Work until the queue is closed and empty."""
+        while not self._queue.finished:
+            beat()
+            self._step()
+        self._store(self._counting.flush())
+
+    def _step(self) -> None:
+        patience = self._counting.patience(self._clock.monotonic())
+        message = self._queue.take(TICK if patience is None else min(patience, TICK))
+        now = self._clock.monotonic()
+        if message is None:
+            self._store(self._counting.poll(now))
+            return
+        self._store(self._counting.handle(message, now))
+        if isinstance(message, Progress) and message.analysed:
+            self._metrics.decision.observe((self._clock.now() - message.event_time).total_seconds())
+
+    def _store(self, closed: list[WindowCounts]) -> None:
+        self._unstored.extend(closed)
+        now = self._clock.monotonic()
+        if not closed and now < self._next_attempt:
+            return
+        while self._unstored:
+            try:
+                self._put(self._unstored[0])
+            except OutsideError as error:
+                self._metrics.outbox_failures.inc()
+                self._next_attempt = now + STORE_RETRY
+                log.error("%s; %d closed windows wait in memory", error, len(self._unstored))
+                return
+            self._unstored.popleft()

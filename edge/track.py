@@ -1,0 +1,281 @@
+"""Which faces of successive frames are the same visitor, and the life of a track.
+
+Every track carries a Kalman filter. People keep their speed for a second or two and then do something else,
+so velocity is an Ornstein-Uhlenbeck process: correlated over `PERSISTENCE` seconds, of known spread. It makes
+the prediction exact for any time step, and a visitor out of sight slows down instead of flying on. Lengths
+are measured in face sizes: one set of numbers is right for near and far and for every resolution. Faces go
+to tracks such that all together are most likely; a face that no track expects is a new visitor's.
+
+All times are those of the frames: neither frame rate nor dropped frames change what the settings mean.
+`bench/trackers.py` compares this with a library's trackers, and is where the constants were tuned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from edge.geometry import centres
+from edge.types import Boxes, Faces, Track, TrackState
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+PERSISTENCE = 2.0
+"""Seconds over which a visitor's velocity stays correlated."""
+
+SPEED = np.array([4.0, 4.0, 0.5, 0.5])
+"""Standard deviation of velocity: x and y in face sizes per second, growth in e-folds per second.
+
+A face is about 0.16 m wide and people walk at 1.4 m/s: 8.75 face sizes per second across the view, 0 straight
+towards the camera. At that speed a face 3 m away grows by 0.47 e-folds per second.
+"""
+
+NOISE = np.array([0.1, 0.1, 0.1, 0.1])
+"""Standard deviation of a measurement: x and y in face sizes, sides in e-folds. Boxes jitter, heads turn."""
+
+COAST = 1.2
+"""Seconds unseen after which a track is predicted no further, and waits where it was expected last."""
+
+SURPRISE_LIMIT = 3.0
+"""The surprise (-2 log likelihood, lengths in face sizes) from which on a face does not belong to a track.
+
+As a distance it is about four standard deviations for a track seen a tenth of a second ago, and one and a
+half for one that has coasted: it knows little of its place and so may claim little.
+"""
+
+TENTATIVE_SURCHARGE = 4.0
+"""Surprise added under a tentative track: a confirmed one wins a conflict unless it fits far worse."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerSettings:
+    """When a track begins, is believed, and ends.
+
+    start_score: a face below it (0..1) may continue a track but starts none.
+    confirm_hits: a track is confirmed when this many frames have shown it.
+    doubt_after, lost_after: seconds unseen after which a tentative and a confirmed track are removed.
+    """
+
+    start_score: float = 0.6
+    confirm_hits: int = 3
+    doubt_after: float = 0.5
+    lost_after: float = 1.5
+
+
+DEFAULTS = TrackerSettings()
+
+
+class Tracker:
+    """Follows the visitors of one camera. Ids count from 1 and are never used again."""
+
+    def __init__(self, settings: TrackerSettings = DEFAULTS) -> None:
+        self._settings = settings
+        self._doubt_after = timedelta(seconds=settings.doubt_after)
+        self._lost_after = timedelta(seconds=settings.lost_after)
+        self._lives: list[_Life] = []
+        self._motion = _Motion()
+        self._next_id = 1
+        self._at = datetime(1970, 1, 1, tzinfo=UTC)
+        self._elapsed = timedelta()
+
+    def update(self, faces: Faces, at: datetime) -> list[Track]:
+        """Take in one frame's faces; return the live tracks, oldest first, then those that this frame ended.
+
+        A track is TENTATIVE until confirmed, then CONFIRMED in frames that show it and LOST in others, and
+        REMOVED exactly once. `Track.face` is an index into `faces`; without one `Track.xyxy` is a prediction.
+        `at`, the frame's time in UTC, may repeat. Where it runs back, no time has passed and the live tracks
+        are carried over to the new time, first_seen and last_seen with them: a dwell is never negative.
+        """
+        step = self._advance(at)
+        ended = self._remove([self._unseen(life) > self._lost_after for life in self._lives])
+        self._motion.predict(np.array([self._coasting(life, step) for life in self._lives]))
+        measured = _measure(faces.xyxy)
+        rows, columns = self._associate(measured)
+        self._motion.correct(rows, measured[columns])
+        self._note(rows, columns)
+        ended += self._remove([self._doubtful(life) for life in self._lives])
+        self._start(faces, measured, columns)
+        return self._tracks(faces) + ended
+
+    def finish(self) -> list[Track]:
+        """End the stream: every live track, REMOVED."""
+        return self._remove([True] * len(self._lives))
+
+    def _advance(self, at: datetime) -> timedelta:
+        """Move event time on to `at`; how far it went, never back."""
+        step = max(at - self._at, timedelta())
+        self._at = at
+        self._elapsed += step
+        return step
+
+    def _coasting(self, life: _Life, step: timedelta) -> float:
+        """How many of the last step's seconds to predict this track for."""
+        seconds = step.total_seconds()
+        return max(0.0, min(seconds, COAST + seconds - self._unseen(life).total_seconds()))
+
+    def _unseen(self, life: _Life) -> timedelta:
+        return self._elapsed - life.last_seen
+
+    def _doubtful(self, life: _Life) -> bool:
+        return life.state is TrackState.TENTATIVE and self._unseen(life) > self._doubt_after
+
+    def _associate(self, measured: Floats) -> tuple[Indices, Indices]:
+        """Tracks and faces that belong together, as indices of equal length."""
+        if not (self._lives and len(measured)):
+            return np.empty(0, np.intp), np.empty(0, np.intp)
+        surprise = self._motion.surprise(measured)
+        tentative = np.array([life.state is TrackState.TENTATIVE for life in self._lives])
+        surcharge = TENTATIVE_SURCHARGE * tentative[:, None]
+        impossible = SURPRISE_LIMIT + TENTATIVE_SURCHARGE
+        cost = np.where(surprise < SURPRISE_LIMIT, surprise + surcharge, impossible)
+        rows, columns = linear_sum_assignment(cost)
+        possible = cost[rows, columns] < impossible
+        return rows[possible], columns[possible]
+
+    def _note(self, rows: Indices, columns: Indices) -> None:
+        """Write down which tracks this frame shows, and which it does not."""
+        for life in self._lives:
+            life.face = None
+            if life.state is TrackState.CONFIRMED:
+                life.state = TrackState.LOST
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+            self._hit(self._lives[row], column)
+
+    def _hit(self, life: _Life, face: int) -> None:
+        life.face, life.last_seen, life.hits = face, self._elapsed, life.hits + 1
+        if life.hits >= self._settings.confirm_hits:
+            life.state = TrackState.CONFIRMED
+
+    def _start(self, faces: Faces, measured: Floats, taken: Indices) -> None:
+        """Start a track on every sure face that none continues."""
+        fresh = faces.score >= self._settings.start_score
+        fresh[taken] = False
+        for column in np.flatnonzero(fresh).tolist():
+            self._lives.append(_Life(self._next_id, self._elapsed, self._elapsed))
+            self._hit(self._lives[-1], column)
+            self._next_id += 1
+        self._motion.start(measured[fresh])
+
+    def _remove(self, over: list[bool]) -> list[Track]:
+        """Forget the tracks where `over` is true; return them as REMOVED."""
+        if not any(over):
+            return []
+        ended: list[Track] = []
+        for life, box, gone in zip(self._lives, self._motion.boxes(), over, strict=True):
+            if gone:
+                life.state, life.face = TrackState.REMOVED, None
+                ended.append(self._track(life, box))
+        self._lives = [life for life, gone in zip(self._lives, over, strict=True) if not gone]
+        self._motion.keep(~np.array(over))
+        return ended
+
+    def _tracks(self, faces: Faces) -> list[Track]:
+        boxes = self._motion.boxes()
+        return [
+            self._track(life, box if life.face is None else faces.xyxy[life.face])
+            for life, box in zip(self._lives, boxes, strict=True)
+        ]
+
+    def _track(self, life: _Life, box: NDArray[np.float32]) -> Track:
+        """`life` as others see it, its times told by the clock of the last frame."""
+        origin = self._at - self._elapsed
+        return Track(
+            life.track_id, box, life.state, origin + life.first_seen, origin + life.last_seen, life.face
+        )
+
+
+@dataclass(slots=True)
+class _Life:
+    """A track but for its motion. Times are on the tracker's own axis, which never runs back."""
+
+    track_id: int
+    first_seen: timedelta
+    last_seen: timedelta
+    state: TrackState = TrackState.TENTATIVE
+    hits: int = 0
+    face: int | None = None
+
+
+class _Motion:
+    """The Kalman filters of all tracks, one row each, advanced together.
+
+    A row's four coordinates are independent: centre x, y in pixels, log of width, log of height in pixels.
+    """
+
+    def __init__(self) -> None:
+        # Of every track and coordinate: position, velocity, and position's variance, their covariance,
+        # velocity's variance, these three with lengths in face sizes.
+        self._state = np.empty((5, 0, 4))
+
+    def start(self, measured: Floats) -> None:
+        """Add rows that rest at these measurements (N, 4), their velocity unknown."""
+        fresh = np.zeros((5, len(measured), 4))
+        fresh[0] = measured
+        fresh[2] = NOISE**2
+        fresh[4] = SPEED**2
+        self._state = np.concatenate([self._state, fresh], axis=1)
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Forget all other rows."""
+        self._state = self._state[:, rows]
+
+    def predict(self, seconds: Floats) -> None:
+        """Let `seconds` (N,) pass for each row: the exact moments of an Ornstein-Uhlenbeck process."""
+        position, velocity, spread, link, drift = self._state
+        seconds = seconds[:, None]
+        kept = np.exp(-seconds / PERSISTENCE)
+        reach = PERSISTENCE * (1 - kept)
+        position += reach * velocity
+        velocity *= kept
+        spread += reach * (2 * link + reach * drift)
+        spread += SPEED**2 * PERSISTENCE * (2 * (seconds - reach) - reach**2 / PERSISTENCE)
+        link += reach * drift
+        link *= kept
+        link += SPEED**2 * reach**2 / PERSISTENCE
+        drift *= kept**2
+        drift += SPEED**2 * (1 - kept**2)
+
+    def surprise(self, measured: Floats) -> Floats:
+        """-2 log likelihood of each of M measurements under each of N tracks, (N, M), up to a constant."""
+        position, _, spread, _, _ = self._state
+        variance = spread + NOISE**2
+        error = (measured - position[:, None]) / self._units()[:, None]
+        distance: Floats = (error**2 / variance[:, None]).sum(axis=2)
+        uncertainty: Floats = np.log(variance).sum(axis=1)
+        return distance + uncertainty[:, None]
+
+    def correct(self, rows: Indices, measured: Floats) -> None:
+        """Kalman update of these rows, each with its measurement."""
+        position, velocity, spread, link, drift = self._state[:, rows]
+        error = measured - position
+        gain, push = spread / (spread + NOISE**2), link / (spread + NOISE**2)
+        self._state[:, rows] = (
+            position + gain * error,
+            velocity + push * error,
+            spread * (1 - gain),
+            link * (1 - gain),
+            drift - push * link,
+        )
+
+    def boxes(self) -> Boxes:
+        """The present boxes, float32 (N, 4)."""
+        position = self._state[0]
+        half = np.exp(position[:, 2:]) / 2
+        return np.concatenate([position[:, :2] - half, position[:, :2] + half], axis=1).astype(np.float32)
+
+    def _units(self) -> Floats:
+        """What 1 of each coordinate's variance means, (N, 4): the face's size in pixels, or an e-fold."""
+        units = np.ones(self._state[0].shape)
+        units[:, :2] = np.exp(self._state[0, :, 2:].mean(axis=1, keepdims=True))
+        return units
+
+
+def _measure(boxes: Boxes) -> Floats:
+    """Boxes as the filter's coordinates, (N, 4); a side shorter than a pixel counts as one."""
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
+    return np.concatenate([centres(boxes), np.log(sides)], axis=1, dtype=np.float64)

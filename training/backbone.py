@@ -71,8 +71,11 @@ def build(weights: Weights, size: int) -> Any:  # noqa: ANN401 (Keras has no typ
     """The age model as a Keras 3 functional model: uint8 (N, size, size, 3) RGB -> float32 (N, 101) softmax.
 
     As many pairs of layers as `weights` holds. The gender head is left out; ages 1..100 move into 0..100.
+    Raises ConfigurationError when a weight of this network is missing.
     """
     import keras
+
+    _require_all(weights)
 
     layers = keras.layers
     image = keras.Input((size, size, 3), dtype="uint8", name="image")
@@ -109,6 +112,19 @@ def _fill(model: Any, weights: Weights) -> None:  # noqa: ANN401
     fill("features", weights["feats/kernel"], weights["feats/bias"])
     kernel, bias = weights["age_pred/kernel"], weights["age_pred/bias"]
     fill("age", np.pad(kernel, ((0, 0), (1, 0))), np.pad(bias, (1, 0), constant_values=NEVER))
+
+
+def _require_all(weights: Weights) -> None:
+    wanted = ["conv1/convolution/merged_input", "conv1_bn/batchnorm_1/sub"]
+    for n in range(1, max(_pairs(weights), 1) + 1):
+        wanted += [f"conv_dw_{n}/depthwise_kernel", f"conv_pw_{n}/convolution/merged_input"]
+        wanted += [f"conv_dw_{n}_bn/batchnorm_1/{part}" for part in ("mul", "sub")]
+        wanted += [f"conv_pw_{n}_bn/batchnorm_1/sub"]
+    wanted += [f"{layer}/{part}" for layer in ("feats", "age_pred") for part in ("kernel", "bias")]
+    if missing := [name for name in wanted if name not in weights]:
+        raise ConfigurationError(
+            f"the backbone has no weight {missing[0]!r}: it is not the network of faceres-deep"
+        )
 
 
 def _pairs(weights: Weights) -> int:

@@ -72,7 +72,7 @@ def convert(plan: Plan) -> Manifest:
         found = measure_years(folder, faces) if faces else Measurement()
         metrics = {**found.metrics, "parity_max_difference": difference}
         if photos:
-            metrics["groups"] = _measure_photos(folder, photos, found.temperature)
+            metrics["groups"] = _measure_photos(folder, photos, plan.size, found.temperature)
         if plan.other_sizes:
             metrics["other_sizes"] = {
                 str(size): _measure_size(folder, weights, faces, size) for size in plan.other_sizes
@@ -125,10 +125,10 @@ def _write_model(folder: Path, weights: backbone.Weights, size: int, crops: Sequ
     return parity(model, folder, crops)
 
 
-def _measure_photos(folder: Path, photos: Sequence[Photo], temperature: float) -> dict[str, float]:
+def _measure_photos(folder: Path, photos: Sequence[Photo], size: int, temperature: float) -> dict[str, float]:
     detector = MediaPipeDetector("near", SEES_A_FACE)
     try:
-        crops = cut_faces(photos, detector, CROP_SCALE)
+        crops = cut_faces(photos, detector, CROP_SCALE, size)
     finally:
         detector.close()
     return {**measure_groups(folder, crops, temperature), "photos": len(photos)}

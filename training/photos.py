@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 
 from edge.brackets import Bracket, parse_bracket
+from edge.crops import cut_face
 from edge.detect.base import FaceDetector
 from edge.errors import ConfigurationError
-from edge.geometry import areas, cut_out, squares
+from edge.geometry import areas
 from edge.types import Image
 from training.faces import read_image
 from training.labels import labels_file, picture, read_rows
@@ -35,20 +36,19 @@ def read_photos(folder: Path) -> list[Photo]:
         raise ConfigurationError(f"{labels_file(folder)}: {error}") from error
 
 
-def cut_faces(photos: Sequence[Photo], detector: FaceDetector, scale: float) -> list[tuple[Image, Bracket]]:
-    """The largest face of each photo, uint8 (S, S, 3) RGB, and its group; photos without a face are left out.
+def cut_faces(
+    photos: Sequence[Photo], detector: FaceDetector, scale: float, most: int
+) -> list[tuple[Image, Bracket]]:
+    """The largest face of each photo and its group; photos without a face are left out.
 
-    The cut is a square round the detector's box, side = `scale` x its longer side.
+    See `edge.crops.cut_face` for the crops, `scale` and `most`.
     """
-    cuts = ((cut_face(read_image(photo.path), detector, scale), photo.group) for photo in photos)
+    cuts = ((cut_largest(read_image(photo.path), detector, scale, most), photo.group) for photo in photos)
     return [(crop, group) for crop, group in cuts if crop is not None]
 
 
-def cut_face(image: Image, detector: FaceDetector, scale: float) -> Image | None:
-    """The largest face of `image`, uint8 (H, W, 3) RGB, as a square; None where the detector sees none."""
-    faces = detector.detect(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8))
-    if not len(faces):
-        return None
-    largest = areas(faces.xyxy).argmax()
-    left, top, right, _ = np.round(squares(faces.xyxy, scale)[largest]).astype(int).tolist()
-    return cut_out(image, left, top, right - left)
+def cut_largest(image: Image, detector: FaceDetector, scale: float, most: int) -> Image | None:
+    """The largest face of `image`, uint8 (H, W, 3) RGB, cut as on a box; None where there is none."""
+    bgr = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
+    faces = detector.detect(bgr)
+    return cut_face(bgr, faces.xyxy[areas(faces.xyxy).argmax()], scale, most) if len(faces) else None

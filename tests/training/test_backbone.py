@@ -81,6 +81,16 @@ def test_quantised_weights_are_refused(tmp_path: Path):
     assert "weight 'age_pred/kernel': is quantised" in fault(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name", ["conv_pw_2_bn/batchnorm_1/sub", "age_pred/kernel", "conv_dw_1/depthwise_kernel"]
+)
+def test_another_network_is_refused_with_what_it_lacks(keras, name: str):
+    arrays = backbones.weights()
+    del arrays[name]
+    with pytest.raises(ConfigurationError, match="it is not the network of faceres-deep"):
+        build(arrays, 64)
+
+
 def by_hand(arrays: dict[str, np.ndarray], image: np.ndarray) -> np.ndarray:
     """Ages 1..100 of one uint8 (S, S, 3) RGB picture, in plain numpy from the paper's description."""
 

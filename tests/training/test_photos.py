@@ -8,7 +8,7 @@ import pytest
 
 from edge.errors import ConfigurationError
 from edge.types import Faces
-from training.photos import cut_face, cut_faces, read_photos
+from training.photos import cut_faces, cut_largest, read_photos
 
 
 class Detector:
@@ -34,7 +34,7 @@ def ramp() -> np.ndarray:
 
 
 def test_the_largest_face_is_cut_as_a_scaled_square():
-    crop = cut_face(ramp(), Detector((0, 0, 10, 10), (50, 60, 90, 110)), 1.2)
+    crop = cut_largest(ramp(), Detector((0, 0, 10, 10), (50, 60, 90, 110)), 1.2, most=200)
     assert crop is not None
     assert crop.shape == (60, 60, 3)
     assert crop[0, 0].tolist() == [40, 55, 0]
@@ -43,7 +43,7 @@ def test_the_largest_face_is_cut_as_a_scaled_square():
 
 def test_the_detector_is_shown_bgr():
     detector = Detector((0, 0, 10, 10))
-    cut_face(ramp(), detector, 1.0)
+    cut_largest(ramp(), detector, 1.0, most=200)
     assert detector.seen[0][5, 9].tolist() == [0, 5, 9]
 
 
@@ -53,8 +53,8 @@ def test_a_photo_without_a_face_gives_no_crop(tmp_path: Path):
     (tmp_path / "labels.csv").write_text("file_name,age_group\na.png,70+\n")
     photos = read_photos(tmp_path)
     assert photos[0].group.low == 70
-    assert cut_faces(photos, Detector(), 1.0) == []
-    assert len(cut_faces(photos, Detector((0, 0, 10, 10)), 1.0)) == 1
+    assert cut_faces(photos, Detector(), 1.0, most=200) == []
+    assert len(cut_faces(photos, Detector((0, 0, 10, 10)), 1.0, most=200)) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ are measured in face sizes: one set of numbers is right for near and far and for
 to tracks such that all together are most likely; a face that no track expects is a new visitor's.
 
 All times are those of the frames: neither frame rate nor dropped frames change what the settings mean.
-`bench/trackers.py` compares this with a library's trackers; the constants were tuned on its scenes, with other
-seeds than it reports.
+`bench/trackers.py` compares this with trackers of a library; the constants were tuned on its scenes, with
+seeds other than it reports.
 """
 
 from __future__ import annotations

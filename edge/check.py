@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
@@ -76,8 +75,8 @@ def _try(what: str, attempt: Callable[[], str]) -> Verdict:
 def _camera(camera: CameraSettings, beside: Path, clock: Clock) -> str:
     validate_source(camera, beside)
     feed = Feed(camera, partial(open_source, secrets_beside=beside, clock=clock), clock)
-    with closing(_frames(feed)) as frames:
-        taken = list(islice(frames, FRAMES))
+    frames = feed.frames()
+    taken = list(islice(frames, FRAMES))
     if not taken:
         raise InstoreError("gave no frame")
     height, width = taken[-1].image.shape[:2]
@@ -86,17 +85,14 @@ def _camera(camera: CameraSettings, beside: Path, clock: Clock) -> str:
     return f"{width}x{height}{rate}, {feed.status.state}"
 
 
-def _frames(feed: Feed) -> Iterator[Any]:
-    yield from feed.frames()
-
-
 def _model(settings: Settings, beside: Path, clock: Clock) -> str:
     bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
     model = settings.model
     backend = open_backend(model.backend, bundle, max_batch=model.max_batch, threads=model.threads)
     try:
         milliseconds = 1000 * _seconds_per_face(backend.infer, bundle, backend.max_batch, clock)
-        return f"{bundle.name} {bundle.version} on {backend.name} ({backend.device}), {milliseconds:.1f} ms a face"
+        model = f"{bundle.name} {bundle.version} on {backend.name} ({backend.device})"
+        return f"{model}, {milliseconds:.1f} ms a face"
     finally:
         backend.close()
 

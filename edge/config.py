@@ -150,7 +150,7 @@ class ModelSettings(Section):
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     max_batch: Annotated[int, Field(ge=1, le=256)] = 8
     max_delay: Seconds = 0.1
-    max_spread: Annotated[float, Field(gt=0, le=50)] = 18.0
+    max_spread: Annotated[float, Field(gt=0, le=50)] = 15.0
     queue: Annotated[int, Field(ge=1, le=100_000)] = 256
 
 

@@ -78,7 +78,7 @@ def _windows(
             for message in vision.process(frame).messages:
                 yield from counting.handle(message, now)
             dropped, drops[:] = Counter(drops), []
-            yield from counting.handle(Progress(camera, at, 1, dropped, feed.status.state), now)
+            yield from counting.handle(Progress(camera, at, 1, dropped, frame.state), now)
             on_frame((at - first).total_seconds())
         for message in vision.finish():
             yield from counting.flush() if at is None else counting.handle(message, at.timestamp())

@@ -116,7 +116,7 @@ class Runtime:
         counting = self._thread("counting", self.counting.run)
         vision = [self._thread(f"vision-{lane.name}", lane.run) for lane in self.lanes]
         capture = [
-            self._thread(f"capture-{lane.name}", lambda _, camera=camera: camera.run(self._stop_capture))
+            self._thread(f"capture-{lane.name}", partial(self._capture, camera))
             for lane, camera in zip(self.lanes, self._cameras, strict=True)
         ]
         for thread in (publish, counting, *vision, *capture):
@@ -177,6 +177,10 @@ class Runtime:
         self._outbox.close()
         self._backend.close()
 
+    def _capture(self, camera: Camera, _: Beat) -> None:
+        # Without a heartbeat: a camera may hang for as long as its time-outs allow.
+        camera.run(self._stop_capture)
+
     def _thread(self, name: str, work: Callable[[Beat], object]) -> threading.Thread:
         def guarded() -> None:
             try:
@@ -208,7 +212,7 @@ class Runtime:
 
     def _measure_outbox(self) -> None:
         self._metrics.outbox_rows.set(self._outbox.depth)
-        self._metrics.outbox_bytes.set(self._outbox.bytes)
+        self._metrics.outbox_bytes.set(self._outbox.payload_bytes)
         self._metrics.outbox_dropped.set(self._outbox.dropped)
 
     def _lane(self, camera: CameraSettings) -> VisionWorker:

@@ -85,7 +85,7 @@ class VisionWorker:
         frame = self.slot.take(TICK)
         if frame is not None:
             self._metrics.last_frame.labels(self.name).set(frame.captured_at.timestamp())
-            self._tell(vision.process(frame), frame.captured_at, analysed=1)
+            self._tell(vision.process(frame), frame.captured_at, frame.state, analysed=1)
             self._metrics.analysed.labels(self.name).inc()
             self.analysed += 1
             return frame.captured_at
@@ -93,17 +93,17 @@ class VisionWorker:
         if self.slot.ended or not self._live:
             return None
         now = self._clock.now()
-        self._tell(vision.pass_time(now), now, analysed=0)
+        self._tell(vision.pass_time(now), now, self.status.state, analysed=0)
         return now
 
-    def _tell(self, result: VisionResult, at: datetime, analysed: int) -> None:
+    def _tell(self, result: VisionResult, at: datetime, state: CameraState, analysed: int) -> None:
         self.in_view = result.in_view
         self._send(result.messages)
         drops = self._take_drops()
         for reason, number in drops.items():
             self._metrics.dropped.labels(self.name, reason).inc(number)
         self._metrics.captured.labels(self.name).inc(analysed + drops.total())
-        self._queue.put(Progress(self.name, at, analysed, drops, self.status.state))
+        self._queue.put(Progress(self.name, at, analysed, drops, state))
 
     def _send(self, messages: Iterable[Message]) -> None:
         for message in messages:

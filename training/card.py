@@ -134,7 +134,7 @@ def _origin(manifest: Manifest) -> list[str]:
         "It was not trained here, on these or other pictures. UTKFace (non-commercial research) and a sample "
         "of FairFace (CC BY 4.0) served to measure it, and UTKFace to fit one number, the temperature. None "
         "of their pictures is in this folder: `confusion.json` holds counts only.",
-        f"Terms of the bundle: {manifest.licence}.",
+        f"Terms of the bundle: {manifest.licence}; `LICENSE` has the text of both.",
     ]
 
 

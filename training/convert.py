@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import CropGeometry, HashedFile, InputSpec, Manifest, load_bundle, sha256_of
+from edge.bundle import BUILTIN, CropGeometry, HashedFile, InputSpec, Manifest, load_bundle, sha256_of
 from edge.detect.mediapipe import MediaPipeDetector
 from edge.errors import ConfigurationError
 from edge.preprocess import PREPROCESSING_VERSION, to_batch
@@ -165,6 +165,7 @@ def _write_bundle(folder: Path, plan: Plan, found: Measurement, metrics: dict[st
         }
     )
     _write_manifest(folder, manifest)
+    shutil.copyfile(BUILTIN / "LICENSE", folder / "LICENSE")  # the same weights, the same terms
     (folder / "MODEL_CARD.md").write_text(card.render(manifest), encoding="utf-8")
     return manifest
 

@@ -42,8 +42,10 @@ def test_the_shipped_bundle_is_whole():
     assert bundle.crop_scale == pytest.approx(1.04)
     assert bundle.metrics["mae"] < 6
     assert bundle.metrics["parity_max_difference"] <= 1e-4
-    assert "MIT" in bundle.licence
-    assert "MIT" in (BUILTIN / "MODEL_CARD.md").read_text(encoding="utf-8")
+    terms = (BUILTIN / "LICENSE").read_text(encoding="utf-8")
+    for name in ("MIT", "Apache"):
+        assert name in bundle.licence
+        assert f"{name} License" in terms
 
 
 def test_the_shipped_confusion_counts_the_faces_of_its_figures():

@@ -56,7 +56,12 @@ def test_without_faces_there_are_no_figures(keras, tiny: Path, tmp_path: Path):
     bundle = load_bundle(out)
     assert bundle.temperature == 1.0
     assert set(bundle.metrics) == {"parity_max_difference"}
-    assert {path.name for path in out.iterdir()} == {"model.onnx", "manifest.json", "MODEL_CARD.md"}
+    assert {path.name for path in out.iterdir()} == {
+        "model.onnx",
+        "manifest.json",
+        "MODEL_CARD.md",
+        "LICENSE",
+    }
 
 
 def test_a_graph_that_differs_is_refused(keras, tiny: Path, tmp_path: Path):

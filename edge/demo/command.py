@@ -1,0 +1,260 @@
+"""`instore-edge demo`: broker, daemon, scene and subscriber on one machine, and what comes of them."""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from rich.console import Console
+from rich.live import Live
+
+from edge.capture import is_live, open_source
+from edge.clock import Clock, SystemClock
+from edge.config import CameraSettings, Settings, load_settings, redact
+from edge.demo.broker import Broker, start_broker
+from edge.demo.scene import Scene, write_clip
+from edge.demo.view import (
+    COMPOSED_NOTICE,
+    PRIVACY_NOTICE,
+    CameraRow,
+    OpenWindow,
+    ViewState,
+    plain_lines,
+    render,
+    summary,
+)
+from edge.errors import ConfigurationError
+from edge.publish import Subscriber
+from edge.runtime import Runtime
+from edge.terminal import progress_bars
+from edge.types import CameraState
+
+REFRESH = 0.25
+"""Seconds between two pictures of the live view."""
+
+LIVE_SECONDS = 60.0
+"""How long a camera is shown unless told otherwise; a recording is shown to its end."""
+
+SPEED_OVER = 2.0
+"""Seconds over which frames per second are taken."""
+
+LAST_WORDS = 5.0
+"""Seconds to wait at the end for windows that are acknowledged and still on their way back."""
+
+
+def demo(
+    *,
+    source: str | None,
+    broker: str | None,
+    seconds: float | None,
+    config: Path | None,
+    overrides: Sequence[str],
+    stop: threading.Event,
+) -> int:
+    """Run the demo until the scene ends, `seconds` have passed or `stop` is set; the exit status.
+
+    source: None for the composed scene. broker: None for one of its own. Raises ConfigurationError and
+    OutsideError as the daemon does.
+    """
+    clock = SystemClock()
+    with tempfile.TemporaryDirectory(prefix="instore-demo-") as name, ExitStack() as stack:
+        folder = Path(name)
+        camera, expected = _scene(folder) if source is None else (_own_camera(source, folder), None)
+        own = stack.enter_context(start_broker(folder)) if broker is None else None
+        mqtt = _own_broker(own) if own else _named_broker(broker or "", folder)
+        tables = {"site": "demo", "cameras": [camera], "mqtt": mqtt}
+        settings = load_settings(config, [*_defaults(folder), *overrides], tables)
+        _refuse_broken_recording(settings.cameras[0], folder, clock)
+        limit = seconds or (LIVE_SECONDS if is_live(settings.cameras[0]) else None)
+        notices = [PRIVACY_NOTICE] if settings.privacy.minimum == 1 else []
+        notices = [COMPOSED_NOTICE, *notices] if source is None else notices
+        kind = own.kind if own else redact(broker or "")
+        start = ViewState(
+            notices=notices,
+            brackets=settings.windows.brackets,
+            broker=kind,
+            seconds=limit,
+            expected=expected if limit is None else None,
+        )
+        return _Show(settings, folder, start, clock).run(stop, limit)
+
+
+def _defaults(folder: Path) -> list[str]:
+    """What differs from production, before the user's own overrides."""
+    return [
+        "privacy.minimum=1",
+        "windows.length=10",
+        "metrics.port=0",
+        f'outbox.directory="{folder}"',
+    ]
+
+
+def _scene(folder: Path) -> tuple[dict[str, Any], int]:
+    """Compose the scene's clip: the camera that plays it, and how many visitors it holds."""
+    clip = folder / "scene.mp4"
+    with progress_bars("%", {"composing the scene": 100.0}) as advance:
+        visitors = write_clip(Scene(), clip, progress=lambda done: advance("composing the scene", 100 * done))
+    return {"name": "scene", "source": str(clip)}, visitors
+
+
+def _own_camera(source: str, folder: Path) -> dict[str, Any]:
+    """The user's camera; credentials in its URL go into a secret file, where the daemon looks for them."""
+    if "://" not in source:
+        return {"name": "camera", "source": source}
+    bare, user, secret = _without_credentials(source, folder / "camera-password")
+    return {"name": "camera", "source": bare, "username": user, "password_file": secret}
+
+
+def _own_broker(broker: Broker) -> dict[str, Any]:
+    return {"host": broker.host, "port": broker.port, "protocol": broker.protocol}
+
+
+def _named_broker(url: str, folder: Path) -> dict[str, Any]:
+    bare, user, secret = _without_credentials(
+        url if "://" in url else f"mqtt://{url}", folder / "mqtt-password"
+    )
+    parts = urlsplit(bare)
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        raise ConfigurationError(f"--broker {redact(url)}: wants mqtt://host[:port], or mqtts:// for TLS")
+    tls = parts.scheme == "mqtts"
+    port = parts.port or (8883 if tls else 1883)
+    return {"host": parts.hostname, "port": port, "tls": tls, "username": user, "password_file": secret}
+
+
+def _without_credentials(url: str, secret: Path) -> tuple[str, str, str]:
+    """The URL without them, the user, and the file that the password was put into ("" without one)."""
+    try:
+        parts = urlsplit(url)
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"{redact(url)}: {error}") from None
+    if password:
+        secret.touch(mode=0o600)
+        secret.write_text(password, encoding="utf-8")
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return bare, user, str(secret) if password else ""
+
+
+def _refuse_broken_recording(camera: CameraSettings, folder: Path, clock: Clock) -> None:
+    """A camera may come back, a broken file will not: raises SourceError now instead of trying for ever."""
+    if not is_live(camera):
+        open_source(camera, folder, clock).close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """How many frames were analysed by a moment, for the speed."""
+
+    at: float
+    frames: int
+
+
+class _Show:
+    """One run of the daemon, watched through the broker."""
+
+    def __init__(self, settings: Settings, folder: Path, start: ViewState, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._runtime = Runtime(settings, beside=folder, clock=clock, rng=random.Random())
+        self._subscriber = Subscriber(settings.mqtt, secrets_beside=folder, clock=clock)
+        self._start = start
+        self._samples: dict[str, deque[_Sample]] = {lane.name: deque() for lane in self._runtime.lanes}
+        self._begun = clock.monotonic()
+
+    def run(self, stop: threading.Event, seconds: float | None) -> int:
+        """Show until the end; the exit status."""
+        console = Console(highlight=False)
+        with self._subscriber.listening(self._runtime.topics.every_count):
+            finished = self._in_background(stop)
+            with _screen(console, self._start) as draw:
+                while not finished.is_set():
+                    draw(self._state())
+                    if seconds is not None and self._clock.monotonic() - self._begun >= seconds:
+                        stop.set()
+                    self._clock.wait(finished, REFRESH)
+                self._await_windows()
+                draw(self._state())
+        if self._failure is not None:
+            raise self._failure
+        console.print(summary(self._state()))
+        return 0
+
+    def _in_background(self, stop: threading.Event) -> threading.Event:
+        finished = threading.Event()
+        self._failure: BaseException | None = None
+
+        def work() -> None:
+            try:
+                self._runtime.run(stop)
+            except BaseException as error:  # noqa: BLE001 - it is raised again in the main thread
+                self._failure = error
+            finally:
+                finished.set()
+
+        threading.Thread(target=work, name="daemon", daemon=True).start()
+        return finished
+
+    def _await_windows(self) -> None:
+        """Acknowledged windows may still be on their way to us."""
+        deadline = self._clock.monotonic() + LAST_WORDS
+        while len(self._subscriber.windows()) < self._runtime.windows_closed:
+            if self._clock.monotonic() >= deadline:
+                return
+            self._clock.wait(threading.Event(), 0.05)
+
+    def _state(self) -> ViewState:
+        return replace(
+            self._start,
+            cameras=[self._row(lane.name, lane.status.state, lane) for lane in self._runtime.lanes],
+            window=self._open_window(),
+            windows=self._subscriber.windows(),
+            elapsed=self._clock.monotonic() - self._begun,
+        )
+
+    def _row(self, name: str, state: CameraState, lane: Any) -> CameraRow:  # noqa: ANN401
+        return CameraRow(name, state.value, self._speed(name, lane.analysed), lane.in_view, lane.visitors)
+
+    def _speed(self, camera: str, frames: int) -> float:
+        samples, now = self._samples[camera], self._clock.monotonic()
+        samples.append(_Sample(now, frames))
+        while now - samples[0].at > SPEED_OVER:
+            samples.popleft()
+        seconds = now - samples[0].at
+        return (frames - samples[0].frames) / seconds if seconds > 0 else 0.0
+
+    def _open_window(self) -> OpenWindow | None:
+        start = self._runtime.counting.open_since(self._runtime.lanes[0].name)
+        if start is None:
+            return None
+        length = timedelta(seconds=self._settings.windows.length)
+        elapsed = (self._clock.now() - start) / length
+        return OpenWindow(start, start + length, min(1.0, max(0.0, elapsed)))
+
+
+@contextmanager
+def _screen(console: Console, start: ViewState) -> Iterator[Any]:
+    """A function that shows a state: redrawn in place on a terminal, a line for each event elsewhere."""
+    if console.is_terminal:
+        with Live(console=console, screen=False, transient=True, auto_refresh=False) as live:
+            yield lambda state: live.update(render(state), refresh=True)
+        return
+    shown: list[ViewState] = []
+
+    def tell(state: ViewState) -> None:
+        for line in plain_lines(shown[-1] if shown else None, state):
+            sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+        shown[:] = [state]
+
+    yield tell

@@ -1,0 +1,105 @@
+"""The daemon as the process that systemd would start, on a configuration that a test writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+PATIENCE = 60.0
+"""Seconds that a condition may take: models are loaded on a shared machine."""
+
+
+def to_toml(tables: dict[str, Any]) -> str:
+    """A configuration as TOML."""
+    lines = [line for key, value in tables.items() if not _is_table(value) for line in _pairs({key: value})]
+    for key, value in tables.items():
+        if isinstance(value, dict):
+            lines += [f"[{key}]", *_pairs(value)]
+    for camera in tables.get("cameras", []):
+        lines += ["[[cameras]]", *_pairs(camera)]
+    return "\n".join(lines) + "\n"
+
+
+def _pairs(table: dict[str, Any]) -> list[str]:
+    """JSON's strings, numbers, lists and booleans are TOML's too; its times bear no quotes."""
+    return [
+        f"{key} = {value.isoformat() if isinstance(value, datetime) else json.dumps(value)}"
+        for key, value in table.items()
+    ]
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict) for v in value))
+
+
+class Daemon:
+    """`instore-edge run` on these tables; everything it logs is kept."""
+
+    def __init__(
+        self, folder: Path, tables: dict[str, Any], *, environment: dict[str, str] | None = None
+    ) -> None:
+        self._config = folder / "config.toml"
+        self._config.write_text(to_toml(tables))
+        self._environment = {**os.environ, **(environment or {})}
+        self._lines: list[str] = []
+        self._changed = threading.Condition()
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "edge", "run", "--config", str(self._config)],
+            env=self._environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+
+    @property
+    def log(self) -> str:
+        """All that it has said."""
+        with self._changed:
+            return "\n".join(self._lines)
+
+    def wait_for_line(self, wanted: Callable[[str], bool]) -> str:
+        """The first line of its log that is wanted."""
+        with self._changed:
+            found = self._changed.wait_for(lambda: next(filter(wanted, self._lines), None), PATIENCE)
+        assert found, "the daemon did not say what was waited for:\n" + self.log
+        return str(found)
+
+    def wait(self) -> int:
+        """Its exit status, once it ends by itself."""
+        assert self._process is not None
+        return self._process.wait(PATIENCE)
+
+    def stop(self) -> int:
+        """Its exit status after SIGTERM."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        for line in process.stderr:
+            with self._changed:
+                self._lines.append(line.rstrip())
+                self._changed.notify_all()
+        process.stderr.close()

@@ -1,0 +1,83 @@
+"""What is counted: the same by the daemon with its threads and by replay without, and as many as there are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.demo.scene import Scene, write_clip
+from tests.daemon import Daemon
+from tests.mosquitto import Mosquitto, Subscriber
+
+CLIPS = Path(__file__).parents[3] / "shared" / "data" / "clips"
+needs_recordings = pytest.mark.skipif(
+    not CLIPS.is_dir(), reason=f"the recordings are not part of the project: {CLIPS} is not there"
+)
+START = datetime(2026, 1, 31, 8, tzinfo=UTC)
+
+
+def replayed(clip: Path, *settings: str) -> list[dict[str, Any]]:
+    """The windows that `instore-edge replay` prints."""
+    options = [f"--set={setting}" for setting in ("privacy.minimum=1", "windows.length=60", *settings)]
+    command = [sys.executable, "-m", "edge", "replay", str(clip), "--start", START.isoformat(), *options]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def counted_by_daemon(folder: Path, clip: Path) -> list[dict[str, Any]]:
+    """The windows that the daemon publishes before it ends by itself."""
+    topic = f"instore/store/{clip.stem}/counts"
+    with Mosquitto(folder / "broker") as broker, Subscriber(broker, "instore/#") as subscriber:
+        tables = {
+            "cameras": [{"name": clip.stem, "source": str(clip), "pace": "full", "start": START}],
+            "windows": {"length": 60},
+            "privacy": {"minimum": 1},
+            "metrics": {"port": 0},
+            "outbox": {"directory": str(folder / "state")},
+            "mqtt": {"host": broker.host, "port": broker.port},
+        }
+        with Daemon(folder, tables) as daemon:
+            assert daemon.wait() == 0, daemon.log
+        status = subscriber.wait_for_topic("instore/store/box/status", 2)
+        assert json.loads(status[-1])["state"] == "offline"
+        return [json.loads(payload) for payload in subscriber.on(topic)]
+
+
+def visitors(windows: list[dict[str, Any]]) -> int:
+    return sum(window["total"] for window in windows)
+
+
+@pytest.mark.timeout(240)
+def test_each_visitor_of_the_scene_is_counted_once(tmp_path: Path) -> None:
+    clip = tmp_path / "scene.mp4"
+    truth = write_clip(Scene(), clip)
+    windows = replayed(clip)
+    assert visitors(windows) == truth
+    assert counted_by_daemon(tmp_path, clip) == windows
+
+
+@needs_recordings
+@pytest.mark.data
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("name", "truth"), [("corridor-three.gif", 3), ("one-woman.gif", 1), ("empty-room.mp4", 0)]
+)
+def test_recordings_are_counted_as_by_eye(tmp_path: Path, name: str, truth: int) -> None:
+    windows = replayed(CLIPS / name)
+    assert visitors(windows) == truth
+    assert counted_by_daemon(tmp_path, CLIPS / name) == windows
+
+
+@needs_recordings
+@pytest.mark.data
+def test_tiles_find_the_distant_faces_of_a_crowd(tmp_path: Path) -> None:
+    with_tiles, without = replayed(CLIPS / "crowd.mp4"), replayed(CLIPS / "crowd.mp4", "cameras.crowd.tile=0")
+    assert 6 <= visitors(with_tiles) <= 9  # by eye eight look towards the camera, two of them from the side
+    assert visitors(without) < visitors(with_tiles)
+    assert counted_by_daemon(tmp_path, CLIPS / "crowd.mp4") == with_tiles

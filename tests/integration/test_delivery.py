@@ -1,0 +1,129 @@
+"""Cameras over RTSP, a broker with TLS and a password, the daemon between them: all of them real."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from edge.codec import schema
+from tests.daemon import Daemon
+from tests.mosquitto import Mosquitto, Received, Subscriber
+from tests.rtsp_server import RtspServer
+from tests.scene_clips import write_scene
+
+SECRETS = {"broker": "brokers-secret", "camera": "cameras/secret@1"}
+WINDOW = 5
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path / "broker", users={"box": SECRETS["broker"]}, tls=True) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scene(tmp_path_factory.mktemp("clip") / "scene.avi", seconds=16)
+
+
+def configuration(folder: Path, broker: Mosquitto, cameras: list[dict[str, Any]]) -> dict[str, Any]:
+    for name, secret in SECRETS.items():
+        (folder / name).write_text(secret + "\n")
+    return {
+        "site": "shop",
+        "box": "edge",
+        "cameras": cameras,
+        "windows": {"length": WINDOW},
+        "privacy": {"minimum": 1},
+        "metrics": {"port": 0},
+        "outbox": {"directory": str(folder / "state")},
+        "mqtt": {
+            "host": broker.host,
+            "port": broker.port,
+            "tls": True,
+            "ca_file": str(broker.ca_file),
+            "username": "box",
+            "password_file": "broker",
+        },
+    }
+
+
+def rtsp_camera(name: str, url: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "source": url,
+        "username": "viewer",
+        "password_file": "camera",
+        "max_fps": 5.0,
+        "read_timeout": 2.0,
+        "open_timeout": 2.0,
+    }
+
+
+def counts(messages: list[Received], camera: str) -> list[dict[str, Any]]:
+    return [json.loads(m.payload) for m in messages if m.topic == f"instore/shop/{camera}/counts"]
+
+
+def states(messages: list[Received], camera: str) -> list[str]:
+    return [json.loads(m.payload)["state"] for m in messages if m.topic == f"instore/shop/{camera}/status"]
+
+
+@pytest.mark.timeout(240)
+def test_a_camera_that_goes_and_comes_back_harms_nobody(
+    tmp_path: Path, broker: Mosquitto, clip: Path
+) -> None:
+    credentials = ("viewer", SECRETS["camera"])
+    with (
+        RtspServer({"stream": clip}, credentials=credentials) as left,
+        RtspServer({"stream": clip}, credentials=credentials) as right,
+        Subscriber(broker, "instore/#", user="box", password=SECRETS["broker"]) as subscriber,
+    ):
+        cameras = [rtsp_camera("left", left.url("stream")), rtsp_camera("right", right.url("stream"))]
+        with Daemon(tmp_path, configuration(tmp_path, broker, cameras)) as daemon:
+
+            def until(camera: str, wanted: int) -> None:
+                """Wait for so many more windows of a camera."""
+                before = len(counts(subscriber.messages, camera))
+                subscriber.wait_for(lambda m: len(counts(m, camera)) >= before + wanted, timeout=60)
+
+            until("left", 2)
+            left.kill()
+            subscriber.wait_for(lambda m: states(m, "left")[-1:] == ["down"], timeout=30)
+            until("right", 2)  # ten seconds of the other camera
+            left.start()
+            subscriber.wait_for(lambda m: states(m, "left")[-1:] == ["up"], timeout=60)
+            until("left", 2)
+            assert daemon.stop() == 0
+            messages = subscriber.wait_for(
+                lambda m: any(json.loads(r.payload).get("state") == "offline" for r in m), timeout=10
+            )
+
+    for camera in ("left", "right"):
+        windows = counts(messages, camera)
+        check_series(windows)
+        assert sum(window["total"] for window in windows) >= 1
+    check_outage(counts(messages, "left"), counts(messages, "right"))
+    collapsed = [state for state, _ in itertools.groupby(states(messages, "left"))]
+    assert collapsed[-4:] == ["up", "down", "up", "down"]
+    assert not any(secret in daemon.log for secret in (*SECRETS.values(), "cameras%2Fsecret"))
+
+
+def check_series(windows: list[dict[str, Any]]) -> None:
+    """Each window is valid, none comes twice, none is missing."""
+    for window in windows:
+        jsonschema.validate(window, schema("instore.counts/1"))
+    assert [window["sequence"] for window in windows] == list(range(1, len(windows) + 1))
+    assert len({window["window_id"] for window in windows}) == len(windows)
+    assert all(after["start"] == before["end"] for before, after in itertools.pairwise(windows))
+
+
+def check_outage(suffered: list[dict[str, Any]], spared: list[dict[str, Any]]) -> None:
+    """The outage shows in the coverage of the camera that had it, and in no other's."""
+    assert min(window["coverage"]["seconds"] for window in suffered[1:-1]) < 0.5 * WINDOW
+    assert min(window["coverage"]["seconds"] for window in spared[1:-1]) > 0.9 * WINDOW

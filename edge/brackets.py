@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,5 +57,9 @@ def parse_brackets(texts: Sequence[str]) -> tuple[Bracket, ...]:
 
 
 def bracket_of(age: float, brackets: Sequence[Bracket]) -> Bracket:
-    """The bracket of an expected age in years: 34.6 has not yet turned 35, so it is in 25-34."""
-    return next(b for b in reversed(brackets) if age >= b.low)
+    """The bracket of an expected age in years, by the nearest whole year.
+
+    The model's classes are completed years, so 34.6 lies nearer to those who are 35 than to those who are 34.
+    """
+    year = math.floor(age + 0.5)
+    return next(b for b in reversed(brackets) if year >= b.low)

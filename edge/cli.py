@@ -117,6 +117,36 @@ def _as_cameras(clips: Sequence[Path]) -> list[dict[str, Any]]:
     return cameras
 
 
+def _bench(arguments: argparse.Namespace) -> int:
+    from edge.bench import bench, environment, render
+    from edge.bundle import bundle_folder, load_bundle
+    from edge.clock import SystemClock
+    from edge.inference import open_backend
+    from edge.terminal import progress_bars
+
+    beside = _beside(arguments)
+    settings = load_settings(arguments.config, arguments.set, {"cameras": _as_cameras(arguments.clips)})
+    model = settings.model
+    bundle = load_bundle(bundle_folder(model.bundle, beside))
+    backend = open_backend(model.backend, bundle, max_batch=model.max_batch, threads=model.threads)
+    results = []
+    try:
+        with progress_bars("s", {}) as advance:
+            for times in bench(
+                settings, bundle, backend, beside=beside, clock=SystemClock(), on_frame=advance
+            ):
+                results.append(times)
+    finally:
+        # After Ctrl-C too: what was measured until then.
+        if results and arguments.json:
+            report = {"environment": environment(), "clips": [times.as_dict() for times in results]}
+            sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        elif results:
+            render(results)
+        backend.close()
+    return 0
+
+
 def _check(arguments: argparse.Namespace) -> int:
     from edge.check import check, render
 
@@ -181,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     _add_check(commands)
     _add_demo(commands)
+    _add_bench(commands)
     return parser
 
 
@@ -271,3 +302,18 @@ def _add_demo(commands: Any) -> None:  # noqa: ANN401
     parser.add_argument("--broker", metavar="URL", help="mqtt://host[:port] (default: one of its own)")
     parser.add_argument("--seconds", type=_seconds, help="stop after this long (default: at the scene's end)")
     parser.set_defaults(log_level="error")
+
+
+def _add_bench(commands: Any) -> None:  # noqa: ANN401
+    parser = _command(
+        commands,
+        "bench",
+        _bench,
+        "Measure how long each stage takes on recordings, in one thread and losing no frame.",
+        "instore-edge bench entrance.mp4 --set cameras.entrance.tile=0",
+    )
+    parser.add_argument(
+        "clips", nargs="+", type=Path, metavar="CLIP", help="video file or folder of pictures"
+    )
+    parser.add_argument("--json", action="store_true", help="the times as JSON, for a machine")
+    parser.set_defaults(log_level="warning")

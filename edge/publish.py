@@ -2,7 +2,8 @@
 
 One thread does it all (`Publisher.run`), without the thread and the queue of paho: every connection is a new
 client, a few windows at a time are handed to it, and what was not acknowledged when it ended is read from the
-outbox again. Delivery is at least once, in order per camera.
+outbox again. Delivery is at least once and in order per camera, save for windows that the broker rejects (an
+ACL, a quota): they stay in the outbox and are offered again later, behind younger ones that it took.
 """
 
 from __future__ import annotations
@@ -335,13 +336,12 @@ class _Session:
         self._acknowledge_within = acknowledge_within
         self._on_published = on_published
         self._on_failure = on_failure
-        self._due: dict[
-            int, Waiting | str
-        ] = {}  # by message id: a window, or the topic of a retained message
+        # By message id: a window, or the topic of a retained message.
+        self._due: dict[int, Waiting | str] = {}
         self._cursor = 0
         self._announced: dict[str, CameraStatus] = {}
         self._latest: dict[str, Waiting] = {}  # acknowledged, its retained copy not yet published
-        self._rejections: dict[str, int] = {}  # by camera: windows rejected in a row, less one
+        self._rejections: dict[str, int] = {}  # by camera: rests in a row, less one
         self._resting: dict[str, float] = {}  # by camera: until when it is left alone
         self._complaints: dict[str, str] = {}  # by topic: the reason that was logged
         self._heard_at = clock.monotonic()
@@ -453,7 +453,7 @@ class _Session:
         if self._complaints.get(topic) != reason:
             self._complaints[topic] = reason
             log.warning("the broker rejects messages to %s: %s", topic, reason)
-        if not isinstance(due, str):
+        if not isinstance(due, str) and due.camera not in self._resting:
             times = self._rejections[due.camera] = self._rejections.get(due.camera, -1) + 1
             self._resting[due.camera] = self._clock.monotonic() + self._backoff.after(times)
 

@@ -34,7 +34,7 @@ class Mosquitto:
     """A broker with its configuration in `folder`; start, stop, kill and restart keep port and configuration.
 
     users: name to password (none: anonymous clients are let in). acl: the text of an ACL file. tls: a server
-    certificate for 127.0.0.1 and localhost, signed by the throw-away CA in `ca_file`.
+    certificate for 127.0.0.1 and localhost, signed by the throw-away CA in `ca_file`, unless there are some.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Mosquitto:
         self._log: list[str] = []
         self._logged = threading.Condition()
         folder.mkdir(parents=True, exist_ok=True)
-        if tls:
+        if tls and not (folder / "ca.pem").exists():
             make_certificates(folder)
         self._write_configuration(bool(users), acl, tls, extra)
         self.set_users(users or {})
@@ -138,12 +138,12 @@ class Mosquitto:
             self._process = None
 
 
-def make_certificates(folder: Path) -> None:
-    """A CA (ca.pem, ca.key) and a server certificate for loopback (server.pem, server.key), for one day."""
+def make_certificates(folder: Path, names: str = "DNS:localhost,IP:127.0.0.1") -> None:
+    """A CA (ca.pem, ca.key) and a server certificate for `names` (server.pem, server.key), for one day."""
     new_key = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     authority = ["-x509", "-days", "1", "-subj", "/CN=test CA", "-addext", "keyUsage=keyCertSign"]
     sign = ["openssl", "x509", "-req", "-days", "1", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"]
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    (folder / "names").write_text(f"subjectAltName={names}\n")
     for command in (
         [*new_key, *authority, "-keyout", "ca.key", "-out", "ca.pem"],
         [*new_key, "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"],

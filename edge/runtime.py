@@ -48,6 +48,9 @@ PATIENCE = 60.0
 SWITCH_INTERVAL = 0.001
 """Seconds: with Python's default of 5 ms a busy thread starves the detectors, which take the GIL often."""
 
+HANGING = 0.5
+"""Seconds that each capturing thread gets at the end."""
+
 LOOK = 0.05
 """Seconds between two looks of the main thread while it waits for the start or the end."""
 
@@ -125,7 +128,9 @@ class Runtime:
             self._until_ready(stop, vision)
             self._until_over(stop, vision, counting)
         finally:
-            self._wind_down([*capture, *vision], counting, publish)
+            self._wind_down(vision, counting, publish)
+            # A camera that hangs ends with its time-out; nothing waits for it.
+            _join(capture, HANGING)
         if self._failure is not None:
             raise self._failure
         return 0
@@ -160,16 +165,18 @@ class Runtime:
             self._systemd.alive(self._status_line())
 
     def _wind_down(
-        self, cameras: list[threading.Thread], counting: threading.Thread, publish: threading.Thread
+        self, vision: list[threading.Thread], counting: threading.Thread, publish: threading.Thread
     ) -> None:
         """End the threads in the direction of the data, so that all that was seen is counted and sent."""
         self._systemd.stopping()
         self._stop_capture.set()
-        _join(cameras)
+        for lane in self.lanes:
+            lane.slot.close()
+        _join(vision, PATIENCE)
         self._queue.close()
-        _join([counting])
+        _join([counting], PATIENCE)
         self._stop_publish.set()
-        _join([publish])
+        _join([publish], PATIENCE)
         if self._http:
             self._http.stop()
         if depth := self._outbox.depth:
@@ -294,8 +301,8 @@ class Runtime:
         }
 
 
-def _join(threads: list[threading.Thread]) -> None:
+def _join(threads: list[threading.Thread], seconds: float) -> None:
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(seconds)
         if thread.is_alive():
-            log.error("thread %s does not end", thread.name)
+            log.warning("thread %s does not end", thread.name)

@@ -67,11 +67,16 @@ def suppress(boxes: Boxes, score: NDArray[np.float32], threshold: float) -> NDAr
 
 
 def cut_out(image: Image, left: int, top: int, side: int) -> Image:
-    """The square at `left`, `top`, also where it leaves the picture: a new uint8 (side, side, 3)."""
+    """The square at `left`, `top`, also where it leaves the picture: a new uint8 (side, side, 3).
+
+    What lies outside repeats the picture's edge; a square wholly outside is black.
+    """
     height, width = image.shape[:2]
-    inside = image[max(top, 0) : min(top + side, height), max(left, 0) : min(left + side, width)]
+    # An end below 0 would count from the far edge.
+    bottom, right = max(min(top + side, height), 0), max(min(left + side, width), 0)
+    inside = image[max(top, 0) : bottom, max(left, 0) : right]
     if inside.shape[:2] == (side, side):
-        return np.ascontiguousarray(inside)
+        return inside.copy()
     if inside.size == 0:
         return np.zeros((side, side, 3), np.uint8)
     above, before = max(-top, 0), max(-left, 0)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -25,11 +25,15 @@ from edge.errors import ConfigurationError
 
 DAY = 86_400
 _SEPARATORS = re.compile(r"[/+#\x00-\x1f\x7f]")
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
+_CREDENTIALS = re.compile(r"(?<=://)\S*@")
+_VALUE_CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)
 
 
 def redact(text: str) -> str:
-    """`text` with the credentials of every URL in it masked: for whatever a person or a log will see."""
+    """`text` with the credentials of every URL in it masked: for whatever a person or a log will see.
+
+    All up to the last `@` goes, since a password that nobody encoded may hold a `/`, `?` or `@` of its own.
+    """
     return _CREDENTIALS.sub("***@", text)
 
 
@@ -50,11 +54,19 @@ def _divides_day(seconds: int) -> int:
 def _without_password(source: str) -> str:
     if not source:
         raise ValueError("must be a URL, a device, a file or a folder")
-    if "://" in source and (urlsplit(source).password or urlsplit(source).username):
+    if "://" in source and _holds_credentials(urlsplit(source)):
         raise ValueError(
             "holds credentials: put the name into 'username' and the password into 'password_file'"
         )
     return source
+
+
+def _holds_credentials(url: SplitResult) -> bool:
+    if "@" in url.netloc:
+        return True
+    # A password that holds a `/`, `?` or `#` ends the authority early: what stands for the port is no number.
+    port = url.netloc.rpartition("]")[2].partition(":")[2]
+    return bool(port) and not port.isdigit() and "@" in f"{url.path}{url.query}{url.fragment}"
 
 
 def _whole_brackets(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -69,6 +81,19 @@ def _region(roi: tuple[float, float, float, float]) -> tuple[float, float, float
             "must be [left, top, right, bottom] as fractions of the picture, 0 <= left < right <= 1"
         )
     return roi
+
+
+def _host(name: str) -> str:
+    if not name or re.search(r"[/@\s]", name):
+        raise ValueError("must be a host's name or address alone: port, user and TLS have keys of their own")
+    return name
+
+
+def _tile(side: int) -> int:
+    # Smaller than the detector's own input, tiles show no more; by the thousand they would stop the camera.
+    if side != 0 and not 192 <= side <= 4096:
+        raise ValueError("must be 0 for no tiles, or 192 to 4096 pixels")
+    return side
 
 
 def _utc(moment: datetime) -> datetime:
@@ -101,7 +126,7 @@ class CameraSettings(Section):
     rotation: Literal[0, 90, 180, 270] = 0
     roi: Region = (0.0, 0.0, 1.0, 1.0)
     range: Literal["far", "near"] = "far"
-    tile: Annotated[int, Field(ge=0, le=4096)] = 540
+    tile: Annotated[int, AfterValidator(_tile)] = 540
     open_timeout: Seconds = 10.0
     read_timeout: Seconds = 10.0
     frozen_after: Seconds = 30.0
@@ -178,7 +203,7 @@ class PrivacySettings(Section):
 class MqttSettings(Section):
     """The broker and how to prove who we are."""
 
-    host: Annotated[str, Field(min_length=1)] = "localhost"
+    host: Annotated[str, AfterValidator(_host)] = "localhost"
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
     protocol: Literal["5", "3.1.1"] = "5"
     prefix: TopicLevel = "instore"
@@ -269,7 +294,7 @@ def load_settings(
         return Settings.model_validate(table)
     except ValidationError as error:
         lines = [f"{name}: {_describe(details)}" for details in _causes(error.errors(include_url=False))]
-        raise ConfigurationError("\n".join(lines)) from None
+        raise ConfigurationError(redact("\n".join(lines))) from None
 
 
 def _causes(faults: list[ErrorDetails]) -> list[ErrorDetails]:
@@ -305,7 +330,7 @@ def _override(table: dict[str, Any], override: str) -> None:
 def _child(node: Any, part: str, key: str) -> Any:  # noqa: ANN401 - a TOML tree is of any shape
     if isinstance(node, list):
         for number, entry in enumerate(node):
-            if part in (str(number), entry.get("name")):
+            if isinstance(entry, dict) and part in (str(number), entry.get("name")):
                 return entry
         raise ConfigurationError(f"--set {key}: there is no entry {part!r}; use a number from 0 or a name")
     child = node.setdefault(part, {})
@@ -322,6 +347,17 @@ def _toml_value(text: str) -> Any:  # noqa: ANN401 - a TOML value is of any type
         return text
 
 
+_WANTED = {
+    "string_type": "must be a string, in quotes",
+    "tuple_type": "must be a list, in brackets",
+    "too_short": "must have at least one entry",
+    "model_type": "must be a table",
+    "bool_type": "must be true or false",
+    "datetime_type": "must be a time in UTC, without quotes, such as 2026-01-31T08:00:00Z",
+}
+"""What pydantic says in words of Python, in words of TOML."""
+
+
 def _describe(details: ErrorDetails) -> str:
     """One fault as `key = value: what is allowed`."""
     key = _dotted(details["loc"])
@@ -329,11 +365,12 @@ def _describe(details: ErrorDetails) -> str:
         return f"{key}: unknown key; {_allowed_keys(details['loc'])}"
     if details["type"] == "missing":
         return f"{key}: is missing"
-    message = details["msg"].removeprefix("Value error, ").replace("Input should", "must")
     value = details["input"]
+    message = _WANTED.get(details["type"]) or details["msg"].removeprefix("Value error, ")
+    message = message.replace("Input should", "must")
     if isinstance(value, dict | BaseModel):
         return f"{key}: {message}" if key else message
-    return f"{key} = {redact(repr(value))}: {message}"
+    return f"{key} = {_VALUE_CREDENTIALS.sub('***@', repr(value))}: {message}"
 
 
 def _dotted(loc: Iterable[int | str]) -> str:
@@ -377,6 +414,8 @@ def read_secret(key: str, name: str, beside: Path) -> str:
         raise ConfigurationError(f"{key} = {name!r}: {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{key} = {name!r}: {path} is not UTF-8 text") from None
+    except ValueError:  # a NUL
+        raise ConfigurationError(f"{key} = {name!r}: is no name of a file") from None
     if not text:
         raise ConfigurationError(
             f"{key} = {name!r}: {path} is empty; it must hold the secret in its first line"

@@ -91,8 +91,8 @@ def _model(settings: Settings, beside: Path, clock: Clock) -> str:
     backend = open_backend(model.backend, bundle, max_batch=model.max_batch, threads=model.threads)
     try:
         milliseconds = 1000 * _seconds_per_face(backend.infer, bundle, backend.max_batch, clock)
-        model = f"{bundle.name} {bundle.version} on {backend.name} ({backend.device})"
-        return f"{model}, {milliseconds:.1f} ms a face"
+        where = f"{backend.name} ({backend.device})"
+        return f"{bundle.name} {bundle.version} on {where}, {milliseconds:.1f} ms a face"
     finally:
         backend.close()
 

@@ -88,6 +88,7 @@ class Runtime:
         self._heartbeats = Heartbeats(clock, PATIENCE)
         self._failure: BaseException | None = None
         self.connected = False
+        self.stored = 0
         self._stop_capture = threading.Event()
         self._stop_publish = threading.Event()
         self._http = self._serve() if settings.metrics.enabled else None
@@ -210,6 +211,7 @@ class Runtime:
                 window, released, sequence, self._bundle.name, self._bundle.version
             ),
         )
+        self.stored += row is not None
         if row is None:
             log.warning(
                 "camera %s: the window from %s was closed before this start; its later part is not sent",

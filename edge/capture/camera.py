@@ -8,37 +8,13 @@ import threading
 from contextlib import closing
 from datetime import datetime
 
+from edge.backoff import Backoff
 from edge.capture.feed import Feed, OnDrop, OnStatus, OpenSource
 from edge.capture.latest import LatestFrame
 from edge.clock import Clock
 from edge.config import CameraSettings
 from edge.errors import SourceError
 from edge.types import CameraState, CameraStatus, Frame
-
-
-class Backoff:
-    """Exponential backoff with full jitter: uniform between 0 and a ceiling that doubles from 0.5 s to 30 s.
-
-    Full jitter spreads a store's cameras best when a switch comes back (Brooker, "Exponential Backoff And
-    Jitter", AWS Architecture Blog, 2015).
-    """
-
-    FIRST = 0.5
-    LONGEST = 30.0
-
-    def __init__(self, rng: random.Random) -> None:
-        self._rng = rng
-        self.reset()
-
-    def reset(self) -> None:
-        """The next fault is the first again."""
-        self._ceiling = self.FIRST
-
-    def next(self) -> float:
-        """Seconds to wait before the next attempt."""
-        delay = self._rng.uniform(0, self._ceiling)
-        self._ceiling = min(2 * self._ceiling, self.LONGEST)
-        return delay
 
 
 class Pace:

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -20,6 +20,7 @@ from rich.live import Live
 
 from edge.capture import is_live, open_source
 from edge.clock import Clock, SystemClock
+from edge.codec import decode_counts
 from edge.config import CameraSettings, Settings, load_settings, redact
 from edge.demo.broker import Broker, start_broker
 from edge.demo.scene import Scene, write_clip
@@ -34,10 +35,10 @@ from edge.demo.view import (
     summary,
 )
 from edge.errors import ConfigurationError
-from edge.publish import Subscriber
+from edge.publish import Subscriber, Topics
 from edge.runtime import Runtime
 from edge.terminal import progress_bars
-from edge.types import CameraState
+from edge.workers import VisionWorker
 
 REFRESH = 0.25
 """Seconds between two pictures of the live view."""
@@ -167,7 +168,16 @@ class _Show:
         self._settings = settings
         self._clock = clock
         self._runtime = Runtime(settings, beside=folder, clock=clock, rng=random.Random())
-        self._subscriber = Subscriber(settings.mqtt, secrets_beside=folder, clock=clock)
+        self._windows: dict[str, dict[str, Any]] = {}
+        self._subscriber = Subscriber(
+            settings.mqtt,
+            Topics(settings.mqtt.prefix, settings.site, settings.box).counts("+"),
+            f"{settings.box}-demo",
+            on_payload=self._hear,
+            clock=clock,
+            rng=random.Random(),
+            secrets_beside=folder,
+        )
         self._start = start
         self._samples: dict[str, deque[_Sample]] = {lane.name: deque() for lane in self._runtime.lanes}
         self._begun = clock.monotonic()
@@ -175,20 +185,32 @@ class _Show:
     def run(self, stop: threading.Event, seconds: float | None) -> int:
         """Show until the end; the exit status."""
         console = Console(highlight=False)
-        with self._subscriber.listening(self._runtime.topics.every_count):
-            finished = self._in_background(stop)
-            with _screen(console, self._start) as draw:
-                while not finished.is_set():
-                    draw(self._state())
-                    if seconds is not None and self._clock.monotonic() - self._begun >= seconds:
-                        stop.set()
-                    self._clock.wait(finished, REFRESH)
-                self._await_windows()
+        enough = threading.Event()
+        threading.Thread(target=self._subscriber.run, args=(enough,), name="subscriber", daemon=True).start()
+        self._clock.wait(self._subscriber.subscribed, self._settings.mqtt.connect_timeout)
+        self._begun = self._clock.monotonic()
+        finished = self._in_background(stop)
+        with _screen(console) as draw:
+            while not finished.is_set():
                 draw(self._state())
+                if seconds is not None and self._clock.monotonic() - self._begun >= seconds:
+                    stop.set()
+                self._clock.wait(finished, REFRESH)
+            self._await_windows()
+            draw(self._state())
+        enough.set()
         if self._failure is not None:
             raise self._failure
         console.print(summary(self._state()))
         return 0
+
+    def _hear(self, payload: bytes) -> None:
+        """Upsert by window id, as every consumer should; runs in the subscriber's thread."""
+        try:
+            window = decode_counts(payload)
+        except ValueError:
+            return  # somebody else's message on the user's own broker
+        self._windows = {**self._windows, window["window_id"]: window}
 
     def _in_background(self, stop: threading.Event) -> threading.Event:
         finished = threading.Event()
@@ -208,7 +230,7 @@ class _Show:
     def _await_windows(self) -> None:
         """Acknowledged windows may still be on their way to us."""
         deadline = self._clock.monotonic() + LAST_WORDS
-        while len(self._subscriber.windows()) < self._runtime.windows_closed:
+        while len(self._windows) < self._runtime.stored:
             if self._clock.monotonic() >= deadline:
                 return
             self._clock.wait(threading.Event(), 0.05)
@@ -216,14 +238,15 @@ class _Show:
     def _state(self) -> ViewState:
         return replace(
             self._start,
-            cameras=[self._row(lane.name, lane.status.state, lane) for lane in self._runtime.lanes],
+            cameras=[self._row(lane) for lane in self._runtime.lanes],
             window=self._open_window(),
-            windows=self._subscriber.windows(),
+            windows=list(self._windows.values()),
             elapsed=self._clock.monotonic() - self._begun,
         )
 
-    def _row(self, name: str, state: CameraState, lane: Any) -> CameraRow:  # noqa: ANN401
-        return CameraRow(name, state.value, self._speed(name, lane.analysed), lane.in_view, lane.visitors)
+    def _row(self, lane: VisionWorker) -> CameraRow:
+        speed = self._speed(lane.name, lane.analysed)
+        return CameraRow(lane.name, lane.status.state.value, speed, lane.in_view, lane.visitors)
 
     def _speed(self, camera: str, frames: int) -> float:
         samples, now = self._samples[camera], self._clock.monotonic()
@@ -243,7 +266,7 @@ class _Show:
 
 
 @contextmanager
-def _screen(console: Console, start: ViewState) -> Iterator[Any]:
+def _screen(console: Console) -> Iterator[Callable[[ViewState], None]]:
     """A function that shows a state: redrawn in place on a terminal, a line for each event elsewhere."""
     if console.is_terminal:
         with Live(console=console, screen=False, transient=True, auto_refresh=False) as live:

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import pytest
 
+from edge.backoff import Backoff
 from edge.clock import SystemClock
 from edge.codec import StatusEncoder
 from edge.config import MqttSettings
@@ -525,9 +526,9 @@ def test_the_waits_grow_are_bounded_and_start_over_after_success(tmp_path: Path,
         running.wait_for(lambda r: r.connected[-2:] == [False, True])
 
     for attempt, wait in enumerate(running.clock.waits[:9]):
-        longest = min(30.0, 2.0**attempt)
+        longest = min(Backoff.LONGEST, Backoff.FIRST * 2.0**attempt)
         assert longest / 2 <= wait <= longest
-    assert 0.5 <= running.clock.waits[before] <= 1.0
+    assert running.clock.waits[before] <= Backoff.FIRST
 
 
 # The end
@@ -563,7 +564,7 @@ def test_a_stop_does_not_wait_for_ever(tmp_path: Path, outbox: Outbox) -> None:
 def test_a_goodbye_that_is_not_heard_is_left_to_the_will(
     tmp_path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.publish._GOODBYE", 0.1)
+    monkeypatch.setattr("edge.publish.session._GOODBYE", 0.1)
     with (
         FakeBroker(lambda heard: SUCCESS if state(heard.payload) == "online" else None) as broker,
         Running(broker, outbox, tmp_path) as running,

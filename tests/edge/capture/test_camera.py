@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.capture import Backoff, Camera, Feed, LatestFrame
+from edge.backoff import Backoff
+from edge.capture import Camera, Feed, LatestFrame
 from edge.capture.recordings import Clip
 from edge.clock import Clock
 from edge.errors import SourceError

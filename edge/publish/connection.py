@@ -1,0 +1,269 @@
+"""One MQTT connection, and how to be let in: the only module that imports paho.
+
+Each connection is a new client, driven by the thread that calls it, without paho's own thread and queue.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, error_string
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge.clock import Clock
+from edge.config import MqttSettings, read_secret, secret_path
+from edge.errors import BrokerError, ConfigurationError
+
+POLL = 0.1
+"""Seconds between two looks at the outbox, the camera statuses and the stop signal."""
+
+_QOS = 1
+_WRONG_VERSION = "Unsupported protocol version"
+
+
+class Failure(StrEnum):
+    """Why a connection or a delivery failed: a closed set, fit for a metric's label."""
+
+    UNREACHABLE = "unreachable"
+    TLS = "tls"
+    REFUSED = "refused"
+    LOST = "lost"
+    TIMEOUT = "timeout"
+    REJECTED = "rejected"
+    DISK = "disk"
+
+
+class DeliveryError(BrokerError):
+    """A BrokerError with its kind."""
+
+    def __init__(self, kind: Failure, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Connection:
+    """One MQTT connection, from CONNECT to its end, driven by the thread that calls it."""
+
+    def __init__(self, access: Access, client_id: str, clock: Clock, will: tuple[str, bytes] | None) -> None:
+        self._access = access
+        self._clock = clock
+        self._answer: ReasonCode | None = None
+        self._farewell = ""
+        self._acknowledged: list[Acknowledgement] = []
+        self._is_v5 = access.settings.protocol == "5"
+        self.in_flight = access.settings.in_flight
+        self._client = self._make_client(client_id)
+        if will:
+            topic, payload = will
+            self._client.will_set(topic, payload, _QOS, True, self._properties(PacketTypes.WILLMESSAGE))
+
+    def open(self, within: float) -> None:
+        """Connect, and wait for the broker's consent; BrokerError where it fails or takes longer."""
+        settings = self._access.settings
+        until = self._clock.monotonic() + within
+        self._client.connect_timeout = within
+        try:
+            self._client.connect(settings.host, settings.port, settings.keepalive)
+        except ssl.SSLError as error:
+            why = getattr(error, "verify_message", "") or error.reason
+            raise DeliveryError(Failure.TLS, f"TLS cannot be agreed on: {why}") from error
+        except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
+            why = getattr(error, "strerror", None) or str(error)
+            raise DeliveryError(Failure.UNREACHABLE, f"cannot be reached: {why}") from error
+        while self._answer is None:
+            if self._clock.monotonic() >= until:
+                raise DeliveryError(Failure.TIMEOUT, f"the broker did not answer within {within:g} s")
+            self.poll(POLL)
+        if self._answer.is_failure:
+            raise self._failure(MQTTErrorCode.MQTT_ERR_CONN_REFUSED)
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool) -> int:
+        """Send a message; its id, which the acknowledgement will bear."""
+        info = self._client.publish(topic, payload, _QOS, retain, self._properties(PacketTypes.PUBLISH))
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise self._failure(info.rc)
+        return info.mid
+
+    def subscribe(
+        self, topic: str, on_payload: Callable[[bytes], None], on_agreed: Callable[[], None]
+    ) -> None:
+        """Ask for the messages of a topic; `poll` hands them on."""
+        self._client.on_message = lambda _client, _data, message: on_payload(bytes(message.payload))
+        self._client.on_subscribe = lambda *_: on_agreed()
+        self._client.subscribe(topic, _QOS)
+
+    def poll(self, timeout: float) -> list[Acknowledgement]:
+        """Send and receive for at most `timeout` seconds; BrokerError where the connection has ended."""
+        code = self._client.loop(timeout)
+        acknowledged, self._acknowledged = self._acknowledged, []
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS and not acknowledged:
+            raise self._failure(code)
+        return acknowledged
+
+    def close(self) -> None:
+        """Disconnect; the broker discards the will."""
+        self._client.disconnect()
+        self.cut()
+
+    def cut(self) -> None:
+        """Let go of the socket: the broker publishes the will unless `close` came first."""
+        if (sock := self._client.socket()) is not None:
+            sock.close()
+        self._client.on_connect = self._client.on_publish = self._client.on_disconnect = None
+
+    def _make_client(self, client_id: str) -> Client:
+        protocol = MQTTProtocolVersion.MQTTv5 if self._is_v5 else MQTTProtocolVersion.MQTTv311
+        client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=protocol, reconnect_on_failure=False)
+        client.max_inflight_messages_set(0)  # bounded by our own count, so that paho queues nothing
+        if self._access.settings.username:
+            client.username_pw_set(self._access.settings.username, self._access.password)
+        if self._access.tls:
+            client.tls_set_context(self._access.tls)
+        client.on_connect, client.on_publish = self._connected, self._published
+        client.on_disconnect = self._disconnected
+        return client
+
+    def _properties(self, packet: int) -> Properties | None:
+        """MQTT 5 says what the payload is; no expiry, since a late window is better than a missing one."""
+        if not self._is_v5:
+            return None
+        properties = Properties(packet)  # type: ignore[no-untyped-call]
+        properties.PayloadFormatIndicator = 1
+        properties.ContentType = "application/json"
+        return properties
+
+    def _connected(
+        self,
+        _client: Client,
+        _data: object,
+        _flags: ConnectFlags,
+        answer: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        self._answer = answer
+        self.in_flight = min(self.in_flight, getattr(properties, "ReceiveMaximum", self.in_flight))
+
+    def _published(
+        self, _client: Client, _data: object, message_id: int, reason: ReasonCode, _properties: Properties
+    ) -> None:
+        self._acknowledged.append((message_id, reason))
+
+    def _disconnected(
+        self,
+        _client: Client,
+        _data: object,
+        flags: DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._farewell = str(reason)
+
+    def _failure(self, code: MQTTErrorCode) -> DeliveryError:
+        """Why the connection has ended, as far as the broker told."""
+        if self._answer is None:
+            return DeliveryError(
+                Failure.LOST, f"the broker hung up instead of answering: {self._expectation}"
+            )
+        if self._answer.is_failure:
+            return DeliveryError(
+                Failure.REFUSED, f"the broker refused the connection: {self._answer}{self._hint}"
+            )
+        if self._farewell:
+            return DeliveryError(Failure.LOST, f"the broker ended the connection: {self._farewell}")
+        return DeliveryError(Failure.LOST, f"the connection was lost: {error_string(code)}")
+
+    @property
+    def _hint(self) -> str:
+        return "; try mqtt.protocol = '3.1.1'" if str(self._answer) == _WRONG_VERSION else ""
+
+    @property
+    def _expectation(self) -> str:
+        tls = "with TLS" if self._access.tls else "without TLS"
+        return f"is it MQTT {self._access.settings.protocol} {tls} that it speaks on this port?"
+
+
+Acknowledgement = tuple[int, ReasonCode]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach the broker and prove who we are, with everything read and checked."""
+
+    settings: MqttSettings
+    tls: ssl.SSLContext | None
+    password: str | None = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The broker, for a person."""
+        return f"mqtt{'s' if self.tls else ''}://{self.settings.host}:{self.settings.port}"
+
+
+def access(settings: MqttSettings, beside: Path) -> Access:
+    password = None
+    if settings.password_file:
+        password = read_secret("mqtt.password_file", settings.password_file, beside)
+    return Access(settings, _tls(settings, beside) if settings.tls else None, password)
+
+
+def _tls(settings: MqttSettings, beside: Path) -> ssl.SSLContext:
+    """Checks the broker's certificate and its name, by the system's CAs unless one is configured."""
+    try:
+        ca = _readable("mqtt.ca_file", settings.ca_file, beside) if settings.ca_file else None
+        context = ssl.create_default_context(cafile=ca)
+    except ssl.SSLError:
+        raise ConfigurationError(f"mqtt.ca_file = {settings.ca_file!r}: holds no PEM certificate") from None
+    if settings.cert_file:
+        certificate = _readable("mqtt.cert_file", settings.cert_file, beside)
+        key = _readable("mqtt.key_file", settings.key_file, beside)
+        try:
+            context.load_cert_chain(certificate, key, password="")  # never asks on a terminal
+        except ssl.SSLError:
+            raise ConfigurationError(
+                f"mqtt.cert_file = {settings.cert_file!r}, mqtt.key_file = {settings.key_file!r}: "
+                "must be a PEM certificate and its own key without a passphrase"
+            ) from None
+    return context
+
+
+def _readable(key: str, name: str, beside: Path) -> Path:
+    path = secret_path(name, beside)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ConfigurationError(f"{key} = {name!r}: {path} cannot be read: {error.strerror}") from None
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one trial connection showed. reason: why it failed, empty if it did not. round_trip: seconds."""
+
+    connected: bool
+    reason: str
+    round_trip: float
+
+
+def probe(settings: MqttSettings, client_id: str, *, clock: Clock, secrets_beside: Path) -> Probe:
+    """Connect once as `Publisher` would, under another client id and without a will, and disconnect.
+
+    The round trip runs from opening the socket to the broker's answer, TLS included. Raises
+    ConfigurationError as `Publisher` does.
+    """
+    connection = Connection(access(settings, secrets_beside), client_id, clock, will=None)
+    begin, reason = clock.monotonic(), ""
+    try:
+        connection.open(settings.connect_timeout)
+    except BrokerError as error:
+        reason = str(error)
+    round_trip = clock.monotonic() - begin
+    connection.close()
+    return Probe(connected=not reason, reason=reason, round_trip=round_trip)

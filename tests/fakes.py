@@ -64,11 +64,11 @@ class Person:
 
 def paint(image: Image, person: Person, x: float, y: float, size: float) -> None:
     """Draw a person's face, its middle at x, y: red is the tag, blue twice the age, green a sharp pattern."""
-    left, top = round(x - size / 2), round(y - size / 2)
-    box = np.s_[max(top, 0) : max(top + round(size), 0), max(left, 0) : max(left + round(size), 0)]
-    rows, columns = np.mgrid[box]
-    image[box] = (2 * person.age, 0, person.tag)
-    image[box][..., 1] = np.where((rows // 4 + columns // 4) % 2, 190, 60)
+    left, top, side = round(x - size / 2), round(y - size / 2), round(size)
+    seen = image[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
+    rows, columns = np.indices(seen.shape[:2])
+    seen[...] = (2 * person.age, 0, person.tag)
+    seen[..., 1] = np.where((rows // 4 + columns // 4) % 2, 190, 60)
 
 
 class PaintedFaces:

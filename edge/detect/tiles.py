@@ -62,15 +62,18 @@ class Motion:
 
     def moving(self, image: Image, tiles: Boxes) -> NDArray[np.bool_]:
         """Which tiles (N,) of `image` hold motion; all of them for the first picture, or a new size."""
-        scale = MOTION_WIDTH / image.shape[1]
+        scale = min(MOTION_WIDTH / image.shape[1], 0.5)
+        width, height = (max(round(side * scale), 1) for side in image.shape[1::-1])
         # Nearest neighbour first: averaging a whole 1080p picture costs more than the rest of the scan.
-        small = cv2.resize(image, None, fx=scale * 2, fy=scale * 2, interpolation=cv2.INTER_NEAREST)
+        small = cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_NEAREST)
         grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-        grey = np.asarray(cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+        grey = np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         before, self._before = self._before, grey
         if before is None or before.shape != grey.shape:
             return np.ones(len(tiles), np.bool_)
         changed = cv2.absdiff(grey, before) >= MOTION_LEVEL
-        spots = np.round(tiles * scale).astype(int)
+        spots = np.concatenate(
+            [np.floor(tiles[:, :2] * scale), np.ceil(tiles[:, 2:] * scale)], axis=1
+        ).astype(int)
         shares = [changed[top:bottom, left:right].mean() for left, top, right, bottom in spots]
         return np.array(shares, np.float32) >= MOTION_SHARE

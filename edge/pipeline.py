@@ -116,6 +116,7 @@ class Vision:
         """End every track: no more frames will come."""
         ended = self._tracker.finish()
         self._tracks = []
+        self._count_in_view()
         return list(self._ended(ended))
 
     def close(self) -> None:
@@ -135,9 +136,14 @@ class Vision:
             if visitor is None:
                 visitor = self._visitors[track.track_id] = self._visitor(frame.captured_at)
             visitor.confirmed |= track.state is TrackState.CONFIRMED
-            if track.face is None or visitor.counted or frame.captured_at < visitor.next_glance:
+            if track.face is None or visitor.counted or not self._due(visitor, frame.captured_at):
                 continue
             self._glance(visitor, frame, faces.xyxy[track.face], float(faces.score[track.face]))
+
+    def _due(self, visitor: _Visitor, now: datetime) -> bool:
+        """Whether to look again; also after the clock was set back, when the next glance seems far away."""
+        wait = visitor.next_glance - now
+        return wait <= timedelta(0) or wait > max(GLANCE_EVERY, self._spacing / 2)
 
     def _visitor(self, now: datetime) -> _Visitor:
         shots = BestShots(self._crops.per_visitor, self._crops.spacing)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from training.faces import Face, read_faces, read_image, sample
 from training.measure import BATCH, Measurement, measure_groups, measure_years, run_bundle
 from training.onnx_export import to_onnx
 from training.photos import Photo, cut_faces, read_photos
+from training.staging import staged
 
 NAME = "faceres-deep"
 VERSION = "1"
@@ -80,26 +80,6 @@ def convert(plan: Plan) -> Manifest:
         manifest = _write_bundle(folder, plan, found, metrics)
         load_bundle(folder)
     return manifest
-
-
-@contextmanager
-def staged(out: Path) -> Iterator[Path]:
-    """A new folder that becomes `out` when the block ends well, and is deleted otherwise.
-
-    Raises ConfigurationError when `out` exists or its parent cannot be written to.
-    """
-    if out.exists():
-        raise ConfigurationError(f"{out}: exists already; name a new folder or remove it first")
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        raise ConfigurationError(f"{out.parent}: cannot be written to ({error.strerror})") from error
-    try:
-        yield folder
-        folder.chmod(0o755)  # mkdtemp makes it for the owner alone
-        folder.rename(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def parity(model: Any, folder: Path, crops: Sequence[Image]) -> float:  # noqa: ANN401 (Keras has no types)

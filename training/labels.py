@@ -7,6 +7,8 @@ from pathlib import Path
 
 from edge.errors import ConfigurationError
 
+PICTURES = "final_files"
+
 
 def labels_file(folder: Path) -> Path:
     """Where the labels of the data set in `folder` are."""
@@ -15,7 +17,15 @@ def labels_file(folder: Path) -> Path:
 
 def picture(folder: Path, name: str) -> Path:
     """Where the data set in `folder` keeps the picture of this name."""
-    return folder / "final_files" / name
+    return folder / PICTURES / name
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file, of which there is at least one, stripped; what a short row lacks is empty.
+
+    Raises ConfigurationError when the file cannot be read, is no text or names no picture.
+    """
+    return [{name: (text or "").strip() for name, text in row.items()} for row in _parse(path)]
 
 
 def read_rows(folder: Path, *columns: str) -> list[dict[str, str]]:
@@ -24,19 +34,27 @@ def read_rows(folder: Path, *columns: str) -> list[dict[str, str]]:
     Raises ConfigurationError that names the file and the missing column or the line cut short.
     """
     path = labels_file(folder)
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path}: is no text in UTF-8 ({error.reason})") from error
-    if not rows:
-        raise ConfigurationError(f"{path}: names no picture; wants a head line and one line a picture")
+    rows = _parse(path)
     for column in columns:
         if column not in rows[0]:
             raise ConfigurationError(f"{path}: has no column {column!r}; wants {' and '.join(columns)}")
         for line, row in enumerate(rows, start=2):
             if row[column] is None:
                 raise ConfigurationError(f"{path}, line {line}: ends before {column}")
+    return [{name: text or "" for name, text in row.items()} for row in rows]
+
+
+def _parse(path: Path) -> list[dict[str, str | None]]:
+    """The rows as they are; None where a row is cut short. More fields than the head has are left out."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before the head
+            rows = [{n: t for n, t in row.items() if n is not None} for row in csv.DictReader(file)]
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: is no text in UTF-8 ({error.reason})") from error
+    except csv.Error as error:
+        raise ConfigurationError(f"{path}: is no CSV ({error})") from error
+    if not rows:
+        raise ConfigurationError(f"{path}: names no picture; wants a head line and one line a picture")
     return rows

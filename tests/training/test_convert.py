@@ -13,8 +13,9 @@ from edge.errors import ConfigurationError
 from edge.inference import open_backend
 from edge.preprocess import to_batch
 from tests.training import backbones
-from training.convert import Plan, command_line, convert, parity, staged
+from training.convert import Plan, command_line, convert, parity
 from training.faces import read_faces, read_image
+from training.staging import staged
 
 
 @pytest.fixture

@@ -1,0 +1,65 @@
+"""What a data set says of its pictures, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+OLDEST = 120
+"""Years: the oldest age that a label may have; the oldest person known came to 122."""
+
+GROUP_END = 100
+"""Years: where an open group such as `70+` ends, the last age that the model knows."""
+
+
+class FaultKind(StrEnum):
+    """What can be wrong with a data set; the value is the name in reports."""
+
+    NO_FILE = "row without a file"
+    NO_ROW = "file without a row"
+    BAD_AGE = "age that is no number"
+    AGE_RANGE = "age out of 0 to 120"
+    EMPTY = "empty file"
+    UNREADABLE = "no picture"
+    COPY = "identical copy"
+    CONFLICT = "copies with different ages"
+    NEAR_COPY = "near-copy"
+    NO_FACE = "no face found"
+    SEVERAL_FACES = "several faces"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault: its kind, the file or row that has it, and what exactly was found."""
+
+    kind: FaultKind
+    name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A picture and what is known of the age on it: between `low` and `high` years, both included.
+
+    An age in years has low == high. traits: what else the data set says (gender, ...); used for reports only.
+    """
+
+    file: Path
+    low: float
+    high: float
+    traits: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def middle(self) -> float:
+        """The middle of the interval, in years."""
+        return (self.low + self.high) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The usable rows of a data set in its order, and the faults of the others."""
+
+    rows: Sequence[Labelled]
+    faults: Sequence[Fault]

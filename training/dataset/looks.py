@@ -1,0 +1,177 @@
+"""What is seen in a picture: its size, its faces, its hash. Found once, and remembered by content."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from edge.detect import SecondOpinion
+from edge.detect.mediapipe import MODELS, MediaPipeDetector
+from edge.errors import ConfigurationError
+from edge.geometry import areas
+from edge.types import Boxes, Image
+from training.dataset.copies import Hash, difference_hash, mirrored_hash
+
+SEES_A_FACE = 0.5
+"""The detector's confidence from which a picture counts as showing a face; MediaPipe's own default."""
+
+LOOK_VERSION = 1
+"""Raised with every change to what is found in a picture: what was remembered no longer counts then."""
+
+CHUNK = 128
+"""Pictures looked at between two writes to disk: all that an interruption loses."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is seen in one picture.
+
+    width, height: px. faces: how many. box: left, top, right, bottom in px of the labelled face, by the
+    detector from whose boxes a store box cuts its crops; None without a face. hash, mirrored: as in
+    `copies`, in hexadecimal.
+    """
+
+    width: int
+    height: int
+    faces: int
+    box: tuple[float, float, float, float] | None
+    hash: str
+    mirrored: str
+
+
+class Looker:
+    """Looks at pictures with the box's own detectors; used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._far = MediaPipeDetector("far", SEES_A_FACE)
+        self._near = MediaPipeDetector("near", SEES_A_FACE)
+        self._opinion = SecondOpinion(self._near)
+
+    def look(self, image: Image) -> Look:
+        """Look at a picture, uint8 (H, W, 3) BGR."""
+        boxes = self._boxes(image)
+        box = boxes[_labelled(boxes, image)].tolist() if len(boxes) else None
+        return Look(
+            width=image.shape[1],
+            height=image.shape[0],
+            faces=len(boxes),
+            box=tuple(box) if box else None,
+            hash=difference_hash(image).tobytes().hex(),
+            mirrored=mirrored_hash(image).tobytes().hex(),
+        )
+
+    def close(self) -> None:
+        self._near.close()
+        self._far.close()
+
+    def _boxes(self, image: Image) -> Boxes:
+        """Boxes of the near detector, which frame the crops; the far one finds the small faces for it."""
+        near = self._near.detect(image).xyxy
+        if len(near):
+            return near
+        opinions = [self._opinion.judge(image, box) for box in self._far.detect(image).xyxy]
+        agreed = [opinion.xyxy for opinion in opinions if opinion.score]
+        return np.array(agreed, np.float32).reshape(-1, 4)
+
+
+def _labelled(boxes: Boxes, image: Image) -> int:
+    """The index of the face that the label is about: the largest."""
+    return int(areas(boxes).argmax())
+
+
+def hashes(texts: Sequence[str]) -> Hash:
+    """Hashes in hexadecimal as uint64 (N, 4)."""
+    return np.frombuffer(bytes.fromhex("".join(texts)), np.uint64).reshape(len(texts), -1)
+
+
+def decode(content: bytes) -> Image | None:
+    """The picture in a file's content, uint8 (H, W, 3) BGR, upright; None where it is none."""
+    if not content:
+        return None
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # sizes that the decoder refuses
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
+
+
+class LookStore:
+    """Looks on disk, by the SHA-256 of the file; several processes may share it."""
+
+    def __init__(self, folder: Path) -> None:
+        models = "-".join(sha256[:8] for _, sha256 in MODELS.values())
+        self._path = folder / f"looks-{LOOK_VERSION}-{models}.sqlite"
+        with self._open() as database:
+            database.execute("CREATE TABLE IF NOT EXISTS looks (key TEXT PRIMARY KEY, look TEXT NOT NULL)")
+
+    def read(self) -> dict[str, Look]:
+        """Every look there is."""
+        with self._open() as database:
+            return {k: _parse(text) for k, text in database.execute("SELECT key, look FROM looks")}
+
+    def write(self, looks: Iterable[tuple[str, Look]]) -> None:
+        with self._open() as database:
+            rows = [(key, json.dumps(asdict(look))) for key, look in looks]
+            database.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?)", rows)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """A transaction; ConfigurationError where the disk refuses it."""
+        try:
+            with closing(sqlite3.connect(self._path, timeout=60)) as database, database:
+                yield database
+        except sqlite3.Error as error:
+            raise ConfigurationError(f"{self._path}: {error}") from error
+
+
+def _parse(text: str) -> Look:
+    found = json.loads(text)
+    return Look(**{**found, "box": tuple(found["box"]) if found["box"] else None})
+
+
+class Lookers:
+    """A looker for each thread, made when first needed: loading the detector takes seconds."""
+
+    def __init__(self) -> None:
+        self._idle: SimpleQueue[Looker] = SimpleQueue()
+
+    def look(self, image: Image) -> Look:
+        """Look at a picture; called by any thread."""
+        try:
+            looker = self._idle.get_nowait()
+        except Empty:
+            looker = Looker()
+        try:
+            return looker.look(image)
+        finally:
+            self._idle.put(looker)
+
+    def close(self) -> None:
+        """Close them all; no thread uses one any more."""
+        while not self._idle.empty():
+            self._idle.get().close()
+
+
+def threads() -> int:
+    """Threads that look at pictures: OpenCV and the detector let go of Python's lock."""
+    return min(8, os.cpu_count() or 1)
+
+
+def chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """Runs of `size` items; the last may be shorter."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk

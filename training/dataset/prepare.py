@@ -1,0 +1,247 @@
+"""From a folder of labelled faces to crops that a model is trained on, cut as a store box cuts its own."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.crops import cut_face
+from edge.errors import ConfigurationError
+from edge.preprocess import PREPROCESSING_VERSION, resize
+from edge.types import Image
+from training.dataset.catalogue import Fault
+from training.dataset.looks import LOOK_VERSION, chunks, decode, threads
+from training.dataset.split import split
+from training.dataset.survey import Seen, Survey, survey
+from training.progress import Progress, silent
+
+CUTTING = "cutting faces"
+
+CROPPED_SCALE = 1.04
+"""A picture that is a face crop already counts as a square of this many detector boxes, as UTKFace's are."""
+
+CROPPED_FILL = 0.8
+"""Share of a picture's side that such a square takes up at least, by the median, in data cropped already."""
+
+SQUARE = 1.1
+"""The most that the longer side of such a picture exceeds the shorter one by."""
+
+FEWEST = 20
+"""Pictures below which a split into three parts says nothing."""
+
+UNSTATED = "not stated by the data set"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """N labelled crops, ready to train on or to be judged by.
+
+    crops: uint8 (N, S, S, 3) RGB, mapped from disk, read-only. low, high: float32 (N,), years 0..120; equal
+    where the age is known. traits: by name, str (N,), '' where unknown. split: str (N,), 'train',
+    'validation' or 'test'. keys: str (N,), SHA-256 of the file in hexadecimal. files: str (N,), names.
+    groups: int (N,), equal for copies. source, terms: where the data come from and what they may be used for.
+    """
+
+    crops: Image
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    traits: dict[str, NDArray[np.str_]]
+    split: NDArray[np.str_]
+    keys: NDArray[np.str_]
+    source: str
+    terms: str
+    files: NDArray[np.str_]
+    groups: NDArray[np.intp]
+    faults: Sequence[Fault] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def prepare(
+    data: Path,
+    *,
+    size: int,
+    scale: float,
+    cache: Path,
+    seed: int,
+    progress: Progress = silent,
+    test_only: bool = False,
+) -> Prepared:
+    """Crops of `size` px of the labelled faces in `data`, each a square of `scale` detector boxes.
+
+    What was done before for the same pictures is taken from `cache`, also after an interruption. The split
+    follows from `seed` and the files' content; with `test_only` everything is 'test'. `terms.txt` in `data`,
+    if there, says what the data may be used for. Raises ConfigurationError when the data cannot be used, and
+    when the disk is too small.
+    """
+    return cut(
+        survey(data, cache, progress),
+        size=size,
+        scale=scale,
+        cache=cache,
+        seed=seed,
+        progress=progress,
+        test_only=test_only,
+    )
+
+
+def cut(
+    found: Survey,
+    *,
+    size: int,
+    scale: float,
+    cache: Path,
+    seed: int,
+    progress: Progress = silent,
+    test_only: bool = False,
+) -> Prepared:
+    """As `prepare`, for a data set that was looked at already."""
+    whole = is_cropped(found.seen)
+    kept = [i for i, one in enumerate(found.seen) if whole or one.look.box]
+    if not kept:
+        raise ConfigurationError(f"{found.folder}: a face was found in none of {len(found.seen)} pictures")
+    seen, groups = [found.seen[i] for i in kept], found.groups[kept]
+    if not test_only:
+        _require_enough(found.folder, seen)
+    keys = [one.key for one in seen]
+    ages = np.array([one.row.middle for one in seen])
+    return Prepared(
+        crops=_crops(seen, cache, _Cut(size, scale, whole), progress),
+        low=np.array([one.row.low for one in seen], np.float32),
+        high=np.array([one.row.high for one in seen], np.float32),
+        traits=_traits(seen),
+        split=np.full(len(seen), "test", "U10") if test_only else split(keys, groups, ages, seed),
+        keys=np.array(keys),
+        source=f"{found.folder.resolve().name} ({found.layout})",
+        terms=_terms(found.folder),
+        files=np.array([one.row.file.name for one in seen]),
+        groups=groups,
+        faults=found.faults,
+    )
+
+
+def is_cropped(seen: Sequence[Seen]) -> bool:
+    """Whether the pictures are face crops already: squares that a face fills, or in which none is found.
+
+    The detector wants some surroundings: in a tight crop it may find nothing. Such data are taken whole.
+    """
+    looks = [one.look for one in seen]
+    sides = np.array([(look.width, look.height) for look in looks])
+    if np.median(sides.max(axis=1) / sides.min(axis=1)) > SQUARE:
+        return False
+    fills = [_fill(one) for one in seen if one.look.box]
+    return len(fills) < len(seen) / 2 or bool(np.median(fills) >= CROPPED_FILL)
+
+
+def _fill(one: Seen) -> float:
+    left, top, right, bottom = one.look.box or (0, 0, 0, 0)
+    return max(right - left, bottom - top) * CROPPED_SCALE / min(one.look.width, one.look.height)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """How crops are cut. size: px. scale: in detector boxes. whole: the pictures are face crops already."""
+
+    size: int
+    scale: float
+    whole: bool
+
+    def apply(self, one: Seen) -> Image:
+        """The crop, uint8 (size, size, 3) RGB."""
+        image = decode(one.row.file.read_bytes())
+        if image is None:
+            raise ConfigurationError(f"{one.row.file}: changed while it was read")
+        box = _central(one) if self.whole else one.look.box
+        return resize(cut_face(image, np.array(box, np.float32), self.scale, self.size), self.size)
+
+    def name(self, keys: Sequence[str]) -> str:
+        """A name for the crops of these files: it changes with all that changes a pixel."""
+        what = f"{PREPROCESSING_VERSION} {LOOK_VERSION} {self} " + " ".join(keys)
+        return f"crops-{self.size}-{hashlib.sha256(what.encode()).hexdigest()[:16]}.npy"
+
+
+def _central(one: Seen) -> tuple[float, float, float, float]:
+    """The box that a face crop was cut from: its middle."""
+    width, height = one.look.width, one.look.height
+    half = min(width, height) / CROPPED_SCALE / 2
+    return width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half
+
+
+def _crops(seen: Sequence[Seen], cache: Path, how: _Cut, progress: Progress) -> Image:
+    path = cache / how.name([one.key for one in seen])
+    if not path.exists():
+        _require_room(cache, len(seen) * how.size**2 * 3)
+        _write(path, (len(seen), how.size, how.size, 3), _cut_all(seen, how, progress))
+    crops: Image = np.load(path, mmap_mode="r")
+    return crops
+
+
+def _cut_all(seen: Sequence[Seen], how: _Cut, progress: Progress) -> Iterator[Image]:
+    done = 0
+    with ThreadPoolExecutor(threads()) as pool:
+        for chunk in chunks(seen):
+            yield from pool.map(how.apply, chunk)
+            done += len(chunk)
+            progress(CUTTING, done, len(seen))
+
+
+def _write(path: Path, shape: tuple[int, ...], crops: Iterator[Image]) -> None:
+    """Write an array crop by crop, in full or not at all; a full disk is a ConfigurationError.
+
+    Not through a memory map: a disk that fills up under one kills the process.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-") as file:
+            _write_array(file, shape, crops)
+            file.flush()
+            Path(file.name).chmod(0o644)
+            path.unlink(missing_ok=True)
+            path.hardlink_to(file.name)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _write_array(file: IO[bytes], shape: tuple[int, ...], crops: Iterator[Image]) -> None:
+    head = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, head)
+    for crop in crops:
+        file.write(crop.tobytes())
+
+
+def _require_room(cache: Path, needed: int) -> None:
+    free = shutil.disk_usage(cache).free
+    if free < needed:
+        raise ConfigurationError(
+            f"{cache}: the crops take {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free"
+        )
+
+
+def _require_enough(folder: Path, seen: Sequence[Seen]) -> None:
+    if len(seen) < FEWEST:
+        raise ConfigurationError(f"{folder}: holds {len(seen)} usable pictures; wants at least {FEWEST}")
+    if len(ages := {(one.row.low, one.row.high) for one in seen}) == 1:
+        low, high = ages.pop()
+        age = f"{low:g}" if low == high else f"{low:g}-{high:g}"
+        raise ConfigurationError(f"{folder}: all {len(seen)} pictures have the age {age}; wants at least two")
+
+
+def _traits(seen: Sequence[Seen]) -> dict[str, NDArray[np.str_]]:
+    names = dict.fromkeys(name for one in seen for name in one.row.traits)
+    return {name: np.array([one.row.traits.get(name, "") for one in seen]) for name in names}
+
+
+def _terms(folder: Path) -> str:
+    try:
+        return (folder / "terms.txt").read_text(encoding="utf-8").strip() or UNSTATED
+    except OSError:
+        return UNSTATED

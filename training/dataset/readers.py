@@ -1,0 +1,168 @@
+"""Readers: one for each layout in which labelled faces come."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from edge.errors import ConfigurationError
+from training.dataset.catalogue import GROUP_END, OLDEST, Catalogue, Fault, FaultKind, Labelled
+from training.labels import PICTURES, labels_file, read_table
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+"""Files with another ending are no pictures, and are not looked for in the labels."""
+
+Row = Mapping[str, str]
+
+
+class Reader(Protocol):
+    """Knows one layout."""
+
+    name: str
+
+    def matches(self, folder: Path) -> bool:
+        """Whether `folder` has this layout."""
+
+    def read(self, folder: Path) -> Catalogue:
+        """What `folder` holds; ConfigurationError where it cannot be read at all."""
+
+
+class LabelsCsv:
+    """`labels.csv` (file_name; real_age or age_group, or both; traits) beside the folder `final_files`."""
+
+    name = "labels.csv"
+
+    def matches(self, folder: Path) -> bool:
+        return labels_file(folder).is_file()
+
+    def read(self, folder: Path) -> Catalogue:
+        path = labels_file(folder)
+        rows = read_table(path)
+        columns = rows[0].keys()
+        ages = [c for c in ("real_age", "age_group") if c in columns]
+        if "file_name" not in columns or not ages:
+            raise _columns(path, columns, "file_name and real_age (years) or age_group (such as 20-29)")
+        traits = [c for c in columns if c not in {"file_name", *ages}]
+        entries = (
+            (row["file_name"], next((row[a] for a in ages if row[a]), ""), {t: row[t] for t in traits})
+            for row in rows
+        )
+        return _catalogue(folder / PICTURES, entries)
+
+
+class FairFace:
+    """FairFace's `fairface_label_*.csv` (file, age, gender, race) beside its folders of pictures."""
+
+    name = "FairFace"
+
+    def matches(self, folder: Path) -> bool:
+        return any(self._tables(folder))
+
+    def read(self, folder: Path) -> Catalogue:
+        return _catalogue(folder, self._entries(folder))
+
+    def _tables(self, folder: Path) -> Iterator[Path]:
+        return iter(sorted(folder.glob("fairface_label_*.csv")))
+
+    def _entries(self, folder: Path) -> Iterator[tuple[str, str, Row]]:
+        for path in self._tables(folder):
+            rows = read_table(path)
+            if not {"file", "age"} <= rows[0].keys():
+                raise _columns(path, rows[0].keys(), "file and age")
+            for row in rows:
+                traits = {t: row.get(t, "").lower() for t in ("gender", "race")}
+                yield row["file"], row["age"].replace("more than 70", "70+"), traits
+
+
+class UTKFace:
+    """UTKFace's file names: `age_gender_race_date.jpg`, anywhere below the folder."""
+
+    name = "UTKFace"
+    GENDERS = ("male", "female")
+    RACES = ("white", "black", "asian", "indian", "other")
+    PATTERN = re.compile(r"(?P<age>\d+)_(?P<gender>[01])_(?:(?P<race>[0-4])_)?\d{8,}")
+
+    def matches(self, folder: Path) -> bool:
+        return any(self.PATTERN.match(file.name) for file in _pictures(folder))
+
+    def read(self, folder: Path) -> Catalogue:
+        named = [(file, self.PATTERN.match(file.name)) for file in _pictures(folder)]
+        entries = [(str(f.relative_to(folder)), m["age"], self._traits(m)) for f, m in named if m]
+        return _catalogue(folder, entries)
+
+    def _traits(self, found: re.Match[str]) -> Row:
+        race = found["race"]  # a few files of the data set lack it
+        return {
+            "gender": self.GENDERS[int(found["gender"])],
+            "ethnicity": self.RACES[int(race)] if race else "",
+        }
+
+
+READERS: tuple[Reader, ...] = (LabelsCsv(), FairFace(), UTKFace())
+
+
+def find_reader(folder: Path) -> Reader:
+    """The reader for `folder`; ConfigurationError says what was looked for where there is none."""
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder}: is not a folder")
+    for reader in READERS:
+        if reader.matches(folder):
+            return reader
+    raise ConfigurationError(
+        f"{folder}: no labelled faces found. Wants a labels.csv beside final_files/, FairFace's "
+        f"fairface_label_*.csv, or pictures named as UTKFace's, age_gender_race_date.jpg{_hint(folder)}"
+    )
+
+
+def parse_age(text: str) -> tuple[float, float] | FaultKind:
+    """The interval of ages that `34`, `20-29` or `70+` means, in years; or what is wrong with it."""
+    text = text.strip()
+    if found := re.fullmatch(r"(\d+(?:\.\d+)?)", text):
+        low = high = float(found[1])
+    elif found := re.fullmatch(r"(\d+)\s*[-\u2013]\s*(\d+)", text):
+        low, high = float(found[1]), float(found[2])
+    elif found := re.fullmatch(r"(\d+)\s*\+", text):
+        low = float(found[1])
+        high = max(low, float(GROUP_END))
+    else:
+        return FaultKind.AGE_RANGE if re.fullmatch(r"-\d+(\.\d+)?", text) else FaultKind.BAD_AGE
+    if high < low:
+        return FaultKind.BAD_AGE
+    return (low, high) if high <= OLDEST else FaultKind.AGE_RANGE
+
+
+def _catalogue(pictures: Path, entries: Iterable[tuple[str, str, Row]]) -> Catalogue:
+    """Sort rows (file name, age, traits) into usable ones and faults, and find the files that have none."""
+    there = {str(file.relative_to(pictures)): file for file in _pictures(pictures)}
+    rows: list[Labelled] = []
+    faults: list[Fault] = []
+    named = set()
+    for name, age, traits in entries:
+        file = there.get(name) or pictures / name
+        named.add(name)
+        if not name or not file.is_file():
+            faults.append(Fault(FaultKind.NO_FILE, name or "(no name)"))
+            continue
+        match parse_age(age):
+            case FaultKind() as kind:
+                faults.append(Fault(kind, name, repr(age)))
+            case low, high:
+                rows.append(Labelled(file, low, high, traits))
+    faults += [Fault(FaultKind.NO_ROW, name) for name in there if name not in named]
+    return Catalogue(rows, faults)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+
+
+def _columns(path: Path, found: Iterable[str], wanted: str) -> ConfigurationError:
+    return ConfigurationError(f"{path}: has the columns {', '.join(found)}; wants {wanted}")
+
+
+def _hint(folder: Path) -> str:
+    """Data sets are often given one folder too high."""
+    below = [f for f in sorted(folder.iterdir()) if f.is_dir() and any(r.matches(f) for r in READERS)]
+    return f". Did you mean {below[0]}?" if below else ""

@@ -1,0 +1,149 @@
+"""What a data set really holds: every picture looked at, every fault found, copies known."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigurationError
+from training.dataset.catalogue import Fault, FaultKind, Labelled
+from training.dataset.copies import members, near_groups
+from training.dataset.looks import Look, Lookers, LookStore, chunks, decode, hashes, threads
+from training.dataset.readers import find_reader
+from training.progress import Progress
+
+LOOKING = "looking at pictures"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A labelled picture, the SHA-256 of its file in hexadecimal, and what is seen in it."""
+
+    row: Labelled
+    key: str
+    look: Look
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Survey:
+    """The usable pictures of a data set, each once, and all that is wrong with it.
+
+    layout: the reader's name. labelled: rows with a file and an age, faulty pictures and copies among them.
+    groups: (N,) a number for each picture; those with the same show the same photo.
+    """
+
+    folder: Path
+    layout: str
+    labelled: int
+    seen: Sequence[Seen]
+    groups: NDArray[np.intp]
+    faults: Sequence[Fault]
+
+
+def survey(folder: Path, cache: Path, progress: Progress) -> Survey:
+    """Read the labels in `folder`, and look at every picture that was not looked at before.
+
+    Raises ConfigurationError where there are no labelled pictures at all or `cache` cannot be written to.
+    """
+    reader = find_reader(folder)
+    catalogue = reader.read(folder)
+    found = list(_look_at_all(catalogue.rows, _store(cache), progress))
+    seen, copies = _without_copies([s for s in found if isinstance(s, Seen)])
+    faults = [*catalogue.faults, *(f for f in found if isinstance(f, Fault)), *copies]
+    if not seen:
+        raise ConfigurationError(f"{folder}: holds no usable picture{_tally(faults)}")
+    groups = near_groups(hashes([s.look.hash for s in seen]), hashes([s.look.mirrored for s in seen]))
+    faults += [*_near_copies(seen, groups), *_odd_faces(seen)]
+    return Survey(folder, reader.name, len(catalogue.rows), seen, groups, faults)
+
+
+def _store(cache: Path) -> LookStore:
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{cache}: cannot be made ({error.strerror})") from error
+    return LookStore(cache)
+
+
+def _look_at_all(rows: Sequence[Labelled], store: LookStore, progress: Progress) -> Iterator[Seen | Fault]:
+    """Each row as seen, or its fault, in order; new looks are kept chunk by chunk."""
+    known = store.read()
+    done = 0
+    progress(LOOKING, done, len(rows))
+    with closing(Lookers()) as lookers, ThreadPoolExecutor(threads()) as pool:
+        for chunk in chunks(rows):
+            seen = list(pool.map(lambda row: _look_at(row, known, lookers), chunk))
+            store.write((s.key, s.look) for s in seen if isinstance(s, Seen) and s.key not in known)
+            yield from seen
+            done += len(chunk)
+            progress(LOOKING, done, len(rows))
+
+
+def _look_at(row: Labelled, known: dict[str, Look], lookers: Lookers) -> Seen | Fault:
+    try:
+        content = row.file.read_bytes()
+    except OSError as error:
+        return Fault(FaultKind.UNREADABLE, row.file.name, str(error.strerror))
+    if not content:
+        return Fault(FaultKind.EMPTY, row.file.name)
+    key = hashlib.sha256(content).hexdigest()
+    if key in known:
+        return Seen(row, key, known[key])
+    image = decode(content)
+    if image is None:
+        return Fault(FaultKind.UNREADABLE, row.file.name, f"{len(content)} bytes that are no picture")
+    return Seen(row, key, lookers.look(image))
+
+
+def _without_copies(seen: Iterable[Seen]) -> tuple[list[Seen], list[Fault]]:
+    """The first of each set of identical files; none of them where their ages differ."""
+    same: dict[str, list[Seen]] = defaultdict(list)
+    for one in seen:
+        same[one.key].append(one)
+    kept, faults = [], []
+    for first, *others in same.values():
+        ages = sorted({(s.row.low, s.row.high) for s in (first, *others)})
+        if len(ages) > 1:
+            detail = f"ages {', '.join(map(_age, ages))}"
+            faults += [Fault(FaultKind.CONFLICT, s.row.file.name, detail) for s in (first, *others)]
+            continue
+        kept.append(first)
+        faults += [Fault(FaultKind.COPY, s.row.file.name, f"of {first.row.file.name}") for s in others]
+    return kept, faults
+
+
+def _near_copies(seen: Sequence[Seen], groups: NDArray[np.intp]) -> Iterator[Fault]:
+    for group in members(groups):
+        first, *others = (seen[i].row for i in group)
+        for other in others:
+            ages = _age((first.low, first.high)), _age((other.low, other.high))
+            detail = f"of {first.file.name}" + (
+                f", ages {ages[0]} and {ages[1]}" if ages[0] != ages[1] else ""
+            )
+            yield Fault(FaultKind.NEAR_COPY, other.file.name, detail)
+
+
+def _odd_faces(seen: Sequence[Seen]) -> Iterator[Fault]:
+    for one in seen:
+        if one.look.faces == 0:
+            yield Fault(FaultKind.NO_FACE, one.row.file.name)
+        elif one.look.faces > 1:
+            yield Fault(FaultKind.SEVERAL_FACES, one.row.file.name, f"{one.look.faces}")
+
+
+def _age(interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{low:g}" if low == high else f"{low:g}-{high:g}"
+
+
+def _tally(faults: Sequence[Fault]) -> str:
+    counts = Counter(fault.kind for fault in faults)
+    return f" ({', '.join(f'{kind}: {n}' for kind, n in counts.items())})" if counts else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge.errors import ConfigurationError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -27,5 +30,9 @@ def staged(out: Path) -> Iterator[Path]:
         yield folder
         folder.chmod(0o755)  # mkdtemp makes it for the owner alone
         folder.rename(out)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise ConfigurationError(f"{out}: cannot be written ({error.strerror})") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -19,7 +19,7 @@ import numpy as np
 from edge.detect import SecondOpinion
 from edge.detect.mediapipe import MODELS, MediaPipeDetector
 from edge.errors import ConfigurationError
-from edge.geometry import areas
+from edge.geometry import centres
 from edge.types import Boxes, Image
 from training.dataset.copies import Hash, difference_hash, mirrored_hash
 
@@ -28,6 +28,9 @@ SEES_A_FACE = 0.5
 
 LOOK_VERSION = 1
 """Raised with every change to what is found in a picture: what was remembered no longer counts then."""
+
+PASSER_BY = 0.5
+"""A face smaller than this share of the largest one is somebody in the background."""
 
 CHUNK = 128
 """Pictures looked at between two writes to disk: all that an interruption loses."""
@@ -88,8 +91,14 @@ class Looker:
 
 
 def _labelled(boxes: Boxes, image: Image) -> int:
-    """The index of the face that the label is about: the largest."""
-    return int(areas(boxes).argmax())
+    """The index of the face that the label is about: the nearest to the middle of those about as large.
+
+    Data sets frame their photos round the labelled face; who stands beside may be a little nearer.
+    """
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    away = np.linalg.norm(centres(boxes) - np.array(image.shape[1::-1]) / 2, axis=1)
+    away[sides < PASSER_BY * sides.max()] = np.inf
+    return int(away.argmin())
 
 
 def hashes(texts: Sequence[str]) -> Hash:

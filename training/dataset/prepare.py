@@ -164,9 +164,10 @@ class _Cut:
         box = _central(one) if self.whole else one.look.box
         return resize(cut_face(image, np.array(box, np.float32), self.scale, self.size), self.size)
 
-    def name(self, keys: Sequence[str]) -> str:
-        """A name for the crops of these files: it changes with all that changes a pixel."""
-        what = f"{PREPROCESSING_VERSION} {LOOK_VERSION} {self} " + " ".join(keys)
+    def name(self, seen: Sequence[Seen]) -> str:
+        """A name for the crops of these pictures: it changes with all that changes a pixel."""
+        boxes = [] if self.whole else [str(one.look.box) for one in seen]
+        what = " ".join([f"{PREPROCESSING_VERSION} {LOOK_VERSION} {self}", *(s.key for s in seen), *boxes])
         return f"crops-{self.size}-{hashlib.sha256(what.encode()).hexdigest()[:16]}.npy"
 
 
@@ -178,7 +179,7 @@ def _central(one: Seen) -> tuple[float, float, float, float]:
 
 
 def _crops(seen: Sequence[Seen], cache: Path, how: _Cut, progress: Progress) -> Image:
-    path = cache / how.name([one.key for one in seen])
+    path = cache / how.name(seen)
     if not path.exists():
         _require_room(cache, len(seen) * how.size**2 * 3)
         _write(path, (len(seen), how.size, how.size, 3), _cut_all(seen, how, progress))

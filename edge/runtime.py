@@ -36,7 +36,7 @@ from edge.metrics import Metrics
 from edge.outbox import Outbox
 from edge.pipeline import build_counting, build_vision
 from edge.privacy import release
-from edge.publish import Publisher
+from edge.publish import Publisher, access
 from edge.types import CameraState, CameraStatus, WindowCounts
 from edge.workers import TICK, Beat, CountingWorker, VisionWorker
 
@@ -74,6 +74,7 @@ class Runtime:
         """
         for camera in settings.cameras:
             validate_source(camera, beside)
+        access(settings.mqtt, beside)
         self.settings = settings
         self._clock = clock
         self._systemd = systemd or Systemd({})

@@ -111,6 +111,8 @@ def _scene(folder: Path) -> tuple[dict[str, Any], int]:
 def _own_camera(source: str, folder: Path) -> dict[str, Any]:
     """The user's camera; credentials in its URL go into a secret file, where the daemon looks for them."""
     if "://" not in source:
+        if not (source.isdecimal() or Path(source).exists()):
+            raise ConfigurationError(f"--source {source}: there is no such device, file or folder")
         return {"name": "camera", "source": source}
     bare, user, secret = _without_credentials(source, folder / "camera-password")
     return {"name": "camera", "source": bare, "username": user, "password_file": secret}
@@ -246,7 +248,8 @@ class _Show:
 
     def _row(self, lane: VisionWorker) -> CameraRow:
         speed = self._speed(lane.name, lane.analysed)
-        return CameraRow(lane.name, lane.status.state.value, speed, lane.in_view, lane.visitors)
+        state, reason = lane.status.state.value, lane.status.reason
+        return CameraRow(lane.name, state, speed, lane.in_view, lane.visitors, reason)
 
     def _speed(self, camera: str, frames: int) -> float:
         samples, now = self._samples[camera], self._clock.monotonic()

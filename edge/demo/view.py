@@ -30,13 +30,14 @@ _CHART_WIDTH = 33
 
 @dataclass(frozen=True, slots=True)
 class CameraRow:
-    """One camera now: its state, analysed frames per second, faces in view, visitors counted so far."""
+    """One camera now: its state and why, frames per second, faces in view, visitors counted so far."""
 
     name: str
     state: str
     fps: float
     faces: int
     visitors: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +104,13 @@ def render(state: ViewState) -> RenderableType:
 def summary(state: ViewState) -> RenderableType:
     """What remains on the screen when the demo has ended."""
     sums = totals(state)
-    verdict = Text(f"{sums.visitors} visitors counted", style="bold")
+    visitors = "1 visitor" if sums.visitors == 1 else f"{sums.visitors} visitors"
+    verdict = Text(f"{visitors} counted", style="bold")
     if state.expected is not None:
         right = sums.visitors == state.expected
         verdict.append(f" of {state.expected} in the scene", style="bold green" if right else "bold red")
-    facts = [f"{sums.windows} windows came back from {state.broker or 'the broker'}"]
+    windows = "1 window" if sums.windows == 1 else f"{sums.windows} windows"
+    facts = [f"{windows} came back from {state.broker or 'the broker'}"]
     if sums.withheld:
         facts.append(f"{sums.withheld} of them withheld: below privacy.minimum")
     facts.append(f"{_seconds(state.elapsed)} of running")
@@ -121,9 +124,13 @@ def plain_lines(before: ViewState | None, now: ViewState) -> list[str]:
     if before is None:
         lines += [*now.notices, f"broker: {now.broker}"]
     known = {camera.name: camera.state for camera in before.cameras} if before else {}
-    lines += [f"camera {c.name}: {c.state}" for c in now.cameras if known.get(c.name) != c.state]
+    lines += [_plain_camera(c) for c in now.cameras if known.get(c.name) != c.state]
     seen = len(before.windows) if before else 0
     return lines + [_plain_window(payload) for payload in now.windows[seen:]]
+
+
+def _plain_camera(camera: CameraRow) -> str:
+    return f"camera {camera.name}: {camera.state}" + (f", {camera.reason}" if camera.reason else "")
 
 
 class _LiveView:
@@ -165,7 +172,8 @@ def _cameras(cameras: Sequence[CameraRow]) -> RenderableType:
     for camera in cameras:
         state = Text(camera.state, style=_STATE_STYLE.get(camera.state, ""))
         figures = (f"{camera.fps:.1f}", str(camera.faces), str(camera.visitors))
-        table.add_row(Text(camera.name, style="bold"), state, *figures)
+        name = Text(camera.name, style="bold").append(f"  {camera.reason}", style=f"not bold {_DIM}")
+        table.add_row(name, state, *figures)
     body = table if cameras else Text("no camera yet", style=_DIM)
     return Panel(body, title=_title("cameras"), title_align="left", box=box.ROUNDED, border_style=_DIM)
 

@@ -208,6 +208,10 @@ class Access:
 
 
 def access(settings: MqttSettings, beside: Path) -> Access:
+    """Read the password and the certificates, opening no connection.
+
+    Raises ConfigurationError that names the setting and the file.
+    """
     password = None
     if settings.password_file:
         password = read_secret("mqtt.password_file", settings.password_file, beside)

@@ -180,3 +180,9 @@ def test_a_camera_that_comes_back_is_told_again():
     down = replace(FULL, cameras=(CameraRow("scene", "down", 0, 0, 6),))
     up = replace(FULL, cameras=(CameraRow("scene", "up", 12, 0, 6),))
     assert plain_lines(down, up) == ["camera scene: up"]
+
+
+def test_the_reason_of_a_camera_that_is_down_is_told() -> None:
+    down = replace(FULL, cameras=(CameraRow("yard", "down", 0, 0, 0, "cannot be reached: timed out"),))
+    assert "cannot be reached: timed out" in drawn(render(down), 100, 30)
+    assert plain_lines(FULL, down)[0] == "camera yard: down, cannot be reached: timed out"

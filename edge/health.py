@@ -6,10 +6,12 @@ import json
 import logging
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any
 
 from edge.clock import Clock
@@ -113,6 +115,17 @@ class _Server(ThreadingHTTPServer):
     # A second daemon on the same port must fail, not share it.
     allow_reuse_port = False
 
+    def server_bind(self) -> None:
+        # HTTPServer's own asks DNS for a name that nobody uses: seconds where there is no network.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's signature
+        """A reader that went away is nothing; anything else is a fault of a page."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            log.error("http: a page cannot be made", exc_info=error)
+
 
 def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
@@ -134,6 +147,16 @@ def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(body)
 
         do_HEAD = do_GET  # noqa: N815 - the name is http.server's
+
+        def _refuse(self) -> None:
+            self.send_response(HTTPStatus.METHOD_NOT_ALLOWED)
+            self.send_header("Allow", "GET, HEAD")
+            self.send_header("Content-Length", "0")
+            # A body that nobody reads would be taken for the next request.
+            self.send_header("Connection", "close")
+            self.end_headers()
+
+        do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _refuse  # noqa: N815
 
         def log_message(self, *_: Any) -> None:  # noqa: ANN401 - the signature is http.server's
             """A scrape every few seconds is no news."""

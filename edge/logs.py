@@ -34,8 +34,20 @@ def set_up(level: str) -> None:
     """Log to standard error from `level` on."""
     stream = sys.stderr if level == "debug" else _silence_native_libraries()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(LineFormatter(journal="JOURNAL_STREAM" in os.environ))
+    handler.setFormatter(LineFormatter(journal=_is_journal(stream, os.environ.get("JOURNAL_STREAM", ""))))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def _is_journal(stream: TextIO, named: str) -> bool:
+    """Whether `stream` is the one that `$JOURNAL_STREAM` names as `device:inode`.
+
+    Whatever runs below a service inherits the variable, a shell on a desktop too: see systemd.exec(5).
+    """
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return named == f"{status.st_dev}:{status.st_ino}"
 
 
 def _silence_native_libraries() -> TextIO:

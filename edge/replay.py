@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -35,10 +36,10 @@ def replay(
     make_vision: MakeVision = build_vision,
     on_frame: Callable[[str, float], None] = lambda camera, offset: None,
 ) -> Iterator[bytes]:
-    """The counts messages of the recordings that are the configuration's cameras, one camera after the other.
+    """The counts messages of the recordings that are the configuration's cameras, one after the other.
 
-    A recording begins at `start` of event time. `on_frame` hears of every frame: its camera, and seconds since
-    the recording's start. Raises SourceError on a recording that cannot be read.
+    A recording begins at `start` of event time. `on_frame` hears of every frame: its camera, and seconds
+    since the recording's start. Raises SourceError on a recording that cannot be read.
     """
     metrics = Metrics(clock, [camera.name for camera in settings.cameras])
     counting = build_counting(settings, bundle, backend, metrics)
@@ -53,7 +54,8 @@ def replay(
             on_drop=drops.append,
         )
         vision = make_vision(camera, settings, bundle, metrics)
-        for window in _windows(feed, vision, counting, camera.name, drops, partial(on_frame, camera.name)):
+        told = partial(on_frame, camera.name)
+        for window in _windows(feed, vision, counting, camera=camera.name, drops=drops, on_frame=told):
             sequences[camera.name] += 1
             released = release(window, settings.privacy.minimum)
             yield encode_counts(window, released, sequences[camera.name], bundle.name, bundle.version)
@@ -63,6 +65,7 @@ def _windows(
     feed: Feed,
     vision: Vision,
     counting: Counting,
+    *,
     camera: str,
     drops: list[str],
     on_frame: Callable[[float], None],
@@ -71,19 +74,22 @@ def _windows(
     first: datetime | None = None
     at: datetime | None = None
     try:
-        for frame in feed.frames():
-            at = frame.captured_at
-            first = first or at
-            now = at.timestamp()
-            for message in vision.process(frame).messages:
-                yield from counting.handle(message, now)
-            dropped, drops[:] = Counter(drops), []
-            yield from counting.handle(Progress(camera, at, 1, dropped, frame.state), now)
-            on_frame((at - first).total_seconds())
-        for message in vision.finish():
-            yield from counting.flush() if at is None else counting.handle(message, at.timestamp())
+        with closing(feed.frames()) as frames:
+            for frame in frames:
+                at = frame.captured_at
+                first = first or at
+                dropped, drops[:] = Counter(drops), []
+                for message in (
+                    *vision.process(frame).messages,
+                    Progress(camera, at, 1, dropped, frame.state),
+                ):
+                    yield from counting.handle(message, at.timestamp())
+                on_frame((at - first).total_seconds())
+        if at is not None:
+            # With the frames that were lost after the last one.
+            lost = Progress(camera, at, 0, Counter(drops))
+            for message in (*vision.finish(), lost, StreamEnded(camera, at)):
+                yield from counting.handle(message, at.timestamp())
     finally:
         vision.close()
-    if at is not None:
-        yield from counting.handle(StreamEnded(camera, at), at.timestamp())
     yield from counting.flush()

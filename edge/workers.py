@@ -62,6 +62,8 @@ class VisionWorker:
 
     def drop(self, reason: str) -> None:
         """Note a lost frame; called by the capturing thread."""
+        self._metrics.captured.labels(self.name).inc()
+        self._metrics.dropped.labels(self.name, reason).inc()
         with self._guard:
             self._drops[reason] += 1
 
@@ -74,11 +76,12 @@ class VisionWorker:
             while not self.slot.ended:
                 beat()
                 last = self._step(vision) or last
-            self._send(vision.finish())
+            if last is not None:
+                # With the frames that were lost after the last one.
+                self._tell(VisionResult(vision.finish()), last, self.status.state, analysed=0)
+                self._queue.put(StreamEnded(self.name, last))
         finally:
             vision.close()
-        if last is not None:
-            self._queue.put(StreamEnded(self.name, last))
 
     def _step(self, vision: Vision) -> datetime | None:
         """Analyse the next frame, or let time pass without one; the camera's event time then."""
@@ -99,11 +102,8 @@ class VisionWorker:
     def _tell(self, result: VisionResult, at: datetime, state: CameraState, analysed: int) -> None:
         self.in_view = result.in_view
         self._send(result.messages)
-        drops = self._take_drops()
-        for reason, number in drops.items():
-            self._metrics.dropped.labels(self.name, reason).inc(number)
-        self._metrics.captured.labels(self.name).inc(analysed + drops.total())
-        self._queue.put(Progress(self.name, at, analysed, drops, state))
+        self._metrics.captured.labels(self.name).inc(analysed)
+        self._queue.put(Progress(self.name, at, analysed, self._take_drops(), state))
 
     def _send(self, messages: Iterable[Message]) -> None:
         for message in messages:

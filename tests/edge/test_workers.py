@@ -1,0 +1,287 @@
+"""The daemon's loops in the test's own thread: frames and drops to messages, windows to the store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+
+import numpy as np
+import pytest
+
+from edge.errors import OutsideError
+from edge.messages import MessageQueue
+from edge.metrics import Metrics
+from edge.pipeline import build_counting
+from edge.types import (
+    CameraState,
+    CameraStatus,
+    FaceCrop,
+    Frame,
+    Progress,
+    StreamEnded,
+    TrackEnded,
+    WindowCounts,
+)
+from edge.workers import STORE_RETRY, CountingWorker, VisionWorker
+from tests.fakes import EPOCH, ManualClock, PaintedAges, Person, bundle, paint, painted_vision, settings
+
+ANN = Person(tag=1, age=20)
+
+
+def at(seconds: float) -> datetime:
+    return EPOCH + timedelta(seconds=seconds)
+
+
+Step = Frame | Callable[[], None] | None
+
+
+class Lane:
+    """A vision worker whose slot follows a script: a frame, None for none in time, a call for none at all."""
+
+    def __init__(self, *overrides: str, queue: int = 100) -> None:
+        options = settings(*overrides)
+        self.clock = ManualClock()
+        self.metrics = Metrics(self.clock, ["door"])
+        self.queue = MessageQueue(queue)
+        vision = partial(painted_vision, options.cameras[0], options, bundle(), self.metrics, people=[ANN])
+        self.beats = 0
+        self.worker = VisionWorker(options.cameras[0], vision, self.queue, self.metrics, self.clock)
+
+    def run(self, *script: Step) -> list[object]:
+        self.worker.slot = ScriptedSlot(list(script), self.clock)
+        self.worker.run(self.beat)
+        self.queue.close()
+        return list(iter(lambda: self.queue.take(None), None))
+
+    def beat(self) -> None:
+        self.beats += 1
+
+    def sample(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name, {"camera": "door", **labels})
+
+
+class ScriptedSlot:
+    def __init__(self, script: list[Step], clock: ManualClock) -> None:
+        self._script = script
+        self._clock = clock
+
+    @property
+    def ended(self) -> bool:
+        return not self._script
+
+    def take(self, timeout: float) -> Frame | None:
+        step = self._script.pop(0)
+        if isinstance(step, Frame):
+            self._clock.advance(0.2)
+            return step
+        self._clock.advance(timeout)
+        if step is not None:
+            step()
+        return None
+
+
+def frame(seconds: float, state: CameraState = CameraState.UP, *, empty: bool = False) -> Frame:
+    image = np.zeros((180, 320, 3), np.uint8)
+    if not empty:
+        paint(image, ANN, 160, 90, 40)
+    return Frame("door", 0, at(seconds), image, state)
+
+
+def frames(until: float) -> list[Frame]:
+    return [frame(n / 5) for n in range(round(until * 5))]
+
+
+def kinds(messages: list[object]) -> list[str]:
+    return [type(message).__name__ for message in messages]
+
+
+class TestVisionWorker:
+    def test_ends_with_who_is_in_view_and_the_end_of_the_stream(self):
+        lane = Lane()
+        messages = lane.run(*frames(1))
+        assert kinds(messages[:5]) == ["Progress"] * 5
+        assert kinds(messages[5:]) == ["FaceCrop"] * 2 + ["TrackEnded", "Progress", "StreamEnded"]
+        assert messages[-1] == StreamEnded("door", at(0.8))
+        assert (lane.worker.visitors, lane.worker.analysed, lane.worker.in_view) == (1, 5, 0)
+        assert lane.beats == 5
+
+    def test_without_a_frame_says_nothing(self):
+        assert Lane("cameras.0.source=clip.mp4").run(None) == []
+
+    def test_bears_each_frame_s_own_state(self):
+        lane = Lane()
+        lane.worker.status = CameraStatus("door", CameraState.DOWN, EPOCH, "the recording has ended")
+        messages = lane.run(frame(0), frame(1, CameraState.DARK, empty=True))
+        assert [m.state for m in messages if isinstance(m, Progress) and m.analysed] == ["up", "dark"]
+
+    def test_lets_time_pass_for_a_live_camera_without_frames(self):
+        lane = Lane()
+        messages = lane.run(*frames(1), None, None, None)
+        ended = next(i for i, m in enumerate(messages) if isinstance(m, TrackEnded))
+        assert messages[ended].ended_at == at(0.8)
+        after = [m for m in messages[ended:] if isinstance(m, Progress)]
+        assert after[0].state is CameraState.DOWN
+        assert after[0].analysed == 0
+        assert after[0].event_time > at(2.3)
+
+    def test_does_not_for_a_recording(self):
+        lane = Lane("cameras.0.source=clip.mp4")
+        messages = lane.run(*frames(1), None, None, None, None)
+        assert max(m.event_time for m in messages if isinstance(m, Progress)) == at(0.8)
+
+    def test_counts_drops_with_their_reason_once(self):
+        lane = Lane()
+        lane.worker.drop("overwritten")
+        lane.worker.drop("overwritten")
+        lane.worker.drop("corrupt")
+        progress = [m for m in lane.run(frame(0), frame(0.2)) if isinstance(m, Progress)]
+        assert [dict(m.dropped) for m in progress] == [{"overwritten": 2, "corrupt": 1}, {}, {}]
+        assert lane.sample("instore_frames_dropped_total", reason="overwritten") == 2
+        assert lane.sample("instore_frames_dropped_total", reason="corrupt") == 1
+        assert lane.sample("instore_frames_captured_total") == 5
+        assert lane.sample("instore_frames_analysed_total") == 2
+
+    def test_counts_drops_after_the_last_frame_too(self):
+        lane = Lane("cameras.0.source=clip.mp4")
+        messages = lane.run(frame(0), lambda: lane.worker.drop("corrupt"))
+        assert [dict(m.dropped) for m in messages if isinstance(m, Progress)] == [{}, {"corrupt": 1}]
+        assert isinstance(messages[-1], StreamEnded)
+
+    def test_counts_drops_of_a_recording_without_any_frame(self):
+        lane = Lane("cameras.0.source=clip.mp4")
+        assert lane.run(lambda: lane.worker.drop("corrupt")) == []
+        assert lane.sample("instore_frames_dropped_total", reason="corrupt") == 1
+
+    def test_counts_crops_for_which_there_is_no_room_and_loses_nothing_else(self):
+        lane = Lane(queue=1)
+        messages = lane.run(*frames(3))
+        assert kinds(m for m in messages if not isinstance(m, Progress)) == [
+            "FaceCrop",
+            "TrackEnded",
+            "StreamEnded",
+        ]
+        dropped = lane.metrics.registry.get_sample_value(
+            "instore_crops_dropped_total", {"reason": "queue_full"}
+        )
+        assert dropped == 3
+
+    def test_closes_the_vision_when_a_frame_ends_it(self):
+        closed: list[str] = []
+
+        class Broken:
+            def process(self, _: Frame) -> None:
+                raise RuntimeError("a bug")
+
+            def close(self) -> None:
+                closed.append("vision")
+
+        lane = Lane()
+        lane.worker._make_vision = Broken
+        with pytest.raises(RuntimeError, match="a bug"):
+            lane.run(frame(0))
+        assert closed == ["vision"]
+
+
+class Disk:
+    """Takes windows, but refuses the next `faults` of them."""
+
+    def __init__(self, faults: int = 0) -> None:
+        self.faults = faults
+        self.attempts = 0
+        self.windows: list[WindowCounts] = []
+
+    def store(self, window: WindowCounts) -> None:
+        self.attempts += 1
+        if self.faults:
+            self.faults -= 1
+            raise OutsideError("outbox: disk full")
+        self.windows.append(window)
+
+    @property
+    def starts(self) -> list[float]:
+        return [(w.start - EPOCH).total_seconds() for w in self.windows]
+
+
+class TestCountingWorker:
+    def worker(self, disk: Disk) -> tuple[CountingWorker, MessageQueue, ManualClock, Metrics]:
+        clock, queue = ManualClock(), MessageQueue(100)
+        metrics = Metrics(clock, ["door"])
+        counting = build_counting(settings("windows.length=60"), bundle(), PaintedAges(), metrics)
+        return CountingWorker(counting, queue, disk.store, metrics, clock), queue, clock, metrics
+
+    def test_stores_what_closes_and_ends_with_the_queue(self):
+        disk = Disk()
+        worker, queue, _, _ = self.worker(disk)
+        for message in (Progress("door", at(0)), Progress("door", at(62)), StreamEnded("door", at(63))):
+            queue.put(message)
+        queue.close()
+        beats: list[int] = []
+        worker.run(lambda: beats.append(1))
+        assert disk.starts == [0, 60]
+        assert worker.unstored == 0
+        assert len(beats) == 3
+
+    def test_judges_what_still_waits_at_the_end(self):
+        disk = Disk()
+        worker, queue, _, _ = self.worker(disk)
+        face = np.full((64, 64, 3), 2 * ANN.age, np.uint8)
+        for message in (
+            Progress("door", at(0)),
+            FaceCrop("door", 1, at(1), face, 0.5),
+            TrackEnded("door", 1, at(2), timedelta(seconds=1)),
+            StreamEnded("door", at(3)),
+        ):
+            queue.put(message)
+        queue.close()
+        worker.run(lambda: None)
+        assert [w.counts["18-24"] for w in disk.windows] == [1]
+
+    def test_keeps_what_the_disk_refuses_and_tries_again_in_order(self, caplog: pytest.LogCaptureFixture):
+        disk = Disk(faults=2)
+        worker, queue, clock, metrics = self.worker(disk)
+        with caplog.at_level(logging.ERROR):
+            for seconds in (0, 62, 63):
+                queue.put(Progress("door", at(seconds)))
+                worker._step()
+        assert (disk.attempts, disk.starts, worker.unstored) == (1, [], 1)
+        assert "disk full; 1 closed windows wait in memory" in caplog.text
+        clock.advance(STORE_RETRY)
+        queue.put(Progress("door", at(64)))
+        worker._step()
+        assert (disk.attempts, worker.unstored) == (2, 1)
+        # A window that closes is an occasion to try at once.
+        queue.put(Progress("door", at(122)))
+        worker._step()
+        assert (disk.starts, worker.unstored) == ([0, 60], 0)
+        assert metrics.registry.get_sample_value("instore_outbox_failures_total") == 2
+
+    def test_tries_again_while_nothing_comes(self):
+        disk = Disk(faults=1)
+        worker, queue, clock, _ = self.worker(disk)
+        for seconds in (0, 62):
+            queue.put(Progress("door", at(seconds)))
+            worker._step()
+        clock.advance(STORE_RETRY)
+        worker._store([])  # what an idle step comes to
+        assert disk.starts == [0]
+
+    def test_a_bug_of_the_store_is_no_outside_fault(self):
+        worker, queue, _, _ = self.worker(Disk())
+        worker._put = lambda _: 1 / 0
+        queue.put(Progress("door", at(0)))
+        queue.put(Progress("door", at(62)))
+        queue.close()
+        with pytest.raises(ZeroDivisionError):
+            worker.run(lambda: None)
+
+    def test_measures_from_capture_to_decision(self):
+        worker, queue, clock, metrics = self.worker(Disk())
+        clock.advance(0.3)
+        queue.put(Progress("door", at(0.1), analysed=1))
+        queue.put(Progress("door", at(0.2), analysed=0))
+        worker._step()
+        worker._step()
+        assert metrics.registry.get_sample_value("instore_decision_seconds_count") == 1
+        assert metrics.registry.get_sample_value("instore_decision_seconds_sum") == pytest.approx(0.2)

@@ -1,8 +1,8 @@
 """Golden cases: from painted pictures to the bytes that would leave the box.
 
-A case is a folder of tests/golden: `config.toml` says in words what is expected and why, `input.jsonl` is what
-happens, `expected.jsonl` one counts message a line. `pytest --update-golden` writes the last one anew; then the
-difference wants a review. Times of the input are seconds since its `start`; its lines are
+A case is a folder of tests/golden: `config.toml` says in words what is expected and why, `input.jsonl` is
+what happens, `expected.jsonl` has one counts message a line. `pytest --update-golden` writes the last one
+anew; then the difference wants a review. Times of the input are seconds since its `start`; its lines are
 
     {"start": "2026-01-31T08:00:00Z"}
     {"camera": "door", "from": 0, "to": 60, "fps": 5}              frames at 0 s up to but not at 60 s
@@ -96,7 +96,9 @@ def messages_of(case: Path) -> list[bytes]:
     return [encode(window) for window in [*windows, *counting.flush()]]
 
 
-def _play(cameras: dict[str, Camera], settings: Settings, metrics: Metrics) -> Iterator[tuple[float, Message]]:
+def _play(
+    cameras: dict[str, Camera], settings: Settings, metrics: Metrics
+) -> Iterator[tuple[float, Message]]:
     """All messages of the cameras' visions in the order of time."""
     visions = {
         c.name: painted_vision(c, settings, bundle(), metrics, people=cameras[c.name].people)

@@ -43,6 +43,7 @@ class _Camera:
     event_time: datetime
     first: datetime
     watermark: datetime
+    up: bool = False
     windows: dict[datetime, _Window] = field(default_factory=dict)
 
 
@@ -82,7 +83,9 @@ class Aggregator:
         """Move a camera's event time on; the windows that this closes, oldest first."""
         camera = self._camera(progress.camera_id, progress.event_time)
         before, now = camera.event_time, max(camera.event_time, progress.event_time)
-        if progress.state is CameraState.UP and now - before <= LONGEST_PICTURE:
+        # Watched is what lies between two good pictures: an outage ends with its first one, not before.
+        was_up, camera.up = camera.up, progress.state is CameraState.UP
+        if was_up and camera.up and now - before <= LONGEST_PICTURE:
             self._cover(camera, before, now)
         camera.event_time = now
         window = camera.windows.setdefault(max(self._start(now), camera.first), _Window())

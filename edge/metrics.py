@@ -103,7 +103,7 @@ class Metrics:
         )
         self.outbox_rows = Gauge("instore_outbox_rows", "Windows that wait for the broker.", registry=r)
         self.outbox_bytes = Gauge("instore_outbox_bytes", "Size of the windows that wait.", registry=r)
-        self.outbox_dropped = Gauge(
+        self.outbox_dropped = Counter(
             "instore_outbox_dropped", "Windows given up because the outbox was full.", registry=r
         )
         self.outbox_failures = Counter("instore_outbox_failures", "Writes that the disk refused.", registry=r)

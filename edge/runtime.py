@@ -25,12 +25,13 @@ import cv2
 
 from edge import __version__
 from edge.bundle import bundle_folder, load_bundle
-from edge.capture import Camera, open_source, validate_source
+from edge.capture import Camera, is_live, open_source, validate_source
 from edge.clock import Clock
 from edge.codec import StatusEncoder, encode_counts, window_id
 from edge.config import CameraSettings, Settings, state_directory
 from edge.health import Heartbeats, HttpServer, Page, Systemd, health_page
 from edge.inference import open_backend
+from edge.memory import limit_arenas, trim
 from edge.messages import MessageQueue
 from edge.metrics import Metrics
 from edge.outbox import Outbox
@@ -43,7 +44,7 @@ from edge.workers import TICK, Beat, CountingWorker, VisionWorker
 log = logging.getLogger(__name__)
 
 PATIENCE = 60.0
-"""Seconds without progress after which a thread is stuck: far above any time-out that it may wait for."""
+"""Seconds without progress, beside the broker's time-out, after which a thread is stuck."""
 
 SWITCH_INTERVAL = 0.001
 """Seconds: with Python's default of 5 ms a busy thread starves the detectors, which take the GIL often."""
@@ -86,10 +87,11 @@ class Runtime:
             threads=settings.model.threads,
         )
         self._metrics = Metrics(clock, [camera.name for camera in settings.cameras])
-        self._heartbeats = Heartbeats(clock, PATIENCE)
+        self._heartbeats = Heartbeats(clock, PATIENCE + settings.mqtt.connect_timeout)
         self._failure: BaseException | None = None
         self.connected = False
         self.stored = 0
+        self._outbox_dropped = 0
         self._stop_capture = threading.Event()
         self._stop_publish = threading.Event()
         self._http = self._serve() if settings.metrics.enabled else None
@@ -102,7 +104,10 @@ class Runtime:
         self._publisher = self._make_publisher(beside, rng)
         self._queue = MessageQueue(settings.model.queue)
         counting = build_counting(settings, self._bundle, self._backend, self._metrics)
-        self.counting = CountingWorker(counting, self._queue, self._store, self._metrics, clock)
+        real_time = [c.name for c in settings.cameras if is_live(c) or (c.pace == "real" and not c.start)]
+        self.counting = CountingWorker(
+            counting, self._queue, store=self._store, metrics=self._metrics, clock=clock, real_time=real_time
+        )
         self.lanes = [self._lane(camera) for camera in settings.cameras]
         self._cameras = [self._camera(lane, beside, rng) for lane in self.lanes]
 
@@ -111,17 +116,19 @@ class Runtime:
 
         Returns the exit status. Raises the exception of the first thread that failed.
         """
+        limit_arenas()
         sys.setswitchinterval(SWITCH_INTERVAL)
         # Cameras are the parallelism: OpenCV's own threads would only fight over the cores.
         cv2.setNumThreads(1)
         self._describe()
         if self._http:
             self._http.start()
-        publish = self._thread("publish", lambda _: self._publisher.run(self._stop_publish))
+        publish = self._thread("publish", partial(self._publisher.run, self._stop_publish))
         counting = self._thread("counting", self.counting.run)
         vision = [self._thread(f"vision-{lane.name}", lane.run) for lane in self.lanes]
         capture = [
-            self._thread(f"capture-{lane.name}", partial(self._capture, camera))
+            # Unwatched: a camera may hang for as long as its time-outs allow; the vision thread notices.
+            self._thread(f"capture-{lane.name}", partial(self._capture, camera), watched=False)
             for lane, camera in zip(self.lanes, self._cameras, strict=True)
         ]
         for thread in (publish, counting, *vision, *capture):
@@ -141,6 +148,7 @@ class Runtime:
         """Wait for the models: cameras and broker may take as long as they like."""
         while not (stop.is_set() or self._failure or all(lane.ready for lane in self.lanes)):
             self._clock.wait(stop, LOOK)
+        trim()
         log.info("ready: %s", self._status_line())
         self._systemd.ready(self._status_line())
 
@@ -187,12 +195,13 @@ class Runtime:
         self._backend.close()
 
     def _capture(self, camera: Camera, _: Beat) -> None:
-        # Without a heartbeat: a camera may hang for as long as its time-outs allow.
         camera.run(self._stop_capture)
 
-    def _thread(self, name: str, work: Callable[[Beat], object]) -> threading.Thread:
+    def _thread(self, name: str, work: Callable[[Beat], object], *, watched: bool = True) -> threading.Thread:
         def guarded() -> None:
             try:
+                if watched:
+                    self._heartbeats.beat(name)
                 work(partial(self._heartbeats.beat, name))
             except BaseException as error:
                 log.critical("thread %s failed: %s", name, error, exc_info=error)
@@ -223,11 +232,19 @@ class Runtime:
     def _measure_outbox(self) -> None:
         self._metrics.outbox_rows.set(self._outbox.depth)
         self._metrics.outbox_bytes.set(self._outbox.payload_bytes)
-        self._metrics.outbox_dropped.set(self._outbox.dropped)
+        self._metrics.outbox_dropped.inc(self._outbox.dropped - self._outbox_dropped)
+        self._outbox_dropped = self._outbox.dropped
 
     def _lane(self, camera: CameraSettings) -> VisionWorker:
         make_vision = partial(build_vision, camera, self.settings, self._bundle, self._metrics)
-        return VisionWorker(camera, make_vision, self._queue, self._metrics, self._clock)
+        return VisionWorker(
+            camera,
+            make_vision,
+            self._queue,
+            metrics=self._metrics,
+            clock=self._clock,
+            on_status=self._on_status,
+        )
 
     def _camera(self, lane: VisionWorker, beside: Path, rng: random.Random) -> Camera:
         return Camera(
@@ -236,7 +253,7 @@ class Runtime:
             lane.slot,
             self._clock,
             rng=rng,
-            on_status=partial(self._on_status, lane),
+            on_status=lane.report,
             on_drop=lane.drop,
         )
 
@@ -260,13 +277,16 @@ class Runtime:
         self.connected = connected
         self._metrics.connected.set(connected)
 
-    def _on_status(self, lane: VisionWorker, status: CameraStatus) -> None:
-        lane.status = status
+    def _on_status(self, status: CameraStatus) -> None:
         self._metrics.camera_status(status)
         self._publisher.camera_status(status)
         level = logging.INFO if status.state is CameraState.UP else logging.WARNING
         log.log(
-            level, "camera %s: %s%s", lane.name, status.state, f": {status.reason}" if status.reason else ""
+            level,
+            "camera %s: %s%s",
+            status.camera_id,
+            status.state,
+            f": {status.reason}" if status.reason else "",
         )
 
     def _describe(self) -> None:

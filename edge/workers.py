@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 
 from edge.capture import LatestFrame, is_live
@@ -25,6 +25,9 @@ TICK = 1.0
 STORE_RETRY = 5.0
 """Seconds between two attempts to store a window that the disk refused."""
 
+LAST_ATTEMPTS = 3
+"""Attempts to store the last windows before they are given up: the process is about to end."""
+
 Beat = Callable[[], None]
 """Tells the watchdog that the thread got on."""
 
@@ -40,8 +43,10 @@ class VisionWorker:
         camera: CameraSettings,
         make_vision: Callable[[], Vision],
         queue: MessageQueue,
+        *,
         metrics: Metrics,
         clock: Clock,
+        on_status: Callable[[CameraStatus], None] = lambda status: None,
     ) -> None:
         self.camera = camera
         self.name = camera.name
@@ -51,6 +56,10 @@ class VisionWorker:
         self.analysed = 0
         self.in_view = 0
         self.visitors = 0
+        self._on_status = on_status
+        self._reported = self.status
+        self._heard_at = clock.monotonic()
+        self._silence = camera.open_timeout + camera.read_timeout
         self._live = is_live(camera)
         self._lossless = camera.pace == "full" and not self._live
         self._make_vision = make_vision
@@ -59,6 +68,12 @@ class VisionWorker:
         self._clock = clock
         self._drops: Counter[str] = Counter()
         self._guard = threading.Lock()
+
+    def report(self, status: CameraStatus) -> None:
+        """Take over a new state of the camera; called by the capturing thread."""
+        self._reported = status
+        self._heard_at = self._clock.monotonic()
+        self._take_on(status)
 
     def drop(self, reason: str) -> None:
         """Note a lost frame; called by the capturing thread."""
@@ -87,6 +102,8 @@ class VisionWorker:
         """Analyse the next frame, or let time pass without one; the camera's event time then."""
         frame = self.slot.take(TICK)
         if frame is not None:
+            self._heard_at = self._clock.monotonic()
+            self._take_on(self._reported)
             self._metrics.last_frame.labels(self.name).set(frame.captured_at.timestamp())
             self._tell(vision.process(frame), frame.captured_at, frame.state, analysed=1)
             self._metrics.analysed.labels(self.name).inc()
@@ -96,8 +113,21 @@ class VisionWorker:
         if self.slot.ended or not self._live:
             return None
         now = self._clock.now()
+        self._suspect_silence(now)
         self._tell(vision.pass_time(now), now, self.status.state, analysed=0)
         return now
+
+    def _suspect_silence(self, now: datetime) -> None:
+        """A source that hangs below its own time-outs gives neither frames nor faults: that is down, too."""
+        silent = self._clock.monotonic() - self._heard_at
+        if self.status.state is not CameraState.DOWN and silent > self._silence:
+            reason = f"no frame for {self._silence:g} s: the source hangs"
+            self._take_on(CameraStatus(self.name, CameraState.DOWN, now, reason))
+
+    def _take_on(self, status: CameraStatus) -> None:
+        if status != self.status:
+            self.status = status
+            self._on_status(status)
 
     def _tell(self, result: VisionResult, at: datetime, state: CameraState, analysed: int) -> None:
         self.in_view = result.in_view
@@ -120,22 +150,26 @@ class VisionWorker:
 class CountingWorker:
     """The thread counting: messages from the queue, through `Counting`, to windows that are stored.
 
-    store: raises OutsideError where the disk refuses; the window is then kept and tried again.
+    store: raises OutsideError where the disk refuses; the window is then kept and tried again. real_time: the
+    cameras whose event time is the clock's, so that the time to a decision can be told.
     """
 
     def __init__(
         self,
         counting: Counting,
         queue: MessageQueue,
+        *,
         store: Callable[[WindowCounts], None],
         metrics: Metrics,
         clock: Clock,
+        real_time: Collection[str] = (),
     ) -> None:
         self._counting = counting
         self._queue = queue
         self._put = store
         self._metrics = metrics
         self._clock = clock
+        self._real_time = real_time
         self._unstored: deque[WindowCounts] = deque()
         self._next_attempt = 0.0
 
@@ -154,6 +188,12 @@ class CountingWorker:
             beat()
             self._step()
         self._store(self._counting.flush())
+        for _ in range(LAST_ATTEMPTS - 1):
+            if self._unstored:
+                self._clock.wait(threading.Event(), STORE_RETRY)
+                self._store([])
+        if self._unstored:
+            log.critical("%d closed windows are lost: the disk refuses them", len(self._unstored))
 
     def _step(self) -> None:
         patience = self._counting.patience(self._clock.monotonic())
@@ -163,7 +203,7 @@ class CountingWorker:
             self._store(self._counting.poll(now))
             return
         self._store(self._counting.handle(message, now))
-        if isinstance(message, Progress) and message.analysed:
+        if isinstance(message, Progress) and message.analysed and message.camera_id in self._real_time:
             self._metrics.decision.observe((self._clock.now() - message.event_time).total_seconds())
 
     def _store(self, closed: list[WindowCounts]) -> None:

@@ -172,8 +172,8 @@ def _cameras(cameras: Sequence[CameraRow]) -> RenderableType:
     for camera in cameras:
         state = Text(camera.state, style=_STATE_STYLE.get(camera.state, ""))
         figures = (f"{camera.fps:.1f}", str(camera.faces), str(camera.visitors))
-        name = Text(camera.name, style="bold").append(f"  {camera.reason}", style=f"not bold {_DIM}")
-        table.add_row(name, state, *figures)
+        camera_and_why = Text(camera.name, style="bold").append(f"  {camera.reason}", f"not bold {_DIM}")
+        table.add_row(camera_and_why, state, *figures)
     body = table if cameras else Text("no camera yet", style=_DIM)
     return Panel(body, title=_title("cameras"), title_align="left", box=box.ROUNDED, border_style=_DIM)
 

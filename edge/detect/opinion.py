@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from statistics import median
+from statistics import median_low
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,10 @@ from edge.geometry import centres, cut_out, squares
 from edge.types import Boxes, Image
 
 PANEL = 5
-"""Successive opinions that must agree by their median: at a glance a pattern of hair may look like a face."""
+"""Successive opinions that are judged by their median: at a glance, hair may look like a face."""
 
 QUORUM = 3
-"""Opinions without which a track is no face yet."""
+"""Opinions without which a track is no face yet, so that a visitor of half a second can be one."""
 
 ENLARGED = 2.0
 """Side of the region shown, in longer sides of the box: the surroundings that the model expects."""
@@ -83,5 +83,5 @@ class Verdict:
     def hear(self, first: float, second: float) -> None:
         """Take both models' scores, each 0..1, of one glance at the track."""
         self._glances.append((first * second) ** 0.5)
-        if len(self._glances) >= QUORUM and median(self._glances) >= self._threshold:
+        if len(self._glances) >= QUORUM and median_low(self._glances) >= self._threshold:
             self.is_face = True

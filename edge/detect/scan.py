@@ -40,7 +40,7 @@ class Scanner:
         self._size = (0, 0)
         self._tiles = np.zeros((0, 4), np.float32)
         self._next_full: datetime | None = None
-        self._turn = 0
+        self._held_turn, self._moving_turn = _Turn(), _Turn()
 
     def scan(self, image: Image, at: datetime, tracks: Boxes) -> Faces:
         """The faces of `image`, in its pixels. `tracks` (N, 4): where visitors are expected."""
@@ -71,12 +71,10 @@ class Scanner:
         return np.asarray(self._tiles[chosen], np.float32)
 
     def _choose(self, held: Mask, moving: Mask) -> NDArray[np.intp]:
-        """Indices of at most TILES_PER_FRAME tiles: those that hold a track, then the moving ones in turn."""
-        rest = np.flatnonzero(moving & ~held)
-        first = np.flatnonzero(held)
-        self._turn += 1
-        in_turn = np.roll(rest, -self._turn * TILES_PER_FRAME)
-        return np.concatenate([np.roll(first, -self._turn), in_turn])[:TILES_PER_FRAME]
+        """Indices of at most TILES_PER_FRAME tiles: those that hold a track, then the moving ones."""
+        first = self._held_turn.take(np.flatnonzero(held), TILES_PER_FRAME)
+        rest = self._moving_turn.take(np.flatnonzero(moving & ~held), TILES_PER_FRAME - len(first))
+        return np.concatenate([first, rest])
 
     def _look(self, image: Image, tile: Boxes) -> Faces:
         left, top, right, bottom = (int(v) for v in tile)
@@ -110,3 +108,18 @@ def _merge(parts: list[Faces]) -> Faces:
         np.concatenate([p.keypoints for p in parts]),
     )
     return every.select(suppress(every.xyxy, every.score, DUPLICATE))
+
+
+class _Turn:
+    """Where there are more than may go at once, all come to their turn."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def take(self, indices: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+        """At most `most` of the increasing `indices`, going on after the last one taken."""
+        later = indices >= self._next
+        line = np.concatenate([indices[later], indices[~later]])[:most]
+        if len(line):
+            self._next = int(line[-1]) + 1
+        return line

@@ -80,22 +80,24 @@ class Publisher:
         with self._lock:
             self._cameras[status.camera_id] = status
 
-    def run(self, stop: threading.Event) -> int:
+    def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> int:
         """Publish until `stop` is set, then drain; the number of windows that still wait.
 
         Draining sends what waits until all is acknowledged or `mqtt.drain_timeout` is over, says offline and
-        disconnects. Windows that still wait stay in the store for the next run.
+        disconnects. Windows that still wait stay in the store for the next run. `beat` is called before
+        everything that may take a while.
         """
         while not self._given_up(stop):
+            beat()
             try:
-                self._serve(stop)
+                self._serve(stop, beat)
                 break
             except OutsideError as error:
                 self._report(error)
                 self._pause(stop)
         return self._store.depth
 
-    def _serve(self, stop: threading.Event) -> None:
+    def _serve(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """One connection, from CONNECT to the drain; OutsideError where it fails before."""
         will = (self._topics.box_status, self._statuses.box("offline", None, "connection lost"))
         connection = Connection(self._access, self._client_id, self._clock, will)
@@ -104,15 +106,16 @@ class Publisher:
             log.info("connected to %s", self._access.name)
             self._on_connected(True)
             try:
-                self._converse(self._session(connection), stop)
+                self._converse(self._session(connection), stop, beat)
             finally:
                 self._on_connected(False)
         finally:
             connection.cut()
 
-    def _converse(self, session: Session, stop: threading.Event) -> None:
+    def _converse(self, session: Session, stop: threading.Event, beat: Callable[[], None]) -> None:
         session.say(self._statuses.box("online", self._clock.now()))
         while not (stop.is_set() and (session.idle(self._current()) or self._remaining(stop) == 0)):
+            beat()
             session.step(self._current())
             if session.progressed:
                 self._backoff.reset()

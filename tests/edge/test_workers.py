@@ -47,7 +47,9 @@ class Lane:
         self.queue = MessageQueue(queue)
         vision = partial(painted_vision, options.cameras[0], options, bundle(), self.metrics, people=[ANN])
         self.beats = 0
-        self.worker = VisionWorker(options.cameras[0], vision, self.queue, self.metrics, self.clock)
+        self.worker = VisionWorker(
+            options.cameras[0], vision, self.queue, metrics=self.metrics, clock=self.clock
+        )
 
     def run(self, *script: Step) -> list[object]:
         self.worker.slot = ScriptedSlot(list(script), self.clock)
@@ -209,7 +211,10 @@ class TestCountingWorker:
         clock, queue = ManualClock(), MessageQueue(100)
         metrics = Metrics(clock, ["door"])
         counting = build_counting(settings("windows.length=60"), bundle(), PaintedAges(), metrics)
-        return CountingWorker(counting, queue, disk.store, metrics, clock), queue, clock, metrics
+        worker = CountingWorker(
+            counting, queue, store=disk.store, metrics=metrics, clock=clock, real_time=["door"]
+        )
+        return worker, queue, clock, metrics
 
     def test_stores_what_closes_and_ends_with_the_queue(self):
         disk = Disk()

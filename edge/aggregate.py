@@ -10,7 +10,7 @@ Every camera has a watermark of its own, so one that is slow or down holds up no
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -21,8 +21,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_GAP = timedelta(days=1)
 """A step of event time beyond this is a clock that was set, not an outage: no empty windows fill it."""
 
-LONGEST_PICTURE = timedelta(seconds=10)
-"""No picture watches for longer than this: after a pause of the whole machine the gap is not covered."""
+LONGEST_PICTURE = timedelta(seconds=3)
+"""Pictures farther apart than this leave a gap in the coverage: the slowest camera gives one each second."""
+
+LONGEST_STEP_BACK = timedelta(minutes=10)
+"""A clock set back by less is waited for, as the windows of that time are out; by more, it was wrong before."""
 
 
 @dataclass(slots=True)
@@ -38,12 +41,15 @@ class _Window:
 
 @dataclass(slots=True)
 class _Camera:
-    """Where one camera is in event time; `first` is the start of its oldest open window."""
+    """Where one camera is in event time.
+
+    first: the start of its oldest open window. seen: its last picture, None unless that was a good one.
+    """
 
     event_time: datetime
     first: datetime
     watermark: datetime
-    up: bool = False
+    seen: datetime | None = None
     windows: dict[datetime, _Window] = field(default_factory=dict)
 
 
@@ -82,12 +88,10 @@ class Aggregator:
     def progress(self, progress: Progress) -> list[WindowCounts]:
         """Move a camera's event time on; the windows that this closes, oldest first."""
         camera = self._camera(progress.camera_id, progress.event_time)
-        before, now = camera.event_time, max(camera.event_time, progress.event_time)
-        # Watched is what lies between two good pictures: an outage ends with its first one, not before.
-        was_up, camera.up = camera.up, progress.state is CameraState.UP
-        if was_up and camera.up and now - before <= LONGEST_PICTURE:
-            self._cover(camera, before, now)
-        camera.event_time = now
+        if camera.event_time - progress.event_time > LONGEST_STEP_BACK:
+            return self._begin_anew(progress)
+        now = camera.event_time = max(camera.event_time, progress.event_time)
+        self._watch(camera, progress, now)
         window = camera.windows.setdefault(max(self._start(now), camera.first), _Window())
         window.analysed += progress.analysed
         window.dropped.update(progress.dropped)
@@ -99,14 +103,66 @@ class Aggregator:
         if ended.camera_id not in self._cameras:
             return []
         closed = self.progress(Progress(ended.camera_id, ended.event_time))
-        camera = self._cameras.pop(ended.camera_id)
-        last = max(camera.windows, default=camera.first) + self._length
-        return closed + list(self._close(ended.camera_id, camera, last))
+        return closed + self._close_all(ended.camera_id)
+
+    def open_windows(self) -> list[WindowCounts]:
+        """What has been counted so far in the windows that are still open."""
+        return [
+            self._counts(name, start, window)
+            for name, camera in self._cameras.items()
+            for start, window in sorted(camera.windows.items())
+        ]
+
+    def resume(self, windows: Iterable[WindowCounts]) -> list[WindowCounts]:
+        """Go on with windows that were open when the daemon ended; those that do not fit any more, closed.
+
+        A window fits when its camera, zone, length and brackets are still configured so.
+        """
+        misfits: list[WindowCounts] = []
+        for window in sorted(windows, key=lambda w: w.start):
+            if not self._fits(window):
+                misfits.append(window)
+                continue
+            camera = self._camera(window.camera_id, window.start)
+            camera.windows[window.start] = _Window(
+                Counter(window.counts),
+                window.unclassified,
+                window.coverage.seconds,
+                window.coverage.analysed,
+                Counter(window.coverage.dropped),
+            )
+        return misfits
 
     def open_since(self, camera_id: str) -> datetime | None:
         """The start of the camera's oldest open window; None before its first frame."""
         camera = self._cameras.get(camera_id)
         return camera.first if camera else None
+
+    def _fits(self, window: WindowCounts) -> bool:
+        return (
+            window.site == self._site
+            and self._zones.get(window.camera_id) == window.zone
+            and tuple(window.counts) == self._brackets
+            and window.end - window.start == self._length
+        )
+
+    def _begin_anew(self, progress: Progress) -> list[WindowCounts]:
+        """Close what a wrong clock has opened, and start at the time that it was set to."""
+        return self._close_all(progress.camera_id) + self.progress(progress)
+
+    def _close_all(self, camera_id: str) -> list[WindowCounts]:
+        camera = self._cameras.pop(camera_id)
+        last = max(camera.windows, default=camera.first) + self._length
+        return list(self._close(camera_id, camera, last))
+
+    def _watch(self, camera: _Camera, progress: Progress, now: datetime) -> None:
+        """Note what was watched: the time between two good pictures that are not too far apart."""
+        if progress.state is not CameraState.UP:
+            camera.seen = None
+        elif progress.analysed:
+            if camera.seen is not None and now - camera.seen <= LONGEST_PICTURE:
+                self._cover(camera, camera.seen, now)
+            camera.seen = now
 
     def _camera(self, camera_id: str, at: datetime) -> _Camera:
         if camera_id not in self._cameras:

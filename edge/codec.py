@@ -14,7 +14,7 @@ from datetime import datetime
 from importlib import resources
 from typing import Any, Literal, Protocol
 
-from edge.types import CameraStatus, WindowCounts
+from edge.types import CameraStatus, Coverage, WindowCounts
 
 COUNTS = "instore.counts/1"
 BOX = "instore.box/1"
@@ -81,6 +81,35 @@ def encode_counts(
             "model": {"name": model_name, "version": model_version},
             "privacy": {"minimum": released.minimum},
         }
+    )
+
+
+def encode_open(window: WindowCounts) -> bytes:
+    """An open window's true counts, for the box's own disk alone: so they outlive a restart."""
+    coverage = window.coverage
+    return _json(
+        {
+            "site": window.site,
+            "camera_id": window.camera_id,
+            "zone": window.zone,
+            "start": window.start.isoformat(),
+            "end": window.end.isoformat(),
+            "counts": dict(window.counts),
+            "unclassified": window.unclassified,
+            "coverage": [coverage.seconds, coverage.analysed, dict(coverage.dropped)],
+        }
+    )
+
+
+def decode_open(payload: bytes) -> WindowCounts:
+    """What `encode_open` wrote."""
+    fields = json.loads(payload)
+    seconds, analysed, dropped = fields.pop("coverage")
+    return WindowCounts(
+        start=datetime.fromisoformat(fields.pop("start")),
+        end=datetime.fromisoformat(fields.pop("end")),
+        coverage=Coverage(seconds, analysed, dropped),
+        **fields,
     )
 
 

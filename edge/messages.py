@@ -20,6 +20,7 @@ class MessageQueue:
         self._messages: deque[Message] = deque()
         self._crops = 0
         self._changed = threading.Condition()
+        self._hurried = False
         self._closed = False
 
     def put(self, message: Message, *, wait: bool = False) -> bool:
@@ -30,7 +31,7 @@ class MessageQueue:
         with self._changed:
             if isinstance(message, FaceCrop):
                 if wait:
-                    self._changed.wait_for(lambda: self._crops < self._most_crops or self._closed)
+                    self._changed.wait_for(lambda: self._crops < self._most_crops or self._hurried)
                 if self._crops >= self._most_crops:
                     return False
                 self._crops += 1
@@ -49,10 +50,16 @@ class MessageQueue:
             self._changed.notify_all()
             return message
 
+    def hurry(self) -> None:
+        """The end is near: nobody waits for room any more."""
+        with self._changed:
+            self._hurried = True
+            self._changed.notify_all()
+
     def close(self) -> None:
         """No more will be put: `take` gives what is left and then None at once."""
         with self._changed:
-            self._closed = True
+            self._hurried = self._closed = True
             self._changed.notify_all()
 
     @property

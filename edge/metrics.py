@@ -82,6 +82,7 @@ class Metrics:
         )
         self.crops_dropped.labels("queue_full")
         self.late = Counter("instore_visits_late", "Visits counted in a later window.", registry=r)
+        self.refused = Counter("instore_windows_refused", "Windows that had been stored before.", registry=r)
         self._build = Info("instore_build", "The program.", registry=r)
         self._model = Info("instore_model", "The age model and what runs it.", registry=r)
         self._config = Info("instore_config", "The configuration.", registry=r)

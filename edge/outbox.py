@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -44,6 +44,7 @@ CREATE TABLE recent (
     PRIMARY KEY (camera, sequence),
     UNIQUE (camera, window_id)
 ) WITHOUT ROWID;
+CREATE TABLE open_windows (payload BLOB NOT NULL);
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_FORMAT};
 COMMIT;
@@ -95,9 +96,13 @@ class Outbox:
         self._lock = threading.Lock()
         self._rows, self._bytes, self._dropped, self._newest = 0, 0, 0, 0
         self._db = _open(path)
-        self._rows, self._bytes, self._newest = self._db.execute(
-            "SELECT count(*), coalesce(sum(length(payload)), 0), coalesce(max(id), 0) FROM windows"
-        ).fetchone()
+        try:
+            self._rows, self._bytes, self._newest = self._db.execute(
+                "SELECT count(*), coalesce(sum(length(payload)), 0), coalesce(max(id), 0) FROM windows"
+            ).fetchone()
+        except sqlite3.Error as error:
+            self._db.close()
+            raise ConfigurationError(f"{path}: {_fault(error)}") from None
 
     @property
     def depth(self) -> int:
@@ -147,6 +152,17 @@ class Outbox:
             Row(n, camera, window, sequence, payload, _EPOCH + at * _MICROSECOND)
             for n, camera, window, sequence, payload, at in found
         ]
+
+    def keep_open(self, payloads: Sequence[bytes]) -> None:
+        """Remember windows that are still open, in place of those remembered before."""
+        with self._transaction():
+            self._db.execute("DELETE FROM open_windows")
+            self._db.executemany("INSERT INTO open_windows VALUES (?)", [(p,) for p in payloads])
+
+    def open_windows(self) -> list[bytes]:
+        """What `keep_open` was last given."""
+        with self._disk():
+            return [payload for (payload,) in self._db.execute("SELECT payload FROM open_windows")]
 
     def delete(self, ids: Collection[int]) -> None:
         """Forget rows that the broker has acknowledged; unknown ids are ignored."""
@@ -219,7 +235,9 @@ class Outbox:
         with self._lock:
             try:
                 yield
-            except sqlite3.OperationalError as error:
+            except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+                raise  # a bug of ours
+            except sqlite3.DatabaseError as error:
                 raise OutsideError(f"outbox {self._path}: {error}") from error
 
 

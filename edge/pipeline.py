@@ -225,6 +225,14 @@ class Counting:
         """Hold nothing back any more."""
         return self._count(self._classifier.flush())
 
+    def open_windows(self) -> list[WindowCounts]:
+        """What has been counted so far in the windows that are still open."""
+        return self._aggregator.open_windows()
+
+    def resume(self, windows: Iterable[WindowCounts]) -> list[WindowCounts]:
+        """Go on with windows of an earlier run; those that do not fit any more, closed."""
+        return self._aggregator.resume(windows)
+
     def open_since(self, camera: str) -> datetime | None:
         """The start of a camera's oldest open window."""
         return self._aggregator.open_since(camera)

@@ -7,8 +7,10 @@ The rule, for the cells of one window (every bracket, and the unclassified) and 
 2. The withheld cells may stand beside the total only if their sum, which anyone can work out, leaves every
    one of them open: two cells or more, `threshold` visitors or more, and not a sum at which all must be 1 or
    all must be `threshold - 1`.
-3. Where it does not, all cells of the smallest visible size are withheld too; where none is visible, the
-   total is withheld instead. So a total below the threshold is never published.
+3. Where it does not, all cells of the smallest visible size are withheld too; where no such cell is visible,
+   the total is withheld instead, and every cell with it, the zeros too: where one visitor was all there were,
+   the zeros would tell the bracket. So of fewer visitors than the threshold nothing is told but that there
+   were some.
 
 Step 1 is the threshold rule of official statistics, where 3 and 5 are usual; steps 2 and 3 are its
 complementary suppression, against readers who subtract the parts from the total.
@@ -16,10 +18,10 @@ complementary suppression, against readers who subtract the parts from the total
 Why nobody can work a withheld cell out, even knowing this rule: it treats all cells alike, so exchanging
 withheld values gives the same release; only values that are all equal could be certain. Values `v, v, ...`
 released by step 2 have `1 < v < threshold - 1`, and `v - 1, v + 1, ...` is released the same. Step 3 mixes
-values below the threshold with others that are not, or gives no total; then all 1 and all `threshold - 1` are
-released the same. Two details follow from this: cells of equal size go together (to pick one of them by its
-place would break the symmetry, and does leak), and a minimum of 2 is raised to 3, since nothing but 1 lies
-below 2. The windows of one camera do not overlap, so they cannot be subtracted from each other.
+values below the threshold with others that are not, or gives nothing at all. Two details follow from this:
+cells of equal size go together (to pick one of them by its place would break the symmetry, and does leak),
+and a minimum of 2 is raised to 3, since nothing but 1 lies below 2. The windows of one camera do not overlap,
+so they cannot be subtracted from each other.
 """
 
 from __future__ import annotations
@@ -55,6 +57,8 @@ def release(window: WindowCounts, minimum: int) -> ReleasedCounts:
     threshold = 1 if minimum == 1 else max(minimum, _SMALLEST_THRESHOLD)
     cells = (*window.counts.values(), window.unclassified)
     withheld, total_visible = _withheld(cells, threshold)
+    if not total_visible:
+        withheld = [True] * len(cells)
     visible = [None if withheld[i] else n for i, n in enumerate(cells)]
     return ReleasedCounts(
         counts=dict(zip(window.counts, visible[:-1], strict=True)),

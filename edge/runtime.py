@@ -27,7 +27,7 @@ from edge import __version__
 from edge.bundle import bundle_folder, load_bundle
 from edge.capture import Camera, is_live, open_source, validate_source
 from edge.clock import Clock
-from edge.codec import StatusEncoder, encode_counts, window_id
+from edge.codec import StatusEncoder, decode_open, encode_counts, encode_open, window_id
 from edge.config import CameraSettings, Settings, state_directory
 from edge.health import Heartbeats, HttpServer, Page, Systemd, health_page
 from edge.inference import open_backend
@@ -50,7 +50,7 @@ SWITCH_INTERVAL = 0.001
 """Seconds: with Python's default of 5 ms a busy thread starves the detectors, which take the GIL often."""
 
 HANGING = 0.5
-"""Seconds that each capturing thread gets at the end."""
+"""Seconds that the capturing threads get at the end."""
 
 LOOK = 0.05
 """Seconds between two looks of the main thread while it waits for the start or the end."""
@@ -67,8 +67,10 @@ class Runtime:
         clock: Clock,
         rng: random.Random,
         systemd: Systemd | None = None,
+        resumes: bool = True,
     ) -> None:
-        """beside: the folder that relative secrets and bundles are looked up in.
+        """beside: the folder that relative secrets and bundles are looked up in. resumes: whether another run
+        will go on with the windows of live cameras that are open at the end; else they are closed then.
 
         Opens no camera and no connection, but finds out all that may be wrong with the configuration: raises
         ConfigurationError on a source, secret, bundle, outbox or port that cannot be used.
@@ -78,6 +80,7 @@ class Runtime:
         access(settings.mqtt, beside)
         self.settings = settings
         self._clock = clock
+        self._resumes = resumes
         self._systemd = systemd or Systemd({})
         self._bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
         self._backend = open_backend(
@@ -106,8 +109,15 @@ class Runtime:
         counting = build_counting(settings, self._bundle, self._backend, self._metrics)
         real_time = [c.name for c in settings.cameras if is_live(c) or (c.pace == "real" and not c.start)]
         self.counting = CountingWorker(
-            counting, self._queue, store=self._store, metrics=self._metrics, clock=clock, real_time=real_time
+            counting,
+            self._queue,
+            store=self._store,
+            keep_open=self._keep_open,
+            metrics=self._metrics,
+            clock=clock,
+            real_time=real_time,
         )
+        self.counting.resume(decode_open(payload) for payload in self._outbox.open_windows())
         self.lanes = [self._lane(camera) for camera in settings.cameras]
         self._cameras = [self._camera(lane, beside, rng) for lane in self.lanes]
 
@@ -131,6 +141,8 @@ class Runtime:
             self._thread(f"capture-{lane.name}", partial(self._capture, camera), watched=False)
             for lane, camera in zip(self.lanes, self._cameras, strict=True)
         ]
+        for lane in self.lanes:
+            self._publisher.camera_status(lane.status)
         for thread in (publish, counting, *vision, *capture):
             thread.start()
         try:
@@ -139,14 +151,16 @@ class Runtime:
         finally:
             self._wind_down(vision, counting, publish)
             # A camera that hangs ends with its time-out; nothing waits for it.
-            _join(capture, HANGING)
+            self._join(capture, self._clock.monotonic() + HANGING)
         if self._failure is not None:
             raise self._failure
         return 0
 
     def _until_ready(self, stop: threading.Event, vision: list[threading.Thread]) -> None:
         """Wait for the models: cameras and broker may take as long as they like."""
-        while not (stop.is_set() or self._failure or all(lane.ready for lane in self.lanes)):
+        while not all(lane.ready for lane in self.lanes):
+            if stop.is_set() or self._failure:
+                return
             self._clock.wait(stop, LOOK)
         trim()
         log.info("ready: %s", self._status_line())
@@ -182,11 +196,16 @@ class Runtime:
         self._stop_capture.set()
         for lane in self.lanes:
             lane.slot.close()
-        _join(vision, PATIENCE)
+        deadline = self._clock.monotonic() + PATIENCE
+        self._join(vision, deadline)
         self._queue.close()
-        _join([counting], PATIENCE)
+        self._join([counting], deadline)
+        for lane in self.lanes:
+            lane.report(
+                CameraStatus(lane.name, CameraState.DOWN, self._clock.now(), "the daemon has stopped")
+            )
         self._stop_publish.set()
-        _join([publish], PATIENCE)
+        self._join([publish], deadline + self.settings.mqtt.drain_timeout)
         if self._http:
             self._http.stop()
         if depth := self._outbox.depth:
@@ -206,11 +225,23 @@ class Runtime:
             except BaseException as error:
                 log.critical("thread %s failed: %s", name, error, exc_info=error)
                 self._failure = self._failure or error
-                self._queue.close()  # whoever waits for room in it must not wait for ever
+                self._queue.hurry()  # whoever waits for room in it must not wait for ever
             finally:
                 self._heartbeats.forget(name)
 
         return threading.Thread(target=guarded, name=name, daemon=True)
+
+    def _join(self, threads: list[threading.Thread], deadline: float) -> None:
+        """Wait for the threads until `deadline` (monotonic seconds) for all of them together."""
+        for thread in threads:
+            thread.join(max(0.1, deadline - self._clock.monotonic()))
+            if thread.is_alive():
+                log.warning("thread %s does not end", thread.name)
+
+    def _keep_open(self, windows: list[WindowCounts]) -> None:
+        """Only live cameras go on where they were: a recording begins anew."""
+        live = {camera.name for camera in self.settings.cameras if self._resumes and is_live(camera)}
+        self._outbox.keep_open([encode_open(window) for window in windows if window.camera_id in live])
 
     def _store(self, window: WindowCounts) -> None:
         released = release(window, self.settings.privacy.minimum)
@@ -223,8 +254,9 @@ class Runtime:
         )
         self.stored += row is not None
         if row is None:
+            self._metrics.refused.inc()
             log.warning(
-                "camera %s: the window from %s was closed before this start; its later part is not sent",
+                "camera %s: the window from %s was stored before; it is not sent again",
                 window.camera_id,
                 window.start.isoformat(),
             )
@@ -243,7 +275,9 @@ class Runtime:
             self._queue,
             metrics=self._metrics,
             clock=self._clock,
+            lost_after=self.settings.tracking.lost_after,
             on_status=self._on_status,
+            resumes=self._resumes,
         )
 
     def _camera(self, lane: VisionWorker, beside: Path, rng: random.Random) -> Camera:
@@ -322,10 +356,3 @@ class Runtime:
             "mqtt_connected": self.connected,
             "outbox_rows": self._outbox.depth,
         }
-
-
-def _join(threads: list[threading.Thread], seconds: float) -> None:
-    for thread in threads:
-        thread.join(seconds)
-        if thread.is_alive():
-            log.warning("thread %s does not end", thread.name)

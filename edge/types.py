@@ -241,7 +241,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class WindowCounts:
-    """The visitors of one closed window [start, end), by age bracket. No pixels, no ids.
+    """The visitors of one window [start, end), by age bracket. No pixels, no ids.
 
     These are the true counts: `edge.privacy` decides what of them may leave the box.
     """

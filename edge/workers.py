@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 TICK = 1.0
 """Seconds: every thread looks up at least this often, so that time passes also for a camera that is down."""
 
+CHECKPOINT = 10.0
+"""Seconds between two checkpoints of the open windows: a crash loses the visits of this time at most."""
+
 STORE_RETRY = 5.0
 """Seconds between two attempts to store a window that the disk refused."""
 
@@ -46,9 +49,12 @@ class VisionWorker:
         *,
         metrics: Metrics,
         clock: Clock,
+        lost_after: float = 1.5,
         on_status: Callable[[CameraStatus], None] = lambda status: None,
+        resumes: bool = False,
     ) -> None:
         self.camera = camera
+        self._resumes = resumes
         self.name = camera.name
         self.slot = LatestFrame()
         self.status = CameraStatus(camera.name, CameraState.DOWN, clock.now(), "not opened yet")
@@ -60,6 +66,7 @@ class VisionWorker:
         self._reported = self.status
         self._heard_at = clock.monotonic()
         self._silence = camera.open_timeout + camera.read_timeout
+        self._lost_after = lost_after
         self._live = is_live(camera)
         self._lossless = camera.pace == "full" and not self._live
         self._make_vision = make_vision
@@ -71,9 +78,10 @@ class VisionWorker:
 
     def report(self, status: CameraStatus) -> None:
         """Take over a new state of the camera; called by the capturing thread."""
-        self._reported = status
-        self._heard_at = self._clock.monotonic()
-        self._take_on(status)
+        with self._guard:
+            self._reported = status
+            self._heard_at = self._clock.monotonic()
+            self._take_on(status)
 
     def drop(self, reason: str) -> None:
         """Note a lost frame; called by the capturing thread."""
@@ -94,7 +102,9 @@ class VisionWorker:
             if last is not None:
                 # With the frames that were lost after the last one.
                 self._tell(VisionResult(vision.finish()), last, self.status.state, analysed=0)
-                self._queue.put(StreamEnded(self.name, last))
+                # A camera that will be seen again after the next start leaves its windows open until then.
+                if not (self._resumes and self._live):
+                    self._queue.put(StreamEnded(self.name, last))
         finally:
             vision.close()
 
@@ -102,8 +112,9 @@ class VisionWorker:
         """Analyse the next frame, or let time pass without one; the camera's event time then."""
         frame = self.slot.take(TICK)
         if frame is not None:
-            self._heard_at = self._clock.monotonic()
-            self._take_on(self._reported)
+            with self._guard:
+                self._heard_at = self._clock.monotonic()
+                self._take_on(self._reported)
             self._metrics.last_frame.labels(self.name).set(frame.captured_at.timestamp())
             self._tell(vision.process(frame), frame.captured_at, frame.state, analysed=1)
             self._metrics.analysed.labels(self.name).inc()
@@ -114,15 +125,19 @@ class VisionWorker:
             return None
         now = self._clock.now()
         self._suspect_silence(now)
-        self._tell(vision.pass_time(now), now, self.status.state, analysed=0)
+        # A slow camera's pause between two frames is no absence of its visitors.
+        absent = self._clock.monotonic() - self._heard_at > self._lost_after
+        result = vision.pass_time(now) if absent else VisionResult(in_view=self.in_view)
+        self._tell(result, now, self.status.state, analysed=0)
         return now
 
     def _suspect_silence(self, now: datetime) -> None:
         """A source that hangs below its own time-outs gives neither frames nor faults: that is down, too."""
-        silent = self._clock.monotonic() - self._heard_at
-        if self.status.state is not CameraState.DOWN and silent > self._silence:
-            reason = f"no frame for {self._silence:g} s: the source hangs"
-            self._take_on(CameraStatus(self.name, CameraState.DOWN, now, reason))
+        with self._guard:
+            silent = self._clock.monotonic() - self._heard_at
+            if self.status.state is not CameraState.DOWN and silent > self._silence:
+                reason = f"no frame for {self._silence:g} s: the source hangs"
+                self._take_on(CameraStatus(self.name, CameraState.DOWN, now, reason))
 
     def _take_on(self, status: CameraStatus) -> None:
         if status != self.status:
@@ -160,6 +175,7 @@ class CountingWorker:
         queue: MessageQueue,
         *,
         store: Callable[[WindowCounts], None],
+        keep_open: Callable[[list[WindowCounts]], None] = lambda windows: None,
         metrics: Metrics,
         clock: Clock,
         real_time: Collection[str] = (),
@@ -167,6 +183,8 @@ class CountingWorker:
         self._counting = counting
         self._queue = queue
         self._put = store
+        self._keep_open = keep_open
+        self._next_checkpoint = clock.monotonic() + CHECKPOINT
         self._metrics = metrics
         self._clock = clock
         self._real_time = real_time
@@ -182,11 +200,17 @@ class CountingWorker:
         """The start of a camera's oldest open window."""
         return self._counting.open_since(camera)
 
+    def resume(self, windows: Iterable[WindowCounts]) -> None:
+        """Go on with the windows that were open when the daemon ended."""
+        self._store(self._counting.resume(windows))
+
     def run(self, beat: Beat) -> None:
-        """Work until the queue is closed and empty."""
+        """Work until the queue is closed and empty, then keep what is open for the next start."""
         while not self._queue.finished:
             beat()
             self._step()
+            if self._clock.monotonic() >= self._next_checkpoint:
+                self._checkpoint()
         self._store(self._counting.flush())
         for _ in range(LAST_ATTEMPTS - 1):
             if self._unstored:
@@ -194,6 +218,7 @@ class CountingWorker:
                 self._store([])
         if self._unstored:
             log.critical("%d closed windows are lost: the disk refuses them", len(self._unstored))
+        self._checkpoint()
 
     def _step(self) -> None:
         patience = self._counting.patience(self._clock.monotonic())
@@ -205,6 +230,14 @@ class CountingWorker:
         self._store(self._counting.handle(message, now))
         if isinstance(message, Progress) and message.analysed and message.camera_id in self._real_time:
             self._metrics.decision.observe((self._clock.now() - message.event_time).total_seconds())
+
+    def _checkpoint(self) -> None:
+        self._next_checkpoint = self._clock.monotonic() + CHECKPOINT
+        try:
+            self._keep_open(self._counting.open_windows())
+        except OutsideError as error:
+            self._metrics.outbox_failures.inc()
+            log.error("%s; the open windows are not on the disk", error)
 
     def _store(self, closed: list[WindowCounts]) -> None:
         self._unstored.extend(closed)

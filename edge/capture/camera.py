@@ -69,7 +69,8 @@ class Camera:
     def run(self, stop: threading.Event) -> None:
         """Capture until `stop` is set or the recording has ended, then close the slot.
 
-        A fault of the source is reported and retried for ever.
+        A fault of the source is reported and retried for ever; but a recording that breaks off has ended, as
+        playing it again would count its visitors again.
         """
         try:
             while not stop.is_set():
@@ -77,6 +78,8 @@ class Camera:
                     self._play(stop)
                 except SourceError as fault:
                     self._feed.report(CameraState.DOWN, str(fault))
+                    if self._feed.offset is not None:
+                        return
                     self._clock.wait(stop, self._backoff.next())
                 else:
                     return

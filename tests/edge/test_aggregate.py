@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -154,6 +155,11 @@ class TestEnd:
         assert windows.end(ended(10)) == []
 
 
+def seen(seconds: float, **options: Any) -> Progress:
+    """Progress by an analysed frame."""
+    return progress(seconds, analysed=1, **options)
+
+
 class TestCoverage:
     def cover(self, *steps: Progress) -> list[float]:
         windows = aggregator()
@@ -162,17 +168,20 @@ class TestCoverage:
         return [w.coverage.seconds for w in closed]
 
     def test_is_split_where_windows_meet(self):
-        assert self.cover(progress(54), progress(57), progress(62)) == [6, 2]
+        assert self.cover(seen(56), seen(59), seen(62)) == [4, 2]
 
     @pytest.mark.parametrize("state", [CameraState.DOWN, CameraState.FROZEN, CameraState.DARK])
     def test_needs_a_camera_that_is_up(self, state: CameraState):
-        assert self.cover(progress(0), progress(5), progress(9, state=state), progress(10)) == [6]
+        assert self.cover(seen(0), seen(2), seen(3, state=state), seen(4), seen(6)) == [4]
 
     def test_is_not_given_for_a_pause_longer_than_any_picture(self):
-        assert self.cover(progress(0), progress(10), progress(20.5), progress(21)) == [10.5]
+        assert self.cover(seen(0), seen(2), seen(5.5), seen(6)) == [2.5]
+
+    def test_is_not_given_for_time_that_passes_without_a_picture(self):
+        assert self.cover(seen(0), seen(1), progress(2), progress(3), seen(20), seen(21)) == [2]
 
     def test_is_not_given_twice_when_the_clock_goes_back(self):
-        assert self.cover(progress(0), progress(9), progress(3), progress(8), progress(10)) == [10]
+        assert self.cover(seen(0), seen(3), seen(1), seen(2), seen(4)) == [4]
 
     def test_counts_frames_and_drops_by_reason(self):
         windows = aggregator()
@@ -181,6 +190,52 @@ class TestCoverage:
         (closed,) = windows.end(ended(3))
         assert closed.coverage.analysed == 2
         assert dict(closed.coverage.dropped) == {"overwritten": 3, "corrupt": 4}
+
+
+class TestClock:
+    def test_set_back_a_little_is_waited_for(self):
+        windows = aggregator()
+        windows.progress(progress(130))
+        assert windows.progress(progress(10)) == []
+        windows.count(visit(10))
+        (late, *_) = windows.progress(progress(200))
+        assert (late.start, late.total) == (at(120), 1)
+
+    def test_set_back_by_hours_closes_what_the_wrong_clock_opened_and_starts_anew(self):
+        windows = aggregator()
+        windows.progress(progress(6 * 3600 + 5))
+        windows.count(visit(6 * 3600 + 5))
+        (wrong,) = windows.progress(progress(65))
+        assert (wrong.start, wrong.total) == (at(6 * 3600), 1)
+        windows.count(visit(70))
+        (right,) = windows.progress(progress(130))
+        assert (right.start, right.total) == (at(60), 1)
+
+
+class TestRestart:
+    def test_goes_on_where_the_open_windows_were(self):
+        before, after = aggregator(), aggregator()
+        before.progress(progress(10))
+        before.count(visit(12))
+        assert after.resume(before.open_windows()) == []
+        after.count(visit(30))
+        (window,) = after.progress(progress(70))
+        assert (window.start, window.total) == (at(0), 2)
+
+    def test_closes_what_was_missed_meanwhile(self):
+        before, after = aggregator(), aggregator()
+        before.progress(progress(10))
+        after.resume(before.open_windows())
+        closed = after.progress(progress(190))
+        assert spans(closed) == [(0, 60), (60, 120), (120, 180)]
+        assert [w.coverage.seconds for w in closed] == [0, 0, 0]
+
+    def test_closes_at_once_what_was_configured_otherwise(self):
+        before, after = aggregator(length=3600), aggregator()
+        before.progress(progress(10))
+        before.count(visit(12))
+        (misfit,) = after.resume(before.open_windows())
+        assert (misfit.end, misfit.total) == (at(3600), 1)
 
 
 class TestGap:

@@ -57,10 +57,10 @@ def vectors(length: int, total: int) -> Iterator[Cells]:
         ((9, 7, 7, 3), (9, None, None, None, 26)),  # equal cells go together
         ((9, 7, 1, 1), (9, None, None, None, 18)),  # two, but fewer than five visitors
         ((9, 7, 4, 4), (9, None, None, None, 24)),  # 8 of two cells below 5 is 4 and 4
-        ((3, 0, 0, 0), (None, 0, 0, 0, None)),
-        ((2, 2, 0, 0), (None, None, 0, 0, None)),
+        ((3, 0, 0, 0), (None, None, None, None, None)),  # zeros would tell the bracket
+        ((2, 2, 0, 0), (None, None, None, None, None)),
         ((2, 3, 0, 0), (None, None, 0, 0, 5)),
-        ((4, 4, 0, 0), (None, None, 0, 0, None)),
+        ((4, 4, 0, 0), (None, None, None, None, None)),
         ((0, 8, 0, 1), (0, None, 0, None, 9)),
     ],
 )
@@ -129,3 +129,9 @@ def test_what_is_published_is_true_and_never_small(cells: Cells, minimum: int) -
         assert value in (None, truth)
         assert value is None or value == 0 or value >= minimum
         assert value is not None or truth > 0
+
+
+@given(cells=st.lists(st.integers(0, 30), min_size=2, max_size=9).map(tuple), minimum=st.integers(2, 12))
+def test_of_too_few_visitors_not_even_the_empty_brackets_are_told(cells: Cells, minimum: int) -> None:
+    if 0 < sum(cells) < minimum:
+        assert set(published(cells, minimum)) == {None}

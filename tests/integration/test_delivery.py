@@ -110,7 +110,7 @@ def test_a_camera_that_goes_and_comes_back_harms_nobody(
         assert sum(window["total"] for window in windows) >= 1
     check_outage(counts(messages, "left"), counts(messages, "right"))
     collapsed = [state for state, _ in itertools.groupby(states(messages, "left"))]
-    assert collapsed[-3:] == ["up", "down", "up"]
+    assert collapsed[-4:] == ["up", "down", "up", "down"]
     assert not any(secret in daemon.log for secret in (*SECRETS.values(), "cameras%2Fsecret"))
 
 

@@ -147,14 +147,14 @@ def test_a_slow_decoder_is_not_slowed_further() -> None:
     assert clock.monotonic() == pytest.approx(4.0)
 
 
-def test_a_recording_opened_again_is_not_hurried_to_make_up_for_the_wait() -> None:
+def test_a_recording_that_breaks_off_has_ended_and_is_not_played_again() -> None:
     def piece() -> list[Step]:
         return [recorded(0, 0), recorded(1, 1.0)]
 
-    rig = Rig(recording(*piece(), SourceError("gone")), recording(*piece()))
+    rig = Rig(recording(*piece(), SourceError("damaged")), recording(*piece()))
     rig.camera.run(rig.stop)
-    backoff = rig.clock.waits[2]
-    assert rig.clock.monotonic() == pytest.approx(2.0 + backoff)
+    assert rig.clock.monotonic() == pytest.approx(1.0)
+    assert (rig.camera.status.state, rig.camera.status.reason) == (CameraState.DOWN, "damaged")
 
 
 def test_full_speed_loses_nothing_and_gives_what_a_replay_gives(tmp_path: Path) -> None:

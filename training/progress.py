@@ -16,18 +16,23 @@ def silent(step: str, done: int, total: int) -> None:
 
 @contextmanager
 def bars() -> Iterator[Progress]:
-    """A bar on stderr for each step, for the length of the block."""
+    """A bar on stderr for each step, for the length of the block; nothing before the first step is told."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=Console(file=sys.stderr)) as shown:
-        tasks = {}
+    shown = Bars(*columns, console=Console(file=sys.stderr))
+    steps: dict[str, TaskID] = {}
 
-        def tell(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = shown.add_task(step, total=total)
-            shown.update(tasks[step], completed=done, total=total)
+    def tell(step: str, done: int, total: int) -> None:
+        if step not in steps:
+            shown.start()
+            steps[step] = shown.add_task(step, total=total)
+        shown.update(steps[step], completed=done, total=total)
 
+    try:
         yield tell
+    finally:
+        if steps:
+            shown.stop()

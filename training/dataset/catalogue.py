@@ -59,7 +59,18 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The usable rows of a data set in its order, and the faults of the others."""
+    """The usable rows of a data set in its order, and the faults of the others.
 
+    pictures: the folder below which they lie; names in reports are relative to it.
+    """
+
+    pictures: Path
     rows: Sequence[Labelled]
     faults: Sequence[Fault]
+
+
+def interval(low: float, high: float) -> str:
+    """An interval of ages in words: `34`, `20-29`, `70+`."""
+    if low == high:
+        return f"{low:g}"
+    return f"{low:g}+" if high == GROUP_END else f"{low:g}-{high:g}"

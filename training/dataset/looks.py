@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import TypeVar
 
 import cv2
@@ -156,13 +157,15 @@ class Lookers:
 
     def __init__(self) -> None:
         self._idle: SimpleQueue[Looker] = SimpleQueue()
+        self._making = Lock()
 
     def look(self, image: Image) -> Look:
         """Look at a picture; called by any thread."""
         try:
             looker = self._idle.get_nowait()
         except Empty:
-            looker = Looker()
+            with self._making, native_silence():
+                looker = Looker()
         try:
             return looker.look(image)
         finally:
@@ -170,8 +173,25 @@ class Lookers:
 
     def close(self) -> None:
         """Close them all; no thread uses one any more."""
-        while not self._idle.empty():
-            self._idle.get().close()
+        with native_silence():
+            while not self._idle.empty():
+                self._idle.get().close()
+
+
+@contextmanager
+def native_silence() -> Iterator[None]:
+    """Keep what native libraries write to file descriptor 2 from the terminal, for the length of the block.
+
+    MediaPipe prints a hundred lines for every model that it loads, and more where it closes one.
+    """
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def threads() -> int:

@@ -18,7 +18,7 @@ from edge.crops import cut_face
 from edge.errors import ConfigurationError
 from edge.preprocess import PREPROCESSING_VERSION, resize
 from edge.types import Image
-from training.dataset.catalogue import Fault
+from training.dataset.catalogue import Fault, interval
 from training.dataset.looks import LOOK_VERSION, chunks, decode, threads
 from training.dataset.split import split
 from training.dataset.survey import Seen, Survey, survey
@@ -124,7 +124,7 @@ def cut(
         keys=np.array(keys),
         source=f"{found.folder.resolve().name} ({found.layout})",
         terms=_terms(found.folder),
-        files=np.array([one.row.file.name for one in seen]),
+        files=np.array([one.name for one in seen]),
         groups=groups,
         faults=found.faults,
     )
@@ -223,7 +223,7 @@ def _require_room(cache: Path, needed: int) -> None:
     free = shutil.disk_usage(cache).free
     if free < needed:
         raise ConfigurationError(
-            f"{cache}: the crops take {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free"
+            f"{cache}: the crops take {needed / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free"
         )
 
 
@@ -231,8 +231,7 @@ def _require_enough(folder: Path, seen: Sequence[Seen]) -> None:
     if len(seen) < FEWEST:
         raise ConfigurationError(f"{folder}: holds {len(seen)} usable pictures; wants at least {FEWEST}")
     if len(ages := {(one.row.low, one.row.high) for one in seen}) == 1:
-        low, high = ages.pop()
-        age = f"{low:g}" if low == high else f"{low:g}-{high:g}"
+        age = interval(*ages.pop())
         raise ConfigurationError(f"{folder}: all {len(seen)} pictures have the age {age}; wants at least two")
 
 

@@ -151,7 +151,7 @@ def _catalogue(pictures: Path, entries: Iterable[tuple[str, str, Row]]) -> Catal
             case low, high:
                 rows.append(Labelled(file, low, high, traits))
     faults += [Fault(FaultKind.NO_ROW, name) for name in there if name not in named]
-    return Catalogue(rows, faults)
+    return Catalogue(pictures, rows, faults)
 
 
 def _pictures(folder: Path) -> list[Path]:

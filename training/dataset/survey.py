@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigurationError
-from training.dataset.catalogue import Fault, FaultKind, Labelled
+from training.dataset.catalogue import Catalogue, Fault, FaultKind, Labelled, interval
 from training.dataset.copies import members, near_groups
 from training.dataset.looks import Look, Lookers, LookStore, chunks, decode, hashes, threads
 from training.dataset.readers import find_reader
@@ -25,9 +25,10 @@ LOOKING = "looking at pictures"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A labelled picture, the SHA-256 of its file in hexadecimal, and what is seen in it."""
+    """A labelled picture: its name, the SHA-256 of its file in hexadecimal, and what is seen in it."""
 
     row: Labelled
+    name: str
     key: str
     look: Look
 
@@ -36,12 +37,14 @@ class Seen:
 class Survey:
     """The usable pictures of a data set, each once, and all that is wrong with it.
 
-    layout: the reader's name. labelled: rows with a file and an age, faulty pictures and copies among them.
+    layout: the reader's name. pictures: the folder that names are relative to. labelled: rows with a file
+    and an age, faulty pictures and copies among them.
     groups: (N,) a number for each picture; those with the same show the same photo.
     """
 
     folder: Path
     layout: str
+    pictures: Path
     labelled: int
     seen: Sequence[Seen]
     groups: NDArray[np.intp]
@@ -55,14 +58,14 @@ def survey(folder: Path, cache: Path, progress: Progress) -> Survey:
     """
     reader = find_reader(folder)
     catalogue = reader.read(folder)
-    found = list(_look_at_all(catalogue.rows, _store(cache), progress))
+    found = list(_look_at_all(catalogue, _store(cache), progress))
     seen, copies = _without_copies([s for s in found if isinstance(s, Seen)])
     faults = [*catalogue.faults, *(f for f in found if isinstance(f, Fault)), *copies]
     if not seen:
         raise ConfigurationError(f"{folder}: holds no usable picture{_tally(faults)}")
     groups = near_groups(hashes([s.look.hash for s in seen]), hashes([s.look.mirrored for s in seen]))
     faults += [*_near_copies(seen, groups), *_odd_faces(seen)]
-    return Survey(folder, reader.name, len(catalogue.rows), seen, groups, faults)
+    return Survey(folder, reader.name, catalogue.pictures, len(catalogue.rows), seen, groups, faults)
 
 
 def _store(cache: Path) -> LookStore:
@@ -73,34 +76,38 @@ def _store(cache: Path) -> LookStore:
     return LookStore(cache)
 
 
-def _look_at_all(rows: Sequence[Labelled], store: LookStore, progress: Progress) -> Iterator[Seen | Fault]:
+def _look_at_all(catalogue: Catalogue, store: LookStore, progress: Progress) -> Iterator[Seen | Fault]:
     """Each row as seen, or its fault, in order; new looks are kept chunk by chunk."""
-    known = store.read()
+    rows, known = catalogue.rows, store.read()
     done = 0
+
+    def name_of(row: Labelled) -> str:
+        return str(row.file.relative_to(catalogue.pictures))
+
     progress(LOOKING, done, len(rows))
     with closing(Lookers()) as lookers, ThreadPoolExecutor(threads()) as pool:
         for chunk in chunks(rows):
-            seen = list(pool.map(lambda row: _look_at(row, known, lookers), chunk))
+            seen = list(pool.map(lambda row: _look_at(row, name_of(row), known, lookers), chunk))
             store.write((s.key, s.look) for s in seen if isinstance(s, Seen) and s.key not in known)
             yield from seen
             done += len(chunk)
             progress(LOOKING, done, len(rows))
 
 
-def _look_at(row: Labelled, known: dict[str, Look], lookers: Lookers) -> Seen | Fault:
+def _look_at(row: Labelled, name: str, known: dict[str, Look], lookers: Lookers) -> Seen | Fault:
     try:
         content = row.file.read_bytes()
     except OSError as error:
-        return Fault(FaultKind.UNREADABLE, row.file.name, str(error.strerror))
+        return Fault(FaultKind.UNREADABLE, name, str(error.strerror))
     if not content:
-        return Fault(FaultKind.EMPTY, row.file.name)
+        return Fault(FaultKind.EMPTY, name)
     key = hashlib.sha256(content).hexdigest()
     if key in known:
-        return Seen(row, key, known[key])
+        return Seen(row, name, key, known[key])
     image = decode(content)
     if image is None:
-        return Fault(FaultKind.UNREADABLE, row.file.name, f"{len(content)} bytes that are no picture")
-    return Seen(row, key, lookers.look(image))
+        return Fault(FaultKind.UNREADABLE, name, f"{len(content)} bytes that are no picture")
+    return Seen(row, name, key, lookers.look(image))
 
 
 def _without_copies(seen: Iterable[Seen]) -> tuple[list[Seen], list[Fault]]:
@@ -112,36 +119,29 @@ def _without_copies(seen: Iterable[Seen]) -> tuple[list[Seen], list[Fault]]:
     for first, *others in same.values():
         ages = sorted({(s.row.low, s.row.high) for s in (first, *others)})
         if len(ages) > 1:
-            detail = f"ages {', '.join(map(_age, ages))}"
-            faults += [Fault(FaultKind.CONFLICT, s.row.file.name, detail) for s in (first, *others)]
+            detail = f"ages {', '.join(interval(*age) for age in ages)}"
+            faults += [Fault(FaultKind.CONFLICT, s.name, detail) for s in (first, *others)]
             continue
         kept.append(first)
-        faults += [Fault(FaultKind.COPY, s.row.file.name, f"of {first.row.file.name}") for s in others]
+        faults += [Fault(FaultKind.COPY, s.name, f"of {first.name}") for s in others]
     return kept, faults
 
 
 def _near_copies(seen: Sequence[Seen], groups: NDArray[np.intp]) -> Iterator[Fault]:
     for group in members(groups):
-        first, *others = (seen[i].row for i in group)
+        first, *others = (seen[i] for i in group)
         for other in others:
-            ages = _age((first.low, first.high)), _age((other.low, other.high))
-            detail = f"of {first.file.name}" + (
-                f", ages {ages[0]} and {ages[1]}" if ages[0] != ages[1] else ""
-            )
-            yield Fault(FaultKind.NEAR_COPY, other.file.name, detail)
+            here, there = (interval(one.row.low, one.row.high) for one in (first, other))
+            differ = f", ages {here} and {there}" if here != there else ""
+            yield Fault(FaultKind.NEAR_COPY, other.name, f"of {first.name}{differ}")
 
 
 def _odd_faces(seen: Sequence[Seen]) -> Iterator[Fault]:
     for one in seen:
         if one.look.faces == 0:
-            yield Fault(FaultKind.NO_FACE, one.row.file.name)
+            yield Fault(FaultKind.NO_FACE, one.name)
         elif one.look.faces > 1:
-            yield Fault(FaultKind.SEVERAL_FACES, one.row.file.name, f"{one.look.faces}")
-
-
-def _age(interval: tuple[float, float]) -> str:
-    low, high = interval
-    return f"{low:g}" if low == high else f"{low:g}-{high:g}"
+            yield Fault(FaultKind.SEVERAL_FACES, one.name, f"{one.look.faces} faces")
 
 
 def _tally(faults: Sequence[Fault]) -> str:

@@ -7,9 +7,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from edge.errors import ConfigurationError, InstoreError
+
+CACHE = Path("runs/cache")
+"""Where what was seen in pictures is kept, unless a command is told otherwise."""
 
 SIZES = range(64, 513, 16)
 """Input sizes in px; the last layers of a smaller one would see a single point."""
@@ -57,7 +60,42 @@ def _parser() -> argparse.ArgumentParser:
         help="other sizes to measure; wants --faces",
     )
     convert.set_defaults(run=_convert)
+    _add_explore(commands)
     return parser
+
+
+def _add_explore(commands: Any) -> None:  # noqa: ANN401 (argparse gives the type no public name)
+    explore = commands.add_parser(
+        "explore",
+        help="see what a data set holds, and what is wrong with it",
+        description="Look at labelled faces: a report to read before a model is trained on them, and a list "
+        "of every fault. Reads labels.csv beside final_files/, FairFace's tables, UTKFace's file names.",
+    )
+    explore.add_argument("data", type=Path, metavar="DATA", help="the folder of labelled faces")
+    explore.add_argument("--out", type=Path, required=True, help="the report's folder; must not exist")
+    explore.add_argument("--seed", type=int, default=0, help="of the split and the samples (%(default)s)")
+    explore.add_argument(
+        "--cache", type=Path, default=CACHE, help="keeps what was seen and cut (%(default)s)"
+    )
+    explore.set_defaults(run=_explore)
+
+
+def _explore(arguments: argparse.Namespace) -> None:
+    from training.explore import explore
+    from training.progress import bars
+
+    try:
+        with bars() as progress:
+            found = explore(
+                arguments.data, arguments.out, cache=arguments.cache, seed=arguments.seed, progress=progress
+            )
+    except KeyboardInterrupt:
+        raise InstoreError("interrupted; the same command goes on with what was not seen yet") from None
+    _say(
+        f"{arguments.out / 'report.html'}: {len(found.seen):,} of {found.labelled:,} labelled pictures are "
+        f"usable; {len(found.faults):,} faults found",
+        sys.stdout,
+    )
 
 
 def _convert(arguments: argparse.Namespace) -> None:

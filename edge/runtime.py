@@ -121,6 +121,11 @@ class Runtime:
         self.lanes = [self._lane(camera) for camera in settings.cameras]
         self._cameras = [self._camera(lane, beside, rng) for lane in self.lanes]
 
+    @property
+    def http_port(self) -> int | None:
+        """Where metrics and health are served; None where they are not."""
+        return self._http.port if self._http else None
+
     def run(self, stop: threading.Event) -> int:
         """Count until `stop` is set or every camera has ended and its windows are acknowledged.
 

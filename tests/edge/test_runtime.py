@@ -1,0 +1,129 @@
+"""The daemon in one process: its start, its end, and what happens when a thread fails."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import runtime as runtimes
+from edge.clock import SystemClock
+from edge.config import Settings, load_settings
+from edge.errors import ConfigurationError
+from edge.runtime import Runtime
+from tests.fakes import Person, paint, painted_vision
+from tests.mosquitto import free_port
+
+VISITOR = Person(tag=7, age=30)
+see = partial(painted_vision, people=[VISITOR])
+
+
+def write_visit(path: Path, frames: int = 30) -> Path:
+    """A painted visitor who stands for three seconds, without loss, so that the fakes can read the pixels."""
+    path.mkdir()
+    for number in range(frames):
+        picture = np.full((240, 320, 3), 90 + number % 3, np.uint8)
+        paint(picture, VISITOR, 160, 120, 60)
+        cv2.imwrite(str(path / f"{number:03}.png"), picture)
+    return path
+
+
+def settings(folder: Path, *names: str, **tables: Any) -> Settings:
+    clip = write_visit(folder / "visit")
+    return load_settings(
+        None,
+        instead={
+            "cameras": [{"name": name, "source": str(clip), "pace": "full"} for name in names],
+            "mqtt": {"port": free_port(), "drain_timeout": 0.1},
+            "metrics": {"port": 0},
+            "outbox": {"directory": str(folder / "state")},
+            "privacy": {"minimum": 1},
+            **tables,
+        },
+    )
+
+
+def stored(folder: Path) -> dict[str, int]:
+    """The visitors in the outbox, by camera."""
+    with sqlite3.connect(folder / "state" / "outbox.db") as db:
+        rows = db.execute("SELECT camera, payload FROM windows").fetchall()
+    return {camera: json.loads(payload)["total"] for camera, payload in rows}
+
+
+@pytest.fixture(autouse=True)
+def fake_vision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "build_vision", see)
+
+
+def make(folder: Path, options: Settings, **arguments: Any) -> Runtime:
+    return Runtime(options, beside=folder, clock=SystemClock(), rng=random.Random(0), **arguments)
+
+
+def test_a_thread_that_fails_ends_the_process_and_keeps_the_others_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = threading.Event()
+
+    def vision(camera: Any, *parts: Any) -> Any:
+        if camera.name == "broken":
+            counted.wait(30)  # until the other camera's visitor has been seen
+            raise RuntimeError("a bug")
+        made = see(camera, *parts)
+        finish = made.finish
+
+        def finish_and_tell() -> Any:
+            counted.set()
+            return finish()
+
+        monkeypatch.setattr(made, "finish", finish_and_tell)
+        return made
+
+    monkeypatch.setattr(runtimes, "build_vision", vision)
+    daemon = make(tmp_path, settings(tmp_path, "good", "broken"))
+    with pytest.raises(RuntimeError, match="a bug"):
+        daemon.run(threading.Event())
+    assert stored(tmp_path) == {"good": 1}
+
+
+def test_metrics_and_health_are_served_while_it_runs(tmp_path: Path) -> None:
+    daemon = make(tmp_path, settings(tmp_path, "door"))
+    stop = threading.Event()
+    thread = threading.Thread(target=daemon.run, args=(stop,))
+    thread.start()
+    try:
+        base = f"http://127.0.0.1:{daemon.http_port}"
+        with urlopen(f"{base}/healthz") as answer:
+            health = json.load(answer)
+        with urlopen(f"{base}/metrics") as answer:
+            exposition = answer.read().decode()
+    finally:
+        stop.set()
+        thread.join(30)
+    assert (health["status"], health["mqtt_connected"]) == ("ok", False)
+    assert 'instore_frames_captured_total{camera="door"}' in exposition
+    assert not thread.is_alive()
+
+
+def test_stopped_at_once_it_ends_and_keeps_what_was_counted(tmp_path: Path) -> None:
+    daemon = make(tmp_path, settings(tmp_path, "door"))
+    stop = threading.Event()
+    stop.set()
+    assert daemon.run(stop) == 0
+
+
+def test_a_port_in_use_is_refused_before_the_outbox_is_made(tmp_path: Path) -> None:
+    first = make(tmp_path, settings(tmp_path, "door"))
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(ConfigurationError, match="cannot listen there"):
+        make(other, settings(other, "door", metrics={"port": first.http_port}))
+    assert not (other / "state").exists()

@@ -1,0 +1,148 @@
+"""Runs of a few steps: what is written, that they learn, resume exactly, stop early and stop on NaN."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.errors import ConfigurationError
+from tests.training.train import made_up
+
+
+@pytest.fixture
+def fit(keras):
+    from training.train.loop import fit
+
+    return fit
+
+
+def predict(folder: Path) -> np.ndarray:
+    from training.train.runs import read_model
+
+    return np.asarray(read_model(folder)(made_up.examples(8, seed=9).crops))
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+
+
+def test_learns_what_brightness_means(fit, tmp_path: Path):
+    settings = made_up.settings(
+        tmp_path,
+        augment={"light": 0.0, "erase": 0.0},
+        optimiser={"head_rate": 3e-3, "backbone_rate": 3e-3, "ema": 0.9},
+        loop={"batch": 8, "epochs": 3, "epoch_steps": 40},
+    )
+    folder = fit(settings, made_up.examples(200), made_up.examples(40, seed=1))
+    errors = [line["val_mae"] for line in history(folder)]
+    assert min(errors) < 15  # guessing the middle gives 25
+
+
+def test_writes_a_model_a_history_and_the_state_of_the_last_epoch(fit, tmp_path: Path):
+    folder = fit(made_up.settings(tmp_path), made_up.examples(), made_up.examples(8))
+    assert folder == tmp_path / "tiny"
+    assert [line["epoch"] for line in history(folder)] == [1, 2]
+    assert [path.name for path in folder.glob("last-*")] == ["last-0002.weights.h5"]
+    assert list(folder.glob("draft*")) == []
+    assert np.allclose(predict(folder).sum(1), 1, atol=1e-5)
+
+
+def test_the_kept_model_is_the_one_that_was_validated(fit, tmp_path: Path):
+    judge = made_up.examples(8)
+    folder = fit(made_up.settings(tmp_path), made_up.examples(), judge)
+    from training.train.runs import read_model
+
+    expected = np.asarray(read_model(folder)(judge.crops)) @ np.arange(101)
+    best = min(line["val_mae"] for line in history(folder))
+    assert np.abs(expected - judge.low).mean() == pytest.approx(best, abs=1e-3)
+
+
+def test_an_interrupted_run_ends_as_if_it_had_not_been(fit, keras, tmp_path: Path):
+    class Interrupt(keras.callbacks.Callback):
+        """Ctrl-C in the middle of the second epoch."""
+
+        steps = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.steps += 1
+            if self.steps == 5:
+                raise KeyboardInterrupt
+
+    sections = {"model": {"dropout": 0.3}, "loop": {"epochs": 3}}
+    data = made_up.examples(), made_up.examples(8)
+    whole = fit(made_up.settings(tmp_path / "whole", **sections), *data)
+    settings = made_up.settings(tmp_path / "parts", **sections)
+    with pytest.raises(KeyboardInterrupt):
+        fit(settings, *data, watch=[Interrupt()])
+    assert len(history(settings.folder)) == 1
+    parts = fit(settings, *data)
+    assert history(parts) == history(whole)
+    assert np.array_equal(predict(parts), predict(whole))
+
+
+def test_the_same_seed_gives_the_same_run(fit, tmp_path: Path):
+    data = made_up.examples(), made_up.examples(8)
+    runs = [fit(made_up.settings(tmp_path / name), *data) for name in "ab"]
+    assert history(runs[0]) == history(runs[1])
+
+
+def test_nan_stops_the_run_and_names_the_step(fit, tmp_path: Path):
+    from training.train.callbacks import DivergedError
+
+    settings = made_up.settings(
+        tmp_path, optimiser={"head_rate": 1e30, "backbone_rate": 1e30, "warmup": 0.0, "clip": 1e30}
+    )
+    with pytest.raises(DivergedError, match=r"step [0-5] \(epoch [12]\): the loss is (nan|inf)"):
+        fit(settings, made_up.examples(), made_up.examples(8))
+
+
+def test_ends_early_when_validation_stays_bad(fit, keras, tmp_path: Path):
+    settings = made_up.settings(
+        tmp_path,
+        optimiser={"head_rate": 1e-12, "backbone_rate": 1e-12},
+        loop={"epochs": 9, "epoch_steps": 1, "patience": 2},
+    )
+    folder = fit(settings, made_up.examples(), made_up.examples(8))
+    assert len(history(folder)) < 9
+
+
+def test_goes_on_from_another_run_at_another_size(fit, tmp_path: Path):
+    data = made_up.examples(size=80), made_up.examples(8, size=80)
+    first = fit(made_up.settings(tmp_path, data={"size": 80}), *data)
+    sections = {"data": {"size": 80}, "model": {"size": 80, "run": str(first)}}
+    second = fit(made_up.settings(tmp_path, name="second", **sections), *data)
+    assert history(second)[0]["val_mae"] == pytest.approx(history(first)[-1]["val_mae"], abs=8)
+
+
+def test_another_configuration_in_the_same_folder_is_refused(fit, tmp_path: Path):
+    fit(made_up.settings(tmp_path), made_up.examples(), made_up.examples(8))
+    with pytest.raises(ConfigurationError, match=r"another configuration \(seed differ\)"):
+        fit(made_up.settings(tmp_path, seed=5), made_up.examples(), made_up.examples(8))
+
+
+@pytest.mark.parametrize(("learn", "judge", "name"), [(1, 8, "training"), (8, 0, "validation")])
+def test_too_few_pictures_are_refused(fit, tmp_path: Path, learn: int, judge: int, name: str):
+    with pytest.raises(ConfigurationError, match=f"pictures for {name}; at least 2"):
+        fit(made_up.settings(tmp_path), made_up.examples(learn), made_up.examples(judge))
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_the_head_learns_faster_than_the_backbone(keras, tmp_path: Path):
+    from training.train.network import HEAD
+    from training.train.optimiser import make_optimiser
+
+    settings = made_up.settings(
+        tmp_path, optimiser={"head_rate": 0.4, "backbone_rate": 0.1, "warmup": 0.0, "weight_decay": 0.0}
+    )
+    layers = [keras.layers.Dense(1, name=name) for name in ("conv1", *HEAD)]
+    variables = []
+    for layer in layers:
+        layer.build((None, 1))
+        layer.kernel.assign([[1.0]])
+        variables.append(layer.kernel)
+    make_optimiser(settings).apply([np.array([[1.0]], np.float32)] * 3, variables)
+    moved = [1 - float(variable.numpy()[0, 0]) for variable in variables]
+    assert moved == pytest.approx([0.1, 0.4, 0.4], rel=1e-3)

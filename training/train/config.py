@@ -1,0 +1,258 @@
+"""The configuration of a training run: TOML to validated settings, every fault named with what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from edge.errors import ConfigurationError
+
+SIZES = range(64, 513, 16)
+"""Input sizes in px; the last layers of a smaller one would see a single point."""
+
+
+def _size(size: int) -> int:
+    if size not in SIZES:
+        raise ValueError(f"must be a multiple of {SIZES.step} from {SIZES[0]} to {SIZES[-1]}")
+    return size
+
+
+Size = Annotated[int, AfterValidator(_size)]
+Count = Annotated[int, Field(ge=1)]
+Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A table of the TOML file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DataSettings(Section):
+    """The labelled pictures, and how faces are cut from them.
+
+    folder and cache: relative to where the command runs. size: side of the prepared crops in px, at least
+    that of the model. scale: side of the crop over the longer side of the detector's box. seed: of the split.
+    """
+
+    folder: Path
+    cache: Path = Path("runs/cache")
+    size: Size = 208
+    scale: Annotated[float, Field(ge=0.5, le=4)] = 1.04
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class ModelSettings(Section):
+    """The network and what it starts from.
+
+    backbone: folder of the published TensorFlow.js graph model. run: folder of a finished run, to go on from
+    its weights. With neither, the same network starts from random weights, `width` times as wide.
+    frozen: as many pairs of layers, from the picture up, keep the weights that they start from.
+    """
+
+    size: Size = 112
+    backbone: Path | None = None
+    run: Path | None = None
+    width: Annotated[float, Field(gt=0, le=2)] = 1.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    frozen: Annotated[int, Field(ge=0, le=13)] = 0
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if self.backbone and self.run:
+            raise ValueError("'backbone' and 'run' are both given: a network starts from one of them")
+        return self
+
+
+class LossSettings(Section):
+    """What is minimised.
+
+    kind: `distribution` (divergence from a label distribution, plus `expected` times the error of the
+    expected age in years), `cross_entropy` (of the age alone) or `regression` (that error alone). sigma: of
+    the label distribution, in years.
+    """
+
+    kind: Literal["distribution", "cross_entropy", "regression"] = "distribution"
+    sigma: Positive = 2.0
+    expected: NotNegative = 0.1
+
+    @property
+    def target_sigma(self) -> float:
+        """That of the targets: next to nothing unless a distribution is taught."""
+        return self.sigma if self.kind == "distribution" else 1e-3
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """Of the divergence from the target, and of the error of the expected age."""
+        return {"distribution": (1.0, self.expected), "cross_entropy": (1.0, 0.0), "regression": (0.0, 1.0)}[
+            self.kind
+        ]
+
+
+class SamplingSettings(Section):
+    """How often rare ages are drawn: by 1 / frequency ** power, the frequency smoothed over years."""
+
+    power: Ratio = 0.5
+    smoothing: Positive = 2.0
+
+
+class AugmentSettings(Section):
+    """What makes photos from the web look as if a store's camera had taken them; 0 turns a thing off.
+
+    rotate: standard deviation in degrees. zoom, shift: standard deviations as shares of the side. small:
+    share of pictures shrunk to between `smallest` px and the full side. blur, compress, grey, erase: shares
+    of pictures. light: standard deviation of the logarithms of gain, gamma and contrast. mix: share of
+    pictures that another of about the same age is blended into.
+    """
+
+    flip: Ratio = 0.5
+    rotate: Annotated[float, Field(ge=0, le=45)] = 8.0
+    zoom: Annotated[float, Field(ge=0, le=0.5)] = 0.08
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.03
+    small: Ratio = 0.5
+    smallest: Annotated[int, Field(ge=8, le=512)] = 24
+    blur: Ratio = 0.3
+    compress: Ratio = 0.5
+    light: Annotated[float, Field(ge=0, le=1)] = 0.2
+    grey: Ratio = 0.1
+    erase: Ratio = 0.1
+    mix: Ratio = 0.0
+
+
+class OptimiserSettings(Section):
+    """AdamW with a warm-up to the rates, then a cosine down to nothing.
+
+    warmup: share of all steps. clip: norm of the whole gradient. ema: decay of the moving average of the
+    weights, which is what is validated and kept.
+    """
+
+    head_rate: Positive = 5e-4
+    backbone_rate: Positive = 1.5e-4
+    weight_decay: NotNegative = 0.01
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    clip: Positive = 5.0
+    ema: Annotated[float, Field(gt=0, lt=1)] = 0.998
+
+
+class LoopSettings(Section):
+    """How long to train. The data are looked at in epochs of `epoch_steps` steps of `batch` pictures.
+
+    batch: over all workers together. patience: epochs without a better validation before the run ends.
+    precision: `auto` is mixed_float16 where there is a GPU, else float32.
+    """
+
+    batch: Count = 32
+    epochs: Count = 10
+    epoch_steps: Count = 500
+    patience: Count = 5
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
+
+
+class TrainSettings(Section):
+    """The whole configuration of a run; `name` is that of its folder under `runs`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    runs: Path = Path("runs")
+    seed: Annotated[int, Field(ge=0)] = 0
+    data: DataSettings
+    model: ModelSettings = ModelSettings()
+    loss: LossSettings = LossSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    augment: AugmentSettings = AugmentSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    loop: LoopSettings = LoopSettings()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.data.size < self.model.size:
+            raise ValueError(
+                f"data.size = {self.data.size} is less than model.size = {self.model.size}: "
+                "crops would be enlarged"
+            )
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is kept."""
+        return self.runs / self.name
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainSettings:
+    """Read a configuration, apply `KEY=VALUE` overrides, and validate.
+
+    Raises ConfigurationError with one line for each fault.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: is not valid TOML ({error})") from None
+    for override in overrides:
+        _override(table, override)
+    return validate(table, str(path))
+
+
+def validate(table: dict[str, Any], name: str) -> TrainSettings:
+    """Settings from the tables of a file of this name; ConfigurationError as `load_config`."""
+    try:
+        # As JSON, where a string may stand for a path although the settings are strict.
+        return TrainSettings.model_validate_json(json.dumps(table, default=str))
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        raise ConfigurationError("\n".join(f"{name}: {_describe(fault)}" for fault in faults)) from None
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigurationError(f"--set {override}: wants KEY=VALUE, such as loop.epochs=3")
+    *parents, last = key.strip().split(".")
+    for part in parents:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"--set {key}: {part!r} is a value, not a table")
+    table[last] = _toml_value(text)
+
+
+def _toml_value(text: str) -> Any:  # noqa: ANN401 (a TOML value is of any type)
+    """The value as TOML reads it; what is no TOML is a string, so that shells need no second quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _describe(fault: ErrorDetails) -> str:
+    key = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: unknown key; {_allowed(fault['loc'])}"
+    if fault["type"] == "missing":
+        return f"{key}: is missing"
+    message = fault["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    if isinstance(fault["input"], dict):
+        return f"{key}: {message}" if key else message
+    return f"{key} = {fault['input']!r}: {message}"
+
+
+def _allowed(loc: Sequence[int | str]) -> str:
+    """The keys of the table in which an unknown one stands, the likeliest first."""
+    section: type[BaseModel] = TrainSettings
+    for part in loc[:-1]:
+        field = section.model_fields[str(part)].annotation
+        if isinstance(field, type) and issubclass(field, BaseModel):
+            section = field
+    keys = sorted(section.model_fields)
+    close = difflib.get_close_matches(str(loc[-1]), keys, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}allowed: {', '.join(keys)}"

@@ -1,0 +1,116 @@
+"""`instore-training train`: from a configuration to a finished run and what is known about it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.brackets import DEFAULT_BRACKETS, parse_brackets
+from edge.bundle import sha256_of
+from edge.errors import ConfigurationError
+from edge.preprocess import PREPROCESSING_VERSION
+from training import backbone
+from training.dataset import Prepared, prepare
+from training.evaluation.scores import judge as judge_faces
+from training.evaluation.scores import summary
+from training.evaluation.truth import Truth, own_brackets
+from training.progress import Progress, silent
+from training.provenance import TrainingData, sketch
+from training.train.batches import Examples
+from training.train.callbacks import read_history
+from training.train.config import DataSettings, ModelSettings, TrainSettings
+from training.train.loop import fit
+from training.train.runs import HISTORY, INFO, read_info, read_model, write_text
+from training.train.workers import is_chief
+
+PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python", "mediapipe")
+
+
+def train(settings: TrainSettings, progress: Progress = silent) -> Path:
+    """Prepare the data, train, measure the best model on the validation part, and finish the run's folder.
+
+    Of several workers the chief alone writes. Raises ConfigurationError on unusable settings or data,
+    DivergedError when the loss is no number any more.
+    """
+    learning = _prepared(settings.data, settings.data.size, progress)
+    judging = _prepared(settings.data, settings.model.size, progress)
+    start = _start(settings.model, learning)
+    judge = examples(judging, "validation")
+    folder = fit(settings, examples(learning, "train"), judge, progress)
+    if is_chief():
+        info = {**_describe(settings, learning), "start": start, **_results(folder, judge, settings)}
+        write_text(folder / INFO, json.dumps(info, indent=2))
+    return folder
+
+
+def examples(prepared: Prepared, part: str) -> Examples:
+    """The pictures of one part of the split: 'train', 'validation' or 'test'."""
+    own = np.flatnonzero(prepared.split == part)
+    return Examples(prepared.crops, own, prepared.low[own], prepared.high[own])
+
+
+def split_hash(prepared: Prepared) -> str:
+    """SHA-256 in hexadecimal over which file is in which part of the split."""
+    lines = sorted(f"{key} {part}" for key, part in zip(prepared.keys, prepared.split, strict=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _prepared(data: DataSettings, size: int, progress: Progress) -> Prepared:
+    return prepare(
+        data.folder, size=size, scale=data.scale, cache=data.cache, seed=data.seed, progress=progress
+    )
+
+
+def _describe(settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
+    """What the run was made from."""
+    parts, counts = np.unique(prepared.split, return_counts=True)
+    data = TrainingData(
+        source=prepared.source,
+        terms=prepared.terms,
+        seed=settings.data.seed,
+        pictures=dict(zip(parts.tolist(), counts.tolist(), strict=True)),
+        sketch=sketch(prepared.keys[prepared.split == "train"].tolist()),
+    )
+    return {
+        "name": settings.name,
+        "seed": settings.seed,
+        "data": data.as_json(),
+        "split": split_hash(prepared),
+        "preprocessing": PREPROCESSING_VERSION,
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def _start(model: ModelSettings, prepared: Prepared) -> dict[str, Any]:
+    """The weights that the run starts from; of a run, what that one was trained on and started from.
+
+    Raises ConfigurationError when that run was trained on pictures that now serve to judge.
+    """
+    if model.run:
+        before = read_info(model.run)
+        if TrainingData(**before["data"]).shares(prepared.keys[prepared.split != "train"].tolist()):
+            raise ConfigurationError(
+                f"{model.run}: was trained on pictures that are in this run's validation or test part; "
+                "set data.folder and data.seed as they were there"
+            )
+        return {"run": {name: before[name] for name in ("name", "seed", "data", "start")}}
+    if model.backbone:
+        files = [backbone.model_file(model.backbone), *backbone.weight_files(model.backbone)]
+        return {"backbone": {file.name: sha256_of(file.read_bytes()) for file in files}}
+    return {"random": {"width": model.width}}
+
+
+def _results(folder: Path, judge: Examples, settings: TrainSettings) -> dict[str, Any]:
+    """The best epoch, and its figures on the validation part."""
+    history = read_history(folder / HISTORY)
+    best = min(history, key=lambda line: line["val_mae"])
+    crops = judge.read(settings.model.size)
+    probs = read_model(folder).predict(crops, batch_size=settings.loop.batch, verbose=0)
+    truth = Truth.of(judge.low, judge.high)
+    figures = summary(judge_faces(probs, truth, own_brackets(truth, parse_brackets(DEFAULT_BRACKETS))))
+    return {"epochs": len(history), "best_epoch": best["epoch"], "validation": figures}

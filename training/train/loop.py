@@ -1,0 +1,149 @@
+"""A run from its configuration to its folder: `model.fit` with callbacks, alone or among several workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+
+from edge.errors import ConfigurationError
+from training.progress import Progress, silent
+from training.train.batches import Batches, Examples, train_dataset, validation_dataset
+from training.train.callbacks import (
+    Averaged,
+    Checkpoint,
+    History,
+    KeepBest,
+    SeedEpochs,
+    StopOnNaN,
+    Tell,
+    checkpoints,
+    epochs_done,
+    read_history,
+)
+from training.train.config import TrainSettings
+from training.train.losses import age_loss, mae
+from training.train.network import copy_averages, starting_model, trainable
+from training.train.optimiser import TwoRateAdamW, make_optimiser
+from training.train.runs import HISTORY, open_folder, write_model
+from training.train.workers import Workers, is_chief
+
+LEAST = 2
+"""Pictures without which there is nothing to learn or to judge by."""
+
+
+def fit(
+    settings: TrainSettings,
+    learn: Examples,
+    judge: Examples,
+    progress: Progress = silent,
+    watch: Sequence[Any] = (),
+) -> Path:
+    """Train on `learn`, choose the best epoch on `judge`, and return the run's folder.
+
+    A run that was interrupted goes on after its last whole epoch, as if it had not been. watch: further
+    callbacks of Keras. Raises ConfigurationError on unusable settings or data, DivergedError when the loss
+    is no number any more.
+    """
+    _require_enough(learn, judge)
+    workers = Workers()
+    folder = open_folder(settings) if is_chief() else settings.folder
+    keras.utils.set_random_seed(settings.seed)
+    with workers.scope():
+        pupil = Pupil.made(settings)
+    workers.adopt(pupil.model, Batches(learn, settings).make(0))
+    done = pupil.resume(folder)
+    pupil.model.fit(
+        workers.share(lambda part: _batches(settings, learn, done, part, workers.count)),
+        validation_data=validation_dataset(judge, settings),
+        steps_per_epoch=settings.loop.epoch_steps,
+        epochs=settings.loop.epochs,
+        initial_epoch=done,
+        callbacks=[*_callbacks(settings, folder, pupil, done), *watch, Tell(settings.loop, progress)],
+        shuffle=False,  # the batches are in their order
+        verbose=2 if is_chief() else 0,  # a line an epoch
+    )
+    return folder
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pupil:
+    """The network that learns, what moves its weights, and the network to be shipped."""
+
+    model: Any
+    optimiser: TwoRateAdamW
+    shipped: Any
+
+    @classmethod
+    def made(cls, settings: TrainSettings) -> Self:
+        """As configured, ready for `fit`."""
+        shipped = starting_model(settings.model, settings.seed)
+        model = trainable(shipped, settings.model, precision(settings.loop.precision))
+        optimiser = make_optimiser(settings)
+        error = keras.metrics.MeanMetricWrapper(mae, name="mae")
+        # Compiled by XLA, a CPU takes ten times as long.
+        model.compile(optimiser, age_loss(settings.loss), metrics=[error], jit_compile=has_gpu())
+        optimiser.build(model.trainable_variables)
+        return cls(model, optimiser, shipped)
+
+    def resume(self, folder: Path) -> int:
+        """Load the last state in `folder`, if any; how many epochs it has seen."""
+        found = checkpoints(folder)
+        if not found:
+            return 0
+        self.model.load_weights(found[-1])
+        return epochs_done(found[-1])
+
+    def ship(self) -> Any:  # noqa: ANN401
+        """The network to be shipped, with the averaged weights."""
+        copy_averages(self.model, self.optimiser.averages(), self.shipped)
+        return self.shipped
+
+
+def has_gpu() -> bool:
+    """Whether Keras' backend sees one."""
+    return bool(keras.distribution.list_devices("gpu"))
+
+
+def precision(wanted: str) -> str:
+    """The name of Keras' policy for `loop.precision`."""
+    if wanted != "auto":
+        return wanted
+    return "mixed_float16" if has_gpu() else "float32"
+
+
+def _batches(settings: TrainSettings, learn: Examples, done: int, part: int, parts: int) -> Any:  # noqa: ANN401
+    return train_dataset(Batches(learn, settings, part, parts), done * settings.loop.epoch_steps, settings)
+
+
+def _callbacks(settings: TrainSettings, folder: Path, pupil: Pupil, done: int) -> list[Any]:
+    """The chief writes; all workers average, and end together."""
+    errors = [line["val_mae"] for line in read_history(folder / HISTORY)[:done]]
+    every = [
+        SeedEpochs(settings.seed),
+        StopOnNaN(settings.loop.epoch_steps),
+        Averaged(pupil.optimiser.averages()),
+    ]
+    patience = settings.loop.patience
+    if not is_chief():
+        return [*every, KeepBest(errors, patience, lambda: None)]
+    return [
+        *every,
+        KeepBest(errors, patience, lambda: write_model(pupil.ship(), folder)),
+        History(folder / HISTORY, done),
+        *_tensorboard(folder),
+        Checkpoint(folder),  # last: what it says is done has been written
+    ]
+
+
+def _tensorboard(folder: Path) -> list[Any]:
+    return [keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False, update_freq=50)]
+
+
+def _require_enough(learn: Examples, judge: Examples) -> None:
+    for name, examples in (("training", learn), ("validation", judge)):
+        if len(examples) < LEAST:
+            raise ConfigurationError(f"{len(examples)} pictures for {name}; at least {LEAST} are wanted")

@@ -46,8 +46,8 @@ def mirrored_hash(image: Image) -> Hash:
 def near_groups(hashes: Hash, mirrored: Hash) -> NDArray[np.intp]:
     """Which pictures, of uint64 (N, 4) hashes, show the same photo: one number a picture, equal for those.
 
-    Chains count: where A is near B and B near C, all three are together. Compares every pair, two seconds
-    for 20,000 pictures, and growing with the square of their number.
+    Chains count: where A is near B and B near C, all three are together. Compares every pair: some seconds
+    for 20,000 pictures, growing with the square of their number.
     """
     pairs = np.concatenate([np.zeros((0, 2), np.intp), *_near_pairs(hashes, mirrored)])
     count = len(hashes)

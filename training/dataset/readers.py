@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 from edge.errors import ConfigurationError
@@ -142,7 +142,7 @@ def _catalogue(pictures: Path, entries: Iterable[tuple[str, str, Row]]) -> Catal
     for name, age, traits in entries:
         file = there.get(name) or pictures / name
         named.add(name)
-        if not name or not file.is_file():
+        if not _inside(name) or not file.is_file():
             faults.append(Fault(FaultKind.NO_FILE, name or "(no name)"))
             continue
         match parse_age(age):
@@ -152,6 +152,12 @@ def _catalogue(pictures: Path, entries: Iterable[tuple[str, str, Row]]) -> Catal
                 rows.append(Labelled(file, low, high, traits))
     faults += [Fault(FaultKind.NO_ROW, name) for name in there if name not in named]
     return Catalogue(pictures, rows, faults)
+
+
+def _inside(name: str) -> bool:
+    """Whether `name` is a path that stays in the folder it is relative to."""
+    path = PurePath(name)
+    return bool(name) and not path.is_absolute() and ".." not in path.parts
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import MaxNLocator, MultipleLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 from numpy.typing import NDArray
 
 from edge.crops import GOOD_LIGHT, GOOD_SHARPNESS, GOOD_SIZE
@@ -70,7 +70,7 @@ def trait(table: pd.DataFrame, name: str) -> Html:
     with drawing(0.9 + 0.42 * len(counts), 2, sharey=True) as (figure, (left, right)):
         left.barh(counts.index, counts, color=BLUE, height=0.62)
         for y, count in enumerate(counts):
-            words = f"{count:,}  ({count / len(table):.0%})"
+            words = f"{count:,}  ({_share(count / len(table))})"
             left.annotate(words, (count, y), (5, 0), textcoords="offset points", va="center")
         left.set(title=f"Pictures by {name}", xlabel="pictures", xlim=(0, counts.max() * 1.25))
         _boxes(right, [table.age[column == value].to_numpy() for value in counts.index])
@@ -107,7 +107,7 @@ def pixels(table: pd.DataFrame) -> Html:
         faces = table.face.dropna()
         _histogram(right, faces, "longer side of the face's box in px", "Size of the faces")
         if len(faces):
-            _mark(right, GOOD_SIZE, "more does not help")
+            _mark(right, GOOD_SIZE, "more does not help", left_of=faces.max() < GOOD_SIZE)
         return picture(figure, "Histograms: sizes of pictures and faces")
 
 
@@ -138,7 +138,9 @@ def _histogram(axes: Axes, values: pd.Series, label: str, title: str, *, log: bo
     _thousands(axes.yaxis)
     if log:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(_number)
+        axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_xlim(left=0)
         _thousands(axes.xaxis)
@@ -165,6 +167,10 @@ def _thousands(axis: Axes) -> None:
     """At most seven marks, at whole numbers."""
     axis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axis.set_major_formatter(_number)
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}" if value >= 0.005 else "<1%"
 
 
 def _number(value: float, _: int) -> str:

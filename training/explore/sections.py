@@ -30,6 +30,9 @@ EXAMPLES = 3
 THIN = 0.05
 """A bracket with a smaller share of the pictures is learned badly."""
 
+UNSEEN = 0.1
+"""In face crops, no face is found in about 1 of 100; in more than this share something is wrong."""
+
 BLURRED = 40.0
 """Sharpness of a face that is 32 px wide: see `edge.crops`."""
 
@@ -97,7 +100,7 @@ def _remarks(found: Survey, rows: pd.DataFrame) -> Iterator[str]:
         yield f"{len(near):,} pictures show a photo that is there already{differ if apart else ''}."
     shares = rows.bracket.value_counts(normalize=True, sort=False)
     if thin := [f"{name} ({share:.1%})" for name, share in shares.items() if share < THIN]:
-        yield f"Few pictures of {', '.join(thin)}: expect the largest errors there."
+        yield f"Few or no pictures of {', '.join(thin)}: expect the largest errors there."
     known = rows[rows.low == rows.high]
     if len(known):
         common = known.age.value_counts(normalize=True)
@@ -110,11 +113,12 @@ def _remarks(found: Survey, rows: pd.DataFrame) -> Iterator[str]:
         f"{(rows.light < GOOD_LIGHT[0]).mean():.0%} are dim and "
         f"{(rows.light > GOOD_LIGHT[1]).mean():.0%} glaring."
     )
-    yield (
-        "The pictures are face crops already, and are taken whole."
-        if is_cropped(found.seen)
-        else "The pictures show surroundings; faces are cut from them as a store box cuts its own."
-    )
+    if not is_cropped(found.seen):
+        yield "The pictures show surroundings; faces are cut from them as a store box cuts its own."
+        return
+    yield "The pictures are face crops already, and are taken whole."
+    if (unseen := len(counts.get(FaultKind.NO_FACE, []))) > UNSEEN * len(found.seen):
+        yield f"No face was found in {unseen:,} of them: make sure that they are faces."
 
 
 def _gaps(found: Survey) -> Iterator[float]:

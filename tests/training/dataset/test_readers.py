@@ -60,7 +60,16 @@ def test_labels_csv_as_a_spreadsheet_saves_it(tmp_path: Path):
 
 
 def test_every_row_that_is_wrong_is_told(tmp_path: Path):
-    rows = ["a.png,34", "gone.png,34", ",34", "b.png,old", "c.png,121", "d.png"]
+    rows = [
+        "a.png,34",
+        "gone.png,34",
+        ",34",
+        "../labels.csv,34",
+        f"{tmp_path}/labels.csv,34",
+        "b.png,old",
+        "c.png,121",
+        "d.png",
+    ]
     labels(tmp_path, "file_name,real_age", *rows)
     pictures(tmp_path / "final_files", {f"{n}.png": noise(i) for i, n in enumerate("abcde")})
     (tmp_path / "final_files" / "notes.txt").write_text("no picture, and no fault")
@@ -69,6 +78,8 @@ def test_every_row_that_is_wrong_is_told(tmp_path: Path):
     assert list(catalogue.faults) == [
         Fault(FaultKind.NO_FILE, "gone.png"),
         Fault(FaultKind.NO_FILE, "(no name)"),
+        Fault(FaultKind.NO_FILE, "../labels.csv"),
+        Fault(FaultKind.NO_FILE, f"{tmp_path}/labels.csv"),
         Fault(FaultKind.BAD_AGE, "b.png", "'old'"),
         Fault(FaultKind.AGE_RANGE, "c.png", "'121'"),
         Fault(FaultKind.BAD_AGE, "d.png", "''"),

@@ -138,7 +138,7 @@ def _histogram(axes: Axes, values: pd.Series, label: str, title: str, *, log: bo
     _thousands(axes.yaxis)
     if log:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
         axes.xaxis.set_major_formatter(_number)
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:

@@ -16,8 +16,7 @@ from edge.errors import ConfigurationError
 from edge.preprocess import PREPROCESSING_VERSION
 from training import backbone
 from training.dataset import Prepared, prepare
-from training.evaluation.scores import judge as judge_faces
-from training.evaluation.scores import summary
+from training.evaluation.scores import judge, summary
 from training.evaluation.truth import Truth, own_brackets
 from training.progress import Progress, silent
 from training.provenance import TrainingData, sketch
@@ -40,10 +39,10 @@ def train(settings: TrainSettings, progress: Progress = silent) -> Path:
     learning = _prepared(settings.data, settings.data.size, progress)
     judging = _prepared(settings.data, settings.model.size, progress)
     start = _start(settings.model, learning)
-    judge = examples(judging, "validation")
-    folder = fit(settings, examples(learning, "train"), judge, progress)
+    held_out = examples(judging, "validation")
+    folder = fit(settings, examples(learning, "train"), held_out, progress)
     if is_chief():
-        info = {**_describe(settings, learning), "start": start, **_results(folder, judge, settings)}
+        info = {**_describe(settings, learning), "start": start, **_results(folder, held_out, settings)}
         write_text(folder / INFO, json.dumps(info, indent=2))
     return folder
 
@@ -105,12 +104,20 @@ def _start(model: ModelSettings, prepared: Prepared) -> dict[str, Any]:
     return {"random": {"width": model.width}}
 
 
-def _results(folder: Path, judge: Examples, settings: TrainSettings) -> dict[str, Any]:
+def _results(folder: Path, held_out: Examples, settings: TrainSettings) -> dict[str, Any]:
     """The best epoch, and its figures on the validation part."""
     history = read_history(folder / HISTORY)
     best = min(history, key=lambda line: line["val_mae"])
-    crops = judge.read(settings.model.size)
-    probs = read_model(folder).predict(crops, batch_size=settings.loop.batch, verbose=0)
-    truth = Truth.of(judge.low, judge.high)
-    figures = summary(judge_faces(probs, truth, own_brackets(truth, parse_brackets(DEFAULT_BRACKETS))))
+    figures = {"mae": best["val_mae"], **_figures(read_model(folder), held_out, settings)}
     return {"epochs": len(history), "best_epoch": best["epoch"], "validation": figures}
+
+
+def _figures(model: Any, held_out: Examples, settings: TrainSettings) -> dict[str, float]:  # noqa: ANN401
+    """See `training.evaluation.scores.summary`; none where age groups overlap, which no brackets fit."""
+    truth = Truth.of(held_out.low, held_out.high)
+    try:
+        brackets = own_brackets(truth, parse_brackets(DEFAULT_BRACKETS))
+    except ConfigurationError:
+        return {}
+    crops = held_out.read(settings.model.size)
+    return summary(judge(model.predict(crops, batch_size=settings.loop.batch, verbose=0), truth, brackets))

@@ -47,6 +47,7 @@ def test_writes_a_model_a_history_and_the_state_of_the_last_epoch(fit, tmp_path:
     assert [line["epoch"] for line in history(folder)] == [1, 2]
     assert [path.name for path in folder.glob("last-*")] == ["last-0002.weights.h5"]
     assert list(folder.glob("draft*")) == []
+    assert list(folder.glob("tensorboard/*/events*"))
     assert np.allclose(predict(folder).sum(1), 1, atol=1e-5)
 
 
@@ -115,6 +116,12 @@ def test_goes_on_from_another_run_at_another_size(fit, tmp_path: Path):
     sections = {"data": {"size": 80}, "model": {"size": 80, "run": str(first)}}
     second = fit(made_up.settings(tmp_path, name="second", **sections), *data)
     assert history(second)[0]["val_mae"] == pytest.approx(history(first)[-1]["val_mae"], abs=8)
+
+
+def test_half_precision_trains_and_ships_single(fit, tmp_path: Path):
+    settings = made_up.settings(tmp_path, loop={"precision": "mixed_float16"})
+    assert predict(fit(settings, made_up.examples(), made_up.examples(8))).dtype == np.float32
+    assert all(np.isfinite(line["loss"]) for line in history(settings.folder))
 
 
 def test_another_configuration_in_the_same_folder_is_refused(fit, tmp_path: Path):

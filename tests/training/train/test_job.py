@@ -1,0 +1,146 @@
+"""The command `train`, from a file of settings to a finished run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.errors import ConfigurationError
+from tests.training import backbones
+from training.cli import main
+from training.demo_data import write_faces
+
+CONFIG = """
+name = "tiny"
+runs = "{root}/runs"
+[data]
+folder = "{root}/faces"
+cache = "{root}/cache"
+size = 80
+[model]
+size = 64
+width = 0.1
+[loop]
+batch = 4
+epochs = 1
+epoch_steps = 2
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    write_faces(tmp_path / "faces", 60, seed=0)
+    path = tmp_path / "tiny.toml"
+    path.write_text(CONFIG.format(root=tmp_path))
+    return path
+
+
+def train(config: Path, *overrides: str) -> int:
+    return main(["train", str(config), *(word for pair in overrides for word in ("--set", pair))])
+
+
+def test_a_configuration_becomes_a_finished_run(keras, config: Path, tmp_path: Path, capsys):
+    from training.train import load_run
+
+    assert train(config) == 0
+    run = load_run(tmp_path / "runs" / "tiny")
+    assert "mean absolute error on validation" in capsys.readouterr().out
+    assert (run.size, run.scale) == (64, 1.04)
+    probs = np.asarray(run.model(np.zeros((2, 64, 64, 3), np.uint8)))
+    assert probs.shape == (2, 101)
+    assert np.allclose(probs.sum(1), 1, atol=1e-5)
+
+
+def test_the_run_says_what_it_was_made_from(keras, config: Path, tmp_path: Path):
+    from training.train import load_run
+
+    train(config)
+    info = load_run(tmp_path / "runs" / "tiny").info
+    assert info["data"]["source"] == "faces (labels.csv)"
+    assert info["data"]["terms"] == "Drawn by a program; free for any use."
+    assert sum(info["data"]["pictures"].values()) == 60
+    assert len(info["split"]) == 64
+    assert info["start"] == {"random": {"width": 0.1}}
+    assert info["versions"].keys() >= {"keras", "tensorflow"}
+    assert info["validation"].keys() >= {"mae", "cs5", "accuracy"}
+
+
+def test_a_run_on_a_backbone_names_its_files_by_content(keras, config: Path, tmp_path: Path):
+    folder = backbones.write(tmp_path / "backbone", backbones.weights())
+    assert train(config, f"model.backbone={folder}") == 0
+    info = json.loads((tmp_path / "runs" / "tiny" / "run.json").read_text())
+    assert info["start"]["backbone"].keys() == {"tiny.json", "tiny-0.bin", "tiny-1.bin"}
+
+
+def test_a_run_goes_on_from_another_but_not_across_its_split(keras, config: Path, tmp_path: Path, capsys):
+    train(config)
+    start = f"model.run={tmp_path / 'runs' / 'tiny'}"
+    assert train(config, "name=second", start) == 0
+    info = json.loads((tmp_path / "runs" / "second" / "run.json").read_text())
+    assert info["start"]["run"]["name"] == "tiny"
+    assert train(config, "name=third", start, "data.seed=1") == 2
+    assert "was trained on pictures that are in this run's validation or test part" in capsys.readouterr().err
+
+
+def test_a_finished_run_is_not_trained_again(keras, config: Path, capsys):
+    train(config)
+    assert train(config) == 2
+    assert "this run is finished; give the new one another name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("loop.epoch=3", "loop.epoch: unknown key; did you mean 'epochs'? allowed: batch,"),
+        ("data.folder=nowhere", "nowhere"),
+        ("model.backbone=nowhere", "nowhere: is not a folder"),
+        ("model.run=nowhere", "wants the folder of a finished run"),
+    ],
+)
+@pytest.mark.usefixtures("keras")
+def test_bad_settings_are_status_2_and_leave_no_run(
+    config: Path, tmp_path: Path, capsys, override: str, message: str
+):
+    assert train(config, override) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_interrupted_run_says_how_to_go_on(keras, config: Path, monkeypatch, capsys):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.train.job.fit", interrupt)
+    assert train(config) == 1
+    assert "interrupted; the same command goes on" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_and_leaves_the_last_good_file(keras, tmp_path: Path, monkeypatch):
+    from training.train.runs import write_text
+
+    write_text(tmp_path / "run.json", "good")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(ConfigurationError, match="cannot be written to \\(No space left on device\\)"):
+        write_text(tmp_path / "run.json", "half")
+    assert (tmp_path / "run.json").read_text() == "good\n"
+
+
+def test_an_unfinished_run_is_not_loaded(keras, tmp_path: Path):
+    from training.train import load_run
+
+    with pytest.raises(ConfigurationError, match="wants the folder of a finished run"):
+        load_run(tmp_path)
+
+
+def test_drawn_faces_are_the_same_for_the_same_seed(tmp_path: Path):
+    for name in "ab":
+        write_faces(tmp_path / name, 5, seed=3)
+    for path in sorted((tmp_path / "a").rglob("*.*")):
+        assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()

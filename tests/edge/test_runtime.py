@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
+import sys
 import threading
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,15 @@ def stored(folder: Path) -> dict[str, int]:
     with sqlite3.connect(folder / "state" / "outbox.db") as db:
         rows = db.execute("SELECT camera, payload FROM windows").fetchall()
     return {camera: json.loads(payload)["total"] for camera, payload in rows}
+
+
+@pytest.fixture(autouse=True)
+def process_settings() -> Iterator[None]:
+    """The daemon sets what holds for the whole process; other tests want it as it was."""
+    threads, interval = cv2.getNumThreads(), sys.getswitchinterval()
+    yield
+    cv2.setNumThreads(threads)
+    sys.setswitchinterval(interval)
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,20 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
+from edge.brackets import parse_brackets
 from edge.errors import ConfigurationError, InstoreError
+
+if TYPE_CHECKING:
+    from edge.bundle import Bundle, Manifest
+    from training.evaluation.command import Request
 
 CACHE = Path("runs/cache")
 """Where what was seen in pictures is kept, unless a command is told otherwise."""
+
+SPLITS = ("test", "validation", "train", "all")
+PRECISIONS = ("fp32", "fp16", "int8")
 
 SIZES = range(64, 513, 16)
 """Input sizes in px; the last layers of a smaller one would see a single point."""
@@ -33,34 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="instore-training", description="Make age models for instore-edge.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    convert = commands.add_parser(
-        "convert",
-        help="make a model bundle from the published backbone",
-        description="Make a model bundle from the published backbone, and measure it.",
-    )
-    convert.add_argument(
-        "--backbone", type=Path, required=True, help="folder of the TensorFlow.js graph model"
-    )
-    convert.add_argument("--out", type=Path, required=True, help="the bundle to make; must not exist")
-    convert.add_argument(
-        "--size", type=_size, default=160, help="side of the model's input in px (%(default)s)"
-    )
-    convert.add_argument("--faces", type=Path, help="crops labelled in years: labels.csv and final_files/")
-    convert.add_argument("--sample", type=_count, default=1500, help="faces drawn from them (%(default)s)")
-    convert.add_argument("--seed", type=int, default=0, help="of the draw (%(default)s)")
-    convert.add_argument(
-        "--photos", type=Path, help="photos labelled by age group: labels.csv and final_files/"
-    )
-    convert.add_argument(
-        "--compare",
-        type=_size,
-        nargs="+",
-        default=[],
-        metavar="SIZE",
-        help="other sizes to measure; wants --faces",
-    )
-    convert.set_defaults(run=_convert)
     _add_explore(commands)
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_compare(commands)
+    _add_export(commands)
+    _add_convert(commands)
+    _add_demo_data(commands)
     return parser
 
 
@@ -98,27 +85,255 @@ def _explore(arguments: argparse.Namespace) -> None:
     )
 
 
-def _convert(arguments: argparse.Namespace) -> None:
-    from training.convert import Plan, convert
-
-    if arguments.compare and not arguments.faces:
-        raise ConfigurationError("--compare: wants --faces to measure on")
-    manifest = convert(
-        Plan(
-            backbone=arguments.backbone,
-            out=arguments.out,
-            size=arguments.size,
-            faces=arguments.faces,
-            photos=arguments.photos,
-            sample=arguments.sample,
-            seed=arguments.seed,
-            other_sizes=arguments.compare,
-        )
+def _add_train(commands: Any) -> None:  # noqa: ANN401 (argparse gives the type no public name)
+    train = commands.add_parser(
+        "train",
+        help="train an age model as a configuration says",
+        description="Train an age model as a configuration says. The same command goes on with an "
+        "interrupted run. With TF_CONFIG set, several workers train one model together.",
     )
+    train.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file; see training/configs")
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY=VALUE",
+        help="in place of a key of the configuration, such as loop.epochs=3; repeatable",
+    )
+    train.set_defaults(run=_train)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from training.train.config import load_config
+
+    settings = load_config(arguments.config, arguments.overrides)  # told before TensorFlow takes its time
+
+    from training.progress import bars
+    from training.train.job import train
+    from training.train.runs import read_info
+
+    try:
+        with bars() as progress:
+            folder = train(settings, progress)
+    except KeyboardInterrupt:
+        raise InstoreError("interrupted; the same command goes on after the last whole epoch") from None
+    info = read_info(folder)
     _say(
-        f"{arguments.out}: {manifest.name} {manifest.version}, {manifest.input.size} px, see MODEL_CARD.md",
+        f"{folder}: mean absolute error on validation {info['validation']['mae']:.2f} years "
+        f"after epoch {info['best_epoch']} of {info['epochs']}",
         sys.stdout,
     )
+
+
+def _add_demo_data(commands: Any) -> None:  # noqa: ANN401
+    demo = commands.add_parser(
+        "demo-data",
+        help="draw labelled faces to try the commands on",
+        description="Draw faces whose age shows: a data set to try the commands on, and nothing more.",
+    )
+    demo.add_argument("--out", type=Path, required=True, help="the folder to make; must not exist")
+    demo.add_argument("--count", type=_count, default=400, help="pictures (%(default)s)")
+    demo.add_argument("--seed", type=int, default=0, help="of the drawings (%(default)s)")
+    demo.set_defaults(run=_demo_data)
+
+
+def _demo_data(arguments: argparse.Namespace) -> None:
+    from training.demo_data import write_faces
+
+    write_faces(arguments.out, arguments.count, arguments.seed)
+    _say(f"{arguments.out}: {arguments.count} drawn faces", sys.stdout)
+
+
+def _add_evaluate(commands: Any) -> None:  # noqa: ANN401
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure a model bundle on labelled faces",
+        description="Measure a model bundle on labelled faces, cut and judged as a store box does it: "
+        "a report, and the figures as JSON.",
+    )
+    evaluate.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder, or builtin")
+    evaluate.add_argument("data", type=Path, metavar="DATA", help="the folder of labelled faces")
+    evaluate.add_argument("--out", type=Path, help="the report's folder; must not exist")
+    evaluate.add_argument("--json", help="file for the figures; - is the standard output")
+    evaluate.add_argument(
+        "--precision", choices=PRECISIONS, default="fp32", help="the graph to run (%(default)s)"
+    )
+    _add_judging(evaluate)
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from training.evaluation.command import run_evaluate
+    from training.progress import bars
+
+    if not arguments.out and not arguments.json:
+        raise ConfigurationError("evaluate: wants --out DIR, --json FILE or both")
+    with bars() as progress:
+        said = run_evaluate(
+            _bundle(arguments.bundle), arguments.precision, _request(arguments), arguments.out, progress
+        )
+    _say(said, sys.stderr if arguments.json == "-" else sys.stdout)
+
+
+def _add_compare(commands: Any) -> None:  # noqa: ANN401
+    compare = commands.add_parser(
+        "compare",
+        help="set two model bundles side by side on the same faces",
+        description="Set two model bundles side by side on the same faces, and say which is better by more "
+        "than noise: intervals of the differences, 95 % together, from a paired bootstrap.",
+    )
+    compare.add_argument("a", metavar="BUNDLE", help="a bundle's folder, or builtin")
+    compare.add_argument("b", metavar="BUNDLE", help="the other")
+    compare.add_argument("data", type=Path, metavar="DATA", help="the folder of labelled faces")
+    compare.add_argument("--json", help="file for the figures; - is the standard output")
+    _add_judging(compare)
+    compare.set_defaults(run=_compare)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from training.evaluation.command import run_compare
+    from training.progress import bars
+
+    with bars() as progress:
+        said = run_compare(_bundle(arguments.a), _bundle(arguments.b), _request(arguments), progress)
+    _say(said, sys.stderr if arguments.json == "-" else sys.stdout)
+
+
+def _add_judging(command: argparse.ArgumentParser) -> None:
+    """The options of every command that judges bundles by faces."""
+    command.add_argument(
+        "--split",
+        choices=SPLITS,
+        help="the part of the data; by default the test part where a bundle was trained on them, else all",
+    )
+    command.add_argument(
+        "--brackets",
+        nargs="+",
+        metavar="BRACKET",
+        help="to judge in, such as 0-17 18+; by default the data's own age groups, or the daemon's brackets",
+    )
+    command.add_argument("--seed", type=int, default=0, help="of the draws (%(default)s)")
+    command.add_argument(
+        "--cache", type=Path, default=CACHE, help="keeps what was seen and cut (%(default)s)"
+    )
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    from training.evaluation.command import Request
+    from training.evaluation.evaluate import Options
+
+    try:
+        brackets = parse_brackets(arguments.brackets) if arguments.brackets else None
+    except ValueError as error:
+        raise ConfigurationError(f"--brackets: {error}") from error
+    options = Options(brackets, arguments.seed)
+    return Request(arguments.data, arguments.split, arguments.cache, options, arguments.json)
+
+
+def _bundle(name: str) -> Bundle:
+    from edge.bundle import load_bundle
+
+    return load_bundle(_bundle_folder(name))
+
+
+def _bundle_folder(name: str) -> Path:
+    from edge.bundle import bundle_folder
+
+    return bundle_folder(name, Path())
+
+
+def _add_export(commands: Any) -> None:  # noqa: ANN401
+    export = commands.add_parser(
+        "export",
+        help="make a model bundle from a finished run",
+        description="Make a model bundle from a finished run: temperature from its validation part, figures "
+        "from its test part, FP16 and INT8 variants, and the model card.",
+    )
+    export.add_argument("training_run", type=Path, metavar="RUN", help="the folder of a finished run")
+    export.add_argument("--out", type=Path, required=True, help="the bundle to make; must not exist")
+    export.add_argument("--name", default="", help="of the bundle; by default the run's")
+    export.add_argument("--version", default="1", help="of the bundle (%(default)s)")
+    export.add_argument("--licence", default="", help="one line; by default the terms of the data")
+    export.add_argument("--data", type=Path, help="the run's data, where they lie elsewhere now")
+    _add_measuring(export)
+    export.set_defaults(run=_export)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from training.export import Plan, export
+    from training.progress import bars
+
+    plan = Plan(
+        run=arguments.training_run,
+        out=arguments.out,
+        name=arguments.name,
+        version=arguments.version,
+        licence=arguments.licence,
+        data=arguments.data,
+        also=arguments.also,
+        against=[_bundle_folder(name) for name in arguments.against],
+    )
+    with bars() as progress:
+        manifest = export(plan, progress)
+    _say(_made(arguments.out, manifest), sys.stdout)
+
+
+def _add_convert(commands: Any) -> None:  # noqa: ANN401
+    convert = commands.add_parser(
+        "convert",
+        help="make a model bundle from the published backbone",
+        description="Make a model bundle from the published backbone, and measure it.",
+    )
+    convert.add_argument(
+        "--backbone", type=Path, required=True, help="folder of the TensorFlow.js graph model"
+    )
+    convert.add_argument("--out", type=Path, required=True, help="the bundle to make; must not exist")
+    convert.add_argument(
+        "--size", type=_size, default=160, help="side of the model's input in px (%(default)s)"
+    )
+    convert.add_argument("--data", type=Path, help="labelled faces to fit the temperature and to measure on")
+    convert.add_argument("--seed", type=int, default=0, help="of the split of --data (%(default)s)")
+    convert.add_argument(
+        "--cache", type=Path, default=CACHE, help="keeps what was seen and cut (%(default)s)"
+    )
+    _add_measuring(convert)
+    convert.set_defaults(run=_convert)
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    from training.convert import Plan, convert
+    from training.progress import bars
+
+    if (arguments.also or arguments.against) and not arguments.data:
+        raise ConfigurationError("--also and --against: want --data to measure on as well")
+    plan = Plan(
+        backbone=arguments.backbone,
+        out=arguments.out,
+        size=arguments.size,
+        data=arguments.data,
+        also=arguments.also,
+        against=[_bundle_folder(name) for name in arguments.against],
+        cache=arguments.cache,
+        seed=arguments.seed,
+    )
+    with bars() as progress:
+        manifest = convert(plan, progress)
+    _say(_made(arguments.out, manifest), sys.stdout)
+
+
+def _add_measuring(command: argparse.ArgumentParser) -> None:
+    """The options of every command that makes a bundle."""
+    command.add_argument(
+        "--also", type=Path, nargs="+", default=[], metavar="DATA", help="further data to measure it on"
+    )
+    command.add_argument(
+        "--against", nargs="+", default=[], metavar="BUNDLE", help="bundles to set beside it in the card"
+    )
+
+
+def _made(out: Path, manifest: Manifest) -> str:
+    return f"{out}: {manifest.name} {manifest.version}, {manifest.input.size} px, see MODEL_CARD.md"
 
 
 def _size(text: str) -> int:

@@ -28,22 +28,6 @@ def read_table(path: Path) -> list[dict[str, str]]:
     return [{name: (text or "").strip() for name, text in row.items()} for row in _parse(path)]
 
 
-def read_rows(folder: Path, *columns: str) -> list[dict[str, str]]:
-    """The rows of `labels.csv`, of which there is at least one; every one has these columns.
-
-    Raises ConfigurationError that names the file and the missing column or the line cut short.
-    """
-    path = labels_file(folder)
-    rows = _parse(path)
-    for column in columns:
-        if column not in rows[0]:
-            raise ConfigurationError(f"{path}: has no column {column!r}; wants {' and '.join(columns)}")
-        for line, row in enumerate(rows, start=2):
-            if row[column] is None:
-                raise ConfigurationError(f"{path}, line {line}: ends before {column}")
-    return [{name: text or "" for name, text in row.items()} for row in rows]
-
-
 def _parse(path: Path) -> list[dict[str, str | None]]:
     """The rows as they are; None where a row is cut short. More fields than the head has are left out."""
     try:

@@ -41,14 +41,13 @@ def test_weights_of_a_wrong_size_are_status_2(tiny: Path, tmp_path: Path, capsys
 
 
 def test_a_folder_without_labels_is_status_2_before_any_work(tiny: Path, tmp_path: Path, capsys):
-    for option in ("--faces", "--photos"):
-        assert convert("--backbone", tiny, "--out", tmp_path / "bundle", option, tmp_path) == 2
-        assert "labels.csv: cannot be read" in capsys.readouterr().err
+    assert convert("--backbone", tiny, "--out", tmp_path / "bundle", "--data", tmp_path) == 2
+    assert "no labelled faces found" in capsys.readouterr().err
 
 
-def test_comparing_sizes_wants_faces(tiny: Path, tmp_path: Path, capsys):
-    assert convert("--backbone", tiny, "--out", tmp_path / "bundle", "--compare", 64) == 2
-    assert "--compare: wants --faces" in capsys.readouterr().err
+def test_further_data_want_data(tiny: Path, tmp_path: Path, capsys):
+    assert convert("--backbone", tiny, "--out", tmp_path / "bundle", "--also", tmp_path) == 2
+    assert "want --data" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,11 @@ def test_comparing_sizes_wants_faces(tiny: Path, tmp_path: Path, capsys):
         (["paint"], "paint"),
         (["convert", "--backbone", "b", "--out", "o", "--size", "100"], "multiple of 16 from 64 to 512"),
         (["convert", "--backbone", "b", "--out", "o", "--size", "-64"], "--size"),
-        (["convert", "--backbone", "b", "--out", "o", "--sample", "1"], "at least 2"),
+        (["demo-data", "--out", "o", "--count", "1"], "at least 2"),
+        (["evaluate", "b", "d", "--out", "o", "--split", "half"], "half"),
+        (["evaluate", "b", "d", "--out", "o", "--precision", "fp8"], "fp8"),
+        (["compare", "b"], "BUNDLE"),
+        (["export", "run"], "--out"),
     ],
 )
 def test_bad_usage_is_status_2_and_named(words: list[str], named: str, capsys):

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge.bundle import load_bundle, load_confusion
+from edge.bundle import BUILTIN, load_bundle, load_confusion
 from edge.errors import ConfigurationError
-from edge.inference import open_backend
-from edge.preprocess import to_batch
 from tests.training import backbones
-from training.convert import Plan, command_line, convert, parity
-from training.faces import read_faces, read_image
-from training.staging import staged
+from tests.training.evaluation.people import labelled_folder
+from training.bundles import Identity, require_parity, write_draft
+from training.convert import Plan, command_line, convert
+from training.predict import run_raw
 
 
 @pytest.fixture
@@ -23,32 +23,37 @@ def tiny(tmp_path: Path) -> Path:
     return backbones.write(tmp_path / "backbone", backbones.weights())
 
 
-def test_the_bundle_gives_what_the_layers_give(keras, tiny: Path, faces: Path, tmp_path: Path):
+def crops(count: int) -> list[np.ndarray]:
+    return list(np.random.default_rng(0).integers(0, 256, (count, 64, 64, 3), np.uint8))
+
+
+def test_the_bundle_gives_what_the_layers_give(keras, tiny: Path, tmp_path: Path):
     from training.backbone import build, read_weights
 
-    out = tmp_path / "bundle"
-    convert(Plan(tiny, out, 64, faces=faces, sample=10))
-    bundle = load_bundle(out)
-    batch = to_batch([read_image(face.path) for face in read_faces(faces)[:8]], 64)
-    wanted = build(read_weights(tiny), 64).predict(batch, verbose=0)
-    assert np.allclose(open_backend("onnxruntime", bundle).infer(batch), wanted, atol=1e-5)
+    convert(Plan(tiny, tmp_path / "bundle", 64))
+    wanted = build(read_weights(tiny), 64).predict(np.stack(crops(8)), verbose=0)
+    found = run_raw(load_bundle(tmp_path / "bundle"), crops(8)).probs
+    assert np.allclose(found, wanted, atol=1e-5)
 
 
-def test_the_manifest_tells_the_figures_and_the_origin(keras, tiny: Path, faces: Path, tmp_path: Path):
+def test_the_manifest_tells_the_figures_and_the_origin(keras, tiny: Path, tmp_path: Path):
+    data = labelled_folder(tmp_path / "faces")
+    other = labelled_folder(tmp_path / "other", count=5)
     out = tmp_path / "bundle"
-    convert(Plan(tiny, out, 64, faces=faces, sample=10, other_sizes=(80,)))
+    convert(Plan(tiny, out, 64, data, also=[other], against=[BUILTIN], cache=tmp_path / "cache"))
     bundle = load_bundle(out)
-    assert bundle.input_size == 64
-    assert bundle.metrics["n"] == 5
+    validated = load_confusion(bundle).sum()
+    assert 0 < bundle.metrics["n"] < 10
+    assert 0 < validated < 10
     assert bundle.metrics["parity_max_difference"] <= 1e-4
-    assert set(bundle.metrics["other_sizes"]) == {"80"}
-    assert load_confusion(bundle).sum() == 5
+    assert bundle.metrics["parity_crops"] == 30
+    assert bundle.metrics["also"][0]["n"] == 5
+    assert bundle.metrics["against"][0]["n"] == bundle.metrics["n"]
     provenance = json.loads((out / "manifest.json").read_text())["provenance"]
     assert set(provenance["sha256"]) == {"tiny.json", "tiny-0.bin", "tiny-1.bin"}
-    assert provenance["made_with"].endswith("--size 64 --faces FACES --sample 10 --seed 0 --compare 80")
     card = (out / "MODEL_CARD.md").read_text()
-    assert f"| mean absolute error, years | {bundle.metrics['mae']:.2f} |" in card
-    assert str(tmp_path) not in card
+    assert f"| mean absolute error, years | {bundle.metrics['mae']:.2f} [" in card
+    assert str(tmp_path) not in card + (out / "manifest.json").read_text()
 
 
 def test_without_faces_there_are_no_figures(keras, tiny: Path, tmp_path: Path):
@@ -56,7 +61,7 @@ def test_without_faces_there_are_no_figures(keras, tiny: Path, tmp_path: Path):
     convert(Plan(tiny, out, 64))
     bundle = load_bundle(out)
     assert bundle.temperature == 1.0
-    assert set(bundle.metrics) == {"parity_max_difference"}
+    assert set(bundle.metrics) == {"parity_max_difference", "parity_crops"}
     assert {path.name for path in out.iterdir()} == {
         "model.onnx",
         "manifest.json",
@@ -65,14 +70,19 @@ def test_without_faces_there_are_no_figures(keras, tiny: Path, tmp_path: Path):
     }
 
 
-def test_a_graph_that_differs_is_refused(keras, tiny: Path, tmp_path: Path):
+def test_a_graph_that_differs_is_refused(keras, tmp_path: Path):
     from training.backbone import build
 
-    convert(Plan(tiny, tmp_path / "bundle", 64))
-    other = build(backbones.weights(seed=1), 64)
-    crops = [np.full((64, 64, 3), 90, np.uint8)]
-    with pytest.raises(ConfigurationError, match="differs from the Keras model"):
-        parity(other, tmp_path / "bundle", crops)
+    write_draft(tmp_path, build(backbones.weights(), 64), Identity("tiny", "1", "none", 1.04))
+    with pytest.raises(ConfigurationError, match=r"differs from the Keras model by .*; at most 0\.0001"):
+        require_parity(tmp_path, build(backbones.weights(seed=1), 64), crops(2))
+
+
+def test_a_failure_on_the_way_leaves_nothing(keras, tiny: Path, tmp_path: Path):
+    plan = Plan(tiny, tmp_path / "bundle", 64, labelled_folder(tmp_path / "faces"), cache=tmp_path / "cache")
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        convert(replace(plan, also=[tmp_path / "nowhere"]))
+    assert not [path for path in tmp_path.iterdir() if "bundle" in path.name]
 
 
 def test_an_existing_output_is_left_alone(tiny: Path, tmp_path: Path):
@@ -84,32 +94,9 @@ def test_an_existing_output_is_left_alone(tiny: Path, tmp_path: Path):
     assert (out / "mine").read_text() == "kept"
 
 
-def test_a_failure_leaves_nothing(tmp_path: Path):
-    def fail() -> None:
-        with staged(tmp_path / "bundle") as folder:
-            (folder / "half").write_text("written")
-            raise RuntimeError("power cut")
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_good_end_leaves_the_folder_readable_by_all(tmp_path: Path):
-    with staged(tmp_path / "bundle") as folder:
-        (folder / "file").write_text("whole")
-    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
-    assert (tmp_path / "bundle").stat().st_mode & 0o777 == 0o755
-
-
-def test_a_parent_that_is_not_there_is_named(tiny: Path, tmp_path: Path):
-    with pytest.raises(ConfigurationError, match="nowhere: cannot be written to"):
-        convert(Plan(tiny, tmp_path / "nowhere" / "bundle", 64))
-
-
 def test_the_command_names_folders_by_what_they_hold(tmp_path: Path):
-    plan = Plan(tmp_path, tmp_path, 96, faces=tmp_path, photos=tmp_path, sample=7, seed=3)
+    plan = Plan(tmp_path, tmp_path, 96, data=tmp_path, also=[tmp_path, tmp_path], against=[tmp_path], seed=3)
     assert command_line(plan) == (
         "instore-training convert --backbone BACKBONE --out BUNDLE --size 96 "
-        "--faces FACES --sample 7 --seed 3 --photos PHOTOS"
+        "--data DATA --seed 3 --also OTHER OTHER --against BUNDLE"
     )

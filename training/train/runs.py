@@ -96,8 +96,7 @@ def open_folder(settings: TrainSettings) -> Path:
     Raises ConfigurationError where another configuration or a finished run is in the way.
     """
     folder = settings.folder
-    if (folder / INFO).exists():
-        raise ConfigurationError(f"{folder}: this run is finished; give the new one another name")
+    require_unfinished(folder)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     path = folder / CONFIG
@@ -106,6 +105,12 @@ def open_folder(settings: TrainSettings) -> Path:
     else:
         write_text(path, settings.model_dump_json(indent=2))
     return folder
+
+
+def require_unfinished(folder: Path) -> None:
+    """ConfigurationError when the run in `folder` is finished."""
+    if (folder / INFO).exists():
+        raise ConfigurationError(f"{folder}: this run is finished; give the new one another name")
 
 
 def _require_same(path: Path, settings: TrainSettings) -> None:

@@ -21,7 +21,8 @@ def is_chief() -> bool:
 class Workers:
     """The processes that train together, as TF_CONFIG says; this one alone where it says nothing.
 
-    To be made before anything else is asked of TensorFlow.
+    They see the same data and the same folder of runs. To be made before anything else is asked of
+    TensorFlow.
     """
 
     def __init__(self) -> None:

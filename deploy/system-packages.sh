@@ -54,6 +54,13 @@ if [ "$run" = no ] || ! command -v apt-get >/dev/null; then
 fi
 echo "Installing system packages:$missing"
 $run apt-get update -qq
-# The broker's own service is not wanted: the tests start theirs.
 # shellcheck disable=SC2086 # the list is split on purpose
 $run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+case "$missing " in
+*" mosquitto "*)
+    # The package starts a broker for the whole machine, which nobody asked for: the tests start their own.
+    if command -v systemctl >/dev/null; then
+        $run systemctl disable --now mosquitto >/dev/null 2>&1 || true
+    fi
+    ;;
+esac

@@ -11,8 +11,8 @@ DEFAULT_BRACKETS = ("0-12", "13-17", "18-24", "25-34", "35-44", "45-54", "55-64"
 OLDEST = 120
 """No one is older: the highest age that a bracket may name, in years."""
 
-_CLOSED = re.compile(r"(\d{1,3})-(\d{1,3})")
-_OPEN = re.compile(r"(\d{1,3})\+")
+_CLOSED = re.compile(r"([0-9]{1,3})-([0-9]{1,3})")
+_OPEN = re.compile(r"([0-9]{1,3})\+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
+from http.client import HTTPConnection, HTTPException
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,17 @@ from edge.bundle import Bundle, bundle_folder, load_bundle
 from edge.capture import Feed, open_source, validate_source
 from edge.clock import Clock, SystemClock
 from edge.config import CameraSettings, Settings, state_directory
-from edge.errors import InstoreError
+from edge.errors import ConfigurationError, InstoreError
+from edge.health import SERVER, HttpServer
 from edge.inference import open_backend
+from edge.outbox import Outbox
 from edge.publish import probe
 
 FRAMES = 10
 """Frames taken from each camera: enough to tell its rate."""
+
+PATIENCE = 2.0
+"""Seconds that whoever has our port may take to say who it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ def check(settings: Settings, beside: Path, clock: Clock | None = None) -> list[
         verdicts.append(_try(f"camera {camera.name}", partial(_camera, camera, beside, clock)))
     verdicts.append(_try("model", partial(_model, settings, beside, clock)))
     verdicts.append(_try("broker", partial(_broker, settings, beside, clock)))
-    verdicts.append(_try("outbox", partial(_outbox, settings)))
+    verdicts.append(_try("outbox", partial(_outbox, settings, beside, clock)))
     verdicts.append(_try("metrics", partial(_port, settings)))
     return verdicts
 
@@ -114,8 +120,8 @@ def _broker(settings: Settings, beside: Path, clock: Clock) -> str:
     return f"{where}: accepted us in {1000 * result.round_trip:.0f} ms ({secured})"
 
 
-def _outbox(settings: Settings) -> str:
-    folder = state_directory(settings)
+def _outbox(settings: Settings, beside: Path, clock: Clock) -> str:
+    folder = state_directory(settings, beside)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -123,18 +129,43 @@ def _outbox(settings: Settings) -> str:
         free = os.statvfs(folder)
     except OSError as error:
         raise InstoreError(f"outbox.directory = {str(folder)!r}: {error.strerror}") from None
-    return f"{folder}: {free.f_bavail * free.f_frsize / 2**30:.1f} GiB free"
+    room = f"{free.f_bavail * free.f_frsize / 2**30:.1f} GiB free"
+    path = folder / "outbox.db"
+    # Never made here: whoever checks may be another user than the daemon, and would own it.
+    return f"{path}: {_waiting(path, settings, clock)}, {room}" if path.exists() else f"{folder}: {room}"
+
+
+def _waiting(path: Path, settings: Settings, clock: Clock) -> str:
+    bounds = settings.outbox
+    try:
+        with closing(Outbox(path, bounds.max_rows, bounds.max_bytes, clock)) as outbox:
+            return f"{outbox.depth} windows wait"
+    except ConfigurationError as error:
+        if "is in use" in str(error):
+            return "the daemon has it"
+        raise
 
 
 def _port(settings: Settings) -> str:
     metrics = settings.metrics
     if not metrics.enabled:
         return "not served"
+    host = f"[{metrics.host}]" if ":" in metrics.host else metrics.host
+    where = f"http://{host}:{metrics.port}/metrics"
     try:
-        with socket.create_server((metrics.host, metrics.port)):
-            pass
-    except (OSError, OverflowError) as error:
-        raise InstoreError(
-            f"metrics.port = {metrics.port}: {getattr(error, 'strerror', error)}; is the daemon running?"
-        ) from None
-    return f"http://{metrics.host}:{metrics.port}/metrics is free to serve on"
+        HttpServer(metrics.host, metrics.port, {}).stop()
+    except ConfigurationError:
+        if _is_ours(metrics.host, metrics.port):
+            return f"{where}: the daemon has it"
+        raise
+    return f"{where} is free to serve on"
+
+
+def _is_ours(host: str, port: int) -> bool:
+    """Whether a daemon of this program answers there."""
+    try:
+        with closing(HTTPConnection(host, port, timeout=PATIENCE)) as connection:
+            connection.request("HEAD", "/healthz")
+            return connection.getresponse().headers.get("Server", "").strip() == SERVER
+    except (OSError, OverflowError, HTTPException, ValueError):
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import random
 import re
@@ -16,9 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from edge import __version__
-from edge.config import load_settings
+from edge.config import is_mistyped_url, load_settings
 from edge.errors import ConfigurationError, InstoreError
 from edge.logs import LEVELS, set_up
+from edge.memory import forbid_core_dumps
+
+log = logging.getLogger(__name__)
+
+REPLAY_BOX = "(replay)"
+"""The box that replays: no clip's camera can bear this name, and no message does."""
 
 EXAMPLES = """examples:
   instore-edge run --config /etc/instore-edge/config.toml
@@ -32,6 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 2 bad usage or configuration, 1 anything else."""
     arguments = _parser().parse_args(argv)
     set_up(arguments.log_level)
+    forbid_core_dumps()
+    fatal = _Fatal()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(fatal)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
         return command(arguments)
@@ -46,7 +57,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        return 130
+        return 1
+    except Exception as error:  # a bug; the interpreter would print it with credentials and all
+        if error not in fatal.logged:
+            log.critical("this is a bug: %s", error, exc_info=error)
+        return 1
+
+
+class _Fatal(logging.Filter):
+    """Lets all pass, and remembers what was logged as fatal: the exception of a thread comes up again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logged: list[BaseException | None] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.CRITICAL and record.exc_info:
+            self.logged.append(record.exc_info[1])
+        return True
 
 
 def _complain(message: str) -> None:
@@ -56,10 +84,11 @@ def _complain(message: str) -> None:
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set."""
+    """An event that SIGTERM and SIGINT set, and the loss of the terminal unless nohup keeps it away."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number is not signal.SIGHUP or signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda *_: stop.set())
     return stop
 
 
@@ -84,7 +113,7 @@ def _replay(arguments: argparse.Namespace) -> int:
     from edge.terminal import progress_bars
 
     beside = _beside(arguments)
-    settings = load_settings(arguments.config, arguments.set, {"cameras": _as_cameras(arguments.clips)})
+    settings = load_settings(arguments.config, arguments.set, _recordings(arguments.clips))
     model = settings.model
     bundle = load_bundle(bundle_folder(model.bundle, beside))
     backend = open_backend(model.backend, bundle, max_batch=model.max_batch, threads=model.threads)
@@ -105,16 +134,20 @@ def _replay(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _as_cameras(clips: Sequence[Path]) -> list[dict[str, Any]]:
-    """A camera for each clip, named after its file."""
-    cameras: list[dict[str, Any]] = []
+def _recordings(clips: Sequence[Path]) -> dict[str, Any]:
+    """The tables of a box with a camera for each clip, named after its file."""
+    cameras: list[dict[str, str]] = []
     for clip in clips:
         if not clip.exists():
-            raise ConfigurationError(f"clip {str(clip)!r}: there is no such file or folder")
-        stem = re.sub(r"[^A-Za-z0-9_.-]", "-", clip.stem).lstrip("$") or "clip"
+            shown = "***" if is_mistyped_url(str(clip)) else str(clip)  # a Path makes one `/` of a URL's two
+            raise ConfigurationError(f"clip {shown!r}: there is no such file or folder")
+        # Up to 64 bytes of a name fit into a topic; what is cut off makes room for the number.
+        stem = re.sub(r"[^A-Za-z0-9_.-]", "-", clip.stem)[:56] or "clip"
         taken = sum(camera["name"].partition("~")[0] == stem for camera in cameras)
-        cameras.append({"name": f"{stem}~{taken + 1}" if taken else stem, "source": str(clip)})
-    return cameras
+        # An absolute path: a file named 0 would be taken for a device.
+        source = str(clip.absolute())
+        cameras.append({"name": f"{stem}~{taken + 1}" if taken else stem, "source": source})
+    return {"box": REPLAY_BOX, "cameras": cameras}
 
 
 def _bench(arguments: argparse.Namespace) -> int:
@@ -125,7 +158,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     from edge.terminal import progress_bars
 
     beside = _beside(arguments)
-    settings = load_settings(arguments.config, arguments.set, {"cameras": _as_cameras(arguments.clips)})
+    settings = load_settings(arguments.config, arguments.set, _recordings(arguments.clips))
     model = settings.model
     bundle = load_bundle(bundle_folder(model.bundle, beside))
     backend = open_backend(model.backend, bundle, max_batch=model.max_batch, threads=model.threads)
@@ -173,7 +206,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _beside(arguments: argparse.Namespace) -> Path:
-    """The folder that relative secrets and bundles are looked up in."""
+    """The folder that relative paths of the configuration are looked up in."""
     config: Path | None = arguments.config
     return config.parent if config else Path.cwd()
 
@@ -299,7 +332,12 @@ def _add_demo(commands: Any) -> None:  # noqa: ANN401
         "instore-edge demo --source clip.mp4 --seconds 60",
     )
     parser.add_argument("--source", help="camera index, URL, clip or folder (default: a composed scene)")
-    parser.add_argument("--broker", metavar="URL", help="mqtt://host[:port] (default: one of its own)")
+    parser.add_argument(
+        "--broker",
+        metavar="URL",
+        help="mqtt://host[:port] or mqtts://host[:port]; what it does not say, [mqtt] in --config does "
+        "(default: one of its own)",
+    )
     parser.add_argument("--seconds", type=_seconds, help="stop after this long (default: at the scene's end)")
     parser.set_defaults(log_level="error")
 

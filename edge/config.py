@@ -1,7 +1,7 @@
 """TOML to validated settings: every unknown key and bad value is named, with what is allowed.
 
-Secrets never stand in the TOML: settings name files, relative to `$CREDENTIALS_DIRECTORY` where systemd
-provides one, else to the folder of the configuration file.
+Relative paths start from the folder of the configuration file. Secrets never stand in the TOML: settings name
+files, which are looked for in `$CREDENTIALS_DIRECTORY` first where systemd provides one.
 """
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ DAY = 86_400
 _SEPARATORS = re.compile(r"[/+#\x00-\x1f\x7f]")
 _CREDENTIALS = re.compile(r"(?<=://)\S*@")
 _VALUE_CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)
+# `rtsp:/u:p@host`, `u:p@host/x`, `rtsp:host`; a file of such a name can be written as `./12:30@door.mp4`.
+_MISTYPED_URL = re.compile(
+    r"(?![.~]|/(?!/))(?:.*:.*@|[a-z][a-z0-9+.-]*:/|(?:rtsps?|https?|mqtts?):)",
+    re.DOTALL | re.IGNORECASE,
+)
 
 
 def redact(text: str) -> str:
@@ -35,6 +40,16 @@ def redact(text: str) -> str:
     All up to the last `@` goes, since a password that nobody encoded may hold a `/`, `?` or `@` of its own.
     """
     return _CREDENTIALS.sub("***@", text)
+
+
+def redact_value(value: str) -> str:
+    """Like `redact`, of one value: a password in it may hold spaces, and a mistyped URL is masked whole."""
+    return "***" if is_mistyped_url(value) else _VALUE_CREDENTIALS.sub("***@", value)
+
+
+def is_mistyped_url(text: str) -> bool:
+    """Whether it would be taken for a file and was meant as a URL: it may hold a password."""
+    return "://" not in text and _MISTYPED_URL.match(text) is not None
 
 
 def _topic_level(name: str) -> str:
@@ -54,19 +69,24 @@ def _divides_day(seconds: int) -> int:
 def _without_password(source: str) -> str:
     if not source:
         raise ValueError("must be a URL, a device, a file or a folder")
-    if "://" in source and _holds_credentials(urlsplit(source)):
+    if is_mistyped_url(source):
+        raise ValueError("looks like a URL; write it as scheme://host/path, a file as ./name")
+    if "://" in source and holds_credentials(urlsplit(source)):
         raise ValueError(
             "holds credentials: put the name into 'username' and the password into 'password_file'"
         )
     return source
 
 
-def _holds_credentials(url: SplitResult) -> bool:
+def holds_credentials(url: SplitResult) -> bool:
+    """Whether a user or a password stands in it, also one that should have been percent-encoded."""
     if "@" in url.netloc:
         return True
-    # A password that holds a `/`, `?` or `#` ends the authority early: what stands for the port is no number.
+    # A password that holds a `/`, `?` or `#` ends the authority early: what stands for the port is no number,
+    # or no path follows it.
     port = url.netloc.rpartition("]")[2].partition(":")[2]
-    return bool(port) and not port.isdigit() and "@" in f"{url.path}{url.query}{url.fragment}"
+    cut_short = bool(port) and not (port.isdigit() and url.path)
+    return cut_short and "@" in f"{url.path}{url.query}{url.fragment}"
 
 
 def _whole_brackets(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -122,7 +142,7 @@ class CameraSettings(Section):
     username: str = ""
     password_file: str = ""
     zone: TopicLevel = "all"
-    max_fps: Annotated[float, Field(gt=0, le=120)] = 10.0
+    max_fps: Annotated[float, Field(ge=1, le=120)] = 10.0
     rotation: Literal[0, 90, 180, 270] = 0
     roi: Region = (0.0, 0.0, 1.0, 1.0)
     range: Literal["far", "near"] = "far"
@@ -136,9 +156,9 @@ class CameraSettings(Section):
     start: Annotated[datetime, AfterValidator(_utc)] | None = None
 
     @model_validator(mode="after")
-    def _both_credentials(self) -> Self:
-        if bool(self.username) != bool(self.password_file):
-            raise ValueError("'username' and 'password_file' go together: one is missing")
+    def _belongs_together(self) -> Self:
+        if self.password_file and not self.username:
+            raise ValueError("'password_file' needs a 'username'")
         return self
 
 
@@ -280,21 +300,39 @@ class Settings(Section):
 
 
 def load_settings(
-    path: Path | None, overrides: Sequence[str] = (), instead: Mapping[str, Any] | None = None
+    path: Path | None,
+    overrides: Sequence[str] = (),
+    instead: Mapping[str, Any] | None = None,
+    beneath: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """Read a configuration file, if any, put `instead` in place of its keys, apply overrides, and validate.
+    """Read a configuration file, if any; lay `instead` over it, `beneath` under it; override; validate.
 
-    overrides: `KEY=VALUE` each, the last one wins. Raises ConfigurationError with one line for each fault.
+    Tables are laid over each other key by key, all else is replaced as a whole. overrides: `KEY=VALUE` each,
+    the last one wins. Raises ConfigurationError with one line for each fault.
     """
     name = str(path) if path else "configuration"
-    table = {**(_read_toml(path) if path else {}), **copy.deepcopy(dict(instead or {}))}
-    for override in overrides:
-        _override(table, override)
     try:
+        table = _laid_over(beneath or {}, _read_toml(path) if path else {})
+        table = _laid_over(table, instead or {})
+        for override in overrides:
+            _override(table, override)
         return Settings.model_validate(table)
     except ValidationError as error:
         lines = [f"{name}: {_describe(details)}" for details in _causes(error.errors(include_url=False))]
         raise ConfigurationError(redact("\n".join(lines))) from None
+    except RecursionError:
+        raise ConfigurationError(f"{name}: tables or lists are nested too deeply") from None
+
+
+def _laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    merged = copy.deepcopy(dict(lower))
+    for key, value in upper.items():
+        below = merged.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            merged[key] = _laid_over(below, value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
 
 
 def _causes(faults: list[ErrorDetails]) -> list[ErrorDetails]:
@@ -318,13 +356,17 @@ def _override(table: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigurationError(f"--set {redact(override)}: wants KEY=VALUE, such as privacy.minimum=1")
-    *parents, last = key.strip().split(".")
+    *parents, last = parts = key.strip().split(".")
+    for number, part in enumerate(parts):
+        if number and part.isdecimal() and parts[number - 1] != "cameras":
+            whole = ".".join(parts[:number])
+            raise ConfigurationError(f"--set {key}: a list is set as a whole, such as '{whole}=[..., ...]'")
     node: Any = table
     for part in parents:
         node = _child(node, part, key)
     if isinstance(node, list):
         raise ConfigurationError(f"--set {key}: name a key of the entry, such as {key}.max_fps")
-    node[last] = _toml_value(text)
+    node[last] = _toml_value(key, text)
 
 
 def _child(node: Any, part: str, key: str) -> Any:  # noqa: ANN401 - a TOML tree is of any shape
@@ -339,12 +381,17 @@ def _child(node: Any, part: str, key: str) -> Any:  # noqa: ANN401 - a TOML tree
     return child
 
 
-def _toml_value(text: str) -> Any:  # noqa: ANN401 - a TOML value is of any type
+def _toml_value(key: str, text: str) -> Any:  # noqa: ANN401 - a TOML value is of any type
     """The value as TOML reads it; what is no TOML is a string, so that shells need no second quotes."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        statements = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    if len(statements) > 1:
+        raise ConfigurationError(
+            f"--set {key}: more follows after the value; give each key a --set of its own"
+        )
+    return statements["value"]
 
 
 _WANTED = {
@@ -370,7 +417,10 @@ def _describe(details: ErrorDetails) -> str:
     message = message.replace("Input should", "must")
     if isinstance(value, dict | BaseModel):
         return f"{key}: {message}" if key else message
-    return f"{key} = {_VALUE_CREDENTIALS.sub('***@', repr(value))}: {message}"
+    shown = (
+        repr(redact_value(value)) if isinstance(value, str) else _VALUE_CREDENTIALS.sub("***@", repr(value))
+    )
+    return f"{key} = {shown}: {message}"
 
 
 def _dotted(loc: Iterable[int | str]) -> str:
@@ -423,10 +473,13 @@ def read_secret(key: str, name: str, beside: Path) -> str:
     return text
 
 
-def state_directory(settings: Settings) -> Path:
-    """Where the outbox lives: configured, else systemd's `$STATE_DIRECTORY`, else the user's state folder."""
+def state_directory(settings: Settings, beside: Path = Path()) -> Path:
+    """Where the outbox lives: configured, else systemd's `$STATE_DIRECTORY`, else the user's state folder.
+
+    beside: the folder of the configuration file, where a configured relative path starts.
+    """
     if settings.outbox.directory:
-        return Path(settings.outbox.directory)
+        return beside / settings.outbox.directory
     if state := os.environ.get("STATE_DIRECTORY"):
         return Path(state.partition(":")[0])
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"

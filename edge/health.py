@@ -19,6 +19,9 @@ from edge.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 
+SERVER = "instore"
+"""What the HTTP server calls itself: `check` knows a running daemon by it."""
+
 Page = Callable[[], tuple[HTTPStatus, str, bytes]]
 """Makes one page: status, content type, body."""
 
@@ -88,7 +91,7 @@ class HttpServer:
     def __init__(self, host: str, port: int, pages: Mapping[str, Page]) -> None:
         """Bind at once. Raises ConfigurationError when the port is taken or the host is not ours."""
         try:
-            self._server = _Server((host, port), _handler(pages))
+            self._server = _Server(host, port, _handler(pages))
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise ConfigurationError(
@@ -115,6 +118,10 @@ class _Server(ThreadingHTTPServer):
     # A second daemon on the same port must fail, not share it.
     allow_reuse_port = False
 
+    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), handler)
+
     def server_bind(self) -> None:
         # HTTPServer's own asks DNS for a name that nobody uses: seconds where there is no network.
         TCPServer.server_bind(self)
@@ -130,7 +137,7 @@ class _Server(ThreadingHTTPServer):
 def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
-        server_version = "instore"
+        server_version = SERVER
         sys_version = ""
 
         def do_GET(self) -> None:

@@ -1,8 +1,9 @@
-"""Keeps the C library from holding on to memory that start-up used once. Does nothing without glibc."""
+"""The process's memory: given back when start-up has used it once (glibc only), never dumped to the disk."""
 
 from __future__ import annotations
 
 import ctypes
+import resource
 from functools import cache
 
 _M_ARENA_MAX = -8  # malloc.h
@@ -29,3 +30,8 @@ def trim() -> None:
     """Give free memory back to the system: loading the models leaves about 35 MB of it."""
     if libc := _libc():
         libc.malloc_trim(0)
+
+
+def forbid_core_dumps() -> None:
+    """Let no crash write the memory to a disk: it holds pictures. systemd-coredump heeds the limit too."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -9,7 +9,7 @@ from edge.capture.base import Source
 from edge.capture.recordings import Clip, Folder
 from edge.capture.streams import DEFAULT_PORTS, LiveStream, public_name
 from edge.clock import Clock
-from edge.config import CameraSettings, read_secret, redact
+from edge.config import CameraSettings, read_secret
 from edge.errors import ConfigurationError, SourceError
 
 
@@ -23,7 +23,7 @@ def validate_source(settings: CameraSettings, secrets_beside: Path) -> None:
             _check_url(settings.source)
         except ValueError as error:
             raise ConfigurationError(
-                f"camera {settings.name!r}: source = {redact(settings.source)!r}: {error}"
+                f"camera {settings.name!r}: source = {public_name(settings.source)!r}: {error}"
             ) from None
     _credentials(settings, secrets_beside)
 
@@ -37,7 +37,10 @@ def _check_url(url: str) -> None:
         raise ValueError(f"unknown scheme; allowed: {allowed}, a device, a file or a folder")
     if not parts.hostname:
         raise ValueError(f"names no host, such as {parts.scheme}://192.0.2.10/stream")
-    _ = parts.port  # raises ValueError where it is no port
+    try:
+        _ = parts.port
+    except ValueError:  # its message repeats what stands there
+        raise ValueError("the port must be a number up to 65535") from None
 
 
 def is_live(settings: CameraSettings) -> bool:
@@ -47,7 +50,7 @@ def is_live(settings: CameraSettings) -> bool:
 
 
 def open_source(settings: CameraSettings, secrets_beside: Path, clock: Clock) -> Source:
-    """Open the source that the settings name.
+    """Open the source that the settings name; a relative file is looked up where relative secrets are.
 
     The secret is read at every opening, so that a camera's password can be changed while the daemon runs.
     The read time-out of a device is OpenCV's own, 10 s. Raises SourceError; its message holds no credentials.
@@ -62,7 +65,7 @@ def open_source(settings: CameraSettings, secrets_beside: Path, clock: Clock) ->
             raise SourceError(f"{public_name(source)}: {error}") from None
         timeouts = (settings.open_timeout, settings.read_timeout)
         return LiveStream.from_url(source, credentials, timeouts, max_fps, clock)
-    path = _path(source)
+    path = secrets_beside / _path(source)
     if path.is_dir():
         return Folder(path, max_fps, loop=settings.loop)
     if path.exists() and not path.is_file():
@@ -77,11 +80,16 @@ def _is_device(source: str) -> bool:
 def _path(source: str) -> Path:
     if source.startswith("file://"):
         return Path(unquote(urlsplit(source).path))
-    return Path(source).expanduser()
+    try:
+        return Path(source).expanduser()
+    except RuntimeError:
+        raise SourceError(f"{source}: there is no such user, or their home is unknown") from None
 
 
 def _credentials(settings: CameraSettings, secrets_beside: Path) -> tuple[str, str] | None:
     if not settings.username:
         return None
+    if not settings.password_file:
+        return settings.username, ""
     key = f"camera {settings.name!r}: password_file"
     return settings.username, read_secret(key, settings.password_file, secrets_beside)

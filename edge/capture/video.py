@@ -78,15 +78,22 @@ class Video:
         """Go to the next frame without converting it; False when there are no more.
 
         Frames that cannot be decoded are stepped over and counted once a good one follows: at the end of a
-        stream every attempt fails. `give_up` is asked before another attempt.
+        stream every attempt fails. `give_up` is asked before another attempt. Raises SourceError where OpenCV
+        does not fail but breaks.
         """
         for skipped in range(MAX_CORRUPT + 1):
-            if self._capture.grab():
+            if self._grab():
                 self.corrupt += skipped
                 return True
             if give_up():
                 return False
         return False
+
+    def _grab(self) -> bool:
+        try:
+            return bool(self._capture.grab())
+        except cv2.error:  # its message may hold the address, credentials and all
+            raise SourceError(f"{self.name}: OpenCV cannot go on reading it") from None
 
     def retrieve(self) -> Image | None:
         """The frame last grabbed, uint8 (H, W, 3) BGR; None when it is corrupt.

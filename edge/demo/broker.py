@@ -73,7 +73,10 @@ def start_mosquitto(program: str, directory: Path, clock: Clock) -> Iterator[Bro
     settings.write_text(_mosquitto_settings(port), encoding="utf-8")
     log_path = directory / "mosquitto.log"
     with log_path.open("wb") as log:
-        process = subprocess.Popen([program, "-c", str(settings)], stdout=log, stderr=subprocess.STDOUT)
+        # In a session of its own: the terminal's Ctrl-C is for the demo, which still has windows to send.
+        process = subprocess.Popen(
+            [program, "-c", str(settings)], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
         try:
             if not _accepts(port, clock, gone=lambda: process.poll() is not None):
                 raise BrokerError(f"mosquitto does not come up: {_last_line(log_path)}")

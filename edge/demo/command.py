@@ -21,7 +21,15 @@ from rich.live import Live
 from edge.capture import is_live, open_source
 from edge.clock import Clock, SystemClock
 from edge.codec import decode_counts
-from edge.config import CameraSettings, Settings, load_settings, redact
+from edge.config import (
+    CameraSettings,
+    MqttSettings,
+    Settings,
+    holds_credentials,
+    is_mistyped_url,
+    load_settings,
+    redact_value,
+)
 from edge.demo.broker import Broker, start_broker
 from edge.demo.scene import Scene, write_clip
 from edge.demo.view import (
@@ -52,6 +60,9 @@ SPEED_OVER = 2.0
 LAST_WORDS = 5.0
 """Seconds to wait at the end for windows that are acknowledged and still on their way back."""
 
+DEFAULTS = {"privacy": {"minimum": 1}, "windows": {"length": 10}, "metrics": {"port": 0}}
+"""What differs from production where the user's own file says nothing else."""
+
 
 def demo(
     *,
@@ -64,22 +75,24 @@ def demo(
 ) -> int:
     """Run the demo until the scene ends, `seconds` have passed or `stop` is set; the exit status.
 
-    source: None for the composed scene. broker: None for one of its own. Raises ConfigurationError and
-    OutsideError as the daemon does.
+    source: None for the composed scene. broker: None for one of its own. Relative paths in `config` start
+    from its folder. Raises ConfigurationError and OutsideError as the daemon does.
     """
     clock = SystemClock()
+    beside = config.parent if config else Path.cwd()
     with tempfile.TemporaryDirectory(prefix="instore-demo-") as name, ExitStack() as stack:
         folder = Path(name)
         camera, expected = _scene(folder) if source is None else (_own_camera(source, folder), None)
         own = stack.enter_context(start_broker(folder)) if broker is None else None
         mqtt = _own_broker(own) if own else _named_broker(broker or "", folder)
-        tables = {"site": "demo", "cameras": [camera], "mqtt": mqtt}
-        settings = load_settings(config, [*_defaults(folder), *overrides], tables)
-        _refuse_broken_recording(settings.cameras[0], folder, clock)
+        # An outbox of its own too: the daemon's holds windows that are not the demo's to send.
+        tables = {"site": "demo", "cameras": [camera], "mqtt": mqtt, "outbox": {"directory": str(folder)}}
+        settings = load_settings(config, overrides, tables, DEFAULTS)
+        _refuse_broken_recording(settings.cameras[0], beside, clock)
         limit = seconds or (LIVE_SECONDS if is_live(settings.cameras[0]) else None)
         notices = [PRIVACY_NOTICE] if settings.privacy.minimum == 1 else []
         notices = [COMPOSED_NOTICE, *notices] if source is None else notices
-        kind = own.kind if own else redact(broker or "")
+        kind = own.kind if own else f"{settings.mqtt.host}:{settings.mqtt.port}"
         start = ViewState(
             notices=notices,
             brackets=settings.windows.brackets,
@@ -87,17 +100,7 @@ def demo(
             seconds=limit,
             expected=expected if limit is None else None,
         )
-        return _Show(settings, folder, start, clock).run(stop, limit)
-
-
-def _defaults(folder: Path) -> list[str]:
-    """What differs from production, before the user's own overrides."""
-    return [
-        "privacy.minimum=1",
-        "windows.length=10",
-        "metrics.port=0",
-        f'outbox.directory="{folder}"',
-    ]
+        return _Show(settings, beside, start, clock).run(stop, limit)
 
 
 def _scene(folder: Path) -> tuple[dict[str, Any], int]:
@@ -110,49 +113,71 @@ def _scene(folder: Path) -> tuple[dict[str, Any], int]:
 
 def _own_camera(source: str, folder: Path) -> dict[str, Any]:
     """The user's camera; credentials in its URL go into a secret file, where the daemon looks for them."""
-    if "://" not in source:
-        if not (source.isdecimal() or Path(source).exists()):
-            raise ConfigurationError(f"--source {source}: there is no such device, file or folder")
+    if "://" in source:
+        bare, credentials = _without_credentials("--source", source, folder / "camera-password")
+        return {"name": "camera", "source": bare, **credentials}
+    if source.isdecimal():
         return {"name": "camera", "source": source}
-    bare, user, secret = _without_credentials(source, folder / "camera-password")
-    return {"name": "camera", "source": bare, "username": user, "password_file": secret}
+    if not Path(source).exists():
+        hint = "; a URL is scheme://host/path" if is_mistyped_url(source) else ""
+        raise ConfigurationError(
+            f"--source {redact_value(source)}: there is no such device, file or folder{hint}"
+        )
+    # It was named at the command line: relative to where that stands, not to the configuration.
+    return {"name": "camera", "source": str(Path(source).absolute())}
 
 
 def _own_broker(broker: Broker) -> dict[str, Any]:
-    return {"host": broker.host, "port": broker.port, "protocol": broker.protocol}
+    """Every key, so that nothing stays of a broker that the file names."""
+    return MqttSettings(host=broker.host, port=broker.port, protocol=broker.protocol).model_dump()
 
 
 def _named_broker(url: str, folder: Path) -> dict[str, Any]:
-    bare, user, secret = _without_credentials(
-        url if "://" in url else f"mqtt://{url}", folder / "mqtt-password"
-    )
+    """What the URL says of the broker, and no more: the rest is the configuration's."""
+    full = url if "://" in url else f"mqtt://{url}"
+    bare, credentials = _without_credentials("--broker", full, folder / "mqtt-password")
     parts = urlsplit(bare)
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-        raise ConfigurationError(f"--broker {redact(url)}: wants mqtt://host[:port], or mqtts:// for TLS")
-    tls = parts.scheme == "mqtts"
-    port = parts.port or (8883 if tls else 1883)
-    return {"host": parts.hostname, "port": port, "tls": tls, "username": user, "password_file": secret}
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path.strip("/"):
+        raise ConfigurationError(
+            f"--broker {redact_value(url)}: wants mqtt://host[:port], or mqtts:// for TLS"
+        )
+    table: dict[str, Any] = {"host": parts.hostname, **credentials}
+    if parts.scheme == "mqtts":
+        table |= {"tls": True, "port": 8883}
+    if parts.port is not None:
+        table["port"] = parts.port
+    return table
 
 
-def _without_credentials(url: str, secret: Path) -> tuple[str, str, str]:
-    """The URL without them, the user, and the file that the password was put into ("" without one)."""
+def _without_credentials(option: str, url: str, secret: Path) -> tuple[str, dict[str, str]]:
+    """The URL without them, and the settings that they are, if any: a password is put into a file."""
     try:
         parts = urlsplit(url)
-        user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        _ = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"{redact(url)}: {error}") from None
+        bare = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+        cut_short = holds_credentials(bare)
+        _ = parts.port if not cut_short else None
+    except ValueError:  # its message repeats what stands for the port
+        raise ConfigurationError(
+            f"{option} {redact_value(url)}: wants scheme://host[:port], the port a number up to 65535"
+        ) from None
+    if cut_short:
+        raise ConfigurationError(
+            f"{option} {redact_value(url)}: '#', '/' and '?' in a password must be percent-encoded: "
+            "%23, %2F and %3F"
+        )
+    if parts.username is None:
+        return urlunsplit(bare), {}
+    user, password = unquote(parts.username), unquote(parts.password or "")
     if password:
         secret.touch(mode=0o600)
         secret.write_text(password, encoding="utf-8")
-    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    return bare, user, str(secret) if password else ""
+    return urlunsplit(bare), {"username": user, "password_file": str(secret) if password else ""}
 
 
-def _refuse_broken_recording(camera: CameraSettings, folder: Path, clock: Clock) -> None:
+def _refuse_broken_recording(camera: CameraSettings, beside: Path, clock: Clock) -> None:
     """A camera may come back, a broken file will not: raises SourceError now instead of trying for ever."""
     if not is_live(camera):
-        open_source(camera, folder, clock).close()
+        open_source(camera, beside, clock).close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +191,10 @@ class _Sample:
 class _Show:
     """One run of the daemon, watched through the broker."""
 
-    def __init__(self, settings: Settings, folder: Path, start: ViewState, clock: Clock) -> None:
+    def __init__(self, settings: Settings, beside: Path, start: ViewState, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._runtime = Runtime(settings, beside=folder, clock=clock, rng=random.Random())
+        self._runtime = Runtime(settings, beside=beside, clock=clock, rng=random.Random())
         self._windows: dict[str, dict[str, Any]] = {}
         self._subscriber = Subscriber(
             settings.mqtt,
@@ -178,7 +203,7 @@ class _Show:
             on_payload=self._hear,
             clock=clock,
             rng=random.Random(),
-            secrets_beside=folder,
+            secrets_beside=beside,
         )
         self._start = start
         self._samples: dict[str, deque[_Sample]] = {lane.name: deque() for lane in self._runtime.lanes}

@@ -15,7 +15,21 @@ def test_reads_closed_and_open():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "25", "25-", "-34", "25 - 34", "a-b", "25\u201334", "65 +", "1000+", "25-34 "]
+    "text",
+    [
+        "",
+        "25",
+        "25-",
+        "-34",
+        "25 - 34",
+        "a-b",
+        "25\u201334",
+        "65 +",
+        "1000+",
+        "25-34 ",
+        "\u0660+",
+        "0-\u0669",
+    ],
 )
 def test_refuses_what_is_no_bracket(text: str):
     with pytest.raises(ValueError, match="wants years such as '25-34', or '65\\+'"):

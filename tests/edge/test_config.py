@@ -19,6 +19,7 @@ from edge.config import (
     load_settings,
     read_secret,
     redact,
+    redact_value,
     secret_path,
     state_directory,
 )
@@ -120,13 +121,13 @@ class TestFaults:
             ({"rotation": 45}, ["cameras[0].rotation = 45", "0, 90, 180 or 270"]),
             ({"roi": [0.5, 0.0, 0.5, 1.0]}, ["cameras[0].roi", "left < right"]),
             ({"roi": [0.0, 0.0, 1.0]}, ["cameras[0].roi[3]", "is missing"]),
-            ({"max_fps": 0}, ["cameras[0].max_fps = 0", "greater than 0"]),
+            ({"max_fps": 0.5}, ["cameras[0].max_fps = 0.5", "greater than or equal to 1"]),
             ({"max_fps": float("nan")}, ["cameras[0].max_fps = nan"]),
             ({"tile": 1}, ["cameras[0].tile = 1", "0 for no tiles, or 192 to 4096"]),
             ({"source": ""}, ["cameras[0].source", "a URL, a device, a file or a folder"]),
             ({"source": 0}, ["cameras[0].source = 0", "in quotes"]),
             ({"source": "rtsp://[::1/"}, ["cameras[0].source", "IPv6"]),
-            ({"username": "admin"}, ["cameras[0]", "'username' and 'password_file' go together"]),
+            ({"password_file": "x"}, ["cameras[0]", "'password_file' needs a 'username'"]),
             ({"start": datetime(2026, 1, 1)}, ["cameras[0].start", "UTC"]),  # noqa: DTZ001
             ({"start": "2026-01-01"}, ["cameras[0].start = '2026-01-01'", "2026-01-31T08:00:00Z"]),
         ],
@@ -193,10 +194,36 @@ class TestCredentials:
     @pytest.mark.parametrize(
         "source",
         [
+            "rtsp:/admin:hunter2@h/",
+            "rtsp:admin:hunter2@h/",
+            "rtsp//admin:hunter2@h/",
+            "//admin:hunter2@h/",
+            "admin:hunter2@h/x",
+            "admin:hunter2/x@h",
+            "rtsp:/h/video?password=hunter2",
+            "rtsp:h/video?password=hunter2",
+        ],
+    )
+    def test_in_a_mistyped_url_are_not_echoed(self, source: str):
+        message = camera_fault(source=source)
+        assert "cameras[0].source = '***': looks like a URL; write it as scheme://host/path" in message
+        assert PASSWORD not in message
+        assert PASSWORD not in fault(mqtt={"host": source})
+
+    def test_cut_short_by_a_sign_are_refused(self):
+        assert "holds credentials" in camera_fault(source="rtsp://admin:12#3@192.0.2.10/")
+
+    @pytest.mark.parametrize(
+        "source",
+        [
             "rtsp://192.0.2.10:554/stream@1",
             "rtsp://camera/a@b",
             "http://[2001:db8::1]:80/video?a=1@2",
             "./a@b.mp4",
+            "./12:30@door.mp4",
+            "/videos/12:30@door.mp4",
+            "a@b.mp4",
+            "concat:n.avi",
         ],
     )
     def test_an_at_sign_elsewhere_is_none(self, source: str):
@@ -239,6 +266,13 @@ class TestCredentials:
     )
     def test_are_masked_in_text(self, text: str, masked: str):
         assert redact(text) == masked
+
+    @pytest.mark.parametrize(
+        ("value", "masked"),
+        [("rtsp://u:p q@h/x", "rtsp://***@h/x"), ("u:p@h/x", "***"), ("entrance", "entrance")],
+    )
+    def test_are_masked_in_a_value(self, value: str, masked: str):
+        assert redact_value(value) == masked
 
 
 class TestOverrides:
@@ -287,14 +321,45 @@ class TestOverrides:
             ("cameras.0=5", "cameras.0.max_fps"),
             ("site.x=5", "'site' is a value, not a table"),
             ("site..x=5", "'site' is a value, not a table"),
-            ("windows.brackets.0=0-17", "name a key of the entry"),
-            ("windows.brackets.0.low=1", "there is no entry '0'"),
+            ("windows.brackets.0=0-17", "a list is set as a whole, such as 'windows.brackets=[..., ...]'"),
+            ("cameras.entrance.roi.0=0.1", "such as 'cameras.entrance.roi=[..., ...]'"),
+            ("privacy.minimum=1\nsite='b'", "--set privacy.minimum: more follows after the value"),
+            ("site=" + "[" * 5000, "nested too deeply"),
             ("..=1", "unknown key"),
         ],
     )
     def test_that_cannot_be(self, override: str, says: str):
         message = fault(override, site="a", windows={"brackets": ["0+"]})
         assert says in message, message
+
+
+class TestLayers:
+    """Tables under the file, the file, tables over it, overrides."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        path = tmp_path / "c.toml"
+        path.write_text(
+            "[privacy]\nminimum = 5\n[mqtt]\nhost = 'a'\nprefix = 'p'\n[[cameras]]\nname = 'x'\nsource = '0'"
+        )
+        return path
+
+    def test_the_file_wins_over_what_lies_beneath(self, path: Path):
+        beneath = {"privacy": {"minimum": 1}, "windows": {"length": 10}}
+        settings = load_settings(path, beneath=beneath)
+        assert (settings.privacy.minimum, settings.windows.length) == (5, 10)
+        assert load_settings(path, ["privacy.minimum=2"], beneath=beneath).privacy.minimum == 2
+        assert beneath == {"privacy": {"minimum": 1}, "windows": {"length": 10}}
+
+    def test_what_stands_instead_replaces_keys_of_tables_and_lists_as_a_whole(self, path: Path):
+        settings = load_settings(path, ["mqtt.port=1"], {"mqtt": {"host": "b"}, "cameras": [CAMERA]})
+        assert (settings.mqtt.host, settings.mqtt.prefix, settings.mqtt.port) == ("b", "p", 1)
+        assert [camera.name for camera in settings.cameras] == ["entrance"]
+
+    def test_nested_too_deeply_are_refused(self, path: Path):
+        path.write_text("site = " + "[" * 5000)
+        with pytest.raises(ConfigurationError, match=r"c\.toml: .*nested too deeply"):
+            load_settings(path)
 
 
 class TestSecrets:
@@ -331,7 +396,8 @@ class TestSecrets:
 def test_the_outbox_lies_where_the_service_manager_says(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/a:/var/lib/b")
     assert state_directory(load()) == Path("/var/lib/a")
-    assert state_directory(load("outbox.directory=/data")) == Path("/data")
+    assert state_directory(load("outbox.directory=/data"), Path("/etc/x")) == Path("/data")
+    assert state_directory(load("outbox.directory=state"), Path("/etc/x")) == Path("/etc/x/state")
     monkeypatch.delenv("STATE_DIRECTORY")
     monkeypatch.setenv("XDG_STATE_HOME", "/home/x/state")
     assert state_directory(load()) == Path("/home/x/state/instore")

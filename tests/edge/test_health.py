@@ -61,6 +61,14 @@ def gone() -> tuple[HTTPStatus, str, bytes]:
     raise ConnectionResetError
 
 
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
 class Site:
     """A server on a free port, and a client for it."""
 
@@ -155,6 +163,16 @@ class TestHttp:
     def test_asks_no_name_service(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(socket, "getfqdn", lambda *_: pytest.fail("asked for a name"))
         HttpServer("0.0.0.0", 0, {}).stop()  # noqa: S104 - that address is the point
+
+    @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+    def test_listens_on_ipv6(self):
+        server = HttpServer("::1", 0, {"/metrics": page()})
+        server.start()
+        connection = http.client.HTTPConnection("::1", server.port, timeout=5)
+        connection.request("GET", "/metrics")
+        assert connection.getresponse().status == 200
+        connection.close()
+        server.stop()
 
     def test_gives_the_port_back(self):
         server = HttpServer("127.0.0.1", 0, {})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -53,7 +55,7 @@ def configured(folder: Path, **tables: Any) -> Path:
         ({"cameras": [CAMERA, CAMERA]}, ("two cameras are named 'door'",)),
         ({"cameras": [{**CAMERA, "name": "a/b"}]}, ("cameras[0].name = 'a/b'", "'/', '+', '#'")),
         ({"cameras": [{**CAMERA, "source": "rtsp://u:hush@h/"}]}, ("cameras[0].source", "password_file")),
-        ({"cameras": [{**CAMERA, "source": "gopher://h/"}]}, ("gopher://h/", "unknown scheme", "rtsp://")),
+        ({"cameras": [{**CAMERA, "source": "gopher://h/"}]}, ("'gopher://h'", "unknown scheme", "rtsp://")),
         ({"mqtt": {"username": "box", "password_file": "nowhere"}}, ("mqtt.password_file", "nowhere")),
         ({"model": {"bundle": "nowhere"}}, ("nowhere/manifest.json", "cannot be read")),
     ],
@@ -191,7 +193,24 @@ def test_the_demo_counts_everybody_once_and_ends() -> None:
 def test_the_demo_stops_after_so_many_seconds() -> None:
     done = instore_edge("demo", "--seconds", "3")
     assert done.returncode == 0, done.stderr
-    assert "visitors counted" in done.stdout
+    assert re.search(r"\d visitors? counted", done.stdout)
+
+
+def test_ctrl_c_ends_the_demo_with_what_was_counted() -> None:
+    """At a terminal it reaches the whole process group."""
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "edge", "demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert demo.stdout is not None
+    said = [next(line for line in demo.stdout if "camera" in line)]
+    os.killpg(demo.pid, signal.SIGINT)
+    rest, errors = demo.communicate(timeout=60)
+    assert (demo.returncode, errors) == (0, "")
+    assert re.search(r"\d visitors? counted", "".join((*said, rest)))
 
 
 @pytest.mark.parametrize("command", ["run", "replay", "check", "demo", "bench"])

@@ -19,19 +19,22 @@ def opened(source: str, beside: Path, **changes: object) -> Source:
 
 
 @pytest.mark.parametrize(
-    ("source", "why"),
+    ("source", "shown", "why"),
     [
-        ("ftp://10.0.0.7/a", "unknown scheme; allowed: rtsp://, rtsps://, http://, https://, file://"),
-        ("rtsp:///door", "names no host, such as rtsp://192.0.2.10/stream"),
-        ("rtsp://10.0.0.7:port/door", "port"),
-        ("http://10.0.0.7:99999/", "ort"),
+        (
+            "ftp://h/a?pwd=hunter2",
+            "ftp://h",
+            "unknown scheme; allowed: rtsp://, rtsps://, http://, https://, file://",
+        ),
+        ("rtsp:///door", "rtsp://", "names no host, such as rtsp://192.0.2.10/stream"),
+        ("rtsp://10.0.0.7:port/door", "rtsp://10.0.0.7:port", "the port must be a number up to 65535"),
+        ("http://10.0.0.7:99999/", "http://10.0.0.7:99999", "the port must be a number up to 65535"),
     ],
 )
-def test_a_url_that_cannot_be_right_is_refused(source: str, why: str, tmp_path: Path) -> None:
+def test_a_url_that_cannot_be_right_is_refused(source: str, shown: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         validate_source(camera_settings(source), tmp_path)
-    assert str(caught.value).startswith(f"camera 'door': source = {source!r}: ")
-    assert why in str(caught.value)
+    assert str(caught.value).startswith(f"camera 'door': source = {shown!r}: {why}")
 
 
 @pytest.mark.parametrize("source", ["rtsp://10.0.0.7/a", "0", "/dev/video0", "a.mp4", "file:///a.mp4"])
@@ -62,6 +65,23 @@ def test_the_password_is_read_at_every_opening(tmp_path: Path) -> None:
         source.close()
     assert got is not None
     assert number_of(got.image) == 5
+
+
+def test_a_user_may_have_no_password(tmp_path: Path) -> None:
+    with MjpegServer([jpeg(picture(5))] * 5, credentials=("clerk", "")) as server:
+        source = opened(server.url, tmp_path, username="clerk")
+        assert source.read() is not None
+        source.close()
+
+
+def test_a_relative_file_is_sought_beside_the_configuration(tmp_path: Path) -> None:
+    write_clip(tmp_path / "n.avi", 3)
+    opened("n.avi", tmp_path).close()
+
+
+def test_a_home_that_nobody_has_is_a_fault_of_the_source(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="~nobody-of-that-name/x: there is no such user"):
+        opened("~nobody-of-that-name/x", tmp_path)
 
 
 @pytest.mark.parametrize(

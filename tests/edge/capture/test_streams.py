@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 
 from edge.capture.recordings import Clip
 from edge.capture.streams import LiveStream, public_name, with_credentials
+from edge.capture.video import Video
 from edge.clock import SystemClock
 from edge.errors import SourceError
 from tests.mjpeg_server import MjpegServer, jpeg
@@ -141,6 +143,16 @@ def test_a_wrong_password_is_told_without_it(
     said = "".join((*capfd.readouterr(), caplog.text, str(caught.value)))
     assert "hunter2" not in said
     assert "clerk" not in said
+
+
+def test_a_stream_that_opencv_breaks_on_is_a_fault_told_without_its_words() -> None:
+    class Broken:
+        def grab(self) -> bool:
+            raise cv2.error("rtsp://clerk:hunter2@10.0.0.7/door")
+
+    stream = LiveStream(Video("rtsp://10.0.0.7", Broken()), EVERY_FRAME, 1.0, CLOCK)
+    with pytest.raises(SourceError, match=r"^rtsp://10\.0\.0\.7: OpenCV cannot go on reading it$"):
+        stream.read()
 
 
 def test_a_refused_connection_is_told_with_its_reason() -> None:

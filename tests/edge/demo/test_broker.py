@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -54,6 +56,14 @@ def test_mosquitto_carries_a_message_and_stops(tmp_path, capfd):
     assert nobody_listens(broker.port)
     assert capfd.readouterr() == ("", "")
     assert {path.name for path in tmp_path.iterdir()} <= {"mosquitto.conf", "mosquitto.log"}
+
+
+@needs_mosquitto
+def test_the_terminal_s_ctrl_c_does_not_reach_mosquitto(tmp_path):
+    with start_broker(tmp_path):
+        children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+        (mosquitto,) = [int(pid) for pid in children if "mosquitto" in Path(f"/proc/{pid}/comm").read_text()]
+        assert os.getpgid(mosquitto) != os.getpgrp()
 
 
 def test_amqtt_stands_in_where_mosquitto_is_missing(tmp_path, monkeypatch, capfd):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,3 +126,14 @@ def test_another_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / MODELS["far"][0]).write_bytes(b"no model")
     with pytest.raises(ConfigurationError, match=r"full_range.*SHA-256 is .*, not 2c3728e6"):
         MediaPipeDetector("far", 0.5)
+
+
+def test_a_box_does_not_load_a_plotting_library_to_find_faces():
+    script = (
+        "import sys; from edge.detect.mediapipe import MediaPipeDetector; "
+        "MediaPipeDetector('near', 0.5).close(); print('matplotlib' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "False"

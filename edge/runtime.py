@@ -99,7 +99,7 @@ class Runtime:
         self._stop_publish = threading.Event()
         self._http = self._serve() if settings.metrics.enabled else None
         self._outbox = Outbox(
-            state_directory(settings) / "outbox.db",
+            state_directory(settings, beside) / "outbox.db",
             settings.outbox.max_rows,
             settings.outbox.max_bytes,
             clock=clock,

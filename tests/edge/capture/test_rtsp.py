@@ -48,7 +48,9 @@ def test_frames_arrive_in_order_and_the_clip_is_looped(server: RtspServer, tmp_p
     numbers = [number_of(got.image) for _ in range(60) if (got := source.read()) is not None]
     source.close()
     steps = [(later - earlier) % 50 for earlier, later in pairwise(numbers[10:])]
-    assert set(steps) == {1}, numbers
+    # Those that come in one burst, on a busy machine, are thinned by max_fps.
+    assert max(steps) <= 5, numbers
+    assert steps.count(1) > 0.8 * len(steps), numbers
 
 
 @pytest.mark.parametrize("refused", [("door", "hunter2"), ("window", PASSWORD)])

@@ -11,6 +11,9 @@ import pytest
 from edge.errors import ConfigurationError
 from tests.training.train import made_up
 
+# Keras 3.15 copies variables in a way that NumPy 2 will not know.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 
 @pytest.fixture
 def fit(keras):

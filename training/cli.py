@@ -254,7 +254,9 @@ def _add_export(commands: Any) -> None:  # noqa: ANN401
     export.add_argument("--out", type=Path, required=True, help="the bundle to make; must not exist")
     export.add_argument("--name", default="", help="of the bundle; by default the run's")
     export.add_argument("--version", default="1", help="of the bundle (%(default)s)")
-    export.add_argument("--licence", default="", help="one line; by default the terms of the data")
+    export.add_argument(
+        "--terms", default="", help="of the run's data, for the licence; by default those in their terms.txt"
+    )
     export.add_argument("--data", type=Path, help="the run's data, where they lie elsewhere now")
     _add_measuring(export)
     export.set_defaults(run=_export)
@@ -269,7 +271,7 @@ def _export(arguments: argparse.Namespace) -> None:
         out=arguments.out,
         name=arguments.name,
         version=arguments.version,
-        licence=arguments.licence,
+        terms=arguments.terms,
         data=arguments.data,
         also=arguments.also,
         against=[_bundle_folder(name) for name in arguments.against],

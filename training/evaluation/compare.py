@@ -70,8 +70,11 @@ class Comparison:
         won = {side: [row.figure for row in self.rows if row.better == side] for side in names}
         if not won["a"] and not won["b"]:
             return f"No difference beyond noise on these {self.n:,} faces."
+        if side := next((side for side in names if len(won[side]) == len(self.rows)), None):
+            return f"{names[side]} is better in every figure, by more than noise."
         parts = [f"{names[side]} is better in {', '.join(won[side])}" for side in names if won[side]]
-        return f"{'; '.join(parts)}: by more than noise. The rest may be chance."
+        rest = " The rest may be chance." if len(won["a"]) + len(won["b"]) < len(self.rows) else ""
+        return f"{'; '.join(parts)}: by more than noise.{rest}"
 
     def as_json(self) -> Figures:
         """The same for programs."""

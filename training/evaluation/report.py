@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from training.evaluation import plots
+from training.evaluation.bootstrap import DRAWS
 from training.evaluation.evaluate import Evaluation, Figures
 from training.report import heading, headlines, page, paragraph, section, table
 
@@ -71,7 +72,8 @@ def _lead(evaluation: Evaluation) -> str:
     labels = "years" if known.all() else "years and age groups" if known.any() else "age groups"
     return (
         f"{len(part):,} faces ({which}), labelled by {labels}, cut and judged as a store box does it: "
-        f"{bundle.model_path.name} at {bundle.input_size} px, temperature {bundle.temperature:g}."
+        f"{bundle.model_path.name} at {bundle.input_size} px, temperature {bundle.temperature:g}. "
+        f"Ranges are 95 % intervals, from {DRAWS:,} bootstrap draws of the faces."
     )
 
 
@@ -109,8 +111,8 @@ def _headlines(figures: Figures) -> str:
 
     low, high = figures["intervals"]["mae"]
     boxes = [
-        ("mean absolute error", f"{figures['mae']:.2f} years", f"{low:.2f} to {high:.2f}"),
-        ("median absolute error", f"{figures['median_ae']:.2f} years", f"bias {figures['bias']:+.2f}"),
+        ("mean error, years (MAE)", f"{figures['mae']:.2f}", f"{low:.2f} to {high:.2f}"),
+        ("median error, years", f"{figures['median_ae']:.2f}", f"bias {figures['bias']:+.2f}"),
         ("within 5 years (CS@5)", *share("cs5")),
         ("right bracket", *share("accuracy")),
         ("right or next bracket", *share("within_one")),
@@ -118,8 +120,7 @@ def _headlines(figures: Figures) -> str:
         ("calibration error (ECE)", f"{figures['ece']:.3f}", "0 is calibrated"),
         ("time for a face", f"{figures['milliseconds_per_face']:.1f} ms", "one CPU thread, batches of 8"),
     ]
-    note = "The smaller numbers are 95 % intervals, from 1,000 bootstrap draws of the faces."
-    return headlines(boxes) + paragraph(note, "note")
+    return headlines(boxes)
 
 
 def _histogram(figures: Figures) -> str:

@@ -58,7 +58,8 @@ def verdict(folder: Path, *found: Row) -> str:
     ("sides", "said"),
     [
         (("", ""), "No difference beyond noise on these 200 faces."),
-        (("b", "b"), "new 1 is better in mae, cs5: by more than noise."),
+        (("b", "b"), "new 1 is better in every figure, by more than noise."),
+        (("", "b"), "new 1 is better in cs5: by more than noise. The rest may be chance."),
         (("b", "a"), "old 1 is better in cs5; new 1 is better in mae: by more than noise."),
     ],
 )

@@ -112,12 +112,15 @@ def _train(arguments: argparse.Namespace) -> None:
     from training.progress import bars
     from training.train.job import train
     from training.train.runs import read_info
+    from training.train.workers import is_chief
 
     try:
         with bars() as progress:
             folder = train(settings, progress)
     except KeyboardInterrupt:
         raise InstoreError("interrupted; the same command goes on after the last whole epoch") from None
+    if not is_chief():
+        return
     info = read_info(folder)
     _say(
         f"{folder}: mean absolute error on validation {info['validation']['mae']:.2f} years "

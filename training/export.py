@@ -148,10 +148,11 @@ def command_line(plan: Plan) -> str:
 def _story(run: Run, data: TrainingData, manifest: Manifest) -> card.Story:
     counts = ", ".join(f"{data.pictures[part]:,} for {part}" for part in PARTS if part in data.pictures)
     origin = [
-        f"Trained on {data.source} ({counts}; copies of a photo are kept on one side), "
-        f"{run.info['epochs']} epochs, of which number {run.info['best_epoch']} is this one. The whole "
-        "configuration is in `manifest.json`. None of the pictures is in this folder; `confusion.json` holds "
-        "counts only, and a few hashes of files tell the tools which data the model has seen."
+        f"Trained by `instore-training train`, run {run.info['name']}, on {data.source} ({counts}; copies of "
+        f"a photo are kept on one side), {run.info['epochs']} epochs, of which number "
+        f"{run.info['best_epoch']} is this one. The whole configuration is in `manifest.json`. None of the "
+        "pictures is in this folder; `confusion.json` holds counts only, and a few hashes of files tell the "
+        "tools which data the model has seen."
     ]
     if _from_backbone(run.info["start"]):
         origin.append(

@@ -28,7 +28,7 @@ def tiny():
     from training.backbone import build
 
     weights = backbones.weights()
-    weights["age_pred/kernel"] /= 50  # as unsure as a trained model; with noise for weights it would be certain
+    weights["age_pred/kernel"] /= 50  # noise for weights makes it certain; a trained model is not
     return build(weights, SIZE)
 
 
@@ -45,7 +45,8 @@ def difference(bundle: Bundle, path: Path) -> float:
 def types(path: Path) -> set[str]:
     import onnx
 
-    return {onnx.TensorProto.DataType.Name(weights.data_type) for weights in onnx.load(path).graph.initializer}
+    weights = onnx.load(path).graph.initializer
+    return {onnx.TensorProto.DataType.Name(constant.data_type) for constant in weights}
 
 
 def test_fp16_has_half_precision_weights_and_changes_next_to_nothing(bundle: Bundle, tmp_path: Path):

@@ -47,11 +47,6 @@ def test_threads_change_the_device_and_not_the_result(bundle: Bundle):
     assert np.allclose(one.infer(batch), two.infer(batch), atol=1e-5)
 
 
-def test_age_0_is_never_seen_by_this_model(bundle: Bundle):
-    probs = open_backend("onnxruntime", bundle).infer(pictures(4, bundle.input_size))
-    assert np.all(probs[:, 0] == 0)
-
-
 def test_temperature_is_left_to_the_caller(bundle: Bundle):
     batch = pictures(1, bundle.input_size)
     plain, warm = (open_backend("onnxruntime", replace(bundle, temperature=t)) for t in (1.0, 3.0))

@@ -25,7 +25,7 @@ LONGEST_PICTURE = timedelta(seconds=3)
 """Pictures farther apart than this leave a gap in the coverage: the slowest camera gives one each second."""
 
 LONGEST_STEP_BACK = timedelta(minutes=10)
-"""A clock set back by less is waited for, as the windows of that time are out; by more, it was wrong before."""
+"""A clock set back by less is waited for, as the windows of that time are out; by more, it was wrong."""
 
 
 @dataclass(slots=True)

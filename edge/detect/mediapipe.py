@@ -62,8 +62,7 @@ class MediaPipeDetector:
 def _tasks() -> tuple[Any, Any]:
     """MediaPipe's Tasks API, without the plotting library that its drawing helpers import.
 
-    Empty stand-ins for matplotlib during the import save 40 MB and a third of a second at every start; nothing
-    here draws.
+    Empty stand-ins for matplotlib during the import save 40 MB and a third of a second at every start.
     """
     absent = [name for name in ("matplotlib", "matplotlib.pyplot") if name not in sys.modules]
     for name in absent:

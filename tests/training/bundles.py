@@ -14,7 +14,7 @@ SIZE = 32
 
 
 def write(folder: Path, off: float = 0.0, name: str = "brightness", **provenance: Any) -> Bundle:
-    """A model that takes the mean of all pixels, less 100 and plus `off`, for the age, give or take two years."""
+    """A model that takes the mean of all pixels, less 100 and plus `off`, for the age."""
     import onnx
     from onnx import TensorProto, helper
 

@@ -84,8 +84,7 @@ class Pupil:
         model = trainable(shipped, settings.model, precision(settings.loop.precision))
         optimiser = make_optimiser(settings)
         error = keras.metrics.MeanMetricWrapper(mae, name="mae")
-        # Compiled by XLA, a CPU takes ten times as long.
-        model.compile(optimiser, age_loss(settings.loss), metrics=[error], jit_compile=has_gpu())
+        model.compile(optimiser, age_loss(settings.loss), metrics=[error], jit_compile=compilation())
         optimiser.build(model.trainable_variables)
         return cls(model, optimiser, shipped)
 
@@ -105,7 +104,12 @@ class Pupil:
 
 def has_gpu() -> bool:
     """Whether Keras' backend sees one."""
-    return bool(keras.distribution.list_devices("gpu"))
+    return not all(device.lower().startswith("cpu") for device in keras.distribution.list_devices())
+
+
+def compilation() -> bool | str:
+    """Whether to compile with XLA: as Keras likes, but not on a CPU with TensorFlow: ten times slower."""
+    return "auto" if has_gpu() or keras.backend.backend() != "tensorflow" else False
 
 
 def precision(wanted: str) -> str:

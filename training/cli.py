@@ -35,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InstoreError as error:
         _say(f"instore-training: {error}", sys.stderr)
         return 2 if isinstance(error, ConfigurationError) else 1
+    except KeyboardInterrupt:
+        _say("instore-training: interrupted; nothing half-made was left as a result", sys.stderr)
+        return 1
     return 0
 
 

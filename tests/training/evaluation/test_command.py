@@ -76,6 +76,16 @@ def test_a_bundle_beside_itself_is_no_better(place: Path, capsys):
     assert figures["verdict"].startswith("No difference beyond noise")
 
 
+def test_an_interruption_leaves_nothing_and_no_traceback(place: Path, tmp_path: Path, monkeypatch, capsys):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.evaluation.command.evaluate", interrupt)
+    assert run(place, "evaluate", place / "one", place / "faces", "--out", tmp_path / "report") == 1
+    assert "interrupted" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
 def somewhere(place: Path, tmp_path: Path, monkeypatch) -> Path:
     """The folder that the command runs in: two models, good data, and data with every fault."""

@@ -194,7 +194,7 @@ class _Show:
     def __init__(self, settings: Settings, beside: Path, start: ViewState, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._runtime = Runtime(settings, beside=beside, clock=clock, rng=random.Random())
+        self._runtime = Runtime(settings, beside=beside, clock=clock, rng=random.Random(), resumes=False)
         self._windows: dict[str, dict[str, Any]] = {}
         self._subscriber = Subscriber(
             settings.mqtt,

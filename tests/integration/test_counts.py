@@ -1,4 +1,4 @@
-"""What is counted: the same by the daemon with its threads and by replay without, and as many as there are."""
+"""What is counted: the same by the daemon with its threads and by replay without, as many as there are."""
 
 from __future__ import annotations
 

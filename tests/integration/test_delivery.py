@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema
 import pytest
@@ -127,3 +131,34 @@ def check_outage(suffered: list[dict[str, Any]], spared: list[dict[str, Any]]) -
     """The outage shows in the coverage of the camera that had it, and in no other's."""
     assert min(window["coverage"]["seconds"] for window in suffered[1:-1]) < 0.5 * WINDOW
     assert min(window["coverage"]["seconds"] for window in spared[1:-1]) > 0.9 * WINDOW
+
+
+@pytest.mark.timeout(120)
+def test_the_demo_shows_ones_own_camera_and_broker(tmp_path: Path, clip: Path) -> None:
+    with (
+        Mosquitto(tmp_path / "broker", users={"box": SECRETS["broker"]}) as broker,
+        RtspServer({"stream": clip}, credentials=("viewer", SECRETS["camera"])) as camera,
+    ):
+        source = camera.url("stream").replace(
+            "rtsp://", f"rtsp://viewer:{quote(SECRETS['camera'], safe='')}@"
+        )
+        own = f"mqtt://box:{SECRETS['broker']}@{broker.host}:{broker.port}"
+        command = [
+            sys.executable,
+            "-m",
+            "edge",
+            "demo",
+            "--source",
+            source,
+            "--broker",
+            own,
+            "--seconds",
+            "17",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert re.search(r"[1-9] visitors? counted", said), (
+        said
+    )  # those of the last window, closed by the end, too
+    assert not any(secret in said for secret in (*SECRETS.values(), quote(SECRETS["camera"], safe="")))

@@ -1,0 +1,72 @@
+"""A restart in the middle of a window: the window goes on, and nothing is sent twice."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from tests.daemon import Daemon
+from tests.mosquitto import Mosquitto, Subscriber, free_port
+from tests.rtsp_server import RtspServer
+from tests.scene_clips import write_scene
+
+WINDOW = 10
+SERIES = re.compile(r'^instore_frames_analysed_total\{camera="door"\} (\S+)$', re.MULTILINE)
+
+
+def analysed(port: int, at_least: int) -> int:
+    """The frames that the daemon has analysed, once there are so many."""
+    for _ in range(10_000):
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+            found = SERIES.search(page.read().decode())
+        if found and float(found[1]) >= at_least:
+            return int(float(found[1]))
+    raise AssertionError(f"fewer than {at_least} frames were analysed")
+
+
+@pytest.mark.timeout(180)
+def test_open_windows_outlive_a_restart(tmp_path: Path) -> None:
+    clip = write_scene(tmp_path / "scene.avi", seconds=10, size=(320, 180))
+    port = free_port()
+    with (
+        RtspServer({"stream": clip}) as camera,
+        Mosquitto(tmp_path / "broker") as broker,
+        Subscriber(broker, "instore/#") as subscriber,
+    ):
+        tables = {
+            "cameras": [{"name": "door", "source": camera.url("stream"), "max_fps": 5.0}],
+            "windows": {"length": WINDOW},
+            "privacy": {"minimum": 1},
+            "metrics": {"port": port},
+            "outbox": {"directory": str(tmp_path / "state")},
+            "mqtt": {"host": broker.host, "port": broker.port},
+        }
+        seen = 0
+        for _ in range(2):
+            with Daemon(tmp_path, tables) as daemon:
+                daemon.wait_for_line(lambda line: "ready" in line)
+                seen += analysed(port, at_least=12)
+                assert daemon.stop() == 0
+                assert "stored before" not in daemon.log
+        with Daemon(tmp_path, tables) as daemon:
+            daemon.wait_for_line(lambda line: "ready" in line)
+            topic = "instore/store/door/counts"
+            windows = [json.loads(p) for p in subscriber.on(topic)]
+            while sum(w["coverage"]["frames_analysed"] for w in windows) < seen:
+                windows = [json.loads(p) for p in subscriber.wait_for_topic(topic, len(windows) + 1, 30)]
+            assert "stored before" not in daemon.log
+            daemon.stop()
+    check_series(windows)
+
+
+def check_series(windows: list[dict[str, Any]]) -> None:
+    """None comes twice, none is missing."""
+    assert [window["sequence"] for window in windows] == list(range(1, len(windows) + 1))
+    assert len({window["window_id"] for window in windows}) == len(windows)
+    assert all(after["start"] == before["end"] for before, after in itertools.pairwise(windows))

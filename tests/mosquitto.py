@@ -46,7 +46,7 @@ class Mosquitto:
         extra: Sequence[str] = (),
     ) -> None:
         if not (shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists()):
-            pytest.skip("mosquitto is not installed: apt install mosquitto")
+            pytest.fail("mosquitto is not installed: make system-packages")
         self.host, self.port = "127.0.0.1", free_port()
         self.ca_file = folder / "ca.pem" if tls else None
         self._folder = folder

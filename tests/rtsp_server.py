@@ -22,19 +22,6 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 _READY_WITHIN = 30.0
 _H264 = "video/x-h264,stream-format=byte-stream,alignment=au"
 _ENCODER = "x264enc speed-preset=ultrafast tune=zerolatency pass=quant quantizer=16 key-int-max=25"
-_IMPORTS = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
-
-
-def missing_rtsp_server() -> str:
-    """Why the server cannot run on this machine; empty when it can."""
-    try:
-        subprocess.run([SYSTEM_PYTHON, "-I", "-c", _IMPORTS], check=True, capture_output=True, timeout=30)
-    except (OSError, subprocess.SubprocessError):
-        return (
-            "no GStreamer RTSP server: apt-get install gir1.2-gst-rtsp-server-1.0 python3-gi "
-            "gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly"
-        )
-    return ""
 
 
 class RtspServer:
@@ -81,7 +68,7 @@ class RtspServer:
         readable, _, _ = select.select([self._process.stdout], [], [], _READY_WITHIN)
         line = self._process.stdout.readline() if readable else ""
         if not line.startswith("listening "):
-            raise RuntimeError(f"the RTSP server did not start: {self.kill()}")
+            raise RuntimeError(f"the RTSP server did not start (make system-packages): {self.kill()}")
         self._task["port"] = int(line.split()[1])
 
     def kill(self) -> str:

@@ -16,13 +16,11 @@ from edge.clock import SystemClock
 from edge.errors import SourceError
 from edge.types import CameraStatus, Frame
 from tests.edge.capture.fakes import camera_settings, dice
-from tests.rtsp_server import RtspServer, missing_rtsp_server
+from tests.rtsp_server import RtspServer
 from tests.synthetic_video import number_of, write_clip
 
 DEADLINE = 20.0
 USER, PASSWORD = "shop clerk", "p@ss:w/rd%?#é"
-
-pytestmark = pytest.mark.skipif(bool(missing := missing_rtsp_server()), reason=missing)
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edge.clock import SystemClock
 from edge.demo import broker as demo_broker
-from edge.demo.broker import Broker, find_mosquitto, start_amqtt, start_broker, start_mosquitto
+from edge.demo.broker import Broker, start_amqtt, start_broker, start_mosquitto
 from edge.errors import BrokerError
 from tests.fakes import ManualClock
-
-needs_mosquitto = pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed")
 
 
 def round_trip(broker: Broker) -> bytes:
@@ -45,7 +43,6 @@ def nobody_listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-@needs_mosquitto
 def test_mosquitto_carries_a_message_and_stops(tmp_path, capfd):
     with start_broker(tmp_path) as broker:
         assert broker.kind.startswith("mosquitto ")
@@ -58,7 +55,6 @@ def test_mosquitto_carries_a_message_and_stops(tmp_path, capfd):
     assert {path.name for path in tmp_path.iterdir()} <= {"mosquitto.conf", "mosquitto.log"}
 
 
-@needs_mosquitto
 def test_the_terminal_s_ctrl_c_does_not_reach_mosquitto(tmp_path):
     with start_broker(tmp_path):
         children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
@@ -132,7 +128,6 @@ def test_no_broker_at_all_says_what_to_install(tmp_path, monkeypatch):
             pytest.fail("there is none")
 
 
-@needs_mosquitto
 def test_two_brokers_do_not_meet(tmp_path):
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:

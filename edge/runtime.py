@@ -151,7 +151,7 @@ class Runtime:
         for thread in (publish, counting, *vision, *capture):
             thread.start()
         try:
-            self._until_ready(stop, vision)
+            self._until_ready(stop)
             self._until_over(stop, vision, counting)
         finally:
             self._wind_down(vision, counting, publish)
@@ -161,7 +161,7 @@ class Runtime:
             raise self._failure
         return 0
 
-    def _until_ready(self, stop: threading.Event, vision: list[threading.Thread]) -> None:
+    def _until_ready(self, stop: threading.Event) -> None:
         """Wait for the models: cameras and broker may take as long as they like."""
         while not all(lane.ready for lane in self.lanes):
             if stop.is_set() or self._failure:
@@ -227,7 +227,7 @@ class Runtime:
                 if watched:
                     self._heartbeats.beat(name)
                 work(partial(self._heartbeats.beat, name))
-            except BaseException as error:
+            except BaseException as error:  # whatever it is, the process must end with it
                 log.critical("thread %s failed: %s", name, error, exc_info=error)
                 self._failure = self._failure or error
                 self._queue.hurry()  # whoever waits for room in it must not wait for ever

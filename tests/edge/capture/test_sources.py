@@ -38,8 +38,13 @@ def test_a_url_that_cannot_be_right_is_refused(source: str, shown: str, why: str
 
 
 @pytest.mark.parametrize("source", ["rtsp://10.0.0.7/a", "0", "/dev/video0", "a.mp4", "file:///a.mp4"])
-def test_what_may_be_right_passes_unopened(source: str, tmp_path: Path) -> None:
+def test_what_may_be_right_passes_unopened(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr("cv2.VideoCapture", lambda *arguments: opened.append(arguments))
     validate_source(camera_settings(source), tmp_path)
+    assert opened == []
 
 
 def test_an_unreadable_secret_is_refused_by_key_and_file(tmp_path: Path) -> None:
@@ -76,7 +81,9 @@ def test_a_user_may_have_no_password(tmp_path: Path) -> None:
 
 def test_a_relative_file_is_sought_beside_the_configuration(tmp_path: Path) -> None:
     write_clip(tmp_path / "n.avi", 3)
-    opened("n.avi", tmp_path).close()
+    source = opened("n.avi", tmp_path)
+    assert source.read() is not None
+    source.close()
 
 
 def test_a_home_that_nobody_has_is_a_fault_of_the_source(tmp_path: Path) -> None:
@@ -111,7 +118,9 @@ def test_a_file_may_be_named_as_a_url(tmp_path: Path) -> None:
 def test_a_name_like_a_protocol_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_clip(tmp_path / "n.avi", 3).rename("concat:n.avi")
-    opened("concat:n.avi", tmp_path).close()
+    source = opened("concat:n.avi", tmp_path)
+    assert source.read() is not None
+    source.close()
 
 
 def test_a_folder_is_played_as_pictures(tmp_path: Path) -> None:

@@ -108,8 +108,10 @@ def test_a_picture_without_a_pattern_holds_nobody(far: MediaPipeDetector, near: 
 
 def test_a_read_only_picture_is_left_alone(far: MediaPipeDetector):
     image = backdrop()
+    before = image.copy()
     image.flags.writeable = False
     far.detect(image)
+    assert np.array_equal(image, before)
 
 
 @pytest.mark.parametrize("range_", MODELS)

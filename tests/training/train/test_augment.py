@@ -50,7 +50,9 @@ def test_the_same_seed_gives_the_same_pixels_and_another_does_not(crop):
 
 def test_reads_a_read_only_crop(crop):
     crop.flags.writeable = False
+    before = crop.copy()
     augment(crop, AugmentSettings(erase=1.0), 64, random())
+    assert np.array_equal(crop, before)
 
 
 def test_flip_mirrors(crop):

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from edge import __version__
-from edge.config import is_mistyped_url, load_settings
+from edge.config import load_settings
 from edge.errors import ConfigurationError, InstoreError
 from edge.logs import LEVELS, set_up
 from edge.memory import forbid_core_dumps
+from edge.redact import is_mistyped_url
 
 log = logging.getLogger(__name__)
 

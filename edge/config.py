@@ -6,50 +6,23 @@ files, which are looked for in `$CREDENTIALS_DIRECTORY` first where systemd prov
 
 from __future__ import annotations
 
-import copy
-import difflib
 import os
 import re
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from edge.brackets import DEFAULT_BRACKETS, Bracket, parse_brackets
 from edge.errors import ConfigurationError
+from edge.redact import holds_credentials, is_mistyped_url
+from edge.toml import faults, laid_over, override, read_toml
 
 DAY = 86_400
 _SEPARATORS = re.compile(r"[/+#\x00-\x1f\x7f]")
-_CREDENTIALS = re.compile(r"(?<=://)\S*@")
-_VALUE_CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)
-# `rtsp:/u:p@host`, `u:p@host/x`, `rtsp:host`; a file of such a name can be written as `./12:30@door.mp4`.
-_MISTYPED_URL = re.compile(
-    r"(?![.~]|/(?!/))(?:.*:.*@|[a-z][a-z0-9+.-]*:/|(?:rtsps?|https?|mqtts?):)",
-    re.DOTALL | re.IGNORECASE,
-)
-
-
-def redact(text: str) -> str:
-    """`text` with the credentials of every URL in it masked: for whatever a person or a log will see.
-
-    All up to the last `@` goes, since a password that nobody encoded may hold a `/`, `?` or `@` of its own.
-    """
-    return _CREDENTIALS.sub("***@", text)
-
-
-def redact_value(value: str) -> str:
-    """Like `redact`, of one value: a password in it may hold spaces, and a mistyped URL is masked whole."""
-    return "***" if is_mistyped_url(value) else _VALUE_CREDENTIALS.sub("***@", value)
-
-
-def is_mistyped_url(text: str) -> bool:
-    """Whether it would be taken for a file and was meant as a URL: it may hold a password."""
-    return "://" not in text and _MISTYPED_URL.match(text) is not None
 
 
 def _topic_level(name: str) -> str:
@@ -76,17 +49,6 @@ def _without_password(source: str) -> str:
             "holds credentials: put the name into 'username' and the password into 'password_file'"
         )
     return source
-
-
-def holds_credentials(url: SplitResult) -> bool:
-    """Whether a user or a password stands in it, also one that should have been percent-encoded."""
-    if "@" in url.netloc:
-        return True
-    # A password that holds a `/`, `?` or `#` ends the authority early: what stands for the port is no number,
-    # or no path follows it.
-    port = url.netloc.rpartition("]")[2].partition(":")[2]
-    cut_short = bool(port) and not (port.isdigit() and url.path)
-    return cut_short and "@" in f"{url.path}{url.query}{url.fragment}"
 
 
 def _whole_brackets(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -312,136 +274,15 @@ def load_settings(
     """
     name = str(path) if path else "configuration"
     try:
-        table = _laid_over(beneath or {}, _read_toml(path) if path else {})
-        table = _laid_over(table, instead or {})
-        for override in overrides:
-            _override(table, override)
+        table = laid_over(beneath or {}, read_toml(path) if path else {})
+        table = laid_over(table, instead or {})
+        for assignment in overrides:
+            override(table, assignment, example="privacy.minimum=1")
         return Settings.model_validate(table)
     except ValidationError as error:
-        lines = [f"{name}: {_describe(details)}" for details in _causes(error.errors(include_url=False))]
-        raise ConfigurationError(redact("\n".join(lines))) from None
+        raise ConfigurationError(faults(error, Settings, name)) from None
     except RecursionError:
         raise ConfigurationError(f"{name}: tables or lists are nested too deeply") from None
-
-
-def _laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    merged = copy.deepcopy(dict(lower))
-    for key, value in upper.items():
-        below = merged.get(key)
-        if isinstance(below, dict) and isinstance(value, dict):
-            merged[key] = _laid_over(below, value)
-        else:
-            merged[key] = copy.deepcopy(value)
-    return merged
-
-
-def _causes(faults: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Without what only follows: a table with a fault inside is not short of entries as well."""
-    keys = [fault["loc"] for fault in faults]
-    return [
-        f for f in faults if not any(len(k) > len(f["loc"]) and k[: len(f["loc"])] == f["loc"] for k in keys)
-    ]
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: is not valid TOML: {error}") from None
-
-
-def _override(table: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise ConfigurationError(f"--set {redact(override)}: wants KEY=VALUE, such as privacy.minimum=1")
-    *parents, last = parts = key.strip().split(".")
-    for number, part in enumerate(parts):
-        if number and part.isdecimal() and parts[number - 1] != "cameras":
-            whole = ".".join(parts[:number])
-            raise ConfigurationError(f"--set {key}: a list is set as a whole, such as '{whole}=[..., ...]'")
-    node: Any = table
-    for part in parents:
-        node = _child(node, part, key)
-    if isinstance(node, list):
-        raise ConfigurationError(f"--set {key}: name a key of the entry, such as {key}.max_fps")
-    node[last] = _toml_value(key, text)
-
-
-def _child(node: Any, part: str, key: str) -> Any:  # noqa: ANN401 - a TOML tree is of any shape
-    if isinstance(node, list):
-        for number, entry in enumerate(node):
-            if isinstance(entry, dict) and part in (str(number), entry.get("name")):
-                return entry
-        raise ConfigurationError(f"--set {key}: there is no entry {part!r}; use a number from 0 or a name")
-    child = node.setdefault(part, {})
-    if not isinstance(child, dict | list):
-        raise ConfigurationError(f"--set {key}: {part!r} is a value, not a table")
-    return child
-
-
-def _toml_value(key: str, text: str) -> Any:  # noqa: ANN401 - a TOML value is of any type
-    """The value as TOML reads it; what is no TOML is a string, so that shells need no second quotes."""
-    try:
-        statements = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    if len(statements) > 1:
-        raise ConfigurationError(
-            f"--set {key}: more follows after the value; give each key a --set of its own"
-        )
-    return statements["value"]
-
-
-_WANTED = {
-    "string_type": "must be a string, in quotes",
-    "tuple_type": "must be a list, in brackets",
-    "too_short": "must have at least one entry",
-    "model_type": "must be a table",
-    "bool_type": "must be true or false",
-    "datetime_type": "must be a time in UTC, without quotes, such as 2026-01-31T08:00:00Z",
-}
-"""What pydantic says in words of Python, in words of TOML."""
-
-
-def _describe(details: ErrorDetails) -> str:
-    """One fault as `key = value: what is allowed`."""
-    key = _dotted(details["loc"])
-    if details["type"] == "extra_forbidden":
-        return f"{key}: unknown key; {_allowed_keys(details['loc'])}"
-    if details["type"] == "missing":
-        return f"{key}: is missing"
-    value = details["input"]
-    message = _WANTED.get(details["type"]) or details["msg"].removeprefix("Value error, ")
-    message = message.replace("Input should", "must")
-    if isinstance(value, dict | BaseModel):
-        return f"{key}: {message}" if key else message
-    shown = (
-        repr(redact_value(value)) if isinstance(value, str) else _VALUE_CREDENTIALS.sub("***@", repr(value))
-    )
-    return f"{key} = {shown}: {message}"
-
-
-def _dotted(loc: Iterable[int | str]) -> str:
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.removeprefix(".")
-
-
-def _allowed_keys(loc: tuple[int | str, ...]) -> str:
-    """The keys of the table that an unknown key stands in, the likeliest first."""
-    section: type[BaseModel] = Settings
-    for part in loc[:-1]:
-        if part == "cameras":
-            section = CameraSettings
-        elif isinstance(part, str) and isinstance(field := section.model_fields[part].annotation, type):
-            section = field
-    keys = sorted(section.model_fields)
-    close = difflib.get_close_matches(str(loc[-1]), keys, n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"{hint}allowed: {', '.join(keys)}"
 
 
 def secret_path(name: str, beside: Path) -> Path:

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TextIO
 
-from edge.config import redact
+from edge.redact import redact
 
 LEVELS = ("debug", "info", "warning", "error")
 

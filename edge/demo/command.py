@@ -25,10 +25,7 @@ from edge.config import (
     CameraSettings,
     MqttSettings,
     Settings,
-    holds_credentials,
-    is_mistyped_url,
     load_settings,
-    redact_value,
 )
 from edge.demo.broker import Broker, start_broker
 from edge.demo.scene import Scene, write_clip
@@ -44,6 +41,7 @@ from edge.demo.view import (
 )
 from edge.errors import ConfigurationError
 from edge.publish import Subscriber, Topics
+from edge.redact import holds_credentials, is_mistyped_url, redact_value
 from edge.runtime import Runtime
 from edge.terminal import progress_bars
 from edge.workers import VisionWorker

@@ -18,12 +18,11 @@ from edge.config import (
     Settings,
     load_settings,
     read_secret,
-    redact,
-    redact_value,
     secret_path,
     state_directory,
 )
 from edge.errors import ConfigurationError
+from edge.redact import redact, redact_value
 
 SHIPPED = Path(__file__).parents[2] / "config.toml"
 PASSWORD = "hunter2"
@@ -318,7 +317,7 @@ class TestOverrides:
             ("privacy.minimum=many", "privacy.minimum = 'many'"),
             ("cameras.exit.max_fps=5", "there is no entry 'exit'"),
             ("cameras.1.max_fps=5", "there is no entry '1'"),
-            ("cameras.0=5", "cameras.0.max_fps"),
+            ("cameras.0=5", "cameras.0.name"),
             ("site.x=5", "'site' is a value, not a table"),
             ("site..x=5", "'site' is a value, not a table"),
             ("windows.brackets.0=0-17", "a list is set as a whole, such as 'windows.brackets=[..., ...]'"),

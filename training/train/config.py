@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from edge.errors import ConfigurationError
+from edge.toml import faults, override, read_toml
 
 SIZES = range(64, 513, 16)
 """Input sizes in px; the last layers of a smaller one would see a single point."""
@@ -191,15 +189,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainSettings:
 
     Raises ConfigurationError with one line for each fault.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: is not valid TOML ({error})") from None
-    for override in overrides:
-        _override(table, override)
+    table = read_toml(path)
+    for assignment in overrides:
+        override(table, assignment, example="loop.epochs=3")
     return validate(table, str(path))
 
 
@@ -209,50 +201,4 @@ def validate(table: dict[str, Any], name: str) -> TrainSettings:
         # As JSON, where a string may stand for a path although the settings are strict.
         return TrainSettings.model_validate_json(json.dumps(table, default=str))
     except ValidationError as error:
-        faults = error.errors(include_url=False)
-        raise ConfigurationError("\n".join(f"{name}: {_describe(fault)}" for fault in faults)) from None
-
-
-def _override(table: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise ConfigurationError(f"--set {override}: wants KEY=VALUE, such as loop.epochs=3")
-    *parents, last = key.strip().split(".")
-    for part in parents:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise ConfigurationError(f"--set {key}: {part!r} is a value, not a table")
-    table[last] = _toml_value(text)
-
-
-def _toml_value(text: str) -> Any:  # noqa: ANN401 (a TOML value is of any type)
-    """The value as TOML reads it; what is no TOML is a string, so that shells need no second quotes."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _describe(fault: ErrorDetails) -> str:
-    key = ".".join(map(str, fault["loc"]))
-    if fault["type"] == "extra_forbidden":
-        return f"{key}: unknown key; {_allowed(fault['loc'])}"
-    if fault["type"] == "missing":
-        return f"{key}: is missing"
-    message = fault["msg"].removeprefix("Value error, ").replace("Input should", "must")
-    if isinstance(fault["input"], dict):
-        return f"{key}: {message}" if key else message
-    return f"{key} = {fault['input']!r}: {message}"
-
-
-def _allowed(loc: Sequence[int | str]) -> str:
-    """The keys of the table in which an unknown one stands, the likeliest first."""
-    section: type[BaseModel] = TrainSettings
-    for part in loc[:-1]:
-        field = section.model_fields[str(part)].annotation
-        if isinstance(field, type) and issubclass(field, BaseModel):
-            section = field
-    keys = sorted(section.model_fields)
-    close = difflib.get_close_matches(str(loc[-1]), keys, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}allowed: {', '.join(keys)}"
+        raise ConfigurationError(faults(error, TrainSettings, name)) from None

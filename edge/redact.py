@@ -1,0 +1,48 @@
+"""Credentials in URLs: found, and masked in whatever a person or a log will see."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult
+
+_CREDENTIALS = re.compile(r"(?<=://)\S*@")
+_VALUE_CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)
+# `rtsp:/u:p@host`, `u:p@host/x`, `rtsp:host`; a file of such a name can be written as `./12:30@door.mp4`.
+_MISTYPED_URL = re.compile(
+    r"(?![.~]|/(?!/))(?:.*:.*@|[a-z][a-z0-9+.-]*:/|(?:rtsps?|https?|mqtts?):)",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
+def redact(text: str) -> str:
+    """`text` with the credentials of every URL in it masked: for whatever a person or a log will see.
+
+    All up to the last `@` goes, since a password that nobody encoded may hold a `/`, `?` or `@` of its own.
+    """
+    return _CREDENTIALS.sub("***@", text)
+
+
+def redact_value(value: str) -> str:
+    """Like `redact`, of one value: a password in it may hold spaces, and a mistyped URL is masked whole."""
+    return "***" if is_mistyped_url(value) else redact_urls(value)
+
+
+def redact_urls(text: str) -> str:
+    """All from the first URL's start to the last `@` masked: of values whose passwords may hold spaces."""
+    return _VALUE_CREDENTIALS.sub("***@", text)
+
+
+def is_mistyped_url(text: str) -> bool:
+    """Whether it would be taken for a file and was meant as a URL: it may hold a password."""
+    return "://" not in text and _MISTYPED_URL.match(text) is not None
+
+
+def holds_credentials(url: SplitResult) -> bool:
+    """Whether a user or a password stands in it, also one that should have been percent-encoded."""
+    if "@" in url.netloc:
+        return True
+    # A password that holds a `/`, `?` or `#` ends the authority early: what stands for the port is no number,
+    # or no path follows it.
+    port = url.netloc.rpartition("]")[2].partition(":")[2]
+    cut_short = bool(port) and not (port.isdigit() and url.path)
+    return cut_short and "@" in f"{url.path}{url.query}{url.fragment}"

@@ -177,11 +177,10 @@ class Vision:
     def _tell(self, track: Track, visitor: _Visitor) -> Iterator[Message]:
         """Pass a track on if it is a visitor who was not counted before."""
         fate = _fate(visitor)
+        if fate == "visitor" or track.state is TrackState.REMOVED:
+            self._metrics.tracks.labels(self._camera, fate).inc()
         if fate != "visitor":
-            if track.state is TrackState.REMOVED:
-                self._metrics.tracks.labels(self._camera, fate).inc()
             return
-        self._metrics.tracks.labels(self._camera, fate).inc()
         visitor.counted = True
         for shot in visitor.shots.shots:
             yield FaceCrop(self._camera, track.track_id, shot.taken_at, shot.image, shot.quality)

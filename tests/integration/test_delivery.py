@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jsonschema
 import pytest
 
-from edge.codec import schema
 from tests.daemon import Daemon
+from tests.integration.series import check_series
 from tests.mosquitto import Mosquitto, Received, Subscriber
 from tests.rtsp_server import RtspServer
 from tests.scene_clips import write_scene
@@ -116,15 +115,6 @@ def test_a_camera_that_goes_and_comes_back_harms_nobody(
     collapsed = [state for state, _ in itertools.groupby(states(messages, "left"))]
     assert collapsed[-4:] == ["up", "down", "up", "down"]
     assert not any(secret in daemon.log for secret in (*SECRETS.values(), "cameras%2Fsecret"))
-
-
-def check_series(windows: list[dict[str, Any]]) -> None:
-    """Each window is valid, none comes twice, none is missing."""
-    for window in windows:
-        jsonschema.validate(window, schema("instore.counts/1"))
-    assert [window["sequence"] for window in windows] == list(range(1, len(windows) + 1))
-    assert len({window["window_id"] for window in windows}) == len(windows)
-    assert all(after["start"] == before["end"] for before, after in itertools.pairwise(windows))
 
 
 def check_outage(suffered: list[dict[str, Any]], spared: list[dict[str, Any]]) -> None:

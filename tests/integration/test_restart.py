@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
 from tests.daemon import Daemon
+from tests.integration.series import check_series
 from tests.mosquitto import Mosquitto, Subscriber, free_port
 from tests.rtsp_server import RtspServer
 from tests.scene_clips import write_scene
@@ -63,10 +62,3 @@ def test_open_windows_outlive_a_restart(tmp_path: Path) -> None:
             assert "stored before" not in daemon.log
             daemon.stop()
     check_series(windows)
-
-
-def check_series(windows: list[dict[str, Any]]) -> None:
-    """None comes twice, none is missing."""
-    assert [window["sequence"] for window in windows] == list(range(1, len(windows) + 1))
-    assert len({window["window_id"] for window in windows}) == len(windows)
-    assert all(after["start"] == before["end"] for before, after in itertools.pairwise(windows))

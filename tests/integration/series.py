@@ -1,0 +1,19 @@
+"""What must hold of the windows of one camera as they came from the broker."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import jsonschema
+
+from edge.codec import schema
+
+
+def check_series(windows: list[dict[str, Any]]) -> None:
+    """Each window is valid, none comes twice, none is missing."""
+    for window in windows:
+        jsonschema.validate(window, schema("instore.counts/1"))
+    assert [window["sequence"] for window in windows] == list(range(1, len(windows) + 1))
+    assert len({window["window_id"] for window in windows}) == len(windows)
+    assert all(after["start"] == before["end"] for before, after in itertools.pairwise(windows))

@@ -3,6 +3,7 @@
     event time   when it happened at the camera, not when it was worked out
     watermark    the camera's event time less `lateness`: nothing older is still to come
     window       [start, end) of `length` seconds from UTC midnight; closed once the watermark reaches its end
+    shape        the zone and the brackets of a window; those of one that has begun never change
 
 Every camera has a watermark of its own, so one that is slow or down holds up no other.
 """
@@ -10,11 +11,12 @@ Every camera has a watermark of its own, so one that is slow or down holds up no
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from edge.types import CameraState, Coverage, Progress, StreamEnded, Visit, WindowCounts
+from edge.brackets import Bracket, bracket_of, parse_brackets
+from edge.types import CameraState, Coverage, Plan, Progress, StreamEnded, Visit, WindowCounts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -39,38 +41,65 @@ class _Window:
     dropped: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a window counts by."""
+
+    zone: str
+    brackets: tuple[Bracket, ...]
+
+    @classmethod
+    def of(cls, zone: str, brackets: Iterable[str]) -> _Shape:
+        return cls(zone, parse_brackets(tuple(brackets)))
+
+
 @dataclass(slots=True)
 class _Camera:
     """Where one camera is in event time.
 
-    first: the start of its oldest open window. seen: its last picture, None unless that was a good one.
+    first: the start of its oldest open window. shapes: from the start of which window on each of them holds,
+    in order; the first also holds before. seen: its last picture, None unless that was a good one.
     """
 
     event_time: datetime
     first: datetime
     watermark: datetime
+    shapes: list[tuple[datetime, _Shape]]
     seen: datetime | None = None
     windows: dict[datetime, _Window] = field(default_factory=dict)
 
+    def shape(self, start: datetime) -> _Shape:
+        """That of the window which begins at `start`."""
+        return next((shape for since, shape in reversed(self.shapes) if since <= start), self.shapes[0][1])
+
+    def take_shape(self, since: datetime, shape: _Shape) -> None:
+        """Windows from `since` on have this shape, whatever was planned for them before."""
+        self.shapes = [planned for planned in self.shapes if planned[0] < since] or self.shapes[:1]
+        self.shapes.append((since, shape))
+
+    def forget_shapes(self) -> None:
+        """Drop those that no open or later window has."""
+        while len(self.shapes) > 1 and self.shapes[1][0] <= self.first:
+            del self.shapes[0]
+
 
 class Aggregator:
-    """Counts visits per camera, window and bracket; used by one thread.
+    """Counts visits per camera, window and bracket; used by one thread. length: seconds, divides the day."""
 
-    zones: the zone of every camera. length: seconds, divides the day. lateness: seconds. brackets: labels in
-    order of age.
-    """
-
-    def __init__(
-        self, site: str, zones: Mapping[str, str], *, length: int, lateness: float, brackets: Sequence[str]
-    ) -> None:
+    def __init__(self, site: str, plan: Plan, *, length: int) -> None:
         self._site = site
-        self._zones = zones
+        self._plan = plan
         self._length = timedelta(seconds=length)
-        self._lateness = timedelta(seconds=lateness)
-        self._brackets = tuple(brackets)
         self._cameras: dict[str, _Camera] = {}
         self.late = 0
         """Visits that came after their window was closed; they are counted in the oldest open one."""
+
+    def replan(self, plan: Plan) -> None:
+        """Count by another plan from every camera's next window on."""
+        self._plan = plan
+        for name, camera in self._cameras.items():
+            if name in plan.zones:
+                self._plan_next(name, camera, camera.event_time)
 
     def count(self, visit: Visit) -> None:
         """Count one visitor in the window of that moment."""
@@ -80,10 +109,10 @@ class Aggregator:
             self.late += 1
             start = camera.first
         window = camera.windows.setdefault(start, _Window())
-        if visit.bracket is None:
+        if visit.age is None:
             window.unclassified += 1
         else:
-            window.counts[visit.bracket] += 1
+            window.counts[bracket_of(visit.age, camera.shape(start).brackets).label] += 1
 
     def progress(self, progress: Progress) -> list[WindowCounts]:
         """Move a camera's event time on; the windows that this closes, oldest first."""
@@ -95,7 +124,7 @@ class Aggregator:
         window = camera.windows.setdefault(max(self._start(now), camera.first), _Window())
         window.analysed += progress.analysed
         window.dropped.update(progress.dropped)
-        camera.watermark = max(camera.watermark, now - self._lateness)
+        camera.watermark = max(camera.watermark, now - timedelta(seconds=self._plan.lateness))
         return list(self._close(progress.camera_id, camera, camera.watermark))
 
     def end(self, ended: StreamEnded) -> list[WindowCounts]:
@@ -108,7 +137,7 @@ class Aggregator:
     def open_windows(self) -> list[WindowCounts]:
         """What has been counted so far in the windows that are still open."""
         return [
-            self._counts(name, start, window)
+            self._counts(name, camera, start, window)
             for name, camera in self._cameras.items()
             for start, window in sorted(camera.windows.items())
         ]
@@ -116,7 +145,8 @@ class Aggregator:
     def resume(self, windows: Iterable[WindowCounts]) -> list[WindowCounts]:
         """Go on with windows that were open when the daemon ended; those that do not fit any more, closed.
 
-        A window fits when its camera, zone, length and brackets are still configured so.
+        A window fits when its site, camera and length are still configured so. Its zone and its brackets
+        stay what they were: those of now hold from the next window on.
         """
         misfits: list[WindowCounts] = []
         for window in sorted(windows, key=lambda w: w.start):
@@ -124,6 +154,8 @@ class Aggregator:
                 misfits.append(window)
                 continue
             camera = self._camera(window.camera_id, window.start)
+            camera.take_shape(window.start, _Shape.of(window.zone, window.counts))
+            self._plan_next(window.camera_id, camera, window.start)
             camera.windows[window.start] = _Window(
                 Counter(window.counts),
                 window.unclassified,
@@ -141,8 +173,7 @@ class Aggregator:
     def _fits(self, window: WindowCounts) -> bool:
         return (
             window.site == self._site
-            and self._zones.get(window.camera_id) == window.zone
-            and tuple(window.counts) == self._brackets
+            and window.camera_id in self._plan.zones
             and window.end - window.start == self._length
         )
 
@@ -166,8 +197,16 @@ class Aggregator:
 
     def _camera(self, camera_id: str, at: datetime) -> _Camera:
         if camera_id not in self._cameras:
-            self._cameras[camera_id] = _Camera(at, self._start(at), at - self._lateness)
+            first, lateness = self._start(at), timedelta(seconds=self._plan.lateness)
+            self._cameras[camera_id] = _Camera(at, first, at - lateness, [(first, self._shape(camera_id))])
         return self._cameras[camera_id]
+
+    def _shape(self, camera_id: str) -> _Shape:
+        return _Shape.of(self._plan.zones[camera_id], self._plan.brackets)
+
+    def _plan_next(self, camera_id: str, camera: _Camera, at: datetime) -> None:
+        """The plan holds for the windows of a camera after the one of the moment `at`."""
+        camera.take_shape(self._start(at) + self._length, self._shape(camera_id))
 
     def _start(self, at: datetime) -> datetime:
         return at - (at - EPOCH) % self._length
@@ -187,19 +226,21 @@ class Aggregator:
         while (end := camera.first + self._length) <= watermark:
             window = camera.windows.pop(camera.first, None)
             if window is not None or watermark - end <= LONGEST_GAP:
-                yield self._counts(camera_id, camera.first, window or _Window())
+                yield self._counts(camera_id, camera, camera.first, window or _Window())
                 camera.first = end
             else:
                 camera.first = min([*camera.windows, self._start(watermark)])
+            camera.forget_shapes()
 
-    def _counts(self, camera_id: str, start: datetime, window: _Window) -> WindowCounts:
+    def _counts(self, camera_id: str, camera: _Camera, start: datetime, window: _Window) -> WindowCounts:
+        shape = camera.shape(start)
         return WindowCounts(
             site=self._site,
             camera_id=camera_id,
-            zone=self._zones[camera_id],
+            zone=shape.zone,
             start=start,
             end=start + self._length,
-            counts={label: window.counts[label] for label in self._brackets},
+            counts={bracket.label: window.counts[bracket.label] for bracket in shape.brackets},
             unclassified=window.unclassified,
             coverage=Coverage(window.seconds, window.analysed, dict(window.dropped)),
         )

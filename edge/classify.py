@@ -1,4 +1,4 @@
-"""Crops of all cameras in batches, their estimates fused per track, a visitor's bracket at the end.
+"""Crops of all cameras in batches, their estimates fused per track, a visitor's age at the end.
 
 Messages leave in the order in which they came: whatever follows a crop waits until that crop is judged, so a
 visitor is never counted before all its pictures are, nor after the progress that closes its window.
@@ -7,20 +7,30 @@ visitor is never counted before all its pictures are, nor after the progress tha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.brackets import Bracket, bracket_of
 from edge.preprocess import to_batch
-from edge.types import AGES, AgeEstimate, FaceCrop, Image, Message, Progress, StreamEnded, TrackEnded, Visit
+from edge.types import (
+    AGES,
+    AgeEstimate,
+    FaceCrop,
+    Image,
+    Message,
+    Plan,
+    Progress,
+    StreamEnded,
+    TrackEnded,
+    Visit,
+)
 
 Infer = Callable[[Image], NDArray[np.float32]]
 """A batch of crops, uint8 (N, S, S, 3) RGB, to calibrated age distributions, float32 (N, 101)."""
 
-Output = Visit | Progress | StreamEnded
+Output = Visit | Progress | StreamEnded | Plan
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +57,6 @@ class Classifier:
     def __init__(
         self,
         infer: Infer,
-        brackets: Sequence[Bracket],
         *,
         size: int,
         max_batch: int,
@@ -55,7 +64,6 @@ class Classifier:
         max_spread: float,
     ) -> None:
         self._infer = infer
-        self._brackets = brackets
         self._size = size
         self._max_batch = max_batch
         self._max_delay = max_delay
@@ -101,17 +109,17 @@ class Classifier:
     def _settle(self, message: Message) -> list[Output]:
         if isinstance(message, TrackEnded):
             evidence = self._evidence.pop((message.camera_id, message.track_id), None)
-            return [Visit(message.camera_id, message.ended_at, self._bracket(evidence))]
+            return [Visit(message.camera_id, message.ended_at, self._age(evidence))]
         if isinstance(message, StreamEnded):
             for key in [key for key in self._evidence if key[0] == message.camera_id]:
                 del self._evidence[key]
-        return [message] if isinstance(message, Progress | StreamEnded) else []
+        return [message] if isinstance(message, Progress | StreamEnded | Plan) else []
 
-    def _bracket(self, evidence: _Evidence | None) -> str | None:
+    def _age(self, evidence: _Evidence | None) -> float | None:
         if evidence is None or evidence.weight <= 0:
             return None
         estimate = AgeEstimate((evidence.weighted / evidence.weight).astype(np.float32), evidence.crops)
         # Written so that a NaN from the model ends here too.
         if not estimate.spread <= self._max_spread:
             return None
-        return bracket_of(estimate.mean, self._brackets).label
+        return estimate.mean

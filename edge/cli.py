@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,27 @@ def _complain(message: str) -> None:
         sys.stderr.write(f"{red}instore-edge:{plain} {line}\n")
 
 
+def reload_on_signal(stop: threading.Event) -> threading.Event:
+    """An event that SIGHUP sets; but where the terminal is lost that the daemon was started in, `stop`."""
+    reload = threading.Event()
+    keeps_on = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
+    interactive = _has_terminal() and not keeps_on
+
+    def hang_up(*_: object) -> None:
+        (stop if interactive and not _has_terminal() else reload).set()
+
+    signal.signal(signal.SIGHUP, hang_up)
+    return reload
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 def stop_on_signals() -> threading.Event:
     """An event that SIGTERM and SIGINT set, and the loss of the terminal unless nohup keeps it away."""
     stop = threading.Event()
@@ -94,16 +116,23 @@ def stop_on_signals() -> threading.Event:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    load = partial(load_settings, arguments.config, arguments.set)
+    settings = load()
+    stop = stop_on_signals()
+    reload = reload_on_signal(stop)
     from edge.clock import SystemClock
     from edge.health import Systemd
     from edge.runtime import Runtime
 
-    settings = load_settings(arguments.config, arguments.set)
-    stop = stop_on_signals()
     runtime = Runtime(
-        settings, beside=_beside(arguments), clock=SystemClock(), rng=random.Random(), systemd=Systemd()
+        settings,
+        beside=_beside(arguments),
+        clock=SystemClock(),
+        rng=random.Random(),
+        systemd=Systemd(),
+        load=load,
     )
-    return runtime.run(stop)
+    return runtime.run(stop, reload)
 
 
 def _replay(arguments: argparse.Namespace) -> int:

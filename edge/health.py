@@ -69,6 +69,10 @@ class Systemd:
         """The progress check passed: feed the watchdog."""
         self._send(f"WATCHDOG=1\nSTATUS={status}")
 
+    def reloading(self, monotonic: float) -> None:
+        """The configuration is read again, since `monotonic` (seconds); `ready` says that this is over."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={round(monotonic * 1e6)}")
+
     def stopping(self) -> None:
         """The end has begun."""
         self._send("STOPPING=1")

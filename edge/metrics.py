@@ -6,6 +6,7 @@ Labels are `camera`, `stage` and `reason`, nothing else, and no series is broken
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -24,6 +25,8 @@ FRAME_DROPS = ("overwritten", "corrupt")
 TRACK_ENDS = ("visitor", "too_short", "not_a_face", "recounted")
 MQTT_FAILURES = ("unreachable", "tls", "refused", "lost", "timeout", "rejected", "disk")
 
+RELOADS = ("applied", "refused")
+
 
 class Metrics:
     """All series, on a registry of their own, every label value initialised to 0."""
@@ -36,8 +39,9 @@ class Metrics:
         self._make_frames()
         self._make_stages()
         self._make_delivery()
-        for camera in cameras:
-            self.add_camera(camera)
+        self._cameras: list[str] = []
+        self._guard = threading.Lock()
+        self.follow(cameras)
 
     def _make_frames(self) -> None:
         camera, r = ["camera"], self.registry
@@ -83,6 +87,11 @@ class Metrics:
         self.crops_dropped.labels("queue_full")
         self.late = Counter("instore_visits_late", "Visits counted in a later window.", registry=r)
         self.refused = Counter("instore_windows_refused", "Windows that had been stored before.", registry=r)
+        self.reloads = Counter(
+            "instore_reloads", "Configurations read again, by what came of it.", ["reason"], registry=r
+        )
+        for reason in RELOADS:
+            self.reloads.labels(reason)
         self._build = Info("instore_build", "The program.", registry=r)
         self._model = Info("instore_model", "The age model and what runs it.", registry=r)
         self._config = Info("instore_config", "The configuration.", registry=r)
@@ -109,7 +118,30 @@ class Metrics:
         )
         self.outbox_failures = Counter("instore_outbox_failures", "Writes that the disk refused.", registry=r)
 
-    def add_camera(self, camera: str) -> None:
+    def follow(self, cameras: Iterable[str]) -> None:
+        """Have series for these cameras, new ones from 0, and for no others."""
+        wanted = list(cameras)
+        with self._guard:
+            for camera in wanted:
+                if camera not in self._cameras:
+                    self._add(camera)
+            for camera in self._cameras:
+                if camera not in wanted:
+                    self._remove(camera)
+            self._cameras = wanted
+
+    def _remove(self, camera: str) -> None:
+        """A camera that is gone must not look like one that is down."""
+        for series in (self.captured, self.analysed, self.faces, self.windows):
+            series.remove(camera)
+        for gauge in (self.last_frame, self.up, self.frozen, self.dark, self.in_view):
+            gauge.remove(camera)
+        for reason in FRAME_DROPS:
+            self.dropped.remove(camera, reason)
+        for reason in TRACK_ENDS:
+            self.tracks.remove(camera, reason)
+
+    def _add(self, camera: str) -> None:
         """Start every series of a camera at 0."""
         for series in (self.captured, self.analysed, self.faces, self.windows):
             series.labels(camera)

@@ -20,7 +20,7 @@ from edge.errors import ConfigurationError, OutsideError
 REMEMBERED = 10_000
 """Windows per camera that are known again after they were put: a month of windows of five minutes."""
 
-_FORMAT = 1
+_FORMAT = 2
 _APPLICATION = 0x494E5354  # "INST", so that no other program's database is taken for an outbox
 _PATIENCE = 2.0  # seconds that a predecessor may take to let go of the file
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,10 +45,13 @@ CREATE TABLE recent (
     UNIQUE (camera, window_id)
 ) WITHOUT ROWID;
 CREATE TABLE open_windows (payload BLOB NOT NULL);
+CREATE TABLE retained (topic TEXT PRIMARY KEY) WITHOUT ROWID;
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_FORMAT};
 COMMIT;
 """
+# From each older format to the next.
+_UPGRADES = {1: "CREATE TABLE retained (topic TEXT PRIMARY KEY) WITHOUT ROWID"}
 _ELSEWHERE = "set outbox.directory to a folder that this user may write to"
 _FAULTS = {
     sqlite3.SQLITE_BUSY: "is in use by another process; stop it, or set another outbox.directory",
@@ -163,6 +166,21 @@ class Outbox:
         """What `keep_open` was last given."""
         with self._disk():
             return [payload for (payload,) in self._db.execute("SELECT payload FROM open_windows")]
+
+    def retained(self) -> list[str]:
+        """The topics that `remember` was told of, less the forgotten ones."""
+        with self._disk():
+            return [topic for (topic,) in self._db.execute("SELECT topic FROM retained ORDER BY topic")]
+
+    def remember(self, topic: str) -> None:
+        """Something will be retained by the broker on this topic, until `forget`."""
+        with self._transaction():
+            self._db.execute("INSERT INTO retained VALUES (?) ON CONFLICT DO NOTHING", (topic,))
+
+    def forget(self, topic: str) -> None:
+        """Nothing is retained on this topic any more."""
+        with self._transaction():
+            self._db.execute("DELETE FROM retained WHERE topic = ?", (topic,))
 
     def delete(self, ids: Collection[int]) -> None:
         """Forget rows that the broker has acknowledged; unknown ids are ignored."""
@@ -280,6 +298,8 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA synchronous = FULL")
     if not tables:
         db.executescript(_SCHEMA)
+    for old in range(version, _FORMAT) if tables else ():
+        db.executescript(f"BEGIN; {_UPGRADES[old]}; PRAGMA user_version = {old + 1}; COMMIT;")
 
 
 def _fault(error: sqlite3.Error) -> str:

@@ -1,7 +1,7 @@
 """The stages put together, without threads or clocks: the drivers call, the stages answer.
 
 Frame ──► Vision: detect ► track ► second opinion ► best crops ──► FaceCrop, TrackEnded
-FaceCrop, TrackEnded, Progress, StreamEnded ──► Counting: classify ► aggregate ──► WindowCounts
+FaceCrop, TrackEnded, Progress, StreamEnded, Plan ──► Counting: classify ► aggregate ──► WindowCounts
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from edge.types import (
     Frame,
     Image,
     Message,
+    Plan,
     Progress,
     Track,
     TrackEnded,
@@ -253,6 +254,10 @@ class Counting:
             return []
         if isinstance(output, Progress):
             return self._aggregator.progress(output)
+        if isinstance(output, Plan):
+            self._aggregator.replan(output)
+            self._metrics.follow(output.zones)
+            return []
         return self._aggregator.end(output)
 
 
@@ -281,20 +286,18 @@ def build_counting(settings: Settings, bundle: Bundle, backend: AgeBackend, metr
         with metrics.timed("classify"):
             return calibrate(backend.infer(batch), bundle.temperature)
 
-    brackets = settings.windows.parsed_brackets
     classifier = Classifier(
         infer,
-        brackets,
         size=bundle.input_size,
         max_batch=min(model.max_batch, backend.max_batch),
         max_delay=model.max_delay,
         max_spread=model.max_spread,
     )
-    aggregator = Aggregator(
-        settings.site,
-        {camera.name: camera.zone for camera in settings.cameras},
-        length=settings.windows.length,
-        lateness=settings.windows.lateness,
-        brackets=[bracket.label for bracket in brackets],
-    )
+    aggregator = Aggregator(settings.site, plan_of(settings), length=settings.windows.length)
     return Counting(classifier, aggregator, metrics)
+
+
+def plan_of(settings: Settings) -> Plan:
+    """What is counted under these settings."""
+    zones = {camera.name: camera.zone for camera in settings.cameras}
+    return Plan(zones, settings.windows.brackets, settings.windows.lateness)

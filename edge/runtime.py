@@ -3,7 +3,7 @@
     capture-<camera> ──► LatestFrame ──► vision-<camera> ──► MessageQueue ──► counting ──► Outbox ──► publish
          (one slot, overwritten)              (crops bounded)                (SQLite)        │
                                                                                            broker
-    main: start, watchdog, the end.     http: /metrics and /healthz
+    main: start, watchdog, reload, the end.     http: /metrics and /healthz
 
 The first exception that nobody expected, in any thread, ends the process with status 1; systemd starts it
 again. Faults of cameras, broker and disk are retried where they arise.
@@ -29,17 +29,21 @@ from edge.capture import Camera, is_live, open_source, validate_source
 from edge.clock import Clock
 from edge.codec import StatusEncoder, decode_open, encode_counts, encode_open, window_id
 from edge.config import CameraSettings, Settings, state_directory
+from edge.errors import ConfigurationError
 from edge.health import Heartbeats, HttpServer, Page, Systemd, health_page
 from edge.inference import open_backend
+from edge.lanes import Lanes
 from edge.memory import limit_arenas, trim
 from edge.messages import MessageQueue
 from edge.metrics import Metrics
 from edge.outbox import Outbox
-from edge.pipeline import build_counting, build_vision
+from edge.pipeline import build_counting, build_vision, plan_of
 from edge.privacy import release
 from edge.publish import Publisher, access
+from edge.reload import Change, compare
+from edge.threads import Threads
 from edge.types import CameraState, CameraStatus, WindowCounts
-from edge.workers import TICK, Beat, CountingWorker, VisionWorker
+from edge.workers import TICK, CountingWorker, VisionWorker
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +53,8 @@ PATIENCE = 60.0
 SWITCH_INTERVAL = 0.001
 """Seconds: with Python's default of 5 ms a busy thread starves the detectors, which take the GIL often."""
 
-HANGING = 0.5
-"""Seconds that the capturing threads get at the end."""
-
 LOOK = 0.05
-"""Seconds between two looks of the main thread while it waits for the start or the end."""
+"""Seconds between two looks of the main thread at what it is told to do."""
 
 
 class Runtime:
@@ -68,9 +69,11 @@ class Runtime:
         rng: random.Random,
         systemd: Systemd | None = None,
         resumes: bool = True,
+        load: Callable[[], Settings] | None = None,
     ) -> None:
         """beside: the folder that relative secrets and bundles are looked up in. resumes: whether another run
-        will go on with the windows of live cameras that are open at the end; else they are closed then.
+        will go on with the windows of live cameras that are open at the end; else they are closed then. load:
+        reads the configuration again, for `run`'s `reload`.
 
         Opens no camera and no connection, but finds out all that may be wrong with the configuration: raises
         ConfigurationError on a source, secret, bundle, outbox or port that cannot be used.
@@ -79,6 +82,9 @@ class Runtime:
             validate_source(camera, beside)
         access(settings.mqtt, beside)
         self.settings = settings
+        self._beside = beside
+        self._rng = rng
+        self._load = load or (lambda: settings)
         self._clock = clock
         self._resumes = resumes
         self._systemd = systemd or Systemd({})
@@ -91,11 +97,10 @@ class Runtime:
         )
         self._metrics = Metrics(clock, [camera.name for camera in settings.cameras])
         self._heartbeats = Heartbeats(clock, PATIENCE + settings.mqtt.connect_timeout)
-        self._failure: BaseException | None = None
         self.connected = False
+        self._refused = ""
         self.stored = 0
         self._outbox_dropped = 0
-        self._stop_capture = threading.Event()
         self._stop_publish = threading.Event()
         self._http = self._serve() if settings.metrics.enabled else None
         self._outbox = Outbox(
@@ -104,10 +109,11 @@ class Runtime:
             settings.outbox.max_bytes,
             clock=clock,
         )
-        self._publisher = self._make_publisher(beside, rng)
+        self._publisher = self._make_publisher()
         self._queue = MessageQueue(settings.model.queue)
+        # Whoever waits for room in the queue must not wait for ever.
+        self._threads = Threads(self._heartbeats, clock, on_failure=self._queue.hurry)
         counting = build_counting(settings, self._bundle, self._backend, self._metrics)
-        real_time = [c.name for c in settings.cameras if is_live(c) or (c.pace == "real" and not c.start)]
         self.counting = CountingWorker(
             counting,
             self._queue,
@@ -115,21 +121,27 @@ class Runtime:
             keep_open=self._keep_open,
             metrics=self._metrics,
             clock=clock,
-            real_time=real_time,
+            real_time=self._is_real_time,
         )
         self.counting.resume(decode_open(payload) for payload in self._outbox.open_windows())
-        self.lanes = [self._lane(camera) for camera in settings.cameras]
-        self._cameras = [self._camera(lane, beside, rng) for lane in self.lanes]
+        self._lanes = Lanes(self._threads, clock, self._worker, self._camera)
+        self._lanes.make(settings.cameras)
+
+    @property
+    def lanes(self) -> list[VisionWorker]:
+        """The watching half of every camera; what it has seen may be shown."""
+        return self._lanes.workers
 
     @property
     def http_port(self) -> int | None:
         """Where metrics and health are served; None where they are not."""
         return self._http.port if self._http else None
 
-    def run(self, stop: threading.Event) -> int:
+    def run(self, stop: threading.Event, reload: threading.Event | None = None) -> int:
         """Count until `stop` is set or every camera has ended and its windows are acknowledged.
 
-        Returns the exit status. Raises the exception of the first thread that failed.
+        Whenever `reload` is set, the configuration is read again and what changed is taken over; one that is
+        not valid changes nothing. Returns the exit status; raises what the first thread failed with.
         """
         limit_arenas()
         sys.setswitchinterval(SWITCH_INTERVAL)
@@ -138,49 +150,45 @@ class Runtime:
         self._describe()
         if self._http:
             self._http.start()
-        publish = self._thread("publish", partial(self._publisher.run, self._stop_publish))
-        counting = self._thread("counting", self.counting.run)
-        vision = [self._thread(f"vision-{lane.name}", lane.run) for lane in self.lanes]
-        capture = [
-            # Unwatched: a camera may hang for as long as its time-outs allow; the vision thread notices.
-            self._thread(f"capture-{lane.name}", partial(self._capture, camera), watched=False)
-            for lane, camera in zip(self.lanes, self._cameras, strict=True)
-        ]
-        for lane in self.lanes:
-            self._publisher.camera_status(lane.status)
-        for thread in (publish, counting, *vision, *capture):
-            thread.start()
+        publish = self._threads.make("publish", partial(self._publisher.run, self._stop_publish))
+        counting = self._threads.make("counting", self.counting.run)
+        for worker in self.lanes:
+            self._publisher.camera_status(worker.status)
+        publish.start()
+        counting.start()
+        for lane in self._lanes:
+            lane.start()
         try:
             self._until_ready(stop)
-            self._until_over(stop, vision, counting)
+            self._until_over(stop, reload or threading.Event(), counting)
         finally:
-            self._wind_down(vision, counting, publish)
-            # A camera that hangs ends with its time-out; nothing waits for it.
-            self._join(capture, self._clock.monotonic() + HANGING)
-        if self._failure is not None:
-            raise self._failure
+            self._wind_down(counting, publish)
+            self._lanes.leave()
+        if self._threads.failure is not None:
+            raise self._threads.failure
         return 0
 
     def _until_ready(self, stop: threading.Event) -> None:
         """Wait for the models: cameras and broker may take as long as they like."""
         while not all(lane.ready for lane in self.lanes):
-            if stop.is_set() or self._failure:
+            if stop.is_set() or self._threads.failure:
                 return
             self._clock.wait(stop, LOOK)
         trim()
         log.info("ready: %s", self._status_line())
         self._systemd.ready(self._status_line())
 
-    def _until_over(
-        self, stop: threading.Event, vision: list[threading.Thread], counting: threading.Thread
-    ) -> None:
-        """Feed the watchdog until there is a reason to end."""
+    def _until_over(self, stop: threading.Event, reload: threading.Event, counting: threading.Thread) -> None:
+        """Feed the watchdog and reload when told to, until there is a reason to end."""
         next_check = self._clock.monotonic()
-        while not (stop.is_set() or self._failure):
-            if not any(thread.is_alive() for thread in vision):
+        while not (stop.is_set() or self._threads.failure):
+            if not self._lanes.watching:
                 self._queue.close()
                 if not counting.is_alive() and not self._outbox.depth:
                     return
+            elif reload.is_set():
+                reload.clear()
+                self._reload()
             if self._clock.monotonic() >= next_check:
                 self._check_progress()
                 next_check += min(self._systemd.watchdog_every or TICK, TICK)
@@ -193,55 +201,61 @@ class Runtime:
         else:
             self._systemd.alive(self._status_line())
 
-    def _wind_down(
-        self, vision: list[threading.Thread], counting: threading.Thread, publish: threading.Thread
-    ) -> None:
+    def _reload(self) -> None:
+        """Read the configuration again, and take over what is possible."""
+        self._systemd.reloading(self._clock.monotonic())
+        try:
+            change = compare(self.settings, self._load())
+            for camera in change.settings.cameras:
+                validate_source(camera, self._beside)
+            self._publisher.renew(access(change.settings.mqtt, self._beside))
+        except ConfigurationError as error:
+            self._metrics.reloads.labels("refused").inc()
+            log.error("the configuration is not taken over and nothing changes: %s", error)
+            self._refused = "; the last reload was refused, see the log"
+            self._systemd.ready(self._status_line())
+            return
+        self._refused = ""
+        self._take_over(change)
+        self._metrics.reloads.labels("applied").inc()
+        log.info("configuration taken over: %s", change)
+        if change.needs_restart:
+            log.warning("this needs a restart, until then it stays: %s", ", ".join(change.needs_restart))
+        self._systemd.ready(self._status_line())
+
+    def _take_over(self, change: Change) -> None:
+        """Change the cameras: what the old ones saw comes before the new plan, what the new see after."""
+        self._lanes.retire(change.gone, change.changed)
+        self.settings = change.settings
+        # The series of cameras that are gone go when the counting thread comes to the plan.
+        self._metrics.follow([*change.gone, *(camera.name for camera in change.settings.cameras)])
+        self._queue.put(plan_of(change.settings))
+        for name in change.gone:
+            self._publisher.forget_camera(name)
+        begin = [c for c in change.settings.cameras if c.name in (*change.new, *change.changed)]
+        for lane in self._lanes.make(begin):
+            self._publisher.camera_status(lane.worker.status)
+            lane.start()
+
+    def _wind_down(self, counting: threading.Thread, publish: threading.Thread) -> None:
         """End the threads in the direction of the data, so that all that was seen is counted and sent."""
         self._systemd.stopping()
-        self._stop_capture.set()
-        for lane in self.lanes:
-            lane.slot.close()
         deadline = self._clock.monotonic() + PATIENCE
-        self._join(vision, deadline)
+        self._lanes.end(deadline)
         self._queue.close()
-        self._join([counting], deadline)
+        self._threads.join([counting], deadline)
         for lane in self.lanes:
             lane.report(
                 CameraStatus(lane.name, CameraState.DOWN, self._clock.now(), "the daemon has stopped")
             )
         self._stop_publish.set()
-        self._join([publish], deadline + self.settings.mqtt.drain_timeout)
+        self._threads.join([publish], deadline + self.settings.mqtt.drain_timeout)
         if self._http:
             self._http.stop()
         if depth := self._outbox.depth:
             log.warning("%d windows wait in the outbox; they are sent after the next start", depth)
         self._outbox.close()
         self._backend.close()
-
-    def _capture(self, camera: Camera, _: Beat) -> None:
-        camera.run(self._stop_capture)
-
-    def _thread(self, name: str, work: Callable[[Beat], object], *, watched: bool = True) -> threading.Thread:
-        def guarded() -> None:
-            try:
-                if watched:
-                    self._heartbeats.beat(name)
-                work(partial(self._heartbeats.beat, name))
-            except BaseException as error:  # whatever it is, the process must end with it
-                log.critical("thread %s failed: %s", name, error, exc_info=error)
-                self._failure = self._failure or error
-                self._queue.hurry()  # whoever waits for room in it must not wait for ever
-            finally:
-                self._heartbeats.forget(name)
-
-        return threading.Thread(target=guarded, name=name, daemon=True)
-
-    def _join(self, threads: list[threading.Thread], deadline: float) -> None:
-        """Wait for the threads until `deadline` (monotonic seconds) for all of them together."""
-        for thread in threads:
-            thread.join(max(0.1, deadline - self._clock.monotonic()))
-            if thread.is_alive():
-                log.warning("thread %s does not end", thread.name)
 
     def _keep_open(self, windows: list[WindowCounts]) -> None:
         """Only live cameras go on where they were: a recording begins anew."""
@@ -272,7 +286,12 @@ class Runtime:
         self._metrics.outbox_dropped.inc(self._outbox.dropped - self._outbox_dropped)
         self._outbox_dropped = self._outbox.dropped
 
-    def _lane(self, camera: CameraSettings) -> VisionWorker:
+    def _is_real_time(self, name: str) -> bool:
+        """Whether the camera's event time is the clock's."""
+        camera = next((c for c in self.settings.cameras if c.name == name), None)
+        return camera is not None and (is_live(camera) or (camera.pace == "real" and not camera.start))
+
+    def _worker(self, camera: CameraSettings) -> VisionWorker:
         make_vision = partial(build_vision, camera, self.settings, self._bundle, self._metrics)
         return VisionWorker(
             camera,
@@ -285,18 +304,18 @@ class Runtime:
             resumes=self._resumes,
         )
 
-    def _camera(self, lane: VisionWorker, beside: Path, rng: random.Random) -> Camera:
+    def _camera(self, worker: VisionWorker) -> Camera:
         return Camera(
-            lane.camera,
-            partial(open_source, secrets_beside=beside, clock=self._clock),
-            lane.slot,
+            worker.camera,
+            partial(open_source, secrets_beside=self._beside, clock=self._clock),
+            worker.slot,
             self._clock,
-            rng=rng,
-            on_status=lane.report,
-            on_drop=lane.drop,
+            rng=self._rng,
+            on_status=worker.report,
+            on_drop=worker.drop,
         )
 
-    def _make_publisher(self, beside: Path, rng: random.Random) -> Publisher:
+    def _make_publisher(self) -> Publisher:
         settings = self.settings
         return Publisher(
             settings.mqtt,
@@ -305,8 +324,8 @@ class Runtime:
             store=self._outbox,
             statuses=StatusEncoder(settings.site, settings.box, __version__),
             clock=self._clock,
-            rng=rng,
-            secrets_beside=beside,
+            rng=self._rng,
+            secrets_beside=self._beside,
             on_connected=self._on_connected,
             on_published=self._metrics.window_published,
             on_failure=lambda failure: self._metrics.failures.labels(failure.value).inc(),
@@ -346,7 +365,8 @@ class Runtime:
     def _status_line(self) -> str:
         up = sum(lane.status.state is CameraState.UP for lane in self.lanes)
         broker = "broker connected" if self.connected else "broker away"
-        return f"{up} of {len(self.lanes)} cameras up, {broker}, {self._outbox.depth} windows waiting"
+        waiting = f"{self._outbox.depth} windows waiting"
+        return f"{up} of {len(self.lanes)} cameras up, {broker}, {waiting}{self._refused}"
 
     def _serve(self) -> HttpServer:
         pages: dict[str, Page] = {

@@ -192,8 +192,20 @@ class StreamEnded:
     event_time: datetime
 
 
-Message = FaceCrop | TrackEnded | Progress | StreamEnded
-"""What the vision threads tell the counting thread, in order per camera."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is counted: the zone of every camera, the age brackets, and how long a window waits for the late.
+
+    A new plan holds from every camera's next window on. brackets: as they are configured. lateness: seconds.
+    """
+
+    zones: Mapping[str, str]
+    brackets: tuple[str, ...]
+    lateness: float
+
+
+Message = FaceCrop | TrackEnded | Progress | StreamEnded | Plan
+"""What the counting thread is told: by the vision threads in order per camera, by the main thread a plan."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,11 +232,14 @@ class AgeEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One counted visitor: where, when, and in which bracket (None: unclassified). Nothing points back."""
+    """One counted visitor: where, when, and the expected age in years (None: unclassified).
+
+    Nothing in it points back, and it goes as soon as it is counted.
+    """
 
     camera_id: str
     at: datetime
-    bracket: str | None
+    age: float | None
 
 
 @dataclass(frozen=True, slots=True)

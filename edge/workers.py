@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from edge.capture import LatestFrame, is_live
@@ -15,7 +15,16 @@ from edge.errors import OutsideError
 from edge.messages import MessageQueue
 from edge.metrics import Metrics
 from edge.pipeline import Counting, Vision, VisionResult
-from edge.types import CameraState, CameraStatus, Message, Progress, StreamEnded, TrackEnded, WindowCounts
+from edge.threads import Beat
+from edge.types import (
+    CameraState,
+    CameraStatus,
+    Message,
+    Progress,
+    StreamEnded,
+    TrackEnded,
+    WindowCounts,
+)
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +39,6 @@ STORE_RETRY = 5.0
 
 LAST_ATTEMPTS = 3
 """Attempts to store the last windows before they are given up: the process is about to end."""
-
-Beat = Callable[[], None]
-"""Tells the watchdog that the thread got on."""
 
 
 class VisionWorker:
@@ -75,16 +81,30 @@ class VisionWorker:
         self._clock = clock
         self._drops: Counter[str] = Counter()
         self._guard = threading.Lock()
+        self._retired = self._gone = False
+
+    def retire(self, *, gone: bool) -> None:
+        """The slot will be closed: another worker takes over, or the camera is gone and its windows close.
+
+        What the capturing thread still has to say is not heard: it may hang in the source for a while.
+        """
+        with self._guard:
+            self._retired = True
+            self._gone = gone
 
     def report(self, status: CameraStatus) -> None:
         """Take over a new state of the camera; called by the capturing thread."""
         with self._guard:
+            if self._retired:
+                return
             self._reported = status
             self._heard_at = self._clock.monotonic()
             self._take_on(status)
 
     def drop(self, reason: str) -> None:
         """Note a lost frame; called by the capturing thread."""
+        if self._retired:
+            return
         self._metrics.captured.labels(self.name).inc()
         self._metrics.dropped.labels(self.name, reason).inc()
         with self._guard:
@@ -102,9 +122,10 @@ class VisionWorker:
             if last is not None:
                 # With the frames that were lost after the last one.
                 self._tell(VisionResult(vision.finish()), last, self.status.state, analysed=0)
-                # A camera that will be seen again after the next start leaves its windows open until then.
-                if not (self._resumes and self._live):
-                    self._queue.put(StreamEnded(self.name, last))
+            # A camera that will be seen again, after the next start or at once, leaves its windows open.
+            stays = self._resumes and self._live and not self._gone
+            if not stays and (last is not None or self._gone):
+                self._queue.put(StreamEnded(self.name, last or self._clock.now()))
         finally:
             vision.close()
 
@@ -165,8 +186,8 @@ class VisionWorker:
 class CountingWorker:
     """The thread counting: messages from the queue, through `Counting`, to windows that are stored.
 
-    store: raises OutsideError where the disk refuses; the window is then kept and tried again. real_time: the
-    cameras whose event time is the clock's, so that the time to a decision can be told.
+    store: raises OutsideError where the disk refuses; the window is then kept and tried again. real_time:
+    whether a camera's event time is the clock's, so that the time to a decision can be told.
     """
 
     def __init__(
@@ -178,7 +199,7 @@ class CountingWorker:
         keep_open: Callable[[list[WindowCounts]], None] = lambda windows: None,
         metrics: Metrics,
         clock: Clock,
-        real_time: Collection[str] = (),
+        real_time: Callable[[str], bool] = lambda camera: False,
     ) -> None:
         self._counting = counting
         self._queue = queue
@@ -228,7 +249,7 @@ class CountingWorker:
             self._store(self._counting.poll(now))
             return
         self._store(self._counting.handle(message, now))
-        if isinstance(message, Progress) and message.analysed and message.camera_id in self._real_time:
+        if isinstance(message, Progress) and message.analysed and self._real_time(message.camera_id):
             self._metrics.decision.observe((self._clock.now() - message.event_time).total_seconds())
 
     def _checkpoint(self) -> None:

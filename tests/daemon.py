@@ -42,11 +42,20 @@ def _is_table(value: object) -> bool:
 
 
 class Daemon:
-    """`instore-edge run` on these tables; everything it logs is kept."""
+    """`instore-edge run` on these tables; everything it logs is kept.
+
+    module: what Python runs, such as `tests.painted_daemon`, which is the daemon but for its detectors.
+    """
 
     def __init__(
-        self, folder: Path, tables: dict[str, Any], *, environment: dict[str, str] | None = None
+        self,
+        folder: Path,
+        tables: dict[str, Any],
+        *,
+        environment: dict[str, str] | None = None,
+        module: str = "edge",
     ) -> None:
+        self._module = module
         self._config = folder / "config.toml"
         self._config.write_text(to_toml(tables))
         self._environment = {**os.environ, **(environment or {})}
@@ -56,7 +65,7 @@ class Daemon:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "edge", "run", "--config", str(self._config)],
+            [sys.executable, "-m", self._module, "run", "--config", str(self._config)],
             env=self._environment,
             stderr=subprocess.PIPE,
             text=True,
@@ -92,9 +101,24 @@ class Daemon:
 
     def stop(self) -> int:
         """Its exit status after SIGTERM."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self.send(signal.SIGTERM)
         return self.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def reload(self, tables: dict[str, Any] | str) -> None:
+        """Change the file, to tables or to a text that may be no configuration, and send SIGHUP."""
+        self._config.write_text(tables if isinstance(tables, str) else to_toml(tables))
+        self.send(signal.SIGHUP)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None

@@ -1,8 +1,8 @@
 """MQTT: windows go from the outbox to the broker, and leave the outbox when it has acknowledged them."""
 
-from edge.publish.connection import Failure, Probe, access, probe
+from edge.publish.connection import Access, Failure, Probe, access, probe
 from edge.publish.publisher import Publisher
 from edge.publish.subscriber import Subscriber
 from edge.publish.topics import Topics
 
-__all__ = ["Failure", "Probe", "Publisher", "Subscriber", "Topics", "access", "probe"]
+__all__ = ["Access", "Failure", "Probe", "Publisher", "Subscriber", "Topics", "access", "probe"]

@@ -19,7 +19,7 @@ from edge.backoff import Backoff
 from edge.clock import Clock
 from edge.config import MqttSettings
 from edge.errors import OutsideError
-from edge.publish.connection import POLL, Connection, DeliveryError, Failure, access
+from edge.publish.connection import POLL, Access, Connection, DeliveryError, Failure, access
 from edge.publish.session import Session, Statuses, Store
 from edge.publish.topics import Topics
 from edge.types import CameraStatus
@@ -79,6 +79,15 @@ class Publisher:
         """Publish this as the camera's state, now and on every connect."""
         with self._lock:
             self._cameras[status.camera_id] = status
+
+    def forget_camera(self, camera: str) -> None:
+        """The camera is gone: take back what is retained of it."""
+        with self._lock:
+            self._cameras.pop(camera, None)
+
+    def renew(self, access: Access) -> None:
+        """Show this password and these certificates from the next connection on."""
+        self._access = access
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> int:
         """Publish until `stop` is set, then drain; the number of windows that still wait.

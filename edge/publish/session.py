@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from edge.backoff import Backoff
 from edge.clock import Clock
+from edge.errors import OutsideError
 from edge.publish.connection import POLL, Acknowledgement, Connection, DeliveryError, Failure
 from edge.publish.topics import Topics
 from edge.types import CameraStatus
@@ -43,6 +44,15 @@ class Store(Protocol):
 
     def delete(self, ids: Collection[int]) -> None:
         """Forget those that were acknowledged."""
+
+    def retained(self) -> Collection[str]:
+        """The topics that `remember` was told of, in this run or an earlier one, less the forgotten ones."""
+
+    def remember(self, topic: str) -> None:
+        """Something will be retained on this topic."""
+
+    def forget(self, topic: str) -> None:
+        """Nothing is retained on it any more."""
 
 
 class Statuses(Protocol):
@@ -88,6 +98,8 @@ class Session:
         self._rejections: dict[str, int] = {}  # by camera: rests in a row, less one
         self._resting: dict[str, float] = {}  # by camera: until when it is left alone
         self._complaints: dict[str, str] = {}  # by topic: the reason that was logged
+        self._retained = set(store.retained())
+        self._taken_back: set[str] = set()  # topics that were sent an empty message, which clears them
         self._heard_at = clock.monotonic()
         self.progressed = False
 
@@ -98,8 +110,9 @@ class Session:
     def step(self, cameras: Mapping[str, CameraStatus]) -> None:
         """Hand over what may go, and take the acknowledgements of the next moment (at most `POLL`)."""
         self._announce(cameras)
+        self._take_back(cameras)
         self._hand_over()
-        self._copy_latest()
+        self._copy_latest(cameras)
         self._take(self._connection.poll(POLL))
         if self._due and self._clock.monotonic() - self._heard_at > self._acknowledge_within:
             raise DeliveryError(
@@ -108,7 +121,8 @@ class Session:
 
     def idle(self, cameras: Mapping[str, CameraStatus]) -> bool:
         """Everything is published and acknowledged."""
-        return not (self._due or self._latest or self._store.depth or cameras != self._announced)
+        unsaid = self._latest or cameras != self._announced or self._outdated(cameras)
+        return not (self._due or self._store.depth or unsaid)
 
     def goodbye(self, payload: bytes) -> None:
         """Publish the last status and disconnect; without its acknowledgement the broker is left the will."""
@@ -132,6 +146,25 @@ class Session:
             if self._room and self._announced.get(camera) != status:
                 self._retain(self._topics.camera_status(camera), self._statuses.camera(status))
                 self._announced[camera] = status
+        self._announced = {c: status for c, status in self._announced.items() if c in cameras}
+
+    def _take_back(self, cameras: Mapping[str, CameraStatus]) -> None:
+        """Clear what this or an earlier run has retained and nobody keeps true any more.
+
+        An empty retained message is how MQTT clears a topic (OASIS MQTT 5, 3.3.1.3).
+        """
+        for topic in self._outdated(cameras):
+            if self._room:
+                self._taken_back.add(topic)
+                self._send(topic, b"", topic)
+
+    def _outdated(self, cameras: Collection[str]) -> list[str]:
+        """Topics to be cleared: those of cameras, sites and boxes that are configured no more."""
+        kept = {self._topics.box_status}
+        for camera in cameras:
+            kept |= {self._topics.camera_status(camera), self._topics.latest(camera)}
+        self._taken_back -= kept
+        return sorted(self._retained - kept - self._taken_back)
 
     def _hand_over(self) -> None:
         """Windows, oldest first; those of a rejected camera wait without holding up the others."""
@@ -150,8 +183,9 @@ class Session:
             del self._resting[camera]
             self._cursor = 0
 
-    def _copy_latest(self) -> None:
+    def _copy_latest(self, cameras: Collection[str]) -> None:
         """The retained copy of a camera's last window, once no younger one is on its way."""
+        self._latest = {camera: window for camera, window in self._latest.items() if camera in cameras}
         busy = {window.camera for window in self._windows_due()}
         for camera in [camera for camera in self._latest if camera not in busy]:
             if self._room:
@@ -161,7 +195,18 @@ class Session:
         return [due for due in self._due.values() if not isinstance(due, str)]
 
     def _retain(self, topic: str, payload: bytes) -> None:
+        if topic not in self._retained:
+            self._note(self._store.remember, topic)
+            self._retained.add(topic)
         self._send(topic, payload, topic)
+
+    def _note(self, write: Callable[[str], None], topic: str) -> None:
+        """A disk that refuses such a note holds up no message: at worst, a topic is not cleared later."""
+        try:
+            write(topic)
+        except OutsideError as error:
+            self._on_failure(Failure.DISK)
+            log.warning("%s; the topic %s is not noted", error, topic)
 
     def _send(self, topic: str, payload: bytes, due: Waiting | str) -> None:
         if not self._due:
@@ -177,6 +222,9 @@ class Session:
                 self._reject(due, str(reason))
             elif not isinstance(due, str):
                 taken.append(due)
+            elif due in self._taken_back:
+                self._retained.discard(due)
+                self._note(self._store.forget, due)
         if acknowledged:
             self._heard_at = self._clock.monotonic()
             self.progressed = True

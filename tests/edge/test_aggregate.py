@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.aggregate import Aggregator
-from edge.types import CameraState, Progress, StreamEnded, Visit, WindowCounts
+from edge.brackets import parse_bracket
+from edge.types import CameraState, Plan, Progress, StreamEnded, Visit, WindowCounts
 from tests.fakes import EPOCH
 
 BRACKETS = ("0-17", "18+")
@@ -22,7 +23,7 @@ LENGTH = 60
 
 def aggregator(length: int = LENGTH, lateness: float = 0.0) -> Aggregator:
     zones = {"door": "entry", "till": "exit"}
-    return Aggregator("store", zones, length=length, lateness=lateness, brackets=BRACKETS)
+    return Aggregator("store", Plan(zones, BRACKETS, lateness), length=length)
 
 
 def at(seconds: float) -> datetime:
@@ -30,7 +31,7 @@ def at(seconds: float) -> datetime:
 
 
 def visit(seconds: float, bracket: str | None = "18+", camera: str = "door") -> Visit:
-    return Visit(camera, at(seconds), bracket)
+    return Visit(camera, at(seconds), None if bracket is None else float(parse_bracket(bracket).low))
 
 
 def progress(
@@ -236,6 +237,84 @@ class TestRestart:
         before.count(visit(12))
         (misfit,) = after.resume(before.open_windows())
         assert (misfit.end, misfit.total) == (at(3600), 1)
+
+    def test_keeps_the_shape_of_an_open_window_and_takes_the_new_one_after_it(self):
+        before = aggregator()
+        before.progress(progress(10))
+        before.count(visit(12))
+        after = Aggregator("store", Plan({"door": "hall"}, ("0-29", "30+"), 0.0), length=LENGTH)
+        assert after.resume(before.open_windows()) == []
+        after.count(visit(30))
+        first, second = after.progress(progress(130))
+        assert (first.zone, dict(first.counts)) == ("entry", {"0-17": 0, "18+": 2})
+        assert (second.zone, dict(second.counts)) == ("hall", {"0-29": 0, "30+": 0})
+
+    def test_closes_at_once_what_is_of_a_camera_that_is_gone(self):
+        before = aggregator()
+        before.progress(progress(10))
+        after = Aggregator("store", Plan({"till": "exit"}, BRACKETS, 0.0), length=LENGTH)
+        (misfit,) = after.resume(before.open_windows())
+        assert (misfit.camera_id, misfit.zone, misfit.start) == ("door", "entry", at(0))
+
+
+class TestPlan:
+    """A change of zones and brackets while windows are open."""
+
+    NEW = Plan({"door": "hall", "exit": "back"}, ("0-29", "30+"), 5.0)
+
+    def test_holds_from_the_next_window_on(self):
+        windows = aggregator()
+        windows.progress(progress(70))
+        windows.replan(self.NEW)
+        windows.count(visit(80))
+        windows.progress(progress(119))
+        windows.count(visit(119))
+        windows.progress(progress(121))
+        windows.count(visit(121))
+        first, second = windows.progress(progress(190))
+        assert (first.start, first.zone, dict(first.counts)) == (at(60), "entry", {"0-17": 0, "18+": 2})
+        assert (second.start, second.zone, dict(second.counts)) == (at(120), "hall", {"0-29": 1, "30+": 0})
+
+    def test_holds_for_the_window_after_those_that_wait_for_the_late(self):
+        windows = aggregator(lateness=30)
+        windows.progress(progress(10))
+        windows.progress(progress(70))
+        windows.replan(self.NEW)
+        windows.count(visit(50))
+        windows.count(visit(70))
+        closed = windows.progress(progress(200))
+        assert [(w.zone, w.total) for w in closed] == [("entry", 1), ("entry", 1), ("hall", 0)]
+
+    def test_the_last_of_several_counts(self):
+        windows = aggregator()
+        windows.progress(progress(0))
+        windows.replan(self.NEW)
+        windows.replan(Plan({"door": "roof"}, ("0+",), 0.0))
+        assert [(w.zone, *w.counts) for w in windows.progress(progress(120))] == [
+            ("entry", *BRACKETS),
+            ("roof", "0+"),
+        ]
+
+    def test_begins_with_a_new_camera_at_once(self):
+        windows = aggregator()
+        windows.replan(self.NEW)
+        windows.progress(progress(0, "exit"))
+        (window,) = windows.progress(progress(65, "exit"))
+        assert (window.zone, *window.counts) == ("back", "0-29", "30+")
+
+    def test_leaves_the_windows_of_a_camera_that_is_gone_to_its_end(self):
+        windows = aggregator()
+        windows.progress(progress(0, "till"))
+        windows.replan(self.NEW)
+        (window,) = windows.end(ended(10, "till"))
+        assert (window.zone, *window.counts) == ("exit", *BRACKETS)
+
+    def test_changes_how_long_the_late_are_waited_for(self):
+        windows = aggregator()
+        windows.replan(self.NEW)
+        windows.progress(progress(0))
+        assert windows.progress(progress(64.9)) == []
+        assert spans(windows.progress(progress(65))) == [(0, 60)]
 
 
 class TestGap:

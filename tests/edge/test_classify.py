@@ -10,19 +10,20 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from edge.brackets import parse_brackets
+from edge.brackets import bracket_of, parse_brackets
 from edge.classify import Classifier
 from edge.types import AGES, FaceCrop, Message, Progress, StreamEnded, TrackEnded, Visit
 from tests.fakes import EPOCH, PaintedAges
 
 SIZE = 16
+BRACKETS = parse_brackets(["0-29", "30-59", "60+"])
 
 
 def classifier(backend: PaintedAges | None = None, **changes: object) -> Classifier:
     backend = backend or PaintedAges(max_batch=4)
     options = {"size": SIZE, "max_batch": 4, "max_delay": 0.5, "max_spread": 18.0, **changes}
     infer = options.pop("infer", backend.infer)
-    return Classifier(infer, parse_brackets(["0-29", "30-59", "60+"]), **options)
+    return Classifier(infer, **options)
 
 
 def crop(age: int, track: int = 1, camera: str = "door", quality: float = 0.5, side: int = SIZE) -> FaceCrop:
@@ -38,7 +39,8 @@ def told(judge: Classifier, messages: Sequence[Message], now: float = 0.0) -> li
 
 
 def brackets(outputs: Sequence[object]) -> list[str | None]:
-    return [output.bracket for output in outputs if isinstance(output, Visit)]
+    ages = [output.age for output in outputs if isinstance(output, Visit)]
+    return [None if age is None else bracket_of(age, BRACKETS).label for age in ages]
 
 
 def bell(mean: float, sigma: float) -> np.ndarray:
@@ -102,9 +104,9 @@ class TestOrder:
         for message in messages:
             assert judge.handle(message, 0) == []
         assert judge.flush() == [
-            Visit("door", EPOCH + timedelta(seconds=7), "0-29"),
+            Visit("door", EPOCH + timedelta(seconds=7), pytest.approx(20, abs=0.01)),
             messages[2],
-            Visit("till", EPOCH + timedelta(seconds=7), "60+"),
+            Visit("till", EPOCH + timedelta(seconds=7), pytest.approx(70, abs=0.01)),
         ]
 
     def test_what_follows_no_crop_passes_at_once(self):

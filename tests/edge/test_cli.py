@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge import cli
-from edge.cli import main, stop_on_signals
+from edge.cli import main, reload_on_signal, stop_on_signals
 
 CONFIG = "[[cameras]]\nname = 'door'\nsource = '0'\n"
 SECRET = "rtsp://admin:hunter2@192.0.2.10/"
@@ -123,3 +123,27 @@ def test_nohup_keeps_the_loss_of_the_terminal_away() -> None:
     finally:
         for n, handler in handlers.items():
             signal.signal(n, handler)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "ignored", "stops"),
+    [
+        ([False, False], False, False),  # a service
+        ([True, True], False, False),  # somebody's kill -HUP
+        ([True, False], False, True),  # the terminal was closed
+        ([True, False], True, False),  # and nohup keeps that away
+    ],
+)
+def test_sighup_reloads_unless_the_terminal_is_lost(
+    monkeypatch: pytest.MonkeyPatch, terminal: list[bool], ignored: bool, stops: bool
+) -> None:
+    monkeypatch.setattr(cli, "_has_terminal", lambda: terminal.pop(0))
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+        stop = threading.Event()
+        reload = reload_on_signal(stop)
+        signal.raise_signal(signal.SIGHUP)
+        assert (stop.is_set(), reload.is_set()) == (stops, not stops)
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -202,10 +202,12 @@ class TestSystemd:
         assert systemd.watchdog_every == 15
         systemd.ready("1 of 1 cameras up")
         systemd.alive("2 of 2 cameras up")
+        systemd.reloading(12.3456789)
         systemd.stopping()
-        assert [ours.recv(4096).decode() for _ in range(3)] == [
+        assert [ours.recv(4096).decode() for _ in range(4)] == [
             "READY=1\nSTATUS=1 of 1 cameras up",
             "WATCHDOG=1\nSTATUS=2 of 2 cameras up",
+            "RELOADING=1\nMONOTONIC_USEC=12345679",
             "STOPPING=1",
         ]
 

@@ -290,7 +290,7 @@ def test_a_newer_format_is_refused(path: Path, reopen: Callable[..., Outbox]) ->
     db.execute("PRAGMA user_version = 7")
     db.close()
 
-    with pytest.raises(ConfigurationError, match=r"has format 7, from a newer version .* up to 1; install"):
+    with pytest.raises(ConfigurationError, match=r"has format 7, from a newer version .* up to 2; install"):
         Outbox(path, 10, 1000)
 
 

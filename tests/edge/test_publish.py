@@ -278,7 +278,10 @@ def test_the_last_window_of_each_camera_is_retained(tmp_path: Path, outbox: Outb
     with Mosquitto(tmp_path) as broker:
         put(outbox, "door", 1, 60)
         put(outbox, "till", 1, 3)
-        with Subscriber(broker, TOPICS.latest("door")) as live, Running(broker, outbox, tmp_path) as running:
+        running = Running(broker, outbox, tmp_path)
+        for camera in ("door", "till"):
+            running.publisher.camera_status(status(camera, CameraState.UP))
+        with Subscriber(broker, TOPICS.latest("door")) as live, running:
             live.wait_for(lambda messages: messages[-1].payload == b"door 60" if messages else False)
             assert running.stop() == 0
         with Subscriber(broker, TOPICS.latest("+"), DOOR) as late:

@@ -169,6 +169,26 @@ class TestVisionWorker:
         )
         assert dropped == 3
 
+    def test_leaves_its_windows_open_for_whoever_takes_over(self):
+        lane = Lane()
+        lane.worker._resumes = True
+        messages = lane.run(frame(0), lambda: lane.worker.retire(gone=False))
+        assert not any(isinstance(message, StreamEnded) for message in messages)
+
+    def test_closes_them_when_its_camera_is_gone(self):
+        lane = Lane()
+        lane.worker._resumes = True
+        messages = lane.run(frame(0), lambda: lane.worker.retire(gone=True))
+        assert isinstance(messages[-1], StreamEnded)
+
+    def test_does_not_hear_a_retired_source(self):
+        lane = Lane()
+        lane.worker.retire(gone=True)
+        lane.worker.report(CameraStatus("door", CameraState.UP, EPOCH))
+        lane.worker.drop("corrupt")
+        assert lane.worker.status.state is CameraState.DOWN
+        assert lane.sample("instore_frames_dropped_total", reason="corrupt") == 0
+
     def test_closes_the_vision_when_a_frame_ends_it(self):
         closed: list[str] = []
 
@@ -212,7 +232,12 @@ class TestCountingWorker:
         metrics = Metrics(clock, ["door"])
         counting = build_counting(settings("windows.length=60"), bundle(), PaintedAges(), metrics)
         worker = CountingWorker(
-            counting, queue, store=disk.store, metrics=metrics, clock=clock, real_time=["door"]
+            counting,
+            queue,
+            store=disk.store,
+            metrics=metrics,
+            clock=clock,
+            real_time={"door"}.__contains__,
         )
         return worker, queue, clock, metrics
 

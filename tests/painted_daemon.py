@@ -1,0 +1,44 @@
+"""`python -m tests.painted_daemon run ...`: the daemon as it is, but for models that read painted visitors.
+
+Real ones take seconds to load and cannot be fooled by a few pixels. All else, process, threads, capture,
+windows, outbox and MQTT, is the real thing. The visitors are those of `PEOPLE`; `write_crowd` paints them.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge import runtime
+from edge.cli import main
+from tests.fakes import PaintedAges, Person, paint, painted_vision
+
+SIZE = (96, 128)
+"""Height and width of the pictures."""
+
+PEOPLE = tuple(Person(tag=tag, age=20 + tag) for tag in range(1, 9))
+
+
+def write_crowd(folder: Path, visits: int, *, frames: int = 6, gap: int = 3) -> Path:
+    """Pictures of one visitor after the other, each in `frames` of them, with `gap` empty ones between.
+
+    Without loss, so that the fakes can read the pixels. Played at five a second, a gap of ten ends a track.
+    """
+    folder.mkdir(parents=True)
+    for number in range(visits * (frames + gap)):
+        visit, step = divmod(number, frames + gap)
+        picture = np.full((*SIZE, 3), 90 + number % 3, np.uint8)
+        if step < frames:
+            paint(picture, PEOPLE[visit % len(PEOPLE)], 64 + step, 48, 32)
+        cv2.imwrite(str(folder / f"{number:05}.png"), picture)
+    return folder
+
+
+if __name__ == "__main__":
+    runtime.build_vision = partial(painted_vision, people=PEOPLE)
+    runtime.open_backend = lambda *_, **__: PaintedAges()
+    sys.exit(main())

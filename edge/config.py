@@ -130,6 +130,7 @@ class DetectionSettings(Section):
     min_score: Ratio = 0.5
     min_face: Annotated[int, Field(ge=8, le=1000)] = 20
     full_scan_every: Seconds = 1.0
+    still_scan_every: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 10.0
     second_opinion: Ratio = 0.7
 
 

@@ -271,6 +271,7 @@ def build_vision(camera: CameraSettings, settings: Settings, bundle: Bundle, met
         tile=camera.tile,
         full_scan_every=detection.full_scan_every,
         min_face=detection.min_face,
+        still_scan_every=detection.still_scan_every,
     )
     # As low as it goes: the second opinion wants a score, also a poor one.
     opinion = SecondOpinion(MediaPipeDetector("near", 0.05))

@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import lap
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from edge.geometry import centres
 from edge.types import Boxes, Faces, Track, TrackState
@@ -134,7 +134,9 @@ class Tracker:
         surcharge = TENTATIVE_SURCHARGE * tentative[:, None]
         impossible = SURPRISE_LIMIT + TENTATIVE_SURCHARGE
         cost = np.where(surprise < SURPRISE_LIMIT, surprise + surcharge, impossible)
-        rows, columns = linear_sum_assignment(cost)
+        face, _ = lap.lapjv(cost, extend_cost=True, return_cost=False)
+        rows = np.flatnonzero(face >= 0)
+        columns = face[rows].astype(np.intp)
         possible = cost[rows, columns] < impossible
         return rows[possible], columns[possible]
 

@@ -152,6 +152,7 @@ def painted_vision(camera: CameraSettings, settings: Settings, bundle: Bundle, m
         tile=camera.tile,
         full_scan_every=settings.detection.full_scan_every,
         min_face=settings.detection.min_face,
+        still_scan_every=settings.detection.still_scan_every,
     )
     opinion = SecondOpinion(PaintedFaces(people, second=True))
     return Vision(camera, scanner=scanner, opinion=opinion, settings=settings, bundle=bundle, metrics=metrics)

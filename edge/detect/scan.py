@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.detect.base import FaceDetector
-from edge.detect.tiles import Motion, holding, plan_tiles
+from edge.detect.tiles import Changes, holding, plan_tiles
 from edge.geometry import suppress
 from edge.types import Boxes, Faces, Image
 
@@ -23,58 +23,105 @@ EDGE = 2.0
 TILES_PER_FRAME = 4
 """The most tiles of a frame between full scans, tracks first, then motion in turn: it bounds the cost."""
 
+MOVING = 0.01
+"""A tile moves when this share of it changed: a 40 px face in a 540 px tile is 0.55 % of it, and the person
+below it several times that."""
+
+STILL = 0.001
+"""A view of which less has changed since it was last searched shows what it showed then. It is two pixels of
+the small grey picture of a tile at 1080p, where the smallest face is three and the person below it ten times
+that."""
+
 
 class Scanner:
     """Finds the faces of one camera, frame after frame.
 
-    Every frame is looked at as a whole. All tiles are searched once every `full_scan_every` seconds of the
-    camera's time, and between those only tiles that hold a track or motion.
+    A view is the whole picture or one of its tiles. The whole is looked at in every frame. All tiles are
+    searched once every `full_scan_every` seconds of the camera's time, and between those only tiles that
+    hold a track or motion. A view without a track that shows what it showed when it was last searched is
+    passed over, for `still_scan_every` seconds at most: an empty aisle costs next to nothing.
     """
 
-    def __init__(self, detector: FaceDetector, *, tile: int, full_scan_every: float, min_face: int) -> None:
+    def __init__(
+        self,
+        detector: FaceDetector,
+        *,
+        tile: int,
+        full_scan_every: float,
+        min_face: int,
+        still_scan_every: float = 0.0,
+    ) -> None:
+        """still_scan_every: 0 passes nothing over."""
         self._detector = detector
         self._tile = tile
         self._every = timedelta(seconds=full_scan_every)
+        self._still_every = timedelta(seconds=still_scan_every)
+        self._still = STILL if still_scan_every else 0.0
         self._min_face = min_face
-        self._motion = Motion()
         self._size = (0, 0)
-        self._tiles = np.zeros((0, 4), np.float32)
-        self._next_full: datetime | None = None
         self._held_turn, self._moving_turn = _Turn(), _Turn()
 
     def scan(self, image: Image, at: datetime, tracks: Boxes) -> Faces:
         """The faces of `image`, in its pixels. `tracks` (N, 4): where visitors are expected."""
-        faces = [self._detector.detect(image)]
-        faces += [self._look(image, tile) for tile in self._worth_a_look(image, at, tracks)]
-        merged = _merge(faces)
+        if (size := (image.shape[1], image.shape[0])) != self._size:
+            self._begin(*size)
+        merged = _merge([self._search(image, view) for view in self._worth_a_look(image, at, tracks)])
         longer = (merged.xyxy[:, 2:] - merged.xyxy[:, :2]).max(axis=1, initial=0)
         return merged.select(longer >= self._min_face)
 
     def close(self) -> None:
         self._detector.close()
 
-    def _worth_a_look(self, image: Image, at: datetime, tracks: Boxes) -> Boxes:
-        height, width = image.shape[:2]
-        if (width, height) != self._size:
-            self._size, self._tiles, self._next_full = (
-                (width, height),
-                plan_tiles(width, height, self._tile),
-                None,
-            )
-        if not len(self._tiles):
-            return self._tiles
-        moving = self._motion.moving(image, self._tiles)
-        if self._next_full is None or at >= self._next_full or at < self._next_full - self._every:
-            self._next_full = at + self._every
-            return self._tiles
-        chosen = self._choose(holding(self._tiles, tracks), moving)
-        return np.asarray(self._tiles[chosen], np.float32)
+    def _begin(self, width: int, height: int) -> None:
+        """Pictures of another size come. View 0 is the whole, the others are its tiles."""
+        self._size = (width, height)
+        whole = np.array([[0, 0, width, height]], np.float32)
+        self._views = np.concatenate([whole, plan_tiles(width, height, self._tile)])
+        self._changes = Changes(self._views, width, height)
+        self._next_full: datetime | None = None
+        self._next_sweep: list[datetime] = []
 
-    def _choose(self, held: Mask, moving: Mask) -> NDArray[np.intp]:
-        """Indices of at most TILES_PER_FRAME tiles: those that hold a track, then the moving ones."""
-        first = self._held_turn.take(np.flatnonzero(held), TILES_PER_FRAME)
-        rest = self._moving_turn.take(np.flatnonzero(moving & ~held), TILES_PER_FRAME - len(first))
-        return np.concatenate([first, rest])
+    def _worth_a_look(self, image: Image, at: datetime, tracks: Boxes) -> list[int]:
+        """Indices of the views to search, the whole first."""
+        changed, overdue = self._changes.show(image), self._overdue(at)
+        held = holding(self._views[1:], tracks)
+        if self._is_time_for_all(at):
+            tiles = held | (changed[1:] >= self._still)
+        else:
+            tiles = self._choose(held, changed[1:] >= MOVING)
+        whole = [len(tracks) > 0 or changed[0] >= self._still]
+        return np.flatnonzero(np.concatenate([whole, tiles]) | overdue).tolist()
+
+    def _is_time_for_all(self, at: datetime) -> bool:
+        due = self._next_full is None or _is_due(self._next_full, at, self._every)
+        if due:
+            self._next_full = at + self._every
+        return due
+
+    def _overdue(self, at: datetime) -> Mask:
+        """Which views to search whatever they show. One comes after the other."""
+        count, every = len(self._views), self._still_every
+        if not every:
+            return np.zeros(count, np.bool_)
+        if not self._next_sweep:
+            self._next_sweep = [at + every * (1 - view / count) for view in range(count)]
+        overdue = [_is_due(due, at, every) for due in self._next_sweep]
+        self._next_sweep = [
+            at + every if over else due for over, due in zip(overdue, self._next_sweep, strict=True)
+        ]
+        return np.array(overdue)
+
+    def _choose(self, held: Mask, moving: Mask) -> Mask:
+        """At most TILES_PER_FRAME tiles: those that hold a track, then the moving ones."""
+        chosen = np.zeros(len(held), np.bool_)
+        chosen[self._held_turn.take(np.flatnonzero(held), TILES_PER_FRAME)] = True
+        left = TILES_PER_FRAME - int(chosen.sum())
+        chosen[self._moving_turn.take(np.flatnonzero(moving & ~held), left)] = True
+        return chosen
+
+    def _search(self, image: Image, view: int) -> Faces:
+        self._changes.searched(view)
+        return self._look(image, self._views[view]) if view else self._detector.detect(image)
 
     def _look(self, image: Image, tile: Boxes) -> Faces:
         left, top, right, bottom = (int(v) for v in tile)
@@ -82,6 +129,11 @@ class Scanner:
         whole = found.select(~_cut(found.xyxy, right - left, bottom - top, _inner_edges(tile, image)))
         corner = np.array([left, top], np.float32)
         return Faces(whole.xyxy + np.tile(corner, 2), whole.score, whole.keypoints + corner)
+
+
+def _is_due(due: datetime, at: datetime, every: timedelta) -> bool:
+    """Whether it is time; also after the clock was set back, when the next time seems far away."""
+    return at >= due or at < due - every
 
 
 def _inner_edges(tile: Boxes, image: Image) -> Mask:
@@ -100,6 +152,8 @@ def _cut(boxes: Boxes, width: int, height: int, inner: Mask) -> Mask:
 
 def _merge(parts: list[Faces]) -> Faces:
     """All faces once, the best view of each."""
+    if not parts:
+        return Faces.empty()
     if len(parts) == 1:
         return parts[0]
     every = Faces(

@@ -14,15 +14,16 @@ from edge.types import Boxes, Image
 OVERLAP = 0.25
 """Neighbouring tiles share this much of a side; a face up to that size is whole in at least one of them."""
 
-MOTION_WIDTH = 160
-"""Width in pixels of the small grey picture on which motion is looked for."""
+GREY_WIDTH = 160
+"""Width in pixels of the small grey picture on which change is looked for."""
 
-MOTION_LEVEL = 12
-"""A change of this many grey levels is motion; sensor noise, averaged by the shrinking, stays under 5."""
+SAMPLES = 4
+"""Each of its pixels is the mean of up to SAMPLES x SAMPLES of the picture's green, which is most of its luma
+(ITU-R BT.601-7, 2.5.1): averaging the whole of a 1080p picture costs ten times as much."""
 
-MOTION_SHARE = 0.01
-"""A tile moves when this share of its pixels does: a 40 px face in a 540 px tile is 0.55 % of it, and the
-person below it several times that."""
+CHANGE_LEVEL = 12
+"""A difference of this many grey levels is a change. A sensor's noise of 5 levels, averaged over the samples,
+comes to a difference of 1.8."""
 
 
 def plan_tiles(width: int, height: int, tile: int) -> Boxes:
@@ -54,26 +55,39 @@ def holding(tiles: Boxes, boxes: Boxes) -> NDArray[np.bool_]:
     return chosen
 
 
-class Motion:
-    """Tells which tiles changed since the picture before."""
+class Changes:
+    """Tells how much of each view differs from what it showed when it was last searched.
 
-    def __init__(self) -> None:
-        self._before: NDArray[np.uint8] | None = None
+    So what moves while nobody looks, or too slowly for two frames to tell, adds up until it is looked at.
+    """
 
-    def moving(self, image: Image, tiles: Boxes) -> NDArray[np.bool_]:
-        """Which tiles (N,) of `image` hold motion; all of them for the first picture, or a new size."""
-        scale = min(MOTION_WIDTH / image.shape[1], 0.5)
-        width, height = (max(round(side * scale), 1) for side in image.shape[1::-1])
-        # Nearest neighbour first: averaging a whole 1080p picture costs more than the rest of the scan.
-        small = cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_NEAREST)
-        grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-        grey = np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        before, self._before = self._before, grey
-        if before is None or before.shape != grey.shape:
-            return np.ones(len(tiles), np.bool_)
-        changed = cv2.absdiff(grey, before) >= MOTION_LEVEL
-        spots = np.concatenate(
-            [np.floor(tiles[:, :2] * scale), np.ceil(tiles[:, 2:] * scale)], axis=1
-        ).astype(int)
-        shares = [changed[top:bottom, left:right].mean() for left, top, right, bottom in spots]
-        return np.array(shares, np.float32) >= MOTION_SHARE
+    def __init__(self, views: Boxes, width: int, height: int) -> None:
+        """views: (N, 4), in pixels of pictures of this size. All of a view is changed until it is searched."""
+        scale = min(GREY_WIDTH / width, 1.0)
+        self._size = (max(round(width * scale), 1), max(round(height * scale), 1))
+        self._step = max(1, width // (SAMPLES * self._size[0]))
+        spots = np.concatenate([np.floor(views[:, :2] * scale), np.ceil(views[:, 2:] * scale)], axis=1)
+        self._spots: list[list[int]] = spots.astype(int).tolist()
+        self._searched: list[NDArray[np.uint8] | None] = [None] * len(views)
+        self._grey = np.zeros(self._size[::-1], np.uint8)
+
+    def show(self, image: Image) -> NDArray[np.float32]:
+        """Take in a picture; the share of each view that changed, (N,) in 0..1."""
+        green = np.ascontiguousarray(image[:: self._step, :: self._step, 1])
+        self._grey = np.asarray(cv2.resize(green, self._size, interpolation=cv2.INTER_AREA), np.uint8)
+        return np.array([self._share(view) for view in range(len(self._spots))], np.float32)
+
+    def searched(self, view: int) -> None:
+        """This view was searched in the picture last shown."""
+        self._searched[view] = self._patch(view).copy()
+
+    def _share(self, view: int) -> float:
+        before, now = self._searched[view], self._patch(view)
+        if before is None or not now.size:
+            return 1.0
+        changed = cv2.compare(cv2.absdiff(now, before), CHANGE_LEVEL, cv2.CMP_GE)
+        return float(cv2.countNonZero(changed) / now.size)
+
+    def _patch(self, view: int) -> NDArray[np.uint8]:
+        left, top, right, bottom = self._spots[view]
+        return self._grey[top:bottom, left:right]

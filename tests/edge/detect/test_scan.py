@@ -106,6 +106,68 @@ class TestWhere:
         assert min(seen) >= 1
 
 
+class TestStill:
+    """What shows nothing new is passed over: never what holds a track, and nothing for ever."""
+
+    def looks(self, *frames: tuple[np.ndarray, float, Boxes], **changes: object) -> list[int]:
+        """Views searched in each frame, the whole picture among them."""
+        detector = PaintedFaces([])
+        scan = scanner(detector, still_scan_every=10.0, **changes)
+        counts = []
+        for image, seconds, tracks in frames:
+            detector.looks.clear()
+            look(scan, image, seconds, tracks)
+            counts.append(len(detector.looks))
+        return counts
+
+    def test_an_empty_aisle_is_searched_once_in_ten_seconds_one_view_after_the_other(self):
+        still = [(blank(), n / 5, NOBODY) for n in range(101)]
+        first, *others = self.looks(*still)
+        assert first == 16
+        assert max(others) == 1
+        assert sum(others) == 2 * 16
+
+    def test_a_small_picture_has_the_whole_only(self):
+        small = blank()[:480, :640].copy()
+        assert sum(self.looks(*[(small, n / 5, NOBODY) for n in range(50)])) == 1
+
+    def test_a_track_is_looked_at_in_every_frame_however_still(self):
+        track = np.array([[100, 100, 140, 140]], np.float32)
+        frames = [(blank(), n / 5, track) for n in range(9)]
+        assert min(self.looks(*frames)) == 2
+        small = [(image[:480, :640].copy(), t, tracks) for image, t, tracks in frames]
+        assert self.looks(*small) == [1] * 9
+
+    def test_what_came_is_looked_at_at_once_and_then_no_more(self):
+        came = blank()
+        came[10:110, 10:110] = 200
+        assert self.looks((blank(), 0, NOBODY), (came, 0.2, NOBODY), (came, 0.4, NOBODY)) == [16, 2, 0]
+
+    def test_the_smallest_face_alone_brings_a_full_scan_there(self):
+        frames = [(blank(), 0, NOBODY), (scene((ANN, 960, 540, 20)), 1.0, NOBODY)]
+        first, second = self.looks(*frames)
+        assert first == 16
+        assert 1 <= second <= 6
+
+    def test_what_comes_too_slowly_for_two_frames_to_tell_adds_up(self):
+        frames = [(np.full_like(blank(), 100 + n), n / 5, NOBODY) for n in range(14)]
+        counts = self.looks(*frames)
+        assert max(counts[1:12]) <= 1
+        assert counts[12] == 1 + TILES_PER_FRAME
+
+    def test_noise_is_nothing(self):
+        noise = np.random.default_rng(1).normal(120, 5, (4, HEIGHT, WIDTH, 3)).clip(0, 255).astype(np.uint8)
+        assert self.looks(*[(image, n / 5, NOBODY) for n, image in enumerate(noise)])[1:] == [0] * 3
+
+    def test_all_is_searched_when_the_clock_was_set_back(self):
+        frames = [(blank(), 100, NOBODY), (blank(), 50, NOBODY), (blank(), 50.2, NOBODY)]
+        assert self.looks(*frames) == [16, 16, 0]
+
+    def test_another_size_begins_anew(self):
+        small = blank()[:480, :640].copy()
+        assert self.looks((small, 0, NOBODY), (blank(), 0.2, NOBODY), (small, 0.4, NOBODY)) == [1, 16, 1]
+
+
 class TestWhat:
     @pytest.mark.parametrize(("x", "y"), [(30, 30), (960, 540), (445, 300), (1890, 1050), (700, 1060)])
     def test_a_face_is_found_once_whole_and_where_it_is(self, x: float, y: float):
@@ -129,7 +191,6 @@ class TestWhat:
         look(scan, image, 0.1)
         detector.looks.clear()
         image[200:240, int(left_edge) - 20 : int(left_edge) + 20] = (40, 100, 1)
-        scan._motion.moving(image, TILES)  # the motion has been seen: only the track calls for a tile
         assert len(look(scan, image, 0.2, track)) == 0
         assert len(detector.looks) == 2
 

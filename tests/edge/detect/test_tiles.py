@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.detect.scan import EDGE
-from edge.detect.tiles import OVERLAP, Motion, holding, plan_tiles
+from edge.detect.tiles import OVERLAP, Changes, holding, plan_tiles
 
 SIZES = st.tuples(st.integers(200, 4000), st.integers(200, 4000), st.integers(192, 1200))
 
@@ -65,34 +65,44 @@ def test_no_boxes_are_held_by_no_tile():
     assert holding(tiles[:0], np.zeros((3, 4), np.float32)).shape == (0,)
 
 
-class TestMotion:
+class TestChanges:
     TILES = plan_tiles(960, 540, 270)
 
     def noise(self, seed: int) -> np.ndarray:
-        return np.random.default_rng(seed).normal(120, 4, (540, 960, 3)).clip(0, 255).astype(np.uint8)
+        return np.random.default_rng(seed).normal(120, 5, (540, 960, 3)).clip(0, 255).astype(np.uint8)
 
-    def test_is_everywhere_at_first_and_nowhere_in_noise(self):
-        motion = Motion()
-        assert motion.moving(self.noise(1), self.TILES).all()
-        assert not motion.moving(self.noise(2), self.TILES).any()
+    def searched(self, image: np.ndarray) -> Changes:
+        """All tiles were searched in this picture."""
+        changes = Changes(self.TILES, image.shape[1], image.shape[0])
+        assert (changes.show(image) == 1).all()
+        for tile in range(len(self.TILES)):
+            changes.searched(tile)
+        return changes
 
-    def test_is_in_the_tiles_where_something_came(self):
-        motion, image = Motion(), self.noise(1)
-        motion.moving(image, self.TILES)
+    def test_are_nowhere_in_noise(self):
+        assert not self.searched(self.noise(1)).show(self.noise(2)).any()
+
+    def test_are_in_the_tiles_where_something_came_as_large_as_it_is(self):
+        image = self.noise(1)
+        changes = self.searched(image)
         image[20:120, 20:80] = 220
-        moving = motion.moving(image, self.TILES)
-        assert moving[0]
+        share = changes.show(image)
+        assert share[0] == pytest.approx(100 * 60 / 270**2, rel=0.15)
         left, top = self.TILES[:, 0], self.TILES[:, 1]
-        assert not moving[(left > 80) | (top > 120)].any()
+        assert not share[(left > 80) | (top > 120)].any()
 
-    def test_starts_anew_with_another_size(self):
-        motion = Motion()
-        motion.moving(self.noise(1), self.TILES)
-        assert motion.moving(self.noise(1)[:, :900], self.TILES).all()
+    def test_last_until_the_tile_is_searched(self):
+        changes = self.searched(np.zeros((540, 960, 3), np.uint8))
+        bright = np.full((540, 960, 3), 200, np.uint8)
+        assert (changes.show(bright) == 1).all()
+        changes.searched(3)
+        assert np.flatnonzero(changes.show(bright) == 0).tolist() == [3]
 
-    @pytest.mark.parametrize("shape", [(1, 1920, 3), (8, 1920, 3), (1920, 8, 3)])
-    def test_is_looked_for_in_a_strip_too(self, shape: tuple[int, ...]):
-        motion = Motion()
-        tiles = plan_tiles(shape[1], shape[0], 540)
-        for level in (0, 200):
-            assert motion.moving(np.full(shape, level, np.uint8), tiles).all()
+    @pytest.mark.parametrize("shape", [(1, 1920, 3), (8, 1920, 3), (1920, 8, 3), (3, 3, 3)])
+    def test_are_looked_for_in_a_strip_too(self, shape: tuple[int, ...]):
+        views = np.array([[0, 0, shape[1], shape[0]]], np.float32)
+        changes = Changes(views, shape[1], shape[0])
+        changes.show(np.zeros(shape, np.uint8))
+        changes.searched(0)
+        assert changes.show(np.zeros(shape, np.uint8)).tolist() == [0]
+        assert changes.show(np.full(shape, 200, np.uint8)).tolist() == [1]

@@ -62,7 +62,7 @@ class Changes:
     """
 
     def __init__(self, views: Boxes, width: int, height: int) -> None:
-        """views: (N, 4), in pixels of pictures of this size. All of a view is changed until it is searched."""
+        """views: (N, 4), in pixels of pictures of this size; wholly changed until searched."""
         scale = min(GREY_WIDTH / width, 1.0)
         self._size = (max(round(width * scale), 1), max(round(height * scale), 1))
         self._step = max(1, width // (SAMPLES * self._size[0]))

@@ -5,19 +5,20 @@ BIN := $(VENV)/bin
 TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-training system-packages test test-edge test-training check format demo bench lock clean
+.PHONY: help install install-training system-packages test test-edge test-gpu test-training check format demo bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
 
-install: $(VENV)/.installed ## the box's environment with the test tools, in .venv
+install: $(VENV)/.installed ## the box's environment with TensorRT and the test tools, in .venv
 
 install-training: $(TRAINING)/.installed ## the workstation's environment with TensorFlow, in .venv-training
 
-$(VENV)/.installed: requirements/edge.txt pyproject.toml deploy/system-packages.sh
+$(VENV)/.installed: requirements/edge.txt requirements/tensorrt.txt pyproject.toml deploy/system-packages.sh
 	deploy/system-packages.sh run
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/edge.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/edge.txt \
+	  -r requirements/tensorrt.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
@@ -34,7 +35,10 @@ system-packages: ## what the tests need of the system: a broker, an RTSP server
 test: check test-edge test-training ## lint, types, import rules and every test
 
 test-edge: install system-packages
-	$(BIN)/python -m pytest tests --ignore=tests/training
+	$(BIN)/python -m pytest tests --ignore=tests/training -m "not gpu"
+
+test-gpu: install ## what needs an NVIDIA GPU: engines that run, their results and their speed
+	$(BIN)/python -m pytest tests -m gpu
 
 test-training: install-training
 	$(TRAINING)/bin/python -m pytest tests/training
@@ -60,6 +64,10 @@ lock: ## pin the dependencies anew (needs uv)
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	    --no-header $$(test $$name = edge && echo "--extra demo") --extra test \
 	    $$(test $$name = training && echo "--extra training") pyproject.toml -o requirements/$$name.txt; done
+	$(PYTHON) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+	  print(*p['optional-dependencies']['tensorrt'], sep='\n')" | \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	    --no-header --constraint requirements/edge.txt - -o requirements/tensorrt.txt
 
 clean: ## remove the environments and what the tools left
 	rm -rf $(VENV) $(TRAINING) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -29,11 +30,14 @@ log = logging.getLogger(__name__)
 REPLAY_BOX = "(replay)"
 """The box that replays: no clip's camera can bear this name, and no message does."""
 
+PRECISIONS = ("auto", "fp32", "fp16", "int8")
+
 EXAMPLES = """examples:
   instore-edge run --config /etc/instore-edge/config.toml
   instore-edge check --config config.toml --json
   instore-edge replay entrance.mp4 --set privacy.minimum=1
   instore-edge demo --source rtsp://192.0.2.10/stream --seconds 60
+  instore-edge engine build --for sm86,sm89 --out engines
 """
 
 
@@ -222,6 +226,35 @@ def _check(arguments: argparse.Namespace) -> int:
     return 0 if all(verdict.ok for verdict in verdicts) else 1
 
 
+def _engine_build(arguments: argparse.Namespace) -> int:
+    from edge.bundle import bundle_folder, load_bundle
+    from edge.config import state_directory
+    from edge.engine import build_engines, render
+    from edge.inference.engines import EngineStore
+    from edge.terminal import progress_bars
+
+    beside = _beside(arguments)
+    # An engine depends on the model alone: a configuration without cameras will do.
+    no_camera = {"cameras": [{"name": "none", "source": "0"}]}
+    settings = load_settings(arguments.config, arguments.set, beneath=no_camera)
+    bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
+    folder = arguments.out or state_directory(settings, beside) / "engines"
+    with progress_bars("%", defaultdict(lambda: 100.0)) as advance:
+        built = build_engines(
+            bundle,
+            EngineStore(folder),
+            capabilities=arguments.capabilities,
+            precisions=arguments.precision or [settings.model.precision],
+            max_batch=settings.model.max_batch,
+            on_progress=advance,
+        )
+    if arguments.json:
+        sys.stdout.write(json.dumps([engine.as_dict() for engine in built], indent=2) + "\n")
+    else:
+        render(built)
+    return 0
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from edge.demo.command import demo
 
@@ -261,6 +294,22 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _capabilities(text: str) -> list[str]:
+    names = [name.strip().lower() for name in text.split(",")]
+    for name in names:
+        if not re.fullmatch(r"sm[0-9]{2,3}", name):
+            raise argparse.ArgumentTypeError(f"{name!r}: wants compute capabilities such as sm86,sm89")
+    return names
+
+
+def _precisions(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in PRECISIONS:
+            raise argparse.ArgumentTypeError(f"{name!r}: wants some of {', '.join(PRECISIONS)}")
+    return names
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="instore-edge",
@@ -275,6 +324,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_demo(commands)
     _add_bench(commands)
+    _add_engine(commands)
     return parser
 
 
@@ -384,4 +434,41 @@ def _add_bench(commands: Any) -> None:  # noqa: ANN401
         "clips", nargs="+", type=Path, metavar="CLIP", help="video file or folder of pictures"
     )
     parser.add_argument("--json", action="store_true", help="the times as JSON, for a machine")
+    parser.set_defaults(log_level="warning")
+
+
+def _add_engine(commands: Any) -> None:  # noqa: ANN401
+    summary = "TensorRT engines of the age model: build them here or beforehand."
+    engine = commands.add_parser("engine", help=summary, description=summary)
+    parser = _command(
+        engine.add_subparsers(title="commands", required=True, metavar="COMMAND"),
+        "build",
+        _engine_build,
+        "Compile the age model for this machine's GPU, or for named ones without having any.",
+        "instore-edge engine build                               # for the GPU of this machine\n"
+        "  instore-edge engine build --for sm86,sm89 --out engines # once for a chain's boxes\n"
+        "  instore-edge engine build --for sm86 --precision fp16,int8 --json",
+    )
+    parser.add_argument(
+        "--for",
+        dest="capabilities",
+        type=_capabilities,
+        default=[],
+        metavar="SM,...",
+        help="GPUs by compute capability, such as sm86 (default: this machine's)",
+    )
+    parser.add_argument(
+        "--precision",
+        type=_precisions,
+        default=[],
+        metavar="NAME,...",
+        help=f"some of {', '.join(PRECISIONS)} (default: model.precision)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where engines go (default: where the daemon keeps its own)",
+    )
+    parser.add_argument("--json", action="store_true", help="what was built as JSON, for a machine")
     parser.set_defaults(log_level="warning")

@@ -155,6 +155,7 @@ class ModelSettings(Section):
 
     bundle: str = "builtin"
     backend: Literal["auto", "onnxruntime", "tensorrt"] = "auto"
+    precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     max_batch: Annotated[int, Field(ge=1, le=256)] = 8
     max_delay: Seconds = 0.1

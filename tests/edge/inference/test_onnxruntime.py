@@ -60,11 +60,6 @@ def test_an_unknown_backend_is_named_with_the_allowed_ones(bundle: Bundle):
         open_backend("openvino", bundle)
 
 
-def test_a_backend_of_other_builds_is_refused(bundle: Bundle):
-    with pytest.raises(ConfigurationError, match="'tensorrt': this build has none"):
-        open_backend("tensorrt", bundle)
-
-
 @pytest.mark.parametrize("bad", [{"max_batch": 0}, {"threads": 0}, {"threads": -1}])
 def test_a_batch_or_threads_below_1_are_refused(bundle: Bundle, bad: dict[str, int]):
     with pytest.raises(ConfigurationError, match="at least 1"):

@@ -1,0 +1,172 @@
+"""The GPU's memory, stream and graphs: the only module that imports cuda-bindings.
+
+One device, the first that `CUDA_VISIBLE_DEVICES` leaves visible. Every call is checked; a failed one raises
+BackendError with the reason that its status stands for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.inference.base import BackendError, Reason
+
+PACKAGES = "pip install 'instore-analytics[tensorrt]'"
+
+_REASONS: dict[str, Reason] = {
+    "cudaErrorInsufficientDriver": "driver",
+    "cudaErrorSystemDriverMismatch": "driver",
+    "cudaErrorNoDevice": "no_gpu",
+    "cudaErrorInvalidDevice": "no_gpu",
+    "cudaErrorMemoryAllocation": "memory",
+}
+
+_ADVICE: dict[Reason, str] = {
+    "driver": "install an NVIDIA driver for this version of CUDA or a newer one",
+    "no_gpu": "is the GPU passed to this service (DeviceAllow, CUDA_VISIBLE_DEVICES)?",
+    "memory": "the GPU's memory is full: end what else uses it, or lower model.max_batch",
+    "lost": "see the kernel's log for NVRM messages",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """What an engine depends on. capability: such as 'sm86'. driver: the CUDA version it serves, '13.0'."""
+
+    name: str
+    capability: str
+    driver: str
+
+
+class Cuda:
+    """CUDA's runtime, checked. `runtime` stands in for `cuda.bindings.runtime` in tests."""
+
+    def __init__(self, runtime: Any = None) -> None:  # noqa: ANN401 (a module without types)
+        """Raises BackendError where cuda-bindings is not installed or does not load."""
+        self.runtime = runtime or _runtime()
+
+    def call(self, name: str, *arguments: object) -> Any:  # noqa: ANN401 (whatever the function gives)
+        """Call the function of this name; its one result, or None, or a tuple of several."""
+        status, *results = getattr(self.runtime, name)(*arguments)
+        if int(status) != 0:
+            raise self._failed(name, status)
+        return results[0] if len(results) == 1 else tuple(results) or None
+
+    def gpu(self) -> Gpu:
+        """The device that would be used. Raises BackendError where there is none, with the reason."""
+        driver, needed = (self.call(f"cuda{which}GetVersion") for which in ("Driver", "Runtime"))
+        if not driver:
+            raise BackendError(
+                "driver", f"no NVIDIA driver is loaded; one for CUDA {needed // 1000} or newer is needed"
+            )
+        if driver // 1000 < needed // 1000:
+            raise BackendError(
+                "driver",
+                f"the NVIDIA driver serves CUDA {_version(driver)}, cuda-bindings wants {_version(needed)}: "
+                f"{_ADVICE['driver']}",
+            )
+        if not self.call("cudaGetDeviceCount"):
+            raise BackendError("no_gpu", f"no NVIDIA GPU is visible: {_ADVICE['no_gpu']}")
+        facts = self.call("cudaGetDeviceProperties", 0)
+        name = facts.name.decode(errors="replace") if isinstance(facts.name, bytes) else str(facts.name)
+        return Gpu(name.rstrip("\0"), f"sm{facts.major}{facts.minor}", _version(driver))
+
+    def reset(self) -> None:
+        """Give up all that this process has on the device: what failed for good may work again after."""
+        with suppress(BackendError):
+            self.call("cudaDeviceReset")
+
+    def _failed(self, name: str, status: Any) -> BackendError:  # noqa: ANN401 (an enum without types)
+        what = str(getattr(status, "name", status))
+        reason = _REASONS.get(what, "lost")
+        text = self.runtime.cudaGetErrorString(status)[1]
+        text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+        return BackendError(reason, f"{name}: {text} ({what}): {_ADVICE[reason]}")
+
+
+class Memory:
+    """What one engine holds on the device: buffers, a stream, graphs. Given back by `close`, in turn."""
+
+    def __init__(self, cuda: Cuda) -> None:
+        self._cuda = cuda
+        self._undo: list[Callable[[], object]] = []
+        try:
+            self.stream = int(cuda.call("cudaStreamCreateWithFlags", cuda.runtime.cudaStreamNonBlocking))
+        except BackendError:
+            self.close()
+            raise
+        self._undo.append(lambda: cuda.call("cudaStreamDestroy", self.stream))
+
+    def pinned(self, shape: tuple[int, ...], dtype: type[np.generic]) -> tuple[int, NDArray[Any]]:
+        """Host memory that the device reads at full speed: its address, and the array that shows it."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        address = int(self._cuda.call("cudaHostAlloc", size, self._cuda.runtime.cudaHostAllocDefault))
+        self._undo.append(lambda: self._cuda.call("cudaFreeHost", address))
+        content = memoryview((ctypes.c_uint8 * size).from_address(address))
+        return address, np.frombuffer(content, dtype).reshape(shape)
+
+    def device(self, size: int) -> int:
+        """The address of `size` bytes on the device."""
+        address = int(self._cuda.call("cudaMalloc", max(size, 1)))
+        self._undo.append(lambda: self._cuda.call("cudaFree", address))
+        return address
+
+    def upload(self, to: int, source: int, size: int) -> None:
+        """Copy to the device, in the stream's turn."""
+        kind = self._cuda.runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
+        self._cuda.call("cudaMemcpyAsync", to, source, size, kind, self.stream)
+
+    def download(self, to: int, source: int, size: int) -> None:
+        """Copy from the device, in the stream's turn."""
+        kind = self._cuda.runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        self._cuda.call("cudaMemcpyAsync", to, source, size, kind, self.stream)
+
+    def wait(self) -> None:
+        """Until the stream has done all that it was given."""
+        self._cuda.call("cudaStreamSynchronize", self.stream)
+
+    def capture(self, work: Callable[[], None]) -> object:
+        """What `work` puts into the stream, as a graph that `launch` takes; nothing of it is done now."""
+        cuda = self._cuda
+        # Other threads may use CUDA meanwhile: only this one's calls are held to what a graph allows.
+        mode = cuda.runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        cuda.call("cudaStreamBeginCapture", self.stream, mode)
+        try:
+            work()
+        finally:
+            graph = cuda.call("cudaStreamEndCapture", self.stream)
+        try:
+            ready = cuda.call("cudaGraphInstantiate", graph, 0)
+        finally:
+            cuda.call("cudaGraphDestroy", graph)
+        self._undo.append(lambda: cuda.call("cudaGraphExecDestroy", ready))
+        return ready
+
+    def launch(self, graph: object) -> None:
+        """Do what was captured, in the stream's turn."""
+        self._cuda.call("cudaGraphLaunch", graph, self.stream)
+
+    def close(self) -> None:
+        """Give everything back; what a lost device no longer has is not missed."""
+        while self._undo:
+            with suppress(BackendError):
+                self._undo.pop()()
+
+
+def _runtime() -> Any:  # noqa: ANN401 (a module without types)
+    try:
+        from cuda.bindings import runtime
+    except ImportError as error:
+        raise BackendError("library", f"cuda-bindings does not load ({error}): {PACKAGES}") from None
+    return runtime
+
+
+def _version(number: int) -> str:
+    """13050 is 13.5."""
+    return f"{number // 1000}.{number % 1000 // 10}"

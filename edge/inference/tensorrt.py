@@ -1,0 +1,351 @@
+"""The age model on an NVIDIA GPU, from an engine that was built for it or is built now."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import Bundle
+from edge.errors import OutsideError
+from edge.inference.base import AgeBackend, BackendError, Precision, Reason, require_batch
+from edge.inference.builder import build, graph_of, key_of, precision_of
+from edge.inference.cuda import Cuda, Gpu, Memory
+from edge.inference.engines import EngineKey, EngineStore
+from edge.inference.library import RTX, Library, libraries
+from edge.inference.reference import compare, reference_crops, require_close
+from edge.types import AGES, Image
+
+log = logging.getLogger(__name__)
+
+SUM_TOLERANCE = 0.02
+"""By how much a softmax may miss 1 before a device's results are taken for wrong."""
+
+
+def graph_sizes(max_batch: int) -> tuple[int, ...]:
+    """The batch sizes that get a CUDA graph: all up to 8, then four for each doubling, and the largest.
+
+    Others are run as the next larger one; at most a fifth of the work is for nothing.
+    """
+    sizes = [n for n in range(1, max_batch) if n <= 8 or n % (1 << (n.bit_length() - 3)) == 0]
+    return (*sizes, max_batch)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One batch size: its execution context and, where it could be captured, all of its work as a graph.
+
+    A context of its own for each: a graph holds what its context was set to.
+    """
+
+    context: Any
+    size: int
+    graph: object | None = None
+
+
+class TensorRtBackend:
+    """`AgeBackend` on the GPU. Memory is taken and graphs are captured when it is opened, none in a call."""
+
+    name = "tensorrt"
+
+    def __init__(
+        self,
+        library: Library,
+        cuda: Cuda,
+        plan: bytes,
+        *,
+        size: int,
+        max_batch: int,
+        device: str,
+        kernels: bytes | None = None,
+    ) -> None:
+        """plan: from `build`. kernels: from an earlier backend on the same plan, GPU and driver, if any.
+
+        Raises BackendError on a plan of another version, GPU or profile, and on all that the GPU refuses.
+        """
+        self.max_batch = max_batch
+        self.device = device
+        self._library = library
+        self._size = size
+        self._closed = False
+        self._lanes: list[_Lane] = []
+        self._runtime: Any = None
+        self._engine: Any = None
+        self._config: Any = None
+        self._kernels: Any = None
+        self._memory = Memory(cuda)
+        try:
+            self._load(plan, kernels)
+            self._make_buffers()
+            self._make_lanes()
+        except BaseException:
+            self.close()
+            raise
+
+    def infer(self, batch: Image) -> NDArray[np.float32]:
+        """See `AgeBackend.infer`."""
+        if self._closed:
+            raise RuntimeError("the backend is closed")
+        require_batch(batch, self._size, self.max_batch)
+        count = len(batch)
+        lane = next(lane for lane in self._lanes if lane.size >= count)
+        self._images[:count] = batch
+        if lane.graph is None:
+            self._enqueue(lane)
+        else:
+            self._memory.launch(lane.graph)
+        self._memory.wait()
+        probs: NDArray[np.float32] = self._ages[:count].copy()
+        if not np.all(np.abs(probs.sum(axis=1) - 1) < SUM_TOLERANCE):  # so that NaN fails, too
+            raise BackendError("wrong", "the GPU gave values that are no probabilities")
+        return probs
+
+    def kernels(self) -> bytes | None:
+        """What was compiled on this machine, to be kept for the next start; None where nothing is."""
+        if self._kernels is None:
+            return None
+        found = self._kernels.serialize()
+        return None if found is None else bytes(memoryview(found))
+
+    def close(self) -> None:
+        """See `AgeBackend.close`."""
+        self._closed = True
+        # Graphs, then contexts, then the engine: each needs the next one, and the buffers below all of them.
+        for lane in self._lanes:
+            lane.graph = None
+        self._lanes.clear()
+        self._kernels = self._config = self._engine = self._runtime = None
+        self._memory.close()
+
+    def _load(self, plan: bytes, kernels: bytes | None) -> None:
+        trt = self._library.module
+        self._library.listen()
+        self._runtime = trt.Runtime(self._library.logger)
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            raise self._refusal(
+                "cannot load the engine: was it built by another version, or for another GPU?"
+            )
+        self._check_profile()
+        by_us = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        if not hasattr(self._engine, "create_runtime_config"):  # early versions of TensorRT 10
+            self._config = by_us
+            return
+        self._config = self._engine.create_runtime_config()
+        self._config.set_execution_context_allocation_strategy(by_us)
+        if self._library.flavour == RTX:
+            # Every kernel is ready before its graph is captured, not while visitors wait.
+            strategies = trt.DynamicShapesKernelSpecializationStrategy
+            self._config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
+            self._kernels = self._config.create_runtime_cache()
+            if kernels is not None and not self._kernels.deserialize(kernels):
+                log.info("kernels of an earlier start do not fit this GPU and driver; they are compiled anew")
+            self._config.set_runtime_cache(self._kernels)
+
+    def _check_profile(self) -> None:
+        names = {self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)}
+        if names != {"image", "age"}:
+            raise BackendError("engine", f"the engine's inputs and outputs are {sorted(names)}")
+        low, _, high = (tuple(d) for d in self._engine.get_tensor_profile_shape("image", 0))
+        wanted = ((1, self._size, self._size, 3), (self.max_batch, self._size, self._size, 3))
+        if (low, high) != wanted:
+            raise BackendError(
+                "engine",
+                f"the engine takes batches from {low} to {high}, not from {wanted[0]} to {wanted[1]}",
+            )
+
+    def _make_buffers(self) -> None:
+        shape = (self.max_batch, self._size, self._size, 3)
+        self._images_at, self._images = self._memory.pinned(shape, np.uint8)
+        self._ages_at, self._ages = self._memory.pinned((self.max_batch, AGES), np.float32)
+        self._images[:] = 0
+        self._input = self._memory.device(self._images.nbytes)
+        self._output = self._memory.device(self._ages.nbytes)
+        # One scratch for all contexts: they run one after the other, in one stream.
+        self._scratch_bytes = int(self._engine.device_memory_size_v2)
+        self._scratch = self._memory.device(self._scratch_bytes)
+
+    def _make_lanes(self) -> None:
+        for size in graph_sizes(self.max_batch):
+            lane = _Lane(self._context(size), size)
+            self._lanes.append(lane)
+            self._enqueue(lane)  # what is done once, at the first run, is no part of a graph
+            self._memory.wait()
+            lane.graph = self._captured(lane)
+
+    def _context(self, size: int) -> Any:  # noqa: ANN401 (TensorRT has no types)
+        context = self._engine.create_execution_context(self._config)
+        if context is None:
+            raise self._refusal("cannot make an execution context")
+        context.set_device_memory(self._scratch, self._scratch_bytes)
+        ready = (
+            context.set_input_shape("image", (size, self._size, self._size, 3))
+            and context.set_tensor_address("image", self._input)
+            and context.set_tensor_address("age", self._output)
+        )
+        if not ready:
+            raise self._refusal(f"refuses a batch of {size}")
+        return context
+
+    def _captured(self, lane: _Lane) -> object | None:
+        if hasattr(lane.context, "is_stream_capturable") and not lane.context.is_stream_capturable(
+            self._memory.stream
+        ):
+            log.info("batches of %d run without a CUDA graph: the engine allows none", lane.size)
+            return None
+        try:
+            return self._memory.capture(lambda: self._enqueue(lane))
+        except BackendError as error:  # slower without; a GPU that is lost shows in the next call
+            log.info("batches of %d run without a CUDA graph: %s", lane.size, error)
+            return None
+
+    def _enqueue(self, lane: _Lane) -> None:
+        crop, ages = self._size * self._size * 3, AGES * self._ages.itemsize
+        self._memory.upload(self._input, self._images_at, lane.size * crop)
+        self._library.listen()
+        if not lane.context.execute_async_v3(self._memory.stream):
+            raise self._refusal("cannot run the engine", lost=True)
+        self._memory.download(self._ages_at, self._output, lane.size * ages)
+
+    def _refusal(self, what: str, *, lost: bool = False) -> BackendError:
+        why = self._library.complaint()
+        full = "out of memory" in why.lower() or "outofmemory" in why.lower()
+        reason: Reason = "memory" if full else "lost" if lost else "engine"
+        return BackendError(reason, f"{self._library.flavour} {what} ({why})")
+
+
+def open_tensorrt(
+    bundle: Bundle,
+    model: AgeBackend,
+    *,
+    precision: str = "auto",
+    max_batch: int = 8,
+    store: EngineStore | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> TensorRtBackend:
+    """The first flavour of TensorRT that works, checked against `model` on the reference crops.
+
+    Raises BackendError that says of each why it does not work; ConfigurationError on a precision that the
+    bundle lacks, and on a model that does not fit its manifest.
+    """
+    chosen = precision_of(precision, bundle)
+    cuda = Cuda()
+    gpu = cuda.gpu()  # first of all: to import TensorRT alone takes 100 MB
+    faults: list[BackendError] = []
+    for library in libraries():
+        try:
+            if isinstance(library, BackendError):
+                raise library
+            return open_engine(
+                bundle, library, cuda, gpu, model=model, precision=chosen, max_batch=max_batch, store=store,
+                cancelled=cancelled,
+            )  # fmt: skip
+        except BackendError as error:
+            if error.reason in ("memory", "lost"):  # of the GPU, whatever drives it
+                raise
+            faults.append(error)
+    worst = faults[-1]
+    raise BackendError(worst.reason, "; ".join(map(str, faults)))
+
+
+def open_engine(
+    bundle: Bundle,
+    library: Library,
+    cuda: Cuda,
+    gpu: Gpu,
+    *,
+    model: AgeBackend,
+    precision: Precision,
+    max_batch: int,
+    store: EngineStore | None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> TensorRtBackend:
+    """The model on this GPU, from the store where it has the engine, else built and stored.
+
+    An engine may come from elsewhere and never have run: it counts only when it agrees with `model`. Raises
+    BackendError; ConfigurationError on a model that does not fit its manifest.
+    """
+    if library.for_others and gpu.capability not in library.capabilities():
+        raise BackendError(
+            "no_gpu",
+            f"{library.flavour} {library.version} runs on {', '.join(library.capabilities())}; "
+            f"{gpu.name} is {gpu.capability}",
+        )
+    key = key_of(
+        bundle,
+        library,
+        capability=gpu.capability,
+        driver=gpu.driver,
+        precision=precision,
+        max_batch=max_batch,
+    )
+    device = f"{gpu.name}, {precision}"
+    kernels_key = replace(key, driver=gpu.driver)
+    for stored in (True, False):
+        plan = store.load(key) if store and stored else None
+        if plan is None:
+            plan = _built(library, bundle, key, store, cancelled)
+        kernels = store.load(kernels_key, "kernels") if store else None
+        try:
+            backend = TensorRtBackend(
+                library, cuda, plan, size=key.size, max_batch=max_batch, device=device, kernels=kernels
+            )
+        except BackendError as error:
+            if error.reason != "engine" or not stored or store is None:
+                raise
+            log.warning("%s; it is built anew", error)
+            store.discard(key)
+            continue
+        _require_agreement(backend, model, bundle, precision)
+        if store is not None and kernels is None and (made := backend.kernels()):
+            _keep(store, kernels_key, made, "kernels")
+        return backend
+    raise AssertionError("the second attempt returns or raises")
+
+
+def _require_agreement(
+    backend: TensorRtBackend, model: AgeBackend, bundle: Bundle, precision: Precision
+) -> None:
+    try:
+        apart = compare(backend, model, reference_crops(bundle.input_size))
+        require_close(f"the engine on {backend.device}", apart, precision)
+    except BaseException:
+        backend.close()
+        raise
+    log.info(
+        "the engine on %s is %.2f years from ONNX Runtime on the reference crops", backend.device, apart.years
+    )
+
+
+def _keep(store: EngineStore, key: EngineKey, content: bytes, kind: str = "engine") -> None:
+    """Store it where that is possible: what cannot be kept is made again at the next start."""
+    try:
+        store.save(key, content, kind)
+    except OutsideError as error:
+        log.warning("%s; it is made again at the next start", error)
+
+
+def _built(
+    library: Library,
+    bundle: Bundle,
+    key: EngineKey,
+    store: EngineStore | None,
+    cancelled: Callable[[], bool],
+) -> bytes:
+    graph = graph_of(bundle, key.precision)
+    log.info("building an engine: %s, %s, %s %s", key.precision, key.capability, key.flavour, key.version)
+    plan = build(
+        library,
+        graph,
+        size=key.size,
+        max_batch=key.max_batch,
+        capability=key.capability,
+        cancelled=cancelled,
+    )
+    if store is not None:
+        _keep(store, key, plan)
+    return plan

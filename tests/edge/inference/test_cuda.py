@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from edge.inference.base import BackendError
+from edge.inference.cuda import Cuda, Gpu
+from tests.fake_gpu import FakeCuda
+
+
+def refused(cuda: Cuda) -> BackendError:
+    with pytest.raises(BackendError) as caught:
+        cuda.gpu()
+    return caught.value
+
+
+def test_tells_what_an_engine_depends_on(cuda: Cuda):
+    assert cuda.gpu() == Gpu("Pretended RTX", "sm86", "13.5")
+
+
+def test_no_driver(runtime: FakeCuda, cuda: Cuda):
+    runtime.driver = 0
+    assert refused(cuda).reason == "driver"
+    assert "no NVIDIA driver is loaded; one for CUDA 13 or newer" in str(refused(cuda))
+
+
+def test_a_driver_that_is_too_old(runtime: FakeCuda, cuda: Cuda):
+    runtime.driver = 12040
+    assert refused(cuda).reason == "driver"
+    assert "the NVIDIA driver serves CUDA 12.4, cuda-bindings wants 13.5: install" in str(refused(cuda))
+
+
+def test_no_gpu(runtime: FakeCuda, cuda: Cuda):
+    runtime.devices = 0
+    assert refused(cuda).reason == "no_gpu"
+    assert "no NVIDIA GPU is visible: is the GPU passed to this service (DeviceAllow" in str(refused(cuda))
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ("cudaErrorNoDevice", "no_gpu"),
+        ("cudaErrorInsufficientDriver", "driver"),
+        ("cudaErrorUnknown", "lost"),
+    ],
+)
+def test_the_reason_is_that_of_the_status(runtime: FakeCuda, cuda: Cuda, status: str, reason: str):
+    runtime.fails["cudaGetDeviceCount"] = getattr(runtime.real.cudaError_t, status)
+    assert refused(cuda).reason == reason
+    assert status in str(refused(cuda))
+
+
+def test_bindings_that_are_not_installed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "cuda.bindings", None)
+    with pytest.raises(
+        BackendError, match=r"cuda-bindings does not load .*instore-analytics\[tensorrt\]"
+    ) as caught:
+        Cuda()
+    assert caught.value.reason == "library"
+
+
+def test_a_reset_that_fails_is_no_fault_of_its_own(runtime: FakeCuda, cuda: Cuda):
+    cuda.reset()
+    runtime.fails["cudaDeviceReset"] = runtime.real.cudaError_t.cudaErrorUnknown
+    cuda.reset()
+    assert runtime.resets == 1

@@ -1,0 +1,223 @@
+"""TensorRT on a pretended GPU: the contract of all backends, and what a real one may do to us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.bundle import Bundle
+from edge.inference import open_backend
+from edge.inference.base import AgeBackend, BackendError
+from edge.inference.builder import key_of
+from edge.inference.cuda import Cuda
+from edge.inference.engines import EngineStore
+from edge.inference.library import Library
+from edge.inference.tensorrt import TensorRtBackend, graph_sizes, open_engine
+from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
+from tests.fake_gpu import FakeCuda, FakeTensorRt
+
+Open = Callable[[], TensorRtBackend]
+
+
+@pytest.fixture
+def open_plan(pretended: Library, cuda: Cuda, plan: bytes, bundle: Bundle) -> Open:
+    def open_it(content: bytes = plan, max_batch: int = MAX_BATCH) -> TensorRtBackend:
+        return TensorRtBackend(
+            pretended, cuda, content, size=bundle.input_size, max_batch=max_batch, device="pretended"
+        )
+
+    return open_it
+
+
+@pytest.fixture
+def model(bundle: Bundle) -> AgeBackend:
+    return open_backend("onnxruntime", bundle, max_batch=MAX_BATCH)
+
+
+class TestTensorRt(BackendContract):
+    @pytest.fixture
+    def backend(self, open_plan: Open) -> Iterator[AgeBackend]:
+        backend = open_plan()
+        yield backend
+        backend.close()
+
+    @pytest.fixture
+    def size(self, bundle: Bundle) -> int:
+        return bundle.input_size
+
+
+class TestTensorRtWithoutGraphs(TestTensorRt):
+    @pytest.fixture(autouse=True)
+    def forbid_graphs(self, trt: FakeTensorRt) -> None:
+        trt.capturable = False
+
+
+def test_gives_what_the_graph_gives_on_onnx_runtime(open_plan: Open, trt: FakeTensorRt, bundle: Bundle):
+    batch = pictures(3, bundle.input_size)
+    (wanted,) = trt.session.run(["age"], {"image": batch})
+    assert np.allclose(open_plan().infer(batch), wanted, atol=1e-3)
+
+
+def test_takes_no_memory_in_a_call_and_launches_one_graph(open_plan: Open, runtime: FakeCuda, bundle: Bundle):
+    backend = open_plan()
+    before = runtime.calls.copy()
+    for count in (1, 3, MAX_BATCH):
+        backend.infer(pictures(count, bundle.input_size))
+    assert runtime.calls - before == {"cudaGraphLaunch": 3, "cudaStreamSynchronize": 3}
+
+
+def test_a_graph_that_cannot_be_captured_costs_speed_alone(
+    open_plan: Open, runtime: FakeCuda, bundle: Bundle
+):
+    runtime.fails["cudaGraphInstantiate"] = runtime.real.cudaError_t.cudaErrorNotSupported
+    assert open_plan().infer(pictures(2, bundle.input_size)).shape == (2, 101)
+    assert runtime.calls["cudaGraphLaunch"] == 0
+
+
+def test_gives_back_all_that_it_took(open_plan: Open, runtime: FakeCuda):
+    backend = open_plan()
+    assert runtime.held > 5
+    backend.close()
+    assert runtime.held == 0
+
+
+@pytest.mark.parametrize("function", ["cudaHostAlloc", "cudaMalloc", "cudaStreamSynchronize"])
+def test_gives_back_what_it_took_before_it_failed(open_plan: Open, runtime: FakeCuda, function: str):
+    runtime.fails[function] = runtime.real.cudaError_t.cudaErrorMemoryAllocation
+    with pytest.raises(BackendError, match=f"{function}: out of memory.*lower model.max_batch") as caught:
+        open_plan()
+    assert caught.value.reason == "memory"
+    assert runtime.held == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ("cudaErrorMemoryAllocation", "memory"),
+        ("cudaErrorDevicesUnavailable", "lost"),
+        ("cudaErrorIllegalAddress", "lost"),
+        ("cudaErrorUnknown", "lost"),
+    ],
+)
+def test_a_gpu_that_fails_at_work_is_told_with_its_reason(
+    open_plan: Open, runtime: FakeCuda, bundle: Bundle, status: str, reason: str
+):
+    backend = open_plan()
+    runtime.fails["cudaGraphLaunch"] = getattr(runtime.real.cudaError_t, status)
+    with pytest.raises(BackendError, match=f"cudaGraphLaunch: .*{status}") as caught:
+        backend.infer(pictures(1, bundle.input_size))
+    assert caught.value.reason == reason
+
+
+def test_an_engine_that_does_not_run_is_told(open_plan: Open, trt: FakeTensorRt, bundle: Bundle):
+    trt.runs = False
+    with pytest.raises(BackendError, match="cannot run the engine") as caught:
+        open_plan()
+    assert caught.value.reason == "lost"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_values_that_are_no_probabilities_are_refused(
+    open_plan: Open, trt: FakeTensorRt, bundle: Bundle, value: float
+):
+    backend = open_plan()
+    trt.wrong = lambda probs: np.full_like(probs, value)
+    with pytest.raises(BackendError, match="no probabilities") as caught:
+        backend.infer(pictures(2, bundle.input_size))
+    assert caught.value.reason == "wrong"
+
+
+def test_a_plan_cut_short_is_refused_by_tensorrt_itself(open_plan: Open, plan: bytes, runtime: FakeCuda):
+    for content in (plan[: len(plan) // 2], b"no plan" * 100):
+        with pytest.raises(BackendError, match=r"another version, or for another GPU\? \(.*Serialization"):
+            open_plan(content)
+    assert runtime.held == 0
+
+
+def test_a_plan_of_another_profile_is_refused(open_plan: Open, plan: bytes, runtime: FakeCuda):
+    with pytest.raises(BackendError, match=rf"from \(1, .* to \({MAX_BATCH}, .*, not from"):
+        open_plan(plan, MAX_BATCH + 1)
+    assert runtime.held == 0
+
+
+def test_batch_sizes_with_graphs_waste_a_fifth_at_most():
+    assert graph_sizes(1) == (1,)
+    assert graph_sizes(8) == (1, 2, 3, 4, 5, 6, 7, 8)
+    assert graph_sizes(9) == (1, 2, 3, 4, 5, 6, 7, 8, 9)
+    for most in (16, 100, 256):
+        sizes = graph_sizes(most)
+        assert sizes[-1] == most
+        assert list(sizes) == sorted(set(sizes))
+        for count in range(1, most + 1):
+            assert next(n for n in sizes if n >= count) <= 1.25 * count
+
+
+class TestOpening:
+    """From a bundle to a backend, by way of the store."""
+
+    @pytest.fixture
+    def open_it(
+        self, pretended: Library, cuda: Cuda, bundle: Bundle, model: AgeBackend, tmp_path: Path
+    ) -> Callable[[], TensorRtBackend]:
+        def open_it() -> TensorRtBackend:
+            return open_engine(
+                bundle, pretended, cuda, cuda.gpu(), model=model, precision="fp16", max_batch=MAX_BATCH,
+                store=EngineStore(tmp_path),
+            )  # fmt: skip
+
+        return open_it
+
+    def test_builds_once(self, open_it: Open, trt: FakeTensorRt, tmp_path: Path):
+        assert open_it().device == "Pretended RTX, fp16"
+        first = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+        assert sorted(path.suffix for path in first) == [".engine", ".kernels"]
+        open_it()
+        assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == first
+        assert trt.judged[0] == trt.judged[1]
+        assert trt.kernels == [b"kernels"]
+
+    def test_builds_anew_what_was_damaged(self, open_it: Open, trt: FakeTensorRt, tmp_path: Path):
+        open_it()
+        (path,) = tmp_path.glob("*.engine")
+        path.write_bytes(path.read_bytes()[:-1000])
+        open_it()
+        assert len(trt.judged) == 2  # the damaged one was never shown to TensorRT
+        assert path.stat().st_size > len(trt.judged[1])
+
+    def test_builds_anew_what_tensorrt_does_not_load(
+        self, open_it: Open, trt: FakeTensorRt, tmp_path: Path, pretended: Library, bundle: Bundle
+    ):
+        key = key_of(
+            bundle, pretended, capability="sm86", driver="13.5", precision="fp16", max_batch=MAX_BATCH
+        )
+        EngineStore(tmp_path).save(key, b"whole, but of some other program")
+        assert open_it().infer(pictures(1, bundle.input_size)).shape == (1, 101)
+        assert EngineStore(tmp_path).load(key) == trt.judged[-1]
+
+    def test_refuses_an_engine_whose_results_are_far_off(
+        self, open_it: Open, trt: FakeTensorRt, runtime: FakeCuda
+    ):
+        trt.wrong = lambda probs: np.roll(probs, 3, axis=1)
+        with pytest.raises(BackendError, match=r"3\.\d\d years from the float32 model.*not used") as caught:
+            open_it()
+        assert caught.value.reason == "wrong"
+        assert runtime.held == 0
+
+    def test_works_without_a_disk_to_write_to(
+        self, pretended: Library, cuda: Cuda, bundle: Bundle, model: AgeBackend, tmp_path: Path
+    ):
+        (tmp_path / "file").write_text("in the way")
+        backend = open_engine(
+            bundle, pretended, cuda, cuda.gpu(), model=model, precision="fp16", max_batch=MAX_BATCH,
+            store=EngineStore(tmp_path / "file" / "engines"),
+        )  # fmt: skip
+        assert backend.infer(pictures(1, bundle.input_size)).shape == (1, 101)
+
+    def test_names_the_gpus_that_it_runs_on(self, open_it: Open, runtime: FakeCuda):
+        runtime.capability = (9, 0)
+        with pytest.raises(BackendError, match=r"runs on sm75, .*; Pretended RTX is sm90") as caught:
+            open_it()
+        assert caught.value.reason == "no_gpu"

@@ -1,0 +1,352 @@
+"""A GPU for machines that have none: only what runs on it is pretended.
+
+`FakeCuda` stands for `cuda.bindings.runtime`. Every call is first made to the real bindings with the very
+same arguments, which must take them and answer that there is no driver; then memory is host memory, and a
+stream is a list of work that is done when somebody waits for it, so that a missing wait or copy shows.
+`FakeTensorRt` is the real module but for what needs a device: engines are built, and plans judged, by
+TensorRT itself; a loaded plan computes on ONNX Runtime. Its stand-ins refuse what the real ones do not take.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from edge.types import AGES
+
+STREAM = 0x5000
+
+_SIGNATURE = re.compile(r"^(?:\d+\. )?(\w+)\(self: [\w.]+(?:, (.*))?\) -> ", re.MULTILINE)
+
+
+class FakeCuda:
+    """See the module. fails: the status, by name of a function, that it gives instead of working."""
+
+    def __init__(self, real: Any, *, driver: int = 13050, capability: tuple[int, int] = (8, 6)) -> None:
+        self.real = real
+        self.driver = driver
+        self.devices = 1
+        self.capability = capability
+        self.fails: dict[str, Any] = {}
+        self.calls: Counter[str] = Counter()
+        self.blocks: dict[int, Any] = {}
+        self.handles: set[int] = set()
+        self.resets = 0
+        self._queue: list[Callable[[], None]] = []
+        self._recording: list[Callable[[], None]] | None = None
+        self._graphs: dict[int, list[Callable[[], None]]] = {}
+        self._ask = real.cudaDriverGetVersion()[1] == 0
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self.real, name)
+        if not re.match(r"cuda[A-Z]\w+$", name) or isinstance(real, type | int):
+            return real
+        fake = getattr(self, "do" + re.sub("([A-Z])", r"_\1", name.removeprefix("cuda")).lower())
+
+        def call(*arguments: object) -> tuple[Any, ...]:
+            self.calls[name] += 1
+            if self._ask and name not in ("cudaDriverGetVersion", "cudaRuntimeGetVersion"):
+                status = real(*arguments)[0]
+                known = (self.real.cudaError_t.cudaErrorInsufficientDriver, self.real.cudaError_t.cudaSuccess)
+                assert status in known, f"{name}{arguments}: {status}"
+            if name in self.fails:
+                return (self.fails[name], None)
+            results = fake(*arguments)
+            return (self.real.cudaError_t.cudaSuccess, *results)
+
+        return call
+
+    def put(self, work: Callable[[], None]) -> None:
+        """Put work into the stream, or into the graph that is being captured."""
+        (self._queue if self._recording is None else self._recording).append(work)
+
+    def at(self, address: int, size: int) -> ctypes.Array[Any]:
+        """The bytes there; they must belong to one block."""
+        for start, block in self.blocks.items():
+            if start <= address and address + size <= start + len(block):
+                return (ctypes.c_uint8 * size).from_address(address)
+        raise AssertionError(f"{size} bytes at {address:#x} were never allocated")
+
+    @property
+    def held(self) -> int:
+        """Blocks and handles that were not given back."""
+        return len(self.blocks) + len(self.handles)
+
+    def do_driver_get_version(self) -> tuple[int]:
+        return (self.driver,)
+
+    def do_runtime_get_version(self) -> tuple[int]:
+        return (13050,)
+
+    def do_get_device_count(self) -> tuple[int]:
+        return (self.devices,)
+
+    def do_get_device_properties(self, device: int) -> tuple[Any]:
+        assert device == 0
+        facts = self.real.cudaDeviceProp()
+        facts.name, (facts.major, facts.minor) = b"Pretended RTX".ljust(256, b"\0"), self.capability
+        return (facts,)
+
+    def do_device_reset(self) -> tuple[()]:
+        self.resets += 1
+        return ()
+
+    def do_get_error_string(self, status: Any) -> tuple[bytes]:
+        return (self.real.cudaGetErrorString(status)[1],)
+
+    def do_stream_create_with_flags(self, flags: int) -> tuple[Any]:
+        assert flags == self.real.cudaStreamNonBlocking
+        self.handles.add(STREAM)
+        return (self.real.cudaStream_t(STREAM),)
+
+    def do_stream_destroy(self, stream: int) -> tuple[()]:
+        self.handles.remove(int(stream))
+        return ()
+
+    def do_malloc(self, size: int) -> tuple[int]:
+        block = (ctypes.c_uint8 * size)(*([0xAB] * min(size, 64)))
+        self.blocks[ctypes.addressof(block)] = block
+        return (ctypes.addressof(block),)
+
+    def do_host_alloc(self, size: int, flags: int) -> tuple[int]:
+        assert flags == self.real.cudaHostAllocDefault
+        return self.do_malloc(size)
+
+    def do_free(self, address: int) -> tuple[()]:
+        del self.blocks[address]
+        return ()
+
+    do_free_host = do_free
+
+    def do_memcpy_async(self, to: int, source: int, size: int, kind: Any, stream: int) -> tuple[()]:
+        assert stream == STREAM
+        assert kind in (
+            self.real.cudaMemcpyKind.cudaMemcpyHostToDevice,
+            self.real.cudaMemcpyKind.cudaMemcpyDeviceToHost,
+        )
+        self.put(lambda: ctypes.memmove(self.at(to, size), self.at(source, size), size))
+        return ()
+
+    def do_stream_synchronize(self, stream: int) -> tuple[()]:
+        assert stream == STREAM
+        assert self._recording is None, "waiting is not allowed while a graph is captured"
+        work, self._queue = self._queue, []
+        for item in work:
+            item()
+        return ()
+
+    def do_stream_begin_capture(self, stream: int, mode: Any) -> tuple[()]:
+        assert stream == STREAM
+        assert mode == self.real.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        self._recording = []
+        return ()
+
+    def do_stream_end_capture(self, stream: int) -> tuple[Any]:
+        assert self._recording is not None
+        return (self.real.cudaGraph_t(self._new_graph(self._recording)),)
+
+    def _new_graph(self, work: list[Callable[[], None]]) -> int:
+        self._recording = None
+        handle = 0x6000 + 8 * len(self._graphs)
+        self._graphs[handle] = work
+        self.handles.add(handle)
+        return handle
+
+    def do_graph_instantiate(self, graph: Any, flags: int) -> tuple[Any]:
+        assert flags == 0
+        return (self.real.cudaGraphExec_t(self._new_graph(self._graphs[int(graph)])),)
+
+    def do_graph_destroy(self, graph: Any) -> tuple[()]:
+        self.handles.remove(int(graph))
+        return ()
+
+    def do_graph_exec_destroy(self, graph: Any) -> tuple[()]:
+        self.handles.remove(int(graph))
+        return ()
+
+    def do_graph_launch(self, graph: Any, stream: int) -> tuple[()]:
+        assert int(graph) in self.handles
+        assert stream == STREAM
+        self._queue.extend(self._graphs[int(graph)])
+        return ()
+
+
+class FakeTensorRt:
+    """See the module. graph: the ONNX file that loaded plans compute. wrong: what becomes of the results."""
+
+    def __init__(self, real: Any, cuda: FakeCuda, graph: Path, *, size: int, max_batch: int) -> None:
+        self.real, self.cuda = real, cuda
+        self.size, self.max_batch = size, max_batch
+        self.session = onnxruntime.InferenceSession(str(graph))
+        self.wrong: Callable[[np.ndarray], np.ndarray] = lambda probs: probs
+        self.capturable = True
+        self.runs = True
+        self.judged: list[bytes] = []
+        self.kernels: list[bytes] = []
+        self.Runtime = lambda logger: _Runtime(self, logger)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+class _Stand:
+    """A stand-in for an object of the real class of this name: it has that one's names and arguments only."""
+
+    def __init__(self, trt: FakeTensorRt, kind: str) -> None:
+        self._trt, self._kind = trt, getattr(trt.real, kind)
+
+    def __getattribute__(self, name: str) -> Any:
+        value = object.__getattribute__(self, name)
+        if name.startswith("_"):
+            return value
+        real = getattr(object.__getattribute__(self, "_kind"), name)  # AttributeError: it has no such name
+        if not callable(value) or isinstance(real, property):
+            return value
+
+        def call(*arguments: object) -> Any:
+            _require_signature(name, real.__doc__ or "", arguments)
+            return value(*arguments)
+
+        return call
+
+
+def _require_signature(name: str, doc: str, arguments: tuple[object, ...]) -> None:
+    """Raise TypeError unless a signature in a docstring of pybind11 takes these arguments."""
+    signatures = [parameters for found, parameters in _SIGNATURE.findall(doc) if found == name]
+    assert signatures, f"{name}: no signature in {doc!r}"
+    for parameters in signatures:
+        wanted = [p.split(": ", 1)[1] for p in re.split(r", (?=\w+: )", parameters)] if parameters else []
+        required = [kind for kind in wanted if " = " not in kind]
+        if len(required) <= len(arguments) <= len(wanted) and all(
+            _is_a(value, kind) for value, kind in zip(arguments, wanted, strict=False)
+        ):
+            return
+    raise TypeError(f"{name}{arguments}: the real one takes {signatures}")
+
+
+def _is_a(value: object, kind: str) -> bool:
+    kind = kind.partition(" = ")[0]
+    simple = {"str": str, "tuple": tuple, "bool": bool}
+    if kind in simple:
+        return isinstance(value, simple[kind])
+    if kind == "typing.SupportsInt":
+        return isinstance(value, int)
+    if kind == "typing_extensions.Buffer":
+        return isinstance(value, bytes)
+    stand = getattr(value, "_kind", type(value))
+    return stand.__name__ == re.split("[.:]+", kind)[-1]
+
+
+class _Runtime(_Stand):
+    def __init__(self, trt: FakeTensorRt, logger: Any) -> None:
+        super().__init__(trt, "Runtime")
+        self._complaints = logger.complaints
+        self._real = trt.real.Runtime(logger)
+
+    def deserialize_cuda_engine(self, plan: bytes) -> _Engine | None:
+        """What the real one thinks of the plan; that it finds no driver is no fault of the plan."""
+        self._trt.judged.append(plan)
+        if self._trt.cuda._ask:
+            assert self._real.deserialize_cuda_engine(plan) is None
+            if any("Serialization" in complaint for complaint in self._complaints):
+                return None
+            self._complaints.clear()
+        return _Engine(self._trt)
+
+
+class _Engine(_Stand):
+    num_io_tensors = 2
+    device_memory_size_v2 = 4096
+
+    def __init__(self, trt: FakeTensorRt) -> None:
+        super().__init__(trt, "ICudaEngine")
+
+    def get_tensor_name(self, index: int) -> str:
+        return ("image", "age")[index]
+
+    def get_tensor_profile_shape(self, name: str, profile: int) -> list[tuple[int, ...]]:
+        assert (name, profile) == ("image", 0)
+        return [(n, self._trt.size, self._trt.size, 3) for n in (1, self._trt.max_batch, self._trt.max_batch)]
+
+    def create_runtime_config(self) -> _Config:
+        return _Config(self._trt)
+
+    def create_execution_context(self, config: _Config) -> _Context:
+        assert config._strategy == self._trt.real.ExecutionContextAllocationStrategy.USER_MANAGED
+        return _Context(self._trt)
+
+
+class _Config(_Stand):
+    dynamic_shapes_kernel_specialization_strategy: Any = None
+
+    def __init__(self, trt: FakeTensorRt) -> None:
+        super().__init__(trt, "IRuntimeConfig")
+        self._strategy: Any = None
+
+    def set_execution_context_allocation_strategy(self, strategy: Any) -> None:
+        self._strategy = strategy
+
+    def create_runtime_cache(self) -> _Kernels:
+        return _Kernels(self._trt)
+
+    def set_runtime_cache(self, cache: _Kernels) -> bool:
+        return True
+
+
+class _Kernels(_Stand):
+    def __init__(self, trt: FakeTensorRt) -> None:
+        super().__init__(trt, "IRuntimeCache")
+
+    def deserialize(self, blob: bytes) -> bool:
+        self._trt.kernels.append(blob)
+        return blob == b"kernels"
+
+    def serialize(self) -> bytes:
+        return b"kernels"
+
+
+class _Context(_Stand):
+    def __init__(self, trt: FakeTensorRt) -> None:
+        super().__init__(trt, "IExecutionContext")
+        self._shape: tuple[int, ...] = ()
+        self._addresses: dict[str, int] = {}
+        self._scratch = (0, 0)
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        self._trt.cuda.at(memory, size)
+        self._scratch = (memory, size)
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        self._shape = shape
+        return name == "image" and 1 <= shape[0] <= self._trt.max_batch
+
+    def set_tensor_address(self, name: str, memory: int) -> bool:
+        self._addresses[name] = memory
+        return name in ("image", "age")
+
+    def is_stream_capturable(self, stream: int) -> bool:
+        return self._trt.capturable and stream == STREAM
+
+    def execute_async_v3(self, stream: int) -> bool:
+        assert stream == STREAM
+        assert self._scratch[1] >= _Engine.device_memory_size_v2
+        if self._trt.runs:
+            shape = self._shape
+            self._trt.cuda.put(lambda: self._compute(shape))
+        return self._trt.runs
+
+    def _compute(self, shape: tuple[int, ...]) -> None:
+        assert shape == self._shape, "the context of a graph was changed after its capture"
+        size = int(np.prod(shape))
+        content = bytes(self._trt.cuda.at(self._addresses["image"], size))
+        crops = np.frombuffer(content, np.uint8).reshape(shape)
+        probs = self._trt.wrong(self._trt.session.run(["age"], {"image": crops})[0]).astype(np.float32)
+        room = self._trt.cuda.at(self._addresses["age"], shape[0] * AGES * 4)
+        ctypes.memmove(room, probs.tobytes(), len(room))

@@ -1,0 +1,66 @@
+"""What the tests of TensorRT begin with: the real library, the real bundle, a pretended GPU."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import sys
+from typing import Any
+
+import pytest
+
+from edge.bundle import BUILTIN, Bundle, load_bundle
+from edge.inference.builder import build, graph_of
+from edge.inference.cuda import Cuda
+from edge.inference.library import RTX, Library, load_library
+from tests.edge.inference.contract import MAX_BATCH
+from tests.fake_gpu import FakeCuda, FakeTensorRt
+
+HAS_WHEELS = sys.platform == "linux" and platform.machine() == "x86_64"
+
+
+@pytest.fixture(scope="session")
+def library() -> Library:
+    """TensorRT for RTX. It is part of the tests' environment wherever its wheels exist."""
+    if not HAS_WHEELS:
+        pytest.skip("TensorRT for RTX has no wheels for this machine")
+    return load_library(RTX)
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Bundle:
+    return load_bundle(BUILTIN)
+
+
+@pytest.fixture(scope="session")
+def plan(library: Library, bundle: Bundle) -> bytes:
+    """A real engine for a GPU that is not here."""
+    return build(
+        library,
+        graph_of(bundle, "fp16"),
+        size=bundle.input_size,
+        max_batch=MAX_BATCH,
+        capability="sm86",
+    )
+
+
+@pytest.fixture
+def runtime(library: Library) -> FakeCuda:
+    return FakeCuda(importlib.import_module("cuda.bindings.runtime"))
+
+
+@pytest.fixture
+def cuda(runtime: FakeCuda) -> Cuda:
+    return Cuda(runtime)
+
+
+@pytest.fixture
+def trt(library: Library, runtime: FakeCuda, bundle: Bundle) -> FakeTensorRt:
+    graph = graph_of(bundle, "fp16")
+    return FakeTensorRt(library.module, runtime, graph, size=bundle.input_size, max_batch=MAX_BATCH)
+
+
+@pytest.fixture
+def pretended(trt: Any) -> Library:
+    """The real library, but for what needs a device."""
+    return Library(RTX, trt)

@@ -140,7 +140,7 @@ def _waiting(path: Path, settings: Settings, clock: Clock) -> str:
     try:
         with closing(Outbox(path, bounds.max_rows, bounds.max_bytes, clock)) as outbox:
             return f"{outbox.depth} windows wait"
-    except ConfigurationError as error:
+    except InstoreError as error:
         if "is in use" in str(error):
             return "the daemon has it"
         raise

@@ -200,7 +200,7 @@ class MqttSettings(Section):
     keepalive: Annotated[int, Field(ge=5, le=3600)] = 30
     connect_timeout: Seconds = 10.0
     in_flight: Annotated[int, Field(ge=1, le=1000)] = 20
-    drain_timeout: Seconds = 10.0
+    drain_timeout: Seconds = 3.0
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:

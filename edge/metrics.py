@@ -25,6 +25,7 @@ FRAME_DROPS = ("overwritten", "corrupt")
 TRACK_ENDS = ("visitor", "too_short", "not_a_face", "recounted")
 MQTT_FAILURES = ("unreachable", "tls", "refused", "lost", "timeout", "rejected", "disk")
 
+OUTBOX_FAULTS = ("damaged", "newer")
 RELOADS = ("applied", "refused")
 
 
@@ -116,6 +117,11 @@ class Metrics:
         self.outbox_dropped = Counter(
             "instore_outbox_dropped", "Windows given up because the outbox was full.", registry=r
         )
+        self.outbox_set_aside = Counter(
+            "instore_outbox_set_aside", "Outbox files that could not be used.", ["reason"], registry=r
+        )
+        for reason in OUTBOX_FAULTS:
+            self.outbox_set_aside.labels(reason)
         self.outbox_failures = Counter("instore_outbox_failures", "Writes that the disk refused.", registry=r)
 
     def follow(self, cameras: Iterable[str]) -> None:

@@ -28,18 +28,19 @@ from edge.bundle import bundle_folder, load_bundle
 from edge.capture import Camera, is_live, open_source, validate_source
 from edge.clock import Clock
 from edge.codec import StatusEncoder, decode_open, encode_counts, encode_open, window_id
-from edge.config import CameraSettings, Settings, state_directory
+from edge.config import DAY, CameraSettings, Settings, state_directory
 from edge.errors import ConfigurationError
 from edge.health import Heartbeats, HttpServer, Page, Systemd, health_page
 from edge.inference import open_backend
 from edge.lanes import Lanes
+from edge.lock import StateLock
 from edge.memory import limit_arenas, trim
 from edge.messages import MessageQueue
 from edge.metrics import Metrics
 from edge.outbox import Outbox
 from edge.pipeline import build_counting, build_vision, plan_of
 from edge.privacy import release
-from edge.publish import Publisher, access
+from edge.publish import GOODBYE, Publisher, access
 from edge.reload import Change, compare
 from edge.threads import Threads
 from edge.types import CameraState, CameraStatus, WindowCounts
@@ -52,6 +53,22 @@ PATIENCE = 60.0
 
 SWITCH_INTERVAL = 0.001
 """Seconds: with Python's default of 5 ms a busy thread starves the detectors, which take the GIL often."""
+
+TELL_DROPPED = 60.0
+"""Seconds between two lines on windows that were given up: a full outbox gives up one for each that comes."""
+
+ENOUGH = 30.0
+"""Days of windows that an outbox should hold: as long as a store may be closed, or its line be dead."""
+
+LARGEST = 1500
+"""Bytes of a window: 750 with the default brackets and names, twice that with twenty brackets."""
+
+SEEING_ENDS = 2.0
+"""Seconds that the cameras' threads get at the end, to finish a frame and tell who was in view."""
+
+COUNTING_ENDS = 2.5
+"""Seconds that the counting thread gets then. With `mqtt.drain_timeout` and the goodbye that makes less than
+ten: what does not end by then is left to the next start."""
 
 LOOK = 0.05
 """Seconds between two looks of the main thread at what it is told to do."""
@@ -100,14 +117,18 @@ class Runtime:
         self.connected = False
         self._refused = ""
         self.stored = 0
-        self._outbox_dropped = 0
+        self._outbox_dropped = self._dropped_told = 0
+        self._tell_dropped_at = 0.0
         self._stop_publish = threading.Event()
+        state = state_directory(settings, beside)
+        self._lock = StateLock(state)
         self._http = self._serve() if settings.metrics.enabled else None
         self._outbox = Outbox(
-            state_directory(settings, beside) / "outbox.db",
+            state / "outbox.db",
             settings.outbox.max_rows,
             settings.outbox.max_bytes,
             clock=clock,
+            on_set_aside=lambda reason: self._metrics.outbox_set_aside.labels(reason).inc(),
         )
         self._publisher = self._make_publisher()
         self._queue = MessageQueue(settings.model.queue)
@@ -240,22 +261,23 @@ class Runtime:
     def _wind_down(self, counting: threading.Thread, publish: threading.Thread) -> None:
         """End the threads in the direction of the data, so that all that was seen is counted and sent."""
         self._systemd.stopping()
-        deadline = self._clock.monotonic() + PATIENCE
-        self._lanes.end(deadline)
+        self._lanes.end(self._clock.monotonic() + SEEING_ENDS)
         self._queue.close()
-        self._threads.join([counting], deadline)
+        self._threads.join([counting], self._clock.monotonic() + COUNTING_ENDS)
         for lane in self.lanes:
             lane.report(
                 CameraStatus(lane.name, CameraState.DOWN, self._clock.now(), "the daemon has stopped")
             )
         self._stop_publish.set()
-        self._threads.join([publish], deadline + self.settings.mqtt.drain_timeout)
+        sent_by = self._clock.monotonic() + self.settings.mqtt.drain_timeout + GOODBYE
+        self._threads.join([publish], sent_by)
         if self._http:
             self._http.stop()
         if depth := self._outbox.depth:
             log.warning("%d windows wait in the outbox; they are sent after the next start", depth)
         self._outbox.close()
         self._backend.close()
+        self._lock.release()
 
     def _keep_open(self, windows: list[WindowCounts]) -> None:
         """Only live cameras go on where they were: a recording begins anew."""
@@ -283,8 +305,15 @@ class Runtime:
     def _measure_outbox(self) -> None:
         self._metrics.outbox_rows.set(self._outbox.depth)
         self._metrics.outbox_bytes.set(self._outbox.payload_bytes)
-        self._metrics.outbox_dropped.inc(self._outbox.dropped - self._outbox_dropped)
-        self._outbox_dropped = self._outbox.dropped
+        dropped = self._outbox.dropped
+        self._metrics.outbox_dropped.inc(dropped - self._outbox_dropped)
+        self._outbox_dropped = dropped
+        if dropped > self._dropped_told and self._clock.monotonic() >= self._tell_dropped_at:
+            self._tell_dropped_at = self._clock.monotonic() + TELL_DROPPED
+            log.warning(
+                "the outbox is full: the oldest %d windows were given up", dropped - self._dropped_told
+            )
+            self._dropped_told = dropped
 
     def _is_real_time(self, name: str) -> bool:
         """Whether the camera's event time is the clock's."""
@@ -361,6 +390,13 @@ class Runtime:
         )
         log.info("model %s %s on %s (%s)", bundle.name, bundle.version, backend.name, backend.device)
         log.info("model licence: %s", bundle.licence)
+        if (days := days_held(self.settings)) < ENOUGH:
+            log.warning(
+                "the outbox holds %.1f days of these cameras' windows, %g are advised: raise outbox.max_rows "
+                "and outbox.max_bytes",
+                days,
+                ENOUGH,
+            )
 
     def _status_line(self) -> str:
         up = sum(lane.status.state is CameraState.UP for lane in self.lanes)
@@ -381,3 +417,9 @@ class Runtime:
             "mqtt_connected": self.connected,
             "outbox_rows": self._outbox.depth,
         }
+
+
+def days_held(settings: Settings) -> float:
+    """Days of windows that the outbox has room for, by its bounds and a generous size of each."""
+    a_day = len(settings.cameras) * DAY / settings.windows.length
+    return min(settings.outbox.max_rows, settings.outbox.max_bytes / LARGEST) / a_day

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 TICK = 1.0
 """Seconds: every thread looks up at least this often, so that time passes also for a camera that is down."""
 
-CHECKPOINT = 10.0
+CHECKPOINT = 5.0
 """Seconds between two checkpoints of the open windows: a crash loses the visits of this time at most."""
 
 STORE_RETRY = 5.0
@@ -39,6 +39,13 @@ STORE_RETRY = 5.0
 
 LAST_ATTEMPTS = 3
 """Attempts to store the last windows before they are given up: the process is about to end."""
+
+LAST_RETRY = 0.5
+"""Seconds between these."""
+
+MOST_UNSTORED = 10_000
+"""Closed windows that are kept in memory while the disk refuses them, about 20 MB: then the oldest go. With
+eight cameras and windows of five minutes that is four days."""
 
 
 class VisionWorker:
@@ -211,6 +218,7 @@ class CountingWorker:
         self._real_time = real_time
         self._unstored: deque[WindowCounts] = deque()
         self._next_attempt = 0.0
+        self._complaint = ""
 
     @property
     def unstored(self) -> int:
@@ -235,7 +243,7 @@ class CountingWorker:
         self._store(self._counting.flush())
         for _ in range(LAST_ATTEMPTS - 1):
             if self._unstored:
-                self._clock.wait(threading.Event(), STORE_RETRY)
+                self._clock.wait(threading.Event(), LAST_RETRY)
                 self._store([])
         if self._unstored:
             log.critical("%d closed windows are lost: the disk refuses them", len(self._unstored))
@@ -257,11 +265,13 @@ class CountingWorker:
         try:
             self._keep_open(self._counting.open_windows())
         except OutsideError as error:
-            self._metrics.outbox_failures.inc()
-            log.error("%s; the open windows are not on the disk", error)
+            self._complain(error)
+        else:
+            self._complaint = ""
 
     def _store(self, closed: list[WindowCounts]) -> None:
         self._unstored.extend(closed)
+        self._bound()
         now = self._clock.monotonic()
         if not closed and now < self._next_attempt:
             return
@@ -269,8 +279,22 @@ class CountingWorker:
             try:
                 self._put(self._unstored[0])
             except OutsideError as error:
-                self._metrics.outbox_failures.inc()
                 self._next_attempt = now + STORE_RETRY
-                log.error("%s; %d closed windows wait in memory", error, len(self._unstored))
+                self._complain(error)
                 return
             self._unstored.popleft()
+            self._complaint = ""
+
+    def _complain(self, error: OutsideError) -> None:
+        """Count every refusal of the disk, log it once until the reason changes or the disk works again."""
+        self._metrics.outbox_failures.inc()
+        if str(error) != self._complaint:
+            self._complaint = str(error)
+            waiting = len(self._unstored)
+            log.error("%s; %d closed windows and what is open wait in memory", error, waiting)
+
+    def _bound(self) -> None:
+        excess = len(self._unstored) - MOST_UNSTORED
+        for _ in range(excess):
+            self._unstored.popleft()
+            self._metrics.outbox_dropped.inc()

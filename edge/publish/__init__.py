@@ -2,7 +2,8 @@
 
 from edge.publish.connection import Access, Failure, Probe, access, probe
 from edge.publish.publisher import Publisher
+from edge.publish.session import GOODBYE
 from edge.publish.subscriber import Subscriber
 from edge.publish.topics import Topics
 
-__all__ = ["Access", "Failure", "Probe", "Publisher", "Subscriber", "Topics", "access", "probe"]
+__all__ = ["GOODBYE", "Access", "Failure", "Probe", "Publisher", "Subscriber", "Topics", "access", "probe"]

@@ -16,7 +16,7 @@ from edge.types import CameraStatus
 
 log = logging.getLogger(__name__)
 
-_GOODBYE = 2.0  # seconds that the broker has to acknowledge the last message
+GOODBYE = 1.5  # seconds that the broker has to acknowledge the last message
 
 
 class Waiting(Protocol):
@@ -43,7 +43,7 @@ class Store(Protocol):
         """At most `limit` of them with an id above `after`, oldest first; no camera of `without`."""
 
     def delete(self, ids: Collection[int]) -> None:
-        """Forget those that were acknowledged."""
+        """Forget those that were acknowledged; they wait no more, even where this raises OutsideError."""
 
     def retained(self) -> Collection[str]:
         """The topics that `remember` was told of, in this run or an earlier one, less the forgotten ones."""
@@ -129,7 +129,7 @@ class Session:
         if not self._room:
             return
         self.say(payload)
-        until = self._clock.monotonic() + _GOODBYE
+        until = self._clock.monotonic() + GOODBYE
         while self._topics.box_status in self._due.values():
             if self._clock.monotonic() >= until:
                 return
@@ -232,7 +232,11 @@ class Session:
             self._settle(taken)
 
     def _settle(self, taken: Sequence[Waiting]) -> None:
-        self._store.delete([window.id for window in taken])
+        try:
+            self._store.delete([window.id for window in taken])
+        except OutsideError as error:  # the store keeps in mind that they wait no more
+            self._on_failure(Failure.DISK)
+            log.warning("%s; %d acknowledged windows are not forgotten yet", error, len(taken))
         for window in taken:
             self._latest[window.camera] = window
             self._rejections.pop(window.camera, None)

@@ -54,7 +54,7 @@ def test_a_damaged_outbox_is_told(tmp_path: Path) -> None:
     (tmp_path / "state" / "outbox.db").write_bytes(b"no database" * 1000)
     verdict = outbox_verdict(tmp_path)
     assert not verdict.ok
-    assert "outbox.db: is not an SQLite database; move it away" in verdict.detail
+    assert "outbox.db: is not an SQLite database" in verdict.detail
 
 
 def test_the_outbox_of_a_running_daemon_is_as_it_should_be(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from edge import outbox as module
 from edge.errors import ConfigurationError, OutsideError
-from edge.outbox import Outbox, Row
+from edge.outbox import Outbox, Row, UnusableError
 from tests.fakes import EPOCH, ManualClock
 
 
@@ -268,7 +268,7 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "outbox.db").write_text("no database, but long enough to be one " * 100)
-    with pytest.raises(ConfigurationError, match=r"outbox\.db: is not an SQLite database; move it away"):
+    with pytest.raises(ConfigurationError, match=r"outbox\.db: is not an SQLite database"):
         Outbox(tmp_path / "outbox.db", 10, 1000)
 
 
@@ -285,13 +285,148 @@ def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_refused(path: Path, reopen: Callable[..., Outbox]) -> None:
-    reopen().close()
+    make_newer(path, reopen)
+    with pytest.raises(UnusableError, match=r"has format 7, from a newer version .* up to 2"):
+        Outbox(path, 10, 1000)
+
+
+def make_newer(path: Path, reopen: Callable[..., Outbox]) -> None:
+    """An outbox of a later version, which has given the sequences 1 to 3 and holds the last of them."""
+    outbox = reopen()
+    for window_id in "abc":
+        put(outbox, "door", window_id)
+    outbox.close()
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version = 7")
     db.close()
 
-    with pytest.raises(ConfigurationError, match=r"has format 7, from a newer version .* up to 2; install"):
-        Outbox(path, 10, 1000)
+
+def damage_header(path: Path) -> None:
+    path.write_bytes(b"no database, but long enough to be one " * 400)
+
+
+def damage_page(path: Path) -> None:
+    """Overwrite the middle of a table: the file opens, and what is in it is wrong."""
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'windows'").fetchone()
+    (size,) = db.execute("PRAGMA page_size").fetchone()
+    db.close()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason", "sequence"),
+    [(None, "newer", 4), (damage_page, "damaged", 4), (damage_header, "damaged", 1)],
+)
+def test_a_file_that_cannot_be_used_is_moved_aside_and_never_deleted(
+    path: Path,
+    reopen: Callable[..., Outbox],
+    caplog: pytest.LogCaptureFixture,
+    *,
+    spoil: Callable[[Path], None] | None,
+    reason: str,
+    sequence: int,
+) -> None:
+    if spoil:
+        for window_id in "abc":
+            put(reopen(), "door", window_id)
+        reopen().close()
+        spoil(path)
+    else:
+        make_newer(path, reopen)
+    Path(f"{path}-wal").write_bytes(b"left by a crash")
+    content = path.read_bytes()
+    told: list[str] = []
+
+    for again in ("", "-2"):
+        outbox = Outbox(path, 10, 1000, ManualClock(), on_set_aside=told.append)
+        row = put(outbox, "door", "d")
+        outbox.close()
+        aside = path.with_name(f"outbox.db.{reason}-19700101T000000Z{again}")
+        assert aside.read_bytes() == content
+        assert Path(f"{aside}-wal").read_bytes() == b"left by a crash"
+        assert row is not None
+        assert row.sequence == sequence  # goes on where it still can be read
+        path.write_bytes(content)
+        Path(f"{path}-wal").write_bytes(b"left by a crash")
+
+    assert told == [reason] * 2
+    assert f"it was moved aside to {path}.{reason}-19700101T000000Z, and a new one is begun" in caplog.text
+
+
+def test_a_file_that_turns_out_to_be_damaged_is_replaced_while_it_is_used(path: Path) -> None:
+    told: list[str] = []
+    outbox = Outbox(path, 10, 1000, ManualClock(), on_set_aside=told.append)
+    rows = [put(outbox, "door", window_id) for window_id in "abc"]
+    outbox._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    outbox._db.execute("PRAGMA cache_size = 0")
+    damage_open(path)
+
+    with pytest.raises(OutsideError, match=r"malformed|not a database"):
+        while True:  # what it has in memory may be right for a while
+            put(outbox, "door", "d")
+            outbox._db.execute("PRAGMA shrink_memory")
+
+    assert told == ["damaged"]
+    assert outbox.depth == 0
+    outbox.delete([row.id for row in rows if row])  # acknowledged in the meantime: no longer known
+    after = put(outbox, "door", "e")
+    assert after is not None
+    assert after.id > max(row.id for row in rows if row)  # readers page by it
+    assert after.sequence >= 4
+    assert outbox.pending(rows[-1].id if rows[-1] else 0, 10) == [after]
+    outbox.close()
+    assert len(list(path.parent.glob("outbox.db.damaged-*"))) >= 1
+
+
+def damage_open(path: Path) -> None:
+    """All pages but the first, below an open connection."""
+    with path.open("r+b") as file:
+        file.seek(0, 2)
+        size = file.tell()
+        file.seek(4096)
+        file.write(b"\xff" * (size - 4096))
+
+
+def test_acknowledged_rows_that_the_disk_does_not_forget_wait_no_more(reopen: Callable[..., Outbox]) -> None:
+    outbox = reopen()
+    rows = [put(outbox, "door", window_id) for window_id in "abc"]
+    outbox._db.execute("PRAGMA query_only = ON")  # what SQLite says of a file system gone read-only
+    with pytest.raises(OutsideError):
+        outbox.delete([row.id for row in rows[:2] if row])
+    assert outbox.pending(0, 10) == rows[2:]
+    assert outbox.depth == 1
+
+    outbox._db.execute("PRAGMA query_only = OFF")
+    put(outbox, "door", "d")  # whatever is written next takes them along
+    assert outbox.depth == 2
+    assert [row.window_id for row in reopen().pending(0, 10)] == ["c", "d"]
+
+
+def test_an_outbox_of_the_first_format_is_brought_up_to_date(
+    path: Path, reopen: Callable[..., Outbox]
+) -> None:
+    put(reopen(), "door", "a")
+    reopen().close()
+    db = sqlite3.connect(path)
+    db.executescript("DROP TABLE retained; PRAGMA user_version = 1;")
+    db.close()
+
+    outbox = reopen()
+    outbox.remember("instore/store/door/status")
+    assert names(outbox.pending(0, 10)) == [("door", "a", 1)]
+    assert reopen().retained() == ["instore/store/door/status"]
+
+
+def test_retained_topics_are_known_until_they_are_forgotten(reopen: Callable[..., Outbox]) -> None:
+    outbox = reopen()
+    for topic in ("b", "a", "b"):
+        outbox.remember(topic)
+    outbox.forget("a")
+    assert reopen().retained() == ["b"]
 
 
 def test_two_daemons_do_not_share_an_outbox(
@@ -300,7 +435,7 @@ def test_two_daemons_do_not_share_an_outbox(
     monkeypatch.setattr(module, "_PATIENCE", 0.0)
     outbox = reopen()
 
-    with pytest.raises(ConfigurationError, match="is in use by another process"):
+    with pytest.raises(OutsideError, match="is in use by another process"):
         Outbox(path, 10, 1000)
     assert put(outbox, "door", "a") is not None
 

@@ -567,7 +567,7 @@ def test_a_stop_does_not_wait_for_ever(tmp_path: Path, outbox: Outbox) -> None:
 def test_a_goodbye_that_is_not_heard_is_left_to_the_will(
     tmp_path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.publish.session._GOODBYE", 0.1)
+    monkeypatch.setattr("edge.publish.session.GOODBYE", 0.1)
     with (
         FakeBroker(lambda heard: SUCCESS if state(heard.payload) == "online" else None) as broker,
         Running(broker, outbox, tmp_path) as running,

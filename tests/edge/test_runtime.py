@@ -21,7 +21,7 @@ from edge import runtime as runtimes
 from edge.clock import SystemClock
 from edge.config import Settings, load_settings
 from edge.errors import ConfigurationError
-from edge.runtime import Runtime
+from edge.runtime import Runtime, days_held
 from tests.fakes import Person, paint, painted_vision
 from tests.mosquitto import free_port
 
@@ -131,10 +131,27 @@ def test_stopped_at_once_it_ends_and_keeps_what_was_counted(tmp_path: Path) -> N
     assert daemon.run(stop) == 0
 
 
+def test_an_outbox_that_is_too_small_for_a_month_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = settings(tmp_path, "door", outbox={"directory": str(tmp_path / "state"), "max_rows": 2880})
+    assert days_held(options) == 10
+    stop = threading.Event()
+    stop.set()
+    make(tmp_path, options).run(stop)
+    assert "the outbox holds 10.0 days of these cameras' windows, 30 are advised" in caplog.text
+
+
+@pytest.mark.parametrize(("cameras", "length"), [(57, 300), (11, 60)])
+def test_the_default_outbox_holds_a_month(cameras: int, length: int) -> None:
+    tables = [{"name": f"camera{number}", "source": "0"} for number in range(cameras)]
+    assert days_held(load_settings(None, instead={"cameras": tables, "windows": {"length": length}})) >= 30
+
+
 def test_a_port_in_use_is_refused_before_the_outbox_is_made(tmp_path: Path) -> None:
     first = make(tmp_path, settings(tmp_path, "door"))
     other = tmp_path / "other"
     other.mkdir()
     with pytest.raises(ConfigurationError, match="cannot listen there"):
         make(other, settings(other, "door", metrics={"port": first.http_port}))
-    assert not (other / "state").exists()
+    assert not (other / "state" / "outbox.db").exists()

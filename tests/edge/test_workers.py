@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from edge import workers
 from edge.errors import OutsideError
 from edge.messages import MessageQueue
 from edge.metrics import Metrics
@@ -276,7 +277,7 @@ class TestCountingWorker:
                 queue.put(Progress("door", at(seconds)))
                 worker._step()
         assert (disk.attempts, disk.starts, worker.unstored) == (1, [], 1)
-        assert "disk full; 1 closed windows wait in memory" in caplog.text
+        assert "disk full; 1 closed windows and what is open wait in memory" in caplog.text
         clock.advance(STORE_RETRY)
         queue.put(Progress("door", at(64)))
         worker._step()
@@ -296,6 +297,32 @@ class TestCountingWorker:
         clock.advance(STORE_RETRY)
         worker._store([])  # what an idle step comes to
         assert disk.starts == [0]
+
+    def test_complains_of_a_refusing_disk_once_and_again_after_it_worked(self, caplog):
+        disk = Disk(faults=3)
+        worker, queue, _, metrics = self.worker(disk)
+        for minute in range(6):
+            disk.faults += minute == 5
+            queue.put(Progress("door", at(60 * minute + 3)))
+            worker._step()
+        assert caplog.text.count("disk full") == 2
+        assert metrics.registry.get_sample_value("instore_outbox_failures_total") == 4
+        assert disk.starts == [0, 60, 120, 180]
+
+    def test_bounds_what_waits_in_memory_and_counts_what_it_gives_up(self, monkeypatch):
+        monkeypatch.setattr(workers, "MOST_UNSTORED", 3)
+        disk = Disk(faults=1_000)
+        worker, queue, _, metrics = self.worker(disk)
+        queue.put(Progress("door", at(0)))
+        worker._step()
+        queue.put(Progress("door", at(602)))
+        worker._step()
+        assert worker.unstored == 3
+        assert metrics.registry.get_sample_value("instore_outbox_dropped_total") == 7
+        disk.faults = 0
+        queue.put(Progress("door", at(662)))
+        worker._step()
+        assert disk.starts == [420 + 60, 540, 600]
 
     def test_a_bug_of_the_store_is_no_outside_fault(self):
         worker, queue, _, _ = self.worker(Disk())

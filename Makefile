@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-training system-packages test test-edge test-gpu test-training check format demo bench lock clean
+.PHONY: help install install-training system-packages test test-edge test-gpu test-service test-training check format \
+         demo bench deb lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
@@ -35,10 +36,14 @@ system-packages: ## what the tests need of the system: a broker, an RTSP server
 test: check test-edge test-training ## lint, types, import rules and every test
 
 test-edge: install system-packages
-	$(BIN)/python -m pytest tests --ignore=tests/training -m "not gpu"
+	$(BIN)/python -m pytest tests --ignore=tests/training --ignore=tests/service -m "not gpu"
 
 test-gpu: install ## what needs an NVIDIA GPU: engines that run, their results and their speed
 	$(BIN)/python -m pytest tests -m gpu
+
+test-service: deb ## the package in a clean Debian that systemd boots: needs root, takes minutes
+	deploy/system-packages.sh service
+	$(BIN)/python -m pytest tests/service
 
 test-training: install-training
 	$(TRAINING)/bin/python -m pytest tests/training
@@ -59,15 +64,20 @@ demo: install ## the whole system at work on this machine, in the terminal
 bench: install ## speed and memory; results go to bench/results
 	$(BIN)/python -m bench.run
 
+deb: install ## the Debian package of a box, in build/deb
+	deploy/system-packages.sh build
+	$(BIN)/python -m deploy.debian.build
+
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+        --no-annotate --no-header
+
 lock: ## pin the dependencies anew (needs uv)
-	for name in edge training; do \
-	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	    --no-header $$(test $$name = edge && echo "--extra demo") --extra test \
-	    $$(test $$name = training && echo "--extra training") pyproject.toml -o requirements/$$name.txt; done
+	$(LOCK) --extra demo --extra test pyproject.toml -o requirements/edge.txt
+	$(LOCK) --extra training --extra test pyproject.toml -o requirements/training.txt
+	$(LOCK) --constraint requirements/edge.txt pyproject.toml -o requirements/box.txt
 	$(PYTHON) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 	  print(*p['optional-dependencies']['tensorrt'], sep='\n')" | \
-	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	    --no-header --constraint requirements/edge.txt - -o requirements/tensorrt.txt
+	  $(LOCK) --constraint requirements/edge.txt - -o requirements/tensorrt.txt
 
 clean: ## remove the environments and what the tools left
 	rm -rf $(VENV) $(TRAINING) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,7 +1,9 @@
 #!/bin/sh
 # Installs with apt what Python cannot bring, where that is allowed; names it and fails where it is not.
-#   system-packages.sh run    what the daemon itself needs
-#   system-packages.sh test   also a broker and an RTSP server for the tests
+#   system-packages.sh run      what the daemon itself needs
+#   system-packages.sh test     also a broker and an RTSP server for the tests
+#   system-packages.sh build    also what the Debian package is built with
+#   system-packages.sh service  also what a Debian is booted with, to test the package in
 set -eu
 
 missing=""
@@ -37,6 +39,16 @@ from gi.repository import GstRtspServer"
     need gstreamer1.0-plugins-good plugin rtpjpegpay
     need gstreamer1.0-plugins-bad plugin h264parse
     need gstreamer1.0-plugins-ugly plugin x264enc
+    need systemd program systemd-analyze
+fi
+if [ "${1:-run}" = build ]; then
+    need python3 /usr/bin/python3 -c "import venv"
+    need dpkg program dpkg-deb
+fi
+if [ "${1:-run}" = service ]; then
+    need debootstrap program debootstrap
+    need systemd-container program systemd-nspawn
+    need util-linux program nsenter
 fi
 
 [ -n "$missing" ] || exit 0

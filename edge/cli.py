@@ -43,7 +43,7 @@ EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 2 bad usage or configuration, 1 anything else."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     set_up(arguments.log_level)
     forbid_core_dumps()
     fatal = _Fatal()
@@ -310,22 +310,23 @@ def _precisions(text: str) -> list[str]:
     return names
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options; the manual page and the shell completion are made from it."""
+    root = argparse.ArgumentParser(
         prog="instore-edge",
         description="Anonymous age counts from store cameras over MQTT.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"instore-edge {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    root.add_argument("--version", action="version", version=f"instore-edge {__version__}")
+    commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_run(commands)
     _add_replay(commands)
     _add_check(commands)
     _add_demo(commands)
     _add_bench(commands)
     _add_engine(commands)
-    return parser
+    return root
 
 
 def _command(

@@ -288,14 +288,26 @@ def load_settings(
 
 
 def secret_path(name: str, beside: Path) -> Path:
-    """Where a secret lies: absolute, else in `$CREDENTIALS_DIRECTORY`, else beside the configuration file."""
+    """Where a secret lies: absolute, else in `$CREDENTIALS_DIRECTORY`, else beside the configuration file.
+
+    Of a folder, `LoadCredential=secrets:/etc/instore-edge/secrets`, systemd loads files as `secrets_NAME`:
+    that is where `secrets/NAME` is looked for, too.
+    """
     path = Path(name)
     if path.is_absolute():
         return path
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    if credentials and (Path(credentials) / path).exists():
-        return Path(credentials) / path
+    if credentials := os.environ.get("CREDENTIALS_DIRECTORY"):
+        for loaded in (Path(credentials) / path, Path(credentials) / "_".join(path.parts)):
+            if _exists(loaded):
+                return loaded
     return beside / path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except ValueError:  # a NUL; whoever reads it says so
+        return False
 
 
 def read_secret(key: str, name: str, beside: Path) -> str:

@@ -1,0 +1,50 @@
+"""The package and the machine that it is installed on, made once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.debian import build
+from tests.scene_clips import write_scene
+from tests.service.machine import Machine, make_root
+
+BUILD = build.ROOT / "build"
+
+
+@pytest.fixture(scope="session")
+def packages() -> tuple[Path, Path]:
+    """The package that `make deb` built, and the next version of it with other defaults."""
+    folder = BUILD / "deb"
+    first = folder / f"instore-edge_{build.project_version()}_{build.architecture()}.deb"
+    assert first.exists(), "there is no package: make deb"
+    tree = BUILD / "service" / "next"
+    shutil.rmtree(tree, ignore_errors=True)
+    shutil.copytree(folder / "tree", tree, symlinks=True, copy_function=os.link)
+    defaults = tree / "etc/instore-edge/config.toml"
+    changed = "# of the next version\n" + defaults.read_text()
+    defaults.unlink()  # a link to the first one's
+    defaults.write_text(changed)
+    shutil.rmtree(tree / "DEBIAN")
+    return first, build.pack(
+        tree, BUILD / "service", build.project_version() + "+next", build.python_version()
+    )
+
+
+@pytest.fixture(scope="module")
+def machine(packages: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A booted Debian with the packages and a clip below /srv, and without any of InStore."""
+    if os.geteuid():
+        pytest.fail("a container that boots needs root: sudo make test-service")
+    for program in ("debootstrap", "systemd-nspawn", "nsenter"):
+        assert shutil.which(program), f"{program} is not installed: make system-packages"
+    root = BUILD / "service" / "root"
+    make_root(root, [alternatives.split(" | ")[0] for alternatives in ("python3", *build.DEPENDS)])
+    clip = write_scene(tmp_path_factory.mktemp("clips") / "scene.avi", seconds=14, size=(960, 540))
+    binds = {package: f"/srv/{name}.deb" for package, name in zip(packages, ("first", "next"), strict=True)}
+    with Machine(root, {**binds, clip: "/srv/scene.avi"}, BUILD / "service" / "console.log") as machine:
+        yield machine

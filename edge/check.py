@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from edge import machine
 from edge.bundle import Bundle, bundle_folder, load_bundle
 from edge.capture import Feed, open_source, validate_source
 from edge.clock import Clock, SystemClock
@@ -25,7 +27,9 @@ from edge.errors import ConfigurationError, InstoreError
 from edge.health import SERVER, HttpServer
 from edge.inference import open_backend
 from edge.outbox import Outbox
-from edge.publish import probe
+from edge.pipeline import build_eyes
+from edge.publish import Topics, probe
+from edge.types import CameraState, Frame
 
 FRAMES = 10
 """Frames taken from each camera: enough to tell its rate."""
@@ -34,29 +38,63 @@ PATIENCE = 2.0
 """Seconds that whoever has our port may take to say who it is."""
 
 
+SERVICE_STATE = Path("/var/lib/instore-edge")
+"""What the service has as $STATE_DIRECTORY."""
+
+LOOKS = 4
+"""Of the last frames of a camera, those that are searched for faces: one alone may miss somebody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How one thing fares: what it is, whether it works, and what was seen or what to do."""
+    """How one thing fares: what it is, whether it works, and what was seen or what to do.
+
+    warning: it works, and somebody should look after it all the same.
+    """
 
     what: str
     ok: bool
     detail: str
+    warning: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
 
 
-def check(settings: Settings, beside: Path, clock: Clock | None = None) -> list[Verdict]:
-    """Try the cameras, the model, the broker, the outbox and the port of `settings`, one after the other."""
+class _Warned(Exception):  # noqa: N818 - no error: it ends an attempt that succeeded, with a warning
+    """What works and wants looking after."""
+
+
+def check(
+    settings: Settings,
+    beside: Path,
+    clock: Clock | None = None,
+    *,
+    is_clock_kept: Callable[[], bool | None] = machine.is_clock_kept,
+    show_unit: machine.Show = machine.show_unit,
+    on_begin: Callable[[str], None] = lambda what: None,
+) -> list[Verdict]:
+    """Try all that the daemon of `settings` depends on, one after the other.
+
+    beside: the folder of the configuration. on_begin is told of each thing before it is tried.
+    """
     clock = clock or SystemClock()
-    verdicts = [Verdict("configuration", True, f"site {settings.site}, box {settings.box}")]
-    for camera in settings.cameras:
-        verdicts.append(_try(f"camera {camera.name}", partial(_camera, camera, beside, clock)))
-    verdicts.append(_try("model", partial(_model, settings, beside, clock)))
-    verdicts.append(_try("broker", partial(_broker, settings, beside, clock)))
-    verdicts.append(_try("outbox", partial(_outbox, settings, beside, clock)))
-    verdicts.append(_try("metrics", partial(_port, settings)))
+    attempts: dict[str, Callable[[], str]] = {
+        "configuration": lambda: f"site {settings.site}, box {settings.box}",
+        **{f"camera {c.name}": partial(_camera, c, settings, beside, clock) for c in settings.cameras},
+        "model": partial(_model, settings, beside, clock),
+        "broker": partial(_broker, settings, beside, clock),
+        "outbox": partial(_outbox, settings, beside, clock),
+        "disk": partial(_disk, settings, beside),
+        "clock": partial(_clock, clock, is_clock_kept),
+        "metrics": partial(_port, settings),
+        "service": partial(_service, show_unit),
+    }
+    verdicts = []
+    for what, attempt in attempts.items():
+        on_begin(what)
+        verdicts.append(_try(what, attempt))
     return verdicts
 
 
@@ -66,29 +104,55 @@ def render(verdicts: list[Verdict]) -> None:
     for heading in ("", "what", "how it fares"):
         table.add_column(heading, overflow="fold")
     for verdict in verdicts:
-        sign = "[green]ok[/]" if verdict.ok else "[bold red]failed[/]"
-        table.add_row(sign, verdict.what, verdict.detail)
+        sign = (
+            "[bold red]failed[/]"
+            if not verdict.ok
+            else "[yellow]look[/]"
+            if verdict.warning
+            else "[green]ok[/]"
+        )
+        table.add_row(sign, verdict.what, escape(verdict.detail))
     Console(highlight=False).print(table)
 
 
 def _try(what: str, attempt: Callable[[], str]) -> Verdict:
     try:
         return Verdict(what, True, attempt())
+    except _Warned as warned:
+        return Verdict(what, True, str(warned), warning=True)
     except InstoreError as error:
         return Verdict(what, False, str(error))
 
 
-def _camera(camera: CameraSettings, beside: Path, clock: Clock) -> str:
+def _camera(camera: CameraSettings, settings: Settings, beside: Path, clock: Clock) -> str:
     validate_source(camera, beside)
     feed = Feed(camera, partial(open_source, secrets_beside=beside, clock=clock), clock)
-    frames = feed.frames()
-    taken = list(islice(frames, FRAMES))
+    with closing(feed.frames()) as frames:
+        taken = list(islice(frames, FRAMES))
     if not taken:
         raise InstoreError("gave no frame")
     height, width = taken[-1].image.shape[:2]
     seconds = (taken[-1].captured_at - taken[0].captured_at).total_seconds()
     rate = f", {(len(taken) - 1) / seconds:.1f} frames a second" if seconds > 0 else ""
-    return f"{width}x{height}{rate}, {feed.status.state}"
+    seen = f"{width}x{height}{rate}, {feed.status.state}"
+    if feed.status.state is not CameraState.UP:
+        raise _Warned(f"{seen}: {feed.status.reason}")
+    faces = _faces(camera, settings, taken[-LOOKS:])
+    return f"{seen}, {faces or 'no'} face{'' if faces == 1 else 's'} now"
+
+
+def _faces(camera: CameraSettings, settings: Settings, frames: list[Frame]) -> int:
+    """The most faces in one of these frames, by both models as the daemon judges them."""
+    scanner, opinion = build_eyes(camera, settings)
+    nobody = np.zeros((0, 4), np.float32)
+    most = 0
+    with closing(scanner), closing(opinion):
+        for frame in frames:
+            found = scanner.scan(frame.image, frame.captured_at, nobody)
+            second = np.array([opinion.judge(frame.image, box).score for box in found.xyxy])
+            judged = np.sqrt(found.score * second) if len(second) else second
+            most = max(most, int((judged >= settings.detection.second_opinion).sum()))
+    return most
 
 
 def _model(settings: Settings, beside: Path, clock: Clock) -> str:
@@ -113,26 +177,96 @@ def _seconds_per_face(infer: Callable[..., Any], bundle: Bundle, batch: int, clo
 
 def _broker(settings: Settings, beside: Path, clock: Clock) -> str:
     where = f"{settings.mqtt.host}:{settings.mqtt.port}"
-    result = probe(settings.mqtt, f"{settings.box}-check", clock=clock, secrets_beside=beside)
+    topics = _topics(settings)
+    result = probe(settings.mqtt, f"{settings.box}-check", clock=clock, secrets_beside=beside, topics=topics)
     if not result.connected:
         raise InstoreError(f"{where}: {result.reason}")
-    secured = "TLS" if settings.mqtt.tls else "no TLS"
-    return f"{where}: accepted us in {1000 * result.round_trip:.0f} ms ({secured})"
+    accepted = f"{where}: accepted us in {1000 * result.round_trip:.0f} ms ({result.security})"
+    if result.refused is None:
+        return f"{accepted}; it does not tell what we may publish"
+    if result.refused:
+        raise InstoreError(f"{accepted}, but refuses what we publish on {', '.join(result.refused)}")
+    return f"{accepted}; we may publish on all {len(topics)} topics"
+
+
+def _topics(settings: Settings) -> list[str]:
+    """All that the daemon publishes on."""
+    topics = Topics(settings.mqtt.prefix, settings.site, settings.box)
+    kinds = (topics.camera_status, topics.counts, topics.latest)
+    return [topics.box_status, *(kind(camera.name) for camera in settings.cameras for kind in kinds)]
+
+
+def _state(settings: Settings, beside: Path) -> Path:
+    """Where the daemon has its outbox; the service's, where it is installed and we may look there."""
+    of_service = not settings.outbox.directory and "STATE_DIRECTORY" not in os.environ
+    if of_service and os.path.isdir(SERVICE_STATE):  # noqa: PTH112 - Path.is_dir fails where we may not look
+        return SERVICE_STATE
+    return state_directory(settings, beside)
 
 
 def _outbox(settings: Settings, beside: Path, clock: Clock) -> str:
-    folder = state_directory(settings, beside)
+    folder = _state(settings, beside)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-        free = os.statvfs(folder)
     except OSError as error:
         raise InstoreError(f"outbox.directory = {str(folder)!r}: {error.strerror}") from None
-    room = f"{free.f_bavail * free.f_frsize / 2**30:.1f} GiB free"
     path = folder / "outbox.db"
     # Never made here: whoever checks may be another user than the daemon, and would own it.
-    return f"{path}: {_waiting(path, settings, clock)}, {room}" if path.exists() else f"{folder}: {room}"
+    return f"{path}: {_waiting(path, settings, clock) if path.exists() else 'not there yet'}"
+
+
+def _disk(settings: Settings, beside: Path) -> str:
+    folder = _state(settings, beside)
+    try:
+        free = machine.room(folder)
+    except OSError as error:
+        raise InstoreError(f"{folder}: {error.strerror}") from None
+    path = folder / "outbox.db"
+    needed = max(0, settings.outbox.max_bytes - (path.stat().st_size if path.exists() else 0))
+    if free < needed:
+        raise _Warned(
+            f"{folder}: {_size(free)} free, while the outbox may grow by {_size(needed)} (outbox.max_bytes): "
+            "a broker that is away for long would fill the disk"
+        )
+    return f"{folder}: {_size(free)} free, enough for a full outbox"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def _clock(clock: Clock, is_clock_kept: Callable[[], bool | None]) -> str:
+    now = f"{clock.now():%Y-%m-%dT%H:%M:%SZ}"
+    match is_clock_kept():
+        case True:
+            return f"{now}, kept right by a time server"
+        case False:
+            raise _Warned(
+                f"{now}, kept right by nobody: windows bear the time of day; "
+                "enable systemd-timesyncd or chrony, or compare it with your own"
+            )
+        case None:
+            return f"{now}; the kernel does not tell whether a time server keeps it right"
+
+
+def _service(show_unit: machine.Show) -> str:
+    facts = show_unit(machine.UNIT)
+    if not facts:
+        return "no systemd here"
+    if facts.get("LoadState") != "loaded":
+        raise _Warned(f"{machine.UNIT} is not installed: nothing starts the daemon with the machine")
+    state = f"{facts['ActiveState']} ({facts['SubState']}), {facts['UnitFileState'] or 'not enabled'}"
+    restarts = int(facts["NRestarts"])
+    if facts["ActiveState"] == "active":
+        return f"{state}, restarted {restarts} times: {facts['StatusText']}"
+    if facts["ActiveState"] == "failed" or restarts:
+        raise InstoreError(
+            f"{state}, restarted {restarts} times, last result {facts['Result']!r}: "
+            f"journalctl -u {machine.UNIT} says why"
+        )
+    raise _Warned(f"{state}: systemctl enable --now {machine.UNIT} starts it")
 
 
 def _waiting(path: Path, settings: Settings, clock: Clock) -> str:

@@ -216,9 +216,11 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     from edge.check import check, render
+    from edge.terminal import spinner
 
     settings = load_settings(arguments.config, arguments.set)
-    verdicts = check(settings, _beside(arguments))
+    with spinner() as say:
+        verdicts = check(settings, _beside(arguments), on_begin=say)
     if arguments.json:
         sys.stdout.write(json.dumps([verdict.as_dict() for verdict in verdicts], indent=2) + "\n")
     else:

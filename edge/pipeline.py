@@ -261,8 +261,8 @@ class Counting:
         return self._aggregator.end(output)
 
 
-def build_vision(camera: CameraSettings, settings: Settings, bundle: Bundle, metrics: Metrics) -> Vision:
-    """The vision of one camera with MediaPipe's models; call it in the thread that will use it."""
+def build_eyes(camera: CameraSettings, settings: Settings) -> tuple[Scanner, SecondOpinion]:
+    """What finds a camera's faces, with MediaPipe's models; call it in the thread that will use it."""
     from edge.detect.mediapipe import MediaPipeDetector
 
     detection = settings.detection
@@ -274,7 +274,12 @@ def build_vision(camera: CameraSettings, settings: Settings, bundle: Bundle, met
         still_scan_every=detection.still_scan_every,
     )
     # As low as it goes: the second opinion wants a score, also a poor one.
-    opinion = SecondOpinion(MediaPipeDetector("near", 0.05))
+    return scanner, SecondOpinion(MediaPipeDetector("near", 0.05))
+
+
+def build_vision(camera: CameraSettings, settings: Settings, bundle: Bundle, metrics: Metrics) -> Vision:
+    """The vision of one camera; call it in the thread that will use it."""
+    scanner, opinion = build_eyes(camera, settings)
     return Vision(camera, scanner=scanner, opinion=opinion, settings=settings, bundle=bundle, metrics=metrics)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 Advance = Callable[[str, float], None]
@@ -40,3 +41,13 @@ def progress_bars(unit: str, totals: dict[str, float | None]) -> Iterator[Advanc
             progress.update(bars[name], completed=done)
 
         yield advance
+
+
+@contextmanager
+def spinner() -> Iterator[Callable[[str], None]]:
+    """A line that turns while something is done; it shows what. Silent without a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda what: None
+        return
+    with stderr_console().status("") as status:
+        yield lambda what: status.update(f"{escape(what)} ...")

@@ -6,10 +6,12 @@ Each connection is a new client, driven by the thread that calls it, without pah
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, error_string
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -25,6 +27,8 @@ POLL = 0.1
 """Seconds between two looks at the outbox, the camera statuses and the stop signal."""
 
 _QOS = 1
+_QOS_TRIAL = 2
+_FAILURE = 0x80  # reason codes from here on are refusals
 _WRONG_VERSION = "Unsupported protocol version"
 
 
@@ -48,6 +52,20 @@ class DeliveryError(BrokerError):
         self.kind = kind
 
 
+class _Client(Client):
+    """paho's, but for messages of QoS 2: their verdicts are kept, and none is released."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - whatever paho's takes
+        super().__init__(*arguments, **named)
+        self.received: dict[int, int] = {}
+        """Reason codes of PUBREC by message id."""
+
+    def _handle_pubrec(self) -> MQTTErrorCode:
+        packet = self._in_packet["packet"]
+        self.received[int.from_bytes(packet[:2])] = packet[2] if len(packet) > 2 else 0  # 0 may be left out
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+
 class Connection:
     """One MQTT connection, from CONNECT to its end, driven by the thread that calls it."""
 
@@ -59,6 +77,7 @@ class Connection:
         self._acknowledged: list[Acknowledgement] = []
         self._is_v5 = access.settings.protocol == "5"
         self.in_flight = access.settings.in_flight
+        self._best_qos = _QOS_TRIAL
         self._client = self._make_client(client_id)
         if will:
             topic, payload = will
@@ -91,6 +110,34 @@ class Connection:
             raise self._failure(info.rc)
         return info.mid
 
+    def refused(self, topics: Sequence[str], within: float) -> list[str] | None:
+        """Those of `topics`, at most `in_flight`, that we may not publish on; None: the broker does not tell.
+
+        Nothing is published: a message of QoS 2 is answered with a verdict, and passed on only once it is
+        released, which it never is (method A of MQTT 5, 4.3.3, as mosquitto has it; a broker with method B
+        would pass on an empty message). MQTT 3.1.1 has no such answers.
+        """
+        if not self._is_v5 or self._best_qos < _QOS_TRIAL:
+            return None
+        properties = self._properties(PacketTypes.PUBLISH)
+        due = {self._client.publish(topic, b"", _QOS_TRIAL, False, properties).mid: topic for topic in topics}
+        until = self._clock.monotonic() + within
+        while not due.keys() <= self._client.received.keys():
+            if self._clock.monotonic() >= until:
+                raise DeliveryError(Failure.TIMEOUT, f"the broker did not answer within {within:g} s")
+            self.poll(POLL)
+        return [topic for mid, topic in due.items() if self._client.received[mid] >= _FAILURE]
+
+    def security(self) -> str:
+        """How the connection is secured, for a person."""
+        sock = self._client.socket()
+        if not isinstance(sock, ssl.SSLSocket):
+            return "no TLS"
+        until = ssl.cert_time_to_seconds(str((sock.getpeercert() or {})["notAfter"]))
+        return (
+            f"{sock.version()}, its certificate is valid until {datetime.fromtimestamp(until, UTC):%Y-%m-%d}"
+        )
+
     def subscribe(
         self, topic: str, on_payload: Callable[[bytes], None], on_agreed: Callable[[], None]
     ) -> None:
@@ -118,9 +165,11 @@ class Connection:
             sock.close()
         self._client.on_connect = self._client.on_publish = self._client.on_disconnect = None
 
-    def _make_client(self, client_id: str) -> Client:
+    def _make_client(self, client_id: str) -> _Client:
         protocol = MQTTProtocolVersion.MQTTv5 if self._is_v5 else MQTTProtocolVersion.MQTTv311
-        client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=protocol, reconnect_on_failure=False)
+        client = _Client(
+            CallbackAPIVersion.VERSION2, client_id, protocol=protocol, reconnect_on_failure=False
+        )
         client.max_inflight_messages_set(0)  # bounded by our own count, so that paho queues nothing
         if self._access.settings.username:
             client.username_pw_set(self._access.settings.username, self._access.password)
@@ -149,6 +198,7 @@ class Connection:
     ) -> None:
         self._answer = answer
         self.in_flight = min(self.in_flight, getattr(properties, "ReceiveMaximum", self.in_flight))
+        self._best_qos = getattr(properties, "MaximumQoS", self._best_qos)
 
     def _published(
         self, _client: Client, _data: object, message_id: int, reason: ReasonCode, _properties: Properties
@@ -249,25 +299,45 @@ def _readable(key: str, name: str, beside: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What one trial connection showed. reason: why it failed, empty if it did not. round_trip: seconds."""
+    """What one trial connection showed. reason: why it failed, empty if it did not. round_trip: seconds.
+
+    security: TLS and the certificate's end, for a person. refused: topics that we may not publish on; None
+    where the broker does not tell.
+    """
 
     connected: bool
     reason: str
     round_trip: float
+    security: str = ""
+    refused: tuple[str, ...] | None = None
 
 
-def probe(settings: MqttSettings, client_id: str, *, clock: Clock, secrets_beside: Path) -> Probe:
-    """Connect once as `Publisher` would, under another client id and without a will, and disconnect.
+def probe(
+    settings: MqttSettings, client_id: str, *, clock: Clock, secrets_beside: Path, topics: Sequence[str] = ()
+) -> Probe:
+    """Connect as `Publisher` would, under another client id and without a will, and disconnect.
+
+    topics: whose rights are tried, in as many connections as it takes; nothing is published on them.
 
     The round trip runs from opening the socket to the broker's answer, TLS included. Raises
     ConfigurationError as `Publisher` does.
     """
-    connection = Connection(access(settings, secrets_beside), client_id, clock, will=None)
-    begin, reason = clock.monotonic(), ""
-    try:
-        connection.open(settings.connect_timeout)
-    except BrokerError as error:
-        reason = str(error)
-    round_trip = clock.monotonic() - begin
-    connection.close()
-    return Probe(connected=not reason, reason=reason, round_trip=round_trip)
+    ways, waiting = access(settings, secrets_beside), list(topics)
+    round_trip, security, refused = 0.0, "", list[str]()
+    while True:
+        connection = Connection(ways, client_id, clock, will=None)
+        begin = clock.monotonic()
+        try:
+            connection.open(settings.connect_timeout)
+            round_trip, security = clock.monotonic() - begin, connection.security()
+            tried, waiting = waiting[: connection.in_flight], waiting[connection.in_flight :]
+            answer = connection.refused(tried, settings.connect_timeout)
+        except BrokerError as error:
+            return Probe(False, str(error), clock.monotonic() - begin)
+        finally:
+            connection.close()
+        if answer is None:
+            return Probe(True, "", round_trip, security)
+        refused += answer
+        if not waiting:
+            return Probe(True, "", round_trip, security, tuple(refused))

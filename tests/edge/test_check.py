@@ -1,4 +1,4 @@
-"""The verdicts on the outbox and the port, where a daemon runs and where none does."""
+"""The verdicts on the machine, the outbox and the port, where a daemon runs and where none does."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
 
-from edge import check
+import pytest
+
+from edge import check, machine
 from edge.check import Verdict
 from edge.clock import SystemClock
 from edge.config import Settings, load_settings
 from edge.health import HttpServer
 from edge.outbox import Outbox
+from tests.fakes import ManualClock
 
 
 def configured(**tables: object) -> Settings:
@@ -36,7 +39,7 @@ def open_outbox(folder: Path) -> Outbox:
 def test_an_outbox_to_be_is_not_made(tmp_path: Path) -> None:
     verdict = outbox_verdict(tmp_path)
     assert verdict.ok
-    assert "GiB free" in verdict.detail
+    assert verdict.detail.endswith("outbox.db: not there yet")
     assert list((tmp_path / "state").iterdir()) == []
 
 
@@ -45,7 +48,7 @@ def test_an_outbox_is_opened_and_let_go(tmp_path: Path) -> None:
         outbox.put("door", "w", lambda sequence: b"{}")
     verdict = outbox_verdict(tmp_path)
     assert verdict.ok
-    assert "outbox.db: 1 windows wait, " in verdict.detail
+    assert verdict.detail.endswith("outbox.db: 1 windows wait")
     open_outbox(tmp_path).close()
 
 
@@ -83,3 +86,104 @@ def test_a_port_that_another_program_has_is_told(monkeypatch) -> None:
         verdict = port_verdict(port)
     assert not verdict.ok
     assert f"metrics.port = {port}: cannot listen there" in verdict.detail
+
+
+def test_a_service_that_is_installed_says_where_the_outbox_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setattr(check, "SERVICE_STATE", tmp_path)
+    assert check._state(configured(), tmp_path) == tmp_path
+    assert check._state(configured(outbox={"directory": "own"}), tmp_path) == tmp_path / "own"
+    monkeypatch.setenv("STATE_DIRECTORY", "/elsewhere")
+    assert check._state(configured(), tmp_path) == Path("/elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("free", "warning", "words"),
+    [
+        (1 << 40, False, "1024.0 GiB free, enough"),
+        (5 << 20, True, "5 MiB free, while the outbox may grow by 1.0 GiB"),
+    ],
+)
+def test_a_disk_that_the_outbox_may_fill_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, warning: bool, words: str
+) -> None:
+    monkeypatch.setattr(machine, "room", lambda folder: free)
+    settings = configured(outbox={"directory": "."})
+    verdict = check._try("disk", lambda: check._disk(settings, tmp_path))
+    assert (verdict.ok, verdict.warning) == (True, warning)
+    assert words in verdict.detail
+
+
+def test_a_disk_that_is_not_there_is_told(tmp_path: Path) -> None:
+    settings = configured(outbox={"directory": "nowhere"})
+    verdict = check._try("disk", lambda: check._disk(settings, tmp_path))
+    assert not verdict.ok
+    assert "nowhere: No such file" in verdict.detail
+
+
+@pytest.mark.parametrize(
+    ("kept", "warning", "words"),
+    [
+        (True, False, "kept right by a time server"),
+        (False, True, "timesyncd"),
+        (None, False, "does not tell"),
+    ],
+)
+def test_a_clock_that_nobody_keeps_is_told(kept: bool | None, warning: bool, words: str) -> None:
+    verdict = check._try("clock", lambda: check._clock(ManualClock(), lambda: kept))
+    assert (verdict.ok, verdict.warning) == (True, warning)
+    assert verdict.detail.startswith("1970-01-01T00:00:00Z")
+    assert words in verdict.detail
+
+
+def test_this_machine_tells_of_its_clock_and_its_disk(tmp_path: Path) -> None:
+    assert machine.is_clock_kept() in (True, False, None)
+    assert machine.room(tmp_path) > 0
+    with pytest.raises(OSError, match="nowhere"):
+        machine.room(tmp_path / "nowhere")
+
+
+RUNNING = {
+    "LoadState": "loaded", "ActiveState": "active", "SubState": "running", "UnitFileState": "enabled",
+    "NRestarts": "2", "Result": "success", "StatusText": "1 of 1 cameras up",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "ok", "warning", "words"),
+    [
+        ({}, True, False, "active (running), enabled, restarted 2 times: 1 of 1 cameras up"),
+        ({"LoadState": "not-found"}, True, True, "not installed"),
+        ({"ActiveState": "inactive", "SubState": "dead", "NRestarts": "0"}, True, True, "enable --now"),
+        (
+            {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code"},
+            False, False, "'exit-code': journalctl -u instore-edge.service",
+        ),
+        ({"ActiveState": "failed", "NRestarts": "0", "UnitFileState": ""}, False, False, "not enabled"),
+    ],
+)  # fmt: skip
+def test_the_service_is_as_systemd_says(facts: dict[str, str], ok: bool, warning: bool, words: str) -> None:
+    verdict = check._try("service", lambda: check._service(lambda unit: {**RUNNING, **facts}))
+    assert (verdict.ok, verdict.warning) == (ok, warning)
+    assert words in verdict.detail
+
+
+def test_a_machine_without_systemd_is_none_the_worse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(machine, "_BOOTED", tmp_path / "nowhere")
+    assert check._try("service", lambda: check._service(machine.show_unit)) == Verdict(
+        "service", True, "no systemd here"
+    )
+
+
+def test_the_table_shows_what_a_detail_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    """Brackets in it are no markup."""
+    warned, failed = Verdict("clock", True, "odd", warning=True), Verdict("b", False, "x")
+    check.render([Verdict("camera a", True, "fine [bold]"), warned, failed])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1:] == [
+        ["ok", "camera", "a", "fine", "[bold]"],
+        ["look", "clock", "odd"],
+        ["failed", "b", "x"],
+    ]

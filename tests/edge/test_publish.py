@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -704,6 +705,48 @@ def tls_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     make_certificates(folder / "other")
     with Mosquitto(folder, users=USERS, tls=True) as broker:
         yield broker
+
+
+OWN = ["instore/s/box/status", *(f"instore/s/door/{kind}" for kind in ("status", "counts", "latest"))]
+SOME_ACL = (
+    "user box\ntopic write instore/s/box/#\ntopic write instore/s/door/counts\nuser ear\ntopic read #\n"
+)
+
+
+def test_probe_tells_the_rights_on_every_topic_and_publishes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("word")
+    users = {"box": "word", "ear": "word"}
+    # Fewer verdicts at once than topics: it takes three connections.
+    extra = ("max_inflight_messages 2",)
+    with (
+        Mosquitto(tmp_path, users=users, acl=SOME_ACL, tls=True, extra=extra) as broker,
+        Subscriber(broker, "#", user="ear", password="word") as subscriber,
+    ):
+        settings = MqttSettings(
+            host=broker.host,
+            port=broker.port,
+            tls=True,
+            ca_file="ca.pem",
+            username="box",
+            password_file="password",
+        )
+        found = probe(settings, "check", clock=SystemClock(), secrets_beside=tmp_path, topics=OWN)
+    assert found.connected
+    assert found.refused == ("instore/s/door/status", "instore/s/door/latest")
+    assert re.fullmatch(r"TLSv1\.\d, its certificate is valid until \d{4}-\d\d-\d\d", found.security)
+    assert subscriber.messages == []
+
+
+@pytest.mark.parametrize(("protocol", "extra"), [("3.1.1", ()), ("5", ("max_qos 1",))])
+def test_probe_does_not_guess_rights_that_the_broker_does_not_tell(
+    tmp_path: Path, protocol: Any, extra: tuple[str, ...]
+) -> None:
+    with Mosquitto(tmp_path, extra=extra) as broker, Subscriber(broker, "#") as subscriber:
+        settings = MqttSettings(host=broker.host, port=broker.port, protocol=protocol)
+        found = probe(settings, "check", clock=SystemClock(), secrets_beside=tmp_path, topics=OWN)
+
+    assert (found.connected, found.refused, found.security) == (True, None, "no TLS")
+    assert subscriber.messages == []
 
 
 def test_probe_finds_nobody(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def test_a_second_daemon_on_the_same_state_is_refused(tmp_path: Path) -> None:
 
 
 def test_check_tells_what_works_and_what_does_not(tmp_path: Path) -> None:
-    clip = write_scene(tmp_path / "scene.avi", seconds=2)
+    clip = write_scene(tmp_path / "scene.avi", seconds=2, size=(960, 540))
     with Mosquitto(tmp_path / "broker") as broker:
         cameras = [{"name": "good", "source": str(clip)}, {**CAMERA, "name": "bad", "open_timeout": 1.0}]
         mqtt = {"host": broker.host, "port": broker.port}
@@ -178,7 +178,9 @@ def test_check_tells_what_works_and_what_does_not(tmp_path: Path) -> None:
     verdicts = {verdict["what"]: verdict for verdict in json.loads(done.stdout)}
     assert done.returncode == 1
     assert [what for what, verdict in verdicts.items() if not verdict["ok"]] == ["camera bad"]
-    assert verdicts["camera good"]["detail"].startswith("640x360, 10.0 frames a second")
+    assert re.fullmatch(r"960x540, 10\.0 frames a second, up, 1 face now", verdicts["camera good"]["detail"])
+    assert verdicts["broker"]["detail"].endswith("(no TLS); we may publish on all 7 topics")
+    assert {"outbox", "disk", "clock", "metrics", "model", "service"} < verdicts.keys()
     assert "Connection refused" in verdicts["camera bad"]["detail"]
 
 

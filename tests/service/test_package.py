@@ -96,6 +96,10 @@ def test_the_service_becomes_ready_and_counts(machine: Machine) -> None:
 def test_a_technician_at_the_box_sees_that_it_works(machine: Machine) -> None:
     verdicts = json.loads(machine.run("instore-edge", "check", "--json", "--config", CONFIG))
     assert [verdict for verdict in verdicts if not verdict["ok"]] == []
+    details = {verdict["what"]: verdict["detail"] for verdict in verdicts}
+    assert details["outbox"] == "/var/lib/instore-edge/outbox.db: the daemon has it"
+    assert details["metrics"].endswith("the daemon has it")
+    assert details["service"].startswith("active (running), enabled, restarted 0 times: 1 of 1 cameras up")
 
 
 def test_the_service_is_confined(machine: Machine) -> None:

@@ -99,13 +99,18 @@ class Daemon:
         assert self._process is not None
         return self._process.wait(PATIENCE)
 
+    def kill(self) -> None:
+        """End it with SIGKILL, as a power cut does."""
+        self.send(signal.SIGKILL)
+        self.wait()
+
     def stop(self) -> int:
         """Its exit status after SIGTERM."""
         self.send(signal.SIGTERM)
         return self.wait()
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send it a signal, unless it has ended."""
         assert self._process is not None
         self._process.send_signal(number)
 
@@ -113,6 +118,12 @@ class Daemon:
         """Change the file, to tables or to a text that may be no configuration, and send SIGHUP."""
         self._config.write_text(tables if isinstance(tables, str) else to_toml(tables))
         self.send(signal.SIGHUP)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended by itself."""
+        assert self._process is not None
+        return self._process.poll() is None
 
     @property
     def pid(self) -> int:

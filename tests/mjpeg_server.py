@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import threading
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,17 +25,26 @@ def jpeg(image: Image) -> bytes:
 
 
 class MjpegServer:
-    """Gives every client the same JPEGs as fast as it reads them, then ends the stream or keeps it silent.
+    """Gives every client the same JPEGs, then ends the stream or keeps it silent.
 
-    hang: after the last JPEG the connection stays open and nothing comes until the server is closed.
+    every: seconds between two JPEGs; without, as fast as the client reads. loop: begin anew after the last.
+    hang: after the last the connection stays open and nothing comes until the server is closed.
     credentials: user name and password that a client must show (Basic).
     """
 
     def __init__(
-        self, frames: Iterable[bytes], *, hang: bool = False, credentials: tuple[str, str] | None = None
+        self,
+        frames: Iterable[bytes],
+        *,
+        hang: bool = False,
+        credentials: tuple[str, str] | None = None,
+        every: float = 0.0,
+        loop: bool = False,
     ) -> None:
         self.frames = list(frames)
         self.hang = hang
+        self.every = every
+        self.loop = loop
         self.authorization = _basic(credentials) if credentials else None
         self.clients = 0
         self.closing = threading.Event()
@@ -82,9 +92,11 @@ def _handler_of(camera: MjpegServer) -> type[BaseHTTPRequestHandler]:
                 self._stream()
 
         def _stream(self) -> None:
-            for frame in camera.frames:
+            for frame in itertools.cycle(camera.frames) if camera.loop else camera.frames:
                 head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(frame)}\r\n\r\n"
                 self.wfile.write(head.encode() + frame + b"\r\n")
+                if camera.every and camera.closing.wait(camera.every):
+                    return
             if camera.hang:
                 camera.closing.wait()
 

@@ -1,0 +1,195 @@
+"""A kill costs nothing that was closed and seconds of what is open; a stop takes ten seconds at most."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import re
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+
+from edge.clock import SystemClock
+from edge.config import load_settings
+from edge.replay import replay
+from edge.workers import CHECKPOINT
+from tests.daemon import Daemon
+from tests.fake_broker import SUCCESS, FakeBroker
+from tests.fakes import PaintedAges, bundle, painted_vision
+from tests.integration.series import check_series
+from tests.mjpeg_server import MjpegServer, jpeg
+from tests.mosquitto import Mosquitto, Received, Subscriber, free_port
+from tests.painted_daemon import PEOPLE, write_crowd
+
+CAMERAS = ("door", "till")
+KILLS, DAYS = 10, 5
+"""So many kills on each of so many days; a day is one recording, which is begun anew after every kill."""
+
+RUN = 1.2
+"""Seconds that the recording of a day takes the daemon, about."""
+
+
+def tables(folder: Path, start: datetime, host: str, port: int) -> dict[str, Any]:
+    return {
+        "cameras": [
+            {
+                "name": name,
+                "source": str(folder / "crowd"),
+                "pace": "full",
+                "max_fps": 5.0,
+                "start": start,
+                "tile": 0,
+            }
+            for name in CAMERAS
+        ],
+        "windows": {"length": 1, "lateness": 0.5},
+        "tracking": {"lost_after": 0.5},
+        "privacy": {"minimum": 1},
+        "metrics": {"enabled": False},
+        "outbox": {"directory": str(folder / "state")},
+        "mqtt": {"host": host, "port": port},
+    }
+
+
+def truth(folder: Path, configured: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The windows of a recording by id, without threads, processes and kills."""
+    settings = load_settings(None, instead=configured)
+    vision = partial(painted_vision, people=PEOPLE)
+    messages = replay(
+        settings,
+        bundle(),
+        PaintedAges(),
+        beside=folder,
+        clock=SystemClock(),
+        start=configured["cameras"][0]["start"],
+        make_vision=vision,
+    )
+    return {window["window_id"]: window for window in map(json.loads, messages)}
+
+
+def of(messages: list[Received], camera: str) -> list[dict[str, Any]]:
+    return [json.loads(m.payload) for m in messages if m.topic == f"instore/store/{camera}/counts"]
+
+
+def facts(window: dict[str, Any]) -> dict[str, Any]:
+    """All but what tells of the run."""
+    return {key: value for key, value in window.items() if key not in ("sequence", "model")}
+
+
+@pytest.mark.timeout(400)
+def test_after_fifty_kills_every_window_is_there_once_and_right(tmp_path: Path) -> None:
+    """At least once, in order per camera, without a gap, and equal to the truth of the recording."""
+    rng = random.Random(20260131)
+    write_crowd(tmp_path / "crowd", 30, frames=5, gap=5)
+    expected: dict[str, dict[str, Any]] = {}
+    struck = 0
+    with (
+        Mosquitto(tmp_path / "broker") as broker,
+        Subscriber(broker, "instore/+/+/counts") as subscriber,
+    ):
+        for day in range(DAYS):
+            start = datetime(2026, 1, 31, 8, tzinfo=UTC) + timedelta(days=day)
+            configured = tables(tmp_path, start, broker.host, broker.port)
+            expected |= truth(tmp_path, configured)
+            for _ in range(KILLS):
+                with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
+                    daemon.wait_for_line(lambda line: "model licence" in line)
+                    threading.Event().wait(rng.uniform(0.0, RUN))  # the moment is what is random
+                    struck += daemon.running
+                    daemon.kill()
+            with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
+                assert daemon.wait() == 0, daemon.log
+        subscriber.wait_for(lambda m: {json.loads(r.payload)["window_id"] for r in m} == set(expected))
+
+    assert struck > 0.8 * KILLS * DAYS
+    for camera in CAMERAS:
+        delivered = of(subscriber.messages, camera)
+        windows = list({window["window_id"]: window for window in delivered}.values())
+        check_series(windows, begin_anew=DAYS)
+        assert all(facts(window) == facts(expected[window["window_id"]]) for window in delivered)
+        assert [w["start"] for w in windows] == sorted(w["start"] for w in windows)
+        # Twice is allowed, at the seam of two runs; out of order never.
+        assert sum(b["sequence"] < a["sequence"] for a, b in itertools.pairwise(delivered)) <= struck
+    assert sum(window["total"] for window in expected.values()) == 2 * 30 * DAYS
+
+
+def analysed(port: int, enough: Callable[[float], bool]) -> int:
+    """The frames that the daemon has analysed, once they are enough."""
+    pattern = re.compile(r'^instore_frames_analysed_total\{camera="door"\} (\S+)$', re.MULTILINE)
+    while True:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+            found = pattern.search(page.read().decode())
+        if found and enough(float(found[1])):
+            return int(float(found[1]))
+        threading.Event().wait(0.05)
+
+
+@pytest.mark.timeout(120)
+def test_what_a_kill_lost_is_missing_in_the_coverage_and_no_more(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [jpeg(rng.integers(60, 200, (48, 64, 3), np.uint8)) for _ in range(7)]
+    port, fps, window = free_port(), 10, 5
+    with (
+        MjpegServer(pictures, every=1 / fps, loop=True) as camera,
+        Mosquitto(tmp_path / "broker") as broker,
+        Subscriber(broker, "instore/+/+/counts") as subscriber,
+    ):
+        configured = {
+            "cameras": [{"name": "door", "source": camera.url, "max_fps": fps, "tile": 0}],
+            "windows": {"length": window},
+            "privacy": {"minimum": 1},
+            "metrics": {"port": port},
+            "outbox": {"directory": str(tmp_path / "state")},
+            "mqtt": {"host": broker.host, "port": broker.port},
+        }
+        with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
+            daemon.wait_for_line(lambda line: "ready" in line)
+            analysed(port, lambda count: count >= 1.5 * CHECKPOINT * fps)
+            killed_at = time.time()
+            daemon.kill()
+        with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
+            daemon.wait_for_line(lambda line: "camera door: up" in line)
+            dead = time.time() - killed_at
+            # The window after the one of the kill: all that was open then is out.
+            subscriber.wait_for(
+                lambda m: of(m, "door") and ended(of(m, "door")[-1]) > killed_at + dead + window, timeout=30
+            )
+            windows = of(subscriber.messages, "door")
+            assert daemon.stop() == 0
+    check_series(windows)
+    # The first one was begun in the middle; all others were watched but for the kill.
+    missing = sum(window - w["coverage"]["seconds"] for w in windows[1:])
+    assert dead - 1 < missing < dead + CHECKPOINT + 1, (dead, windows)
+
+
+def ended(window: dict[str, Any]) -> float:
+    return datetime.fromisoformat(window["end"]).timestamp()
+
+
+@pytest.mark.timeout(120)
+def test_a_stop_ends_within_ten_seconds_whatever_hangs(tmp_path: Path) -> None:
+    """The broker acknowledges no window and the camera has stopped in the middle of its stream."""
+    write_crowd(tmp_path / "crowd", 4, frames=5, gap=5)
+    hanging = [jpeg(np.full((48, 64, 3), 90, np.uint8))]
+    with (
+        FakeBroker(lambda heard: None if heard.topic.endswith("/counts") else SUCCESS) as broker,
+        MjpegServer(hanging, hang=True) as camera,
+    ):
+        configured = tables(tmp_path, datetime(2026, 1, 31, 8, tzinfo=UTC), broker.host, broker.port)
+        configured["cameras"].append({"name": "stuck", "source": camera.url, "read_timeout": 60.0})
+        with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
+            broker.wait_for(lambda b: len(b.payloads("instore/store/door/counts")) >= 3)
+            asked_at = time.monotonic()
+            assert daemon.stop() == 0
+            took = time.monotonic() - asked_at
+            assert "windows wait in the outbox; they are sent after the next start" in daemon.log
+    assert took < 10

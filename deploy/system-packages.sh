@@ -29,6 +29,7 @@ fi
 if [ "${1:-run}" = test ]; then
     need mosquitto program mosquitto
     need openssl program openssl
+    need strace program strace
     need python3-gi /usr/bin/python3 -c "import gi"
     need gir1.2-gst-rtsp-server-1.0 /usr/bin/python3 -c "
 import gi

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -45,6 +45,7 @@ class Daemon:
     """`instore-edge run` on these tables; everything it logs is kept.
 
     module: what Python runs, such as `tests.painted_daemon`, which is the daemon but for its detectors.
+    within: the beginning of a command line that executes the rest of it.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class Daemon:
         *,
         environment: dict[str, str] | None = None,
         module: str = "edge",
+        within: Sequence[str] = (),
     ) -> None:
+        self._within = within
         self._module = module
         self._config = folder / "config.toml"
         self._config.write_text(to_toml(tables))
@@ -65,7 +68,7 @@ class Daemon:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module, "run", "--config", str(self._config)],
+            [*self._within, sys.executable, "-m", self._module, "run", "--config", str(self._config)],
             env=self._environment,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,0 +1,145 @@
+"""A disk that is full, read-only, slow, failing or wrong: counting goes on, and no window is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from tests.daemon import Daemon
+from tests.integration.series import check_series
+from tests.mosquitto import Mosquitto, Subscriber, free_port
+from tests.painted_daemon import write_crowd
+
+TOPIC = "instore/store/door/counts"
+
+
+def tables(folder: Path, **mqtt: Any) -> dict[str, Any]:
+    """An endless recording at its own pace, in windows of one second."""
+    clip = folder / "crowd"
+    if not clip.exists():
+        write_crowd(clip, 8, frames=5, gap=10)
+    return {
+        "cameras": [{"name": "door", "source": str(clip), "loop": True, "max_fps": 10.0, "tile": 0}],
+        "windows": {"length": 1, "lateness": 0.5},
+        "tracking": {"lost_after": 0.5},
+        "privacy": {"minimum": 1},
+        "metrics": {"port": free_port()},
+        "outbox": {"directory": str(folder / "state")},
+        "mqtt": mqtt,
+    }
+
+
+def on_tmpfs(state: Path, options: str) -> list[str]:
+    """Runs a command that has a file system of its own in memory at `state`."""
+    state.mkdir(exist_ok=True)
+    script = f'mount -t tmpfs -o {options} none "{state}" && exec "$@"'
+    return ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
+
+
+def metric(configured: dict[str, Any], name: str) -> float:
+    with urlopen(f"http://127.0.0.1:{configured['metrics']['port']}/metrics", timeout=10) as page:
+        found = re.search(rf"^{re.escape(name)} (\S+)$", page.read().decode(), re.MULTILINE)
+    assert found, name
+    return float(found[1])
+
+
+@contextmanager
+def failing(daemon: Daemon, state: Path, how: str) -> Iterator[None]:
+    """Have the system calls that write the outbox fail, or take long, while the block runs."""
+    calls = "pwrite64,fdatasync,fsync,ftruncate"
+    command = ["strace", "-f", "-qq", "-o", "/dev/null", "-p", str(daemon.pid), "-e", f"trace={calls}"]
+    for name in ("outbox.db", "outbox.db-wal"):
+        command += ["-P", str(state / name)]
+    with subprocess.Popen([*command, "-e", f"inject={calls}:{how}"], stderr=subprocess.PIPE) as tracer:
+        try:
+            yield
+        finally:
+            tracer.send_signal(signal.SIGINT)
+            assert tracer.stderr is not None
+            said = tracer.stderr.read().decode()
+    assert "attach" not in said, said  # it was not let in
+
+
+def may_trace() -> bool:
+    """Whether this user may interfere with the system calls of its own processes (Yama, see ptrace(2))."""
+    scope = Path("/proc/sys/kernel/yama/ptrace_scope")
+    return os.geteuid() == 0 or not scope.exists() or scope.read_text().strip() == "0"
+
+
+@pytest.mark.skipif(not may_trace(), reason="kernel.yama.ptrace_scope lets only root make system calls fail")
+@pytest.mark.timeout(180)
+def test_a_disk_that_fails_slows_down_or_turns_read_only_loses_no_window(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path / "broker") as broker, Subscriber(broker, TOPIC) as subscriber:
+        configured = tables(tmp_path, host=broker.host, port=broker.port)
+        with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
+            subscriber.wait_for_topic(TOPIC, 2, timeout=30)
+            for how in ("error=EIO", "error=EROFS", "error=ENOSPC", "delay_enter=300000"):
+                failures = metric(configured, "instore_outbox_failures_total")
+                seen = metric(configured, 'instore_frames_analysed_total{camera="door"}')
+                with failing(daemon, tmp_path / "state", how):
+                    while metric(configured, 'instore_frames_analysed_total{camera="door"}') < seen + 30:
+                        pass  # counting goes on meanwhile
+                if how.startswith("error"):
+                    assert metric(configured, "instore_outbox_failures_total") > failures
+                    assert "closed windows and what is open wait in memory" in daemon.log
+                came = len(subscriber.on(TOPIC))
+                subscriber.wait_for_topic(TOPIC, came + 4, timeout=30)
+            assert daemon.stop() == 0
+    windows = {json.loads(payload)["window_id"]: json.loads(payload) for payload in subscriber.on(TOPIC)}
+    check_series(list(windows.values()))
+
+
+@pytest.mark.timeout(120)
+def test_a_full_disk_loses_no_window_and_recovers_by_itself(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with Mosquitto(tmp_path / "broker") as broker, Subscriber(broker, TOPIC) as subscriber:
+        configured = tables(tmp_path, host=broker.host, port=broker.port)
+        tmpfs = on_tmpfs(state, "size=512k")
+        with Daemon(tmp_path, configured, module="tests.painted_daemon", within=tmpfs) as daemon:
+            subscriber.wait_for_topic(TOPIC, 2, timeout=30)
+            # Seen from outside, through the daemon's own root.
+            filler = Path(f"/proc/{daemon.pid}/root{state}/filler")
+            with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
+                while True:
+                    file.write(b"x" * 512)
+            daemon.wait_for_line(lambda line: "disk is full" in line and "wait in memory" in line)
+            filler.unlink()
+            came = len(subscriber.on(TOPIC))
+            subscriber.wait_for_topic(TOPIC, came + 8, timeout=30)
+            assert daemon.stop() == 0
+    windows = {json.loads(payload)["window_id"]: json.loads(payload) for payload in subscriber.on(TOPIC)}
+    check_series(list(windows.values()))
+
+
+@pytest.mark.parametrize("options", ["ro", "size=4k"])
+def test_a_start_on_a_disk_that_takes_nothing_is_left_to_systemd(tmp_path: Path, options: str) -> None:
+    """Status 1, not 2: a disk may recover, and nobody need come for the next attempt."""
+    within = on_tmpfs(tmp_path / "state", options)
+    with Daemon(tmp_path, tables(tmp_path), module="tests.painted_daemon", within=within) as daemon:
+        assert daemon.wait() == 1
+    assert str(tmp_path / "state") in daemon.log
+    assert "Traceback" not in daemon.log
+
+
+def test_an_outbox_that_cannot_be_used_is_moved_aside_and_counting_goes_on(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "outbox.db").write_bytes(b"once it was a database" * 500)
+    with Mosquitto(tmp_path / "broker") as broker, Subscriber(broker, TOPIC) as subscriber:
+        configured = tables(tmp_path, host=broker.host, port=broker.port)
+        with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
+            subscriber.wait_for_topic(TOPIC, 1, timeout=30)
+            assert metric(configured, 'instore_outbox_set_aside_total{reason="damaged"}') == 1
+            assert daemon.stop() == 0
+    (aside,) = state.glob("outbox.db.damaged-*")
+    assert aside.read_bytes() == b"once it was a database" * 500

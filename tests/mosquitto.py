@@ -138,11 +138,25 @@ class Mosquitto:
             self._process = None
 
 
-def make_certificates(folder: Path, names: str = "DNS:localhost,IP:127.0.0.1") -> None:
-    """A CA (ca.pem, ca.key) and a server certificate for `names` (server.pem, server.key), for one day."""
+def make_certificates(folder: Path, names: str = "DNS:localhost,IP:127.0.0.1", days: int = 1) -> None:
+    """A CA (ca.pem, ca.key) and a server certificate for `names` (server.pem, server.key), for one day.
+
+    days: of the server's certificate; it has expired where there are fewer than none.
+    """
     new_key = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     authority = ["-x509", "-days", "1", "-subj", "/CN=test CA", "-addext", "keyUsage=keyCertSign"]
-    sign = ["openssl", "x509", "-req", "-days", "1", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"]
+    sign = [
+        "openssl",
+        "x509",
+        "-req",
+        "-days",
+        str(days),
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+    ]
     (folder / "names").write_text(f"subjectAltName={names}\n")
     for command in (
         [*new_key, *authority, "-keyout", "ca.key", "-out", "ca.pem"],

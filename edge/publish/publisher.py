@@ -29,6 +29,13 @@ log = logging.getLogger(__name__)
 ACKNOWLEDGE_WITHIN = 20.0
 """Seconds without any acknowledgement, while some are due, after which the connection is given up."""
 
+STEADY = 10.0
+"""Seconds that a connection must last for the next failure to count as the first: two clients of one name
+take the connection from each other, and both are let in every time."""
+
+SUSPICIOUS = 3
+"""Connections in a row that were lost sooner, after which that is suspected."""
+
 
 def _ignore(_: Any) -> None:  # noqa: ANN401 - stands in for any callback
     """Where nobody listens."""
@@ -73,6 +80,8 @@ class Publisher:
         self._lock = threading.Lock()
         self._cameras: dict[str, CameraStatus] = {}
         self._reason = ""
+        self._opened_at: float | None = None
+        self._short_lived = 0
         self._deadline: float | None = None
 
     def camera_status(self, status: CameraStatus) -> None:
@@ -113,6 +122,7 @@ class Publisher:
         try:
             connection.open(min(self._access.settings.connect_timeout, max(POLL, self._remaining(stop))))
             log.info("connected to %s", self._access.name)
+            self._opened_at = self._clock.monotonic()
             self._on_connected(True)
             try:
                 self._converse(self._session(connection), stop, beat)
@@ -126,9 +136,10 @@ class Publisher:
         while not (stop.is_set() and (session.idle(self._current()) or self._remaining(stop) == 0)):
             beat()
             session.step(self._current())
-            if session.progressed:
+            if session.progressed and self._lasted >= STEADY:
                 self._backoff.reset()
                 self._reason = ""
+                self._short_lived = 0
         session.goodbye(self._statuses.box("offline", self._clock.now(), "stopped"))
 
     def _session(self, connection: Connection) -> Session:
@@ -167,10 +178,29 @@ class Publisher:
 
     def _report(self, error: OutsideError) -> None:
         """Count every failure, log it once until the reason changes or the broker works again."""
-        self._on_failure(error.kind if isinstance(error, DeliveryError) else Failure.DISK)
+        kind = error.kind if isinstance(error, DeliveryError) else Failure.DISK
+        self._on_failure(kind)
+        self._suspect_a_twin(kind)
         if str(error) != self._reason:
             self._reason = str(error)
             log.warning("%s: %s; %d windows wait", self._access.name, error, self._store.depth)
+
+    @property
+    def _lasted(self) -> float:
+        """Seconds since the broker let us in, in this connection or the last one."""
+        return 0.0 if self._opened_at is None else self._clock.monotonic() - self._opened_at
+
+    def _suspect_a_twin(self, kind: Failure) -> None:
+        if kind is Failure.LOST and self._opened_at is not None and self._lasted < STEADY:
+            self._short_lived += 1
+            if self._short_lived == SUSPICIOUS:
+                log.warning(
+                    "%s: %d connections were lost within seconds: does another client call itself %r, too?",
+                    self._access.name,
+                    SUSPICIOUS,
+                    self._client_id,
+                )
+        self._opened_at = None
 
     def _pause(self, stop: threading.Event) -> None:
         event = threading.Event() if stop.is_set() else stop

@@ -7,9 +7,9 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
@@ -20,10 +20,11 @@ from edge.config import MqttSettings
 from edge.errors import ConfigurationError, OutsideError
 from edge.outbox import Outbox, Row
 from edge.publish import Failure, Publisher, Topics, probe
-from edge.types import CameraState, CameraStatus
+from edge.types import CameraState
 from tests.fake_broker import NOT_AUTHORIZED, SUCCESS, FakeBroker, HangUp, Heard
-from tests.fakes import EPOCH, ManualClock
+from tests.fakes import ManualClock
 from tests.mosquitto import PATIENCE, Mosquitto, Subscriber, free_port, make_certificates
+from tests.publishing import Running, put, state, status
 
 TOPICS = Topics("instore", "store", "box")
 DOOR, TILL = TOPICS.counts("door"), TOPICS.counts("till")
@@ -31,141 +32,11 @@ STATUS = TOPICS.box_status
 USERS = {"box": "open sesame", "reader": "read"}
 
 
-class ImpatientClock(SystemClock):
-    """The real clock, `speed` times as fast; nobody waits long on it, except while it is held."""
-
-    def __init__(self, speed: float) -> None:
-        self.waits: list[float] = []
-        self._speed = speed
-        self._changed = threading.Condition()
-        self._held = False
-        self._waiting = False
-
-    def monotonic(self) -> float:
-        return self._speed * super().monotonic()
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        with self._changed:
-            self.waits.append(seconds)
-            self._waiting = True
-            self._changed.notify_all()
-            assert self._changed.wait_for(lambda: not self._held, PATIENCE), "nobody released the clock"
-            self._waiting = False
-        return event.wait(min(seconds, 0.02))
-
-    def hold(self) -> None:
-        """Whoever waits from now on waits until `release`."""
-        with self._changed:
-            self._held = True
-
-    def wait_for_waiting(self) -> None:
-        """Return when somebody waits."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: self._waiting, PATIENCE), "nobody waits"
-
-    def release(self) -> None:
-        """Let everybody go."""
-        with self._changed:
-            self._held = False
-            self._changed.notify_all()
-
-
-class Running:
-    """A publisher in a thread of its own, with what it reported; a bug in it fails the test."""
-
-    def __init__(
-        self,
-        broker: Mosquitto | FakeBroker,
-        outbox: Outbox,
-        folder: Path,
-        within: float = 20.0,
-        speed: float = 1.0,
-        **settings: Any,
-    ) -> None:
-        self.clock = ImpatientClock(speed)
-        self.connected: list[bool] = []
-        self.lags: list[float] = []
-        self.failures: list[Failure] = []
-        self.left: int | None = None
-        self._changed = threading.Condition()
-        self._bug: BaseException | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.publisher = Publisher(
-            MqttSettings(host=broker.host, port=broker.port, **settings),
-            "store",
-            "box",
-            store=outbox,
-            statuses=StatusEncoder("store", "box", "0.1.0"),
-            clock=self.clock,
-            rng=random.Random(7),
-            secrets_beside=folder,
-            acknowledge_within=within,
-            on_connected=self._note(self.connected),
-            on_published=self._note(self.lags),
-            on_failure=self._note(self.failures),
-        )
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> int | None:
-        """Stop, drain, and tell how many windows are left."""
-        self._stop.set()
-        self._thread.join(PATIENCE)
-        assert not self._thread.is_alive(), "the publisher does not end"
-        if self._bug:
-            raise self._bug
-        return self.left
-
-    def wait_for(self, predicate: Callable[[Running], bool]) -> None:
-        """Wait until what was reported fulfils `predicate`."""
-        with self._changed:
-            fulfilled = self._changed.wait_for(lambda: predicate(self) or self._bug is not None, PATIENCE)
-        assert fulfilled and not self._bug, (self._bug, self.connected, len(self.lags), self.failures)
-
-    def _run(self) -> None:
-        try:
-            self.left = self.publisher.run(self._stop)
-        except BaseException as bug:  # noqa: BLE001 - raised again where the test waits
-            with self._changed:
-                self._bug = bug
-                self._changed.notify_all()
-
-    def _note(self, notes: list[Any]) -> Callable[[Any], None]:
-        def note(value: object) -> None:
-            with self._changed:
-                notes.append(value)
-                self._changed.notify_all()
-
-        return note
-
-
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
     outbox = Outbox(tmp_path / "outbox.db", 10_000, 1 << 24)
     yield outbox
     outbox.close()
-
-
-def put(outbox: Outbox, camera: str, first: int, last: int) -> list[bytes]:
-    """Windows first..last of a camera; their payloads."""
-    payloads = [f"{camera} {i}".encode() for i in range(first, last + 1)]
-    for payload in payloads:
-        outbox.put(camera, payload.decode(), lambda _, payload=payload: payload)  # type: ignore[misc]
-    return payloads
-
-
-def state(payload: bytes) -> str:
-    return "online" if b'"state":"online"' in payload else "offline"
-
-
-def status(camera: str, state: CameraState) -> CameraStatus:
-    return CameraStatus(camera, state, EPOCH, "because")
 
 
 # A real broker
@@ -517,7 +388,10 @@ def test_no_more_is_in_flight_than_the_broker_wants(tmp_path: Path, outbox: Outb
     assert broker.payloads(DOOR, connection=1) == [b"door 1", b"door 2"]
 
 
-def test_the_waits_grow_are_bounded_and_start_over_after_success(tmp_path: Path, outbox: Outbox) -> None:
+def test_the_waits_grow_are_bounded_and_start_over_after_success(
+    tmp_path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.publish.publisher.STEADY", 0.0)
     with FakeBroker(connack=0x87) as broker, Running(broker, outbox, tmp_path) as running:
         running.wait_for(lambda r: len(r.failures) == 9)
         broker.connack = SUCCESS

@@ -1,0 +1,223 @@
+"""Real brokers and real TCP that fail in the ways of the field: every window arrives all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from edge.backoff import Backoff
+from edge.outbox import Outbox
+from edge.publish import Access, Failure, Topics, access
+from tests.fake_broker import SUCCESS, FakeBroker, Heard
+from tests.mosquitto import Mosquitto, Subscriber, make_certificates
+from tests.proxy import Proxy
+from tests.publishing import Running, put
+
+DOOR = Topics("instore", "store", "box").counts("door")
+QUOTA_EXCEEDED = 0x97
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    outbox = Outbox(tmp_path / "outbox.db", 10_000, 1 << 24)
+    yield outbox
+    outbox.close()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path / "broker") as broker:
+        yield broker
+
+
+def test_a_broker_that_is_absent_at_the_start_gets_everything_when_it_comes(
+    tmp_path: Path, outbox: Outbox
+) -> None:
+    broker = Mosquitto(tmp_path / "broker")
+    sent = put(outbox, "door", 1, 5)
+    with Running(broker, outbox, tmp_path) as running:
+        running.wait_for(lambda r: len(r.failures) == 3)
+        running.clock.hold()
+        with broker, Subscriber(broker, DOOR) as subscriber:
+            running.clock.release()
+            assert subscriber.wait_for_topic(DOOR, 5) == sent
+            running.wait_for(lambda _: outbox.depth == 0)
+            assert running.stop() == 0
+    assert set(running.failures) == {Failure.UNREACHABLE}
+
+
+def test_a_half_open_connection_is_given_up_when_nothing_is_acknowledged(
+    tmp_path: Path, broker: Mosquitto, outbox: Outbox
+) -> None:
+    with (
+        Proxy(broker.host, broker.port) as proxy,
+        Subscriber(broker, DOOR) as subscriber,
+        Running(proxy, outbox, tmp_path, within=0.5) as running,
+    ):
+        sent = put(outbox, "door", 1, 3)
+        running.wait_for(lambda r: len(r.lags) == 3)
+        proxy.forget()  # no FIN, no RST: writing still succeeds
+        sent += put(outbox, "door", 4, 6)
+        running.wait_for(lambda r: len(r.lags) == 6)
+        assert running.stop() == 0
+    assert running.failures == [Failure.TIMEOUT]
+    assert running.connected == [True, False, True, False]
+    assert list(dict.fromkeys(subscriber.on(DOOR))) == sent
+
+
+@pytest.mark.timeout(60)
+def test_a_half_open_connection_is_found_out_while_nothing_is_to_be_sent(
+    tmp_path: Path, broker: Mosquitto, outbox: Outbox
+) -> None:
+    """MQTT's keep-alive, at its shortest: the box is seen as offline no longer than that."""
+    with (
+        Proxy(broker.host, broker.port) as proxy,
+        Running(proxy, outbox, tmp_path, keepalive=5, patience=20.0) as running,
+    ):
+        running.wait_for(lambda r: r.connected == [True])
+        proxy.forget()
+        running.wait_for(lambda r: r.connected[:3] == [True, False, True])
+    assert running.failures == [Failure.LOST]
+
+
+def test_a_line_of_a_kilobyte_a_second_carries_everything(
+    tmp_path: Path, broker: Mosquitto, outbox: Outbox
+) -> None:
+    """Five windows of 800 bytes take four seconds: longer than an acknowledgement may be waited for."""
+    windows = [bytes([ord("a") + number]) * 800 for number in range(5)]
+    with (
+        Proxy(broker.host, broker.port, rate=1000.0) as proxy,
+        Subscriber(broker, DOOR) as subscriber,
+        Running(proxy, outbox, tmp_path, within=3.0) as running,
+    ):
+        for number, window in enumerate(windows):
+            outbox.put("door", str(number), lambda _, window=window: window)  # type: ignore[misc]
+        subscriber.wait_for_topic(DOOR, 5, timeout=30)
+        running.wait_for(lambda r: len(r.lags) == 5)
+    assert subscriber.on(DOOR) == windows
+    assert running.failures == []
+    assert running.connected == [True, False]
+
+
+def test_a_line_with_long_delays_carries_everything(
+    tmp_path: Path, broker: Mosquitto, outbox: Outbox
+) -> None:
+    with (
+        Proxy(broker.host, broker.port, delay=0.3) as proxy,
+        Subscriber(broker, DOOR) as subscriber,
+        Running(proxy, outbox, tmp_path) as running,
+    ):
+        sent = put(outbox, "door", 1, 30)
+        running.wait_for(lambda r: len(r.lags) == 30)
+    assert subscriber.on(DOOR) == sent
+    assert running.failures == []
+
+
+def test_a_line_that_is_cut_again_and_again_loses_nothing(
+    tmp_path: Path, broker: Mosquitto, outbox: Outbox
+) -> None:
+    with (
+        Proxy(broker.host, broker.port) as proxy,
+        Subscriber(broker, DOOR) as subscriber,
+        Running(proxy, outbox, tmp_path, in_flight=7) as running,
+    ):
+        sent: list[bytes] = []
+        for cut in range(10):
+            sent += put(outbox, "door", 20 * cut + 1, 20 * cut + 20)
+            running.wait_for(lambda r, cut=cut: len(r.lags) > 20 * cut)
+            proxy.cut()  # while most of these are on their way
+        running.wait_for(lambda _: outbox.depth == 0)
+        assert running.stop() == 0
+        subscriber.wait_for(lambda m: sent[-1] in [message.payload for message in m])
+    assert list(dict.fromkeys(subscriber.on(DOOR))) == sent
+    assert proxy.connections == 11
+    assert set(running.failures) == {Failure.LOST}
+
+
+def test_a_broker_whose_queue_is_full_is_asked_again(tmp_path: Path, outbox: Outbox) -> None:
+    refused: list[bytes] = []
+
+    def full(heard: Heard) -> int:
+        if heard.topic == DOOR and len(refused) < 2:
+            refused.append(heard.payload)
+            return QUOTA_EXCEEDED
+        return SUCCESS
+
+    sent = put(outbox, "door", 1, 6)
+    with (
+        FakeBroker(full) as broker,
+        Running(broker, outbox, tmp_path, speed=20, connect_timeout=60) as running,
+    ):
+        running.wait_for(lambda r: len(r.lags) == 6)
+        assert running.stop() == 0
+    assert running.failures == [Failure.REJECTED] * 2
+    assert set(broker.payloads(DOOR)) == set(sent)
+
+
+def test_a_second_client_of_the_same_name_is_named_and_outwaited(
+    tmp_path: Path, broker: Mosquitto, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Subscriber(broker, DOOR) as subscriber, Running(broker, outbox, tmp_path) as running:
+        sent = put(outbox, "door", 1, 2)
+        running.wait_for(lambda r: len(r.lags) == 2)
+        for times in range(1, 7):
+            before = len(running.clock.waits)
+            rival = Client(
+                CallbackAPIVersion.VERSION2, "instore-store-box", protocol=MQTTProtocolVersion.MQTTv5
+            )
+            rival.connect(broker.host, broker.port)
+            running.wait_for(lambda r, times=times: r.connected.count(True) == times + 1)
+            sent += put(outbox, "door", 2 + times, 2 + times)
+            running.wait_for(lambda r, count=2 + times: len(r.lags) == count)
+            longest = min(Backoff.LONGEST, Backoff.FIRST * 2.0 ** (times - 1))
+            assert longest / 2 <= running.clock.waits[before] <= longest  # though it was let in every time
+            rival.disconnect()
+        assert running.stop() == 0
+    assert subscriber.on(DOOR) == sent
+    assert running.failures == [Failure.LOST] * 6
+    suspicion = (
+        "3 connections were lost within seconds: does another client call itself 'instore-store-box', too?"
+    )
+    assert caplog.text.count(suspicion) == 1
+
+
+@pytest.mark.parametrize(("wrong", "reason"), [("expired", "certificate has expired"), ("foreign", "")])
+def test_a_wrong_certificate_is_named_and_the_right_one_opens_the_door(
+    tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture, wrong: str, reason: str
+) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    make_certificates(folder, days=-1 if wrong == "expired" else 1)
+    authority = folder / "ca.pem"
+    if wrong == "foreign":
+        (tmp_path / "other").mkdir()
+        make_certificates(tmp_path / "other")
+        authority = tmp_path / "other" / "ca.pem"
+    sent = put(outbox, "door", 1, 3)
+    with (
+        Mosquitto(folder, tls=True) as broker,
+        Running(broker, outbox, tmp_path, tls=True, ca_file=str(authority)) as running,
+    ):
+        running.wait_for(lambda r: len(r.failures) == 2)
+        assert set(running.failures) == {Failure.TLS}
+        assert outbox.depth == 3
+        running.clock.hold()
+        running.clock.wait_for_waiting()
+        make_certificates(folder)
+        broker.restart()
+        with Subscriber(broker, DOOR) as subscriber:
+            running.publisher.renew(renewed(running, folder / "ca.pem"))
+            running.clock.release()
+            assert subscriber.wait_for_topic(DOOR, 3) == sent
+    assert caplog.text.count("TLS cannot be agreed on") == 1
+    assert reason in caplog.text
+
+
+def renewed(running: Running, authority: Path) -> Access:
+    """What a reload reads again: the authority's certificate."""
+    settings = running.publisher._access.settings.model_copy(update={"ca_file": str(authority)})
+    return access(settings, authority.parent)

@@ -1,0 +1,155 @@
+"""A publisher in a thread of its own, on a clock that does not let it wait, for tests against brokers."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from edge.clock import SystemClock
+from edge.codec import StatusEncoder
+from edge.config import MqttSettings
+from edge.outbox import Outbox
+from edge.publish import Failure, Publisher
+from edge.types import CameraState, CameraStatus
+from tests.fake_broker import FakeBroker
+from tests.fakes import EPOCH
+from tests.mosquitto import PATIENCE, Mosquitto
+from tests.proxy import Proxy
+
+
+class ImpatientClock(SystemClock):
+    """The real clock, `speed` times as fast; nobody waits long on it, except while it is held."""
+
+    def __init__(self, speed: float) -> None:
+        self.waits: list[float] = []
+        self._speed = speed
+        self._changed = threading.Condition()
+        self._held = False
+        self._waiting = False
+
+    def monotonic(self) -> float:
+        return self._speed * super().monotonic()
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        with self._changed:
+            self.waits.append(seconds)
+            self._waiting = True
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: not self._held, PATIENCE), "nobody released the clock"
+            self._waiting = False
+        return event.wait(min(seconds, 0.02))
+
+    def hold(self) -> None:
+        """Whoever waits from now on waits until `release`."""
+        with self._changed:
+            self._held = True
+
+    def wait_for_waiting(self) -> None:
+        """Return when somebody waits."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._waiting, PATIENCE), "nobody waits"
+
+    def release(self) -> None:
+        """Let everybody go."""
+        with self._changed:
+            self._held = False
+            self._changed.notify_all()
+
+
+class Running:
+    """A publisher in a thread of its own, with what it reported; a bug in it fails the test."""
+
+    def __init__(
+        self,
+        broker: Mosquitto | FakeBroker | Proxy,
+        outbox: Outbox,
+        folder: Path,
+        *,
+        within: float = 20.0,
+        speed: float = 1.0,
+        patience: float = PATIENCE,
+        **settings: Any,
+    ) -> None:
+        self._patience = patience
+        self.clock = ImpatientClock(speed)
+        self.connected: list[bool] = []
+        self.lags: list[float] = []
+        self.failures: list[Failure] = []
+        self.left: int | None = None
+        self._changed = threading.Condition()
+        self._bug: BaseException | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.publisher = Publisher(
+            MqttSettings(host=broker.host, port=broker.port, **settings),
+            "store",
+            "box",
+            store=outbox,
+            statuses=StatusEncoder("store", "box", "0.1.0"),
+            clock=self.clock,
+            rng=random.Random(7),
+            secrets_beside=folder,
+            acknowledge_within=within,
+            on_connected=self._note(self.connected),
+            on_published=self._note(self.lags),
+            on_failure=self._note(self.failures),
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> int | None:
+        """Stop, drain, and tell how many windows are left."""
+        self._stop.set()
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "the publisher does not end"
+        if self._bug:
+            raise self._bug
+        return self.left
+
+    def wait_for(self, predicate: Callable[[Running], bool]) -> None:
+        """Wait until what was reported fulfils `predicate`."""
+        with self._changed:
+            fulfilled = self._changed.wait_for(
+                lambda: predicate(self) or self._bug is not None, self._patience
+            )
+        assert fulfilled and not self._bug, (self._bug, self.connected, len(self.lags), self.failures)
+
+    def _run(self) -> None:
+        try:
+            self.left = self.publisher.run(self._stop)
+        except BaseException as bug:  # noqa: BLE001 - raised again where the test waits
+            with self._changed:
+                self._bug = bug
+                self._changed.notify_all()
+
+    def _note(self, notes: list[Any]) -> Callable[[Any], None]:
+        def note(value: object) -> None:
+            with self._changed:
+                notes.append(value)
+                self._changed.notify_all()
+
+        return note
+
+
+def put(outbox: Outbox, camera: str, first: int, last: int) -> list[bytes]:
+    """Windows first..last of a camera; their payloads."""
+    payloads = [f"{camera} {i}".encode() for i in range(first, last + 1)]
+    for payload in payloads:
+        outbox.put(camera, payload.decode(), lambda _, payload=payload: payload)  # type: ignore[misc]
+    return payloads
+
+
+def state(payload: bytes) -> str:
+    return "online" if b'"state":"online"' in payload else "offline"
+
+
+def status(camera: str, state: CameraState) -> CameraStatus:
+    return CameraStatus(camera, state, EPOCH, "because")

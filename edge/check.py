@@ -26,6 +26,7 @@ from edge.config import CameraSettings, Settings, state_directory
 from edge.errors import ConfigurationError, InstoreError
 from edge.health import SERVER, HttpServer
 from edge.inference import open_backend
+from edge.inference.engines import EngineStore
 from edge.outbox import Outbox
 from edge.pipeline import build_eyes
 from edge.publish import Topics, probe
@@ -157,8 +158,17 @@ def _faces(camera: CameraSettings, settings: Settings, frames: list[Frame]) -> i
 
 def _model(settings: Settings, beside: Path, clock: Clock) -> str:
     bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
-    model = settings.model
-    backend = open_backend(model.backend, bundle, max_batch=model.max_batch, threads=model.threads)
+    model, engines = settings.model, state_directory(settings, beside) / "engines"
+    with tempfile.TemporaryDirectory() as nowhere:
+        # The daemon's engines are tried; one that is built here is not kept, as its owner might be another.
+        backend = open_backend(
+            model.backend,
+            bundle,
+            max_batch=model.max_batch,
+            threads=model.threads,
+            precision=model.precision,
+            store=EngineStore(Path(nowhere), [engines, bundle.folder / "engines"]),
+        )
     try:
         milliseconds = 1000 * _seconds_per_face(backend.infer, bundle, backend.max_batch, clock)
         where = f"{backend.name} ({backend.device})"

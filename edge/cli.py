@@ -16,14 +16,18 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge import __version__
-from edge.config import load_settings
+from edge.config import Settings, load_settings, state_directory
 from edge.errors import ConfigurationError, InstoreError
 from edge.logs import LEVELS, set_up
 from edge.memory import forbid_core_dumps
 from edge.redact import is_mistyped_url
+
+if TYPE_CHECKING:
+    from edge.bundle import Bundle
+    from edge.inference.base import AgeBackend
 
 log = logging.getLogger(__name__)
 
@@ -142,15 +146,13 @@ def _run(arguments: argparse.Namespace) -> int:
 def _replay(arguments: argparse.Namespace) -> int:
     from edge.bundle import bundle_folder, load_bundle
     from edge.clock import SystemClock
-    from edge.inference import open_backend
     from edge.replay import replay
     from edge.terminal import progress_bars
 
     beside = _beside(arguments)
     settings = load_settings(arguments.config, arguments.set, _recordings(arguments.clips))
-    model = settings.model
-    bundle = load_bundle(bundle_folder(model.bundle, beside))
-    backend = open_backend(model.backend, bundle, max_batch=model.max_batch, threads=model.threads)
+    bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
+    backend = _open_backend(settings, bundle, beside)
     with progress_bars("s", {}) as advance:
         messages = replay(
             settings,
@@ -188,14 +190,12 @@ def _bench(arguments: argparse.Namespace) -> int:
     from edge.bench import bench, environment, render
     from edge.bundle import bundle_folder, load_bundle
     from edge.clock import SystemClock
-    from edge.inference import open_backend
     from edge.terminal import progress_bars
 
     beside = _beside(arguments)
     settings = load_settings(arguments.config, arguments.set, _recordings(arguments.clips))
-    model = settings.model
-    bundle = load_bundle(bundle_folder(model.bundle, beside))
-    backend = open_backend(model.backend, bundle, max_batch=model.max_batch, threads=model.threads)
+    bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
+    backend = _open_backend(settings, bundle, beside)
     results = []
     try:
         with progress_bars("s", {}) as advance:
@@ -214,6 +214,23 @@ def _bench(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _open_backend(settings: Settings, bundle: Bundle, beside: Path) -> AgeBackend:
+    """The backend that is configured, with the daemon's engines."""
+    from edge.inference import open_backend
+    from edge.inference.engines import EngineStore
+
+    model = settings.model
+    engines = EngineStore(state_directory(settings, beside) / "engines", [bundle.folder / "engines"])
+    return open_backend(
+        model.backend,
+        bundle,
+        max_batch=model.max_batch,
+        threads=model.threads,
+        precision=model.precision,
+        store=engines,
+    )
+
+
 def _check(arguments: argparse.Namespace) -> int:
     from edge.check import check, render
     from edge.terminal import spinner
@@ -230,7 +247,6 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _engine_build(arguments: argparse.Namespace) -> int:
     from edge.bundle import bundle_folder, load_bundle
-    from edge.config import state_directory
     from edge.engine import build_engines, render
     from edge.inference.engines import EngineStore
     from edge.terminal import progress_bars

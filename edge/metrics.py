@@ -28,6 +28,9 @@ MQTT_FAILURES = ("unreachable", "tls", "refused", "lost", "timeout", "rejected",
 OUTBOX_FAULTS = ("damaged", "newer")
 RELOADS = ("applied", "refused")
 
+MODEL_FALLBACKS = ("library", "driver", "no_gpu", "engine", "wrong", "memory", "lost")
+ENGINE_FAULTS = ("truncated", "corrupt", "foreign")
+
 
 class Metrics:
     """All series, on a registry of their own, every label value initialised to 0."""
@@ -97,6 +100,18 @@ class Metrics:
         self._model = Info("instore_model", "The age model and what runs it.", registry=r)
         self._config = Info("instore_config", "The configuration.", registry=r)
 
+        self.fallbacks = Counter(
+            "instore_model_fallbacks", "Times that the GPU could not be used.", ["reason"], registry=r
+        )
+        for reason in MODEL_FALLBACKS:
+            self.fallbacks.labels(reason)
+        self.accelerated = Gauge("instore_model_accelerated", "1 while the GPU judges ages.", registry=r)
+        self.engines_refused = Counter(
+            "instore_engines_refused", "Engine files that were not loaded.", ["reason"], registry=r
+        )
+        for reason in ENGINE_FAULTS:
+            self.engines_refused.labels(reason)
+
     def _make_delivery(self) -> None:
         r = self.registry
         self.windows = Counter("instore_windows_closed", "Windows closed.", ["camera"], registry=r)
@@ -161,8 +176,12 @@ class Metrics:
     def describe(self, *, build: dict[str, str], model: dict[str, str], config: dict[str, str]) -> None:
         """Fill the `_info` series."""
         self._build.info(build)
-        self._model.info(model)
+        self.describe_model(model)
         self._config.info(config)
+
+    def describe_model(self, model: dict[str, str]) -> None:
+        """Tell anew which age model is at work, and on what."""
+        self._model.info(model)
 
     def camera_status(self, status: CameraStatus) -> None:
         """Export a camera's state."""

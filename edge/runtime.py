@@ -12,6 +12,7 @@ again. Faults of cameras, broker and disk are retried where they arise.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import sys
 import threading
@@ -31,7 +32,7 @@ from edge.codec import StatusEncoder, decode_open, encode_counts, encode_open, w
 from edge.config import DAY, CameraSettings, Settings, state_directory
 from edge.errors import ConfigurationError
 from edge.health import Heartbeats, HttpServer, Page, Systemd, health_page
-from edge.inference import open_backend
+from edge.inference.serving import ServingBackend, serve
 from edge.lanes import Lanes
 from edge.lock import StateLock
 from edge.memory import limit_arenas, trim
@@ -42,7 +43,7 @@ from edge.pipeline import build_counting, build_vision, plan_of
 from edge.privacy import release
 from edge.publish import GOODBYE, Publisher, access
 from edge.reload import Change, compare
-from edge.threads import Threads
+from edge.threads import Beat, Threads
 from edge.types import CameraState, CameraStatus, WindowCounts
 from edge.workers import TICK, CountingWorker, VisionWorker
 
@@ -69,6 +70,9 @@ SEEING_ENDS = 2.0
 COUNTING_ENDS = 2.5
 """Seconds that the counting thread gets then. With `mqtt.drain_timeout` and the goodbye that makes less than
 ten: what does not end by then is left to the next start."""
+
+BEHIND = 10
+"""The niceness of the thread that builds engines, and of those that it begins."""
 
 LOOK = 0.05
 """Seconds between two looks of the main thread at what it is told to do."""
@@ -106,13 +110,8 @@ class Runtime:
         self._resumes = resumes
         self._systemd = systemd or Systemd({})
         self._bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
-        self._backend = open_backend(
-            settings.model.backend,
-            self._bundle,
-            max_batch=settings.model.max_batch,
-            threads=settings.model.threads,
-        )
         self._metrics = Metrics(clock, [camera.name for camera in settings.cameras])
+        self._backend = self._open_model()
         self._heartbeats = Heartbeats(clock, PATIENCE + settings.mqtt.connect_timeout)
         self.connected = False
         self._refused = ""
@@ -175,15 +174,17 @@ class Runtime:
         counting = self._threads.make("counting", self.counting.run)
         for worker in self.lanes:
             self._publisher.camera_status(worker.status)
+        accelerate = self._threads.make("accelerate", self._accelerate, watched=False)
         publish.start()
         counting.start()
+        accelerate.start()
         for lane in self._lanes:
             lane.start()
         try:
             self._until_ready(stop)
             self._until_over(stop, reload or threading.Event(), counting)
         finally:
-            self._wind_down(counting, publish)
+            self._wind_down(counting, publish, accelerate)
             self._lanes.leave()
         if self._threads.failure is not None:
             raise self._threads.failure
@@ -258,9 +259,12 @@ class Runtime:
             self._publisher.camera_status(lane.worker.status)
             lane.start()
 
-    def _wind_down(self, counting: threading.Thread, publish: threading.Thread) -> None:
+    def _wind_down(
+        self, counting: threading.Thread, publish: threading.Thread, accelerate: threading.Thread
+    ) -> None:
         """End the threads in the direction of the data, so that all that was seen is counted and sent."""
         self._systemd.stopping()
+        self._backend.stop()
         self._lanes.end(self._clock.monotonic() + SEEING_ENDS)
         self._queue.close()
         self._threads.join([counting], self._clock.monotonic() + COUNTING_ENDS)
@@ -270,14 +274,38 @@ class Runtime:
             )
         self._stop_publish.set()
         sent_by = self._clock.monotonic() + self.settings.mqtt.drain_timeout + GOODBYE
-        self._threads.join([publish], sent_by)
+        self._threads.join([publish, accelerate], sent_by)
         if self._http:
             self._http.stop()
         if depth := self._outbox.depth:
             log.warning("%d windows wait in the outbox; they are sent after the next start", depth)
         self._outbox.close()
-        self._backend.close()
+        if not (
+            counting.is_alive() or accelerate.is_alive()
+        ):  # who hangs in it has it until the process ends
+            self._backend.close()
         self._lock.release()
+
+    def _open_model(self) -> ServingBackend:
+        model = self.settings.model
+        return serve(
+            model.backend,
+            self._bundle,
+            max_batch=model.max_batch,
+            threads=model.threads,
+            precision=model.precision,
+            engines=state_directory(self.settings, self._beside) / "engines",
+            clock=self._clock,
+            rng=self._rng,
+            on_change=self._on_swap,
+            on_fallback=lambda reason: self._metrics.fallbacks.labels(reason).inc(),
+            on_refused=lambda fault: self._metrics.engines_refused.labels(fault).inc(),
+        )
+
+    def _accelerate(self, _: Beat) -> None:
+        """Get the model onto the GPU behind everybody else's back: a build must not hold up the counting."""
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
+        self._backend.run()
 
     def _keep_open(self, windows: list[WindowCounts]) -> None:
         """Only live cameras go on where they were: a recording begins anew."""
@@ -377,19 +405,13 @@ class Runtime:
         )
 
     def _describe(self) -> None:
-        bundle, backend = self._bundle, self._backend
         self._metrics.describe(
             build={"version": __version__},
-            model={
-                "name": bundle.name,
-                "version": bundle.version,
-                "backend": backend.name,
-                "device": backend.device,
-            },
+            model=self._model_facts(),
             config={"site": self.settings.site, "box": self.settings.box},
         )
-        log.info("model %s %s on %s (%s)", bundle.name, bundle.version, backend.name, backend.device)
-        log.info("model licence: %s", bundle.licence)
+        log.info("model %(name)s %(version)s on %(backend)s (%(device)s)", self._model_facts())
+        log.info("model licence: %s", self._bundle.licence)
         if (days := days_held(self.settings)) < ENOUGH:
             log.warning(
                 "the outbox holds %.1f days of these cameras' windows, %g are advised: raise outbox.max_rows "
@@ -397,6 +419,21 @@ class Runtime:
                 days,
                 ENOUGH,
             )
+
+    def _on_swap(self) -> None:
+        """The age model went onto the GPU, or off it."""
+        self._metrics.describe_model(self._model_facts())
+        self._metrics.accelerated.set(self._backend.accelerated)
+        log.info("model %(name)s %(version)s on %(backend)s (%(device)s)", self._model_facts())
+
+    def _model_facts(self) -> dict[str, str]:
+        bundle, backend = self._bundle, self._backend
+        return {
+            "name": bundle.name,
+            "version": bundle.version,
+            "backend": backend.name,
+            "device": backend.device,
+        }
 
     def _status_line(self) -> str:
         up = sum(lane.status.state is CameraState.UP for lane in self.lanes)

@@ -89,7 +89,10 @@ class _RefusedError(Exception):
 
 
 class EngineStore:
-    """Engines in `folder`, which is made when needed, and ready-made ones in the folders of `shipped`."""
+    """Engines in `folder`, which is made when needed, and ready-made ones in the folders of `shipped`.
+
+    Those are read only; nothing in them is removed.
+    """
 
     def __init__(
         self,

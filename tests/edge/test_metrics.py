@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.brackets import DEFAULT_BRACKETS
-from edge.metrics import FRAME_DROPS, MQTT_FAILURES, STAGES, TRACK_ENDS, Metrics
+from edge.inference.base import REASONS
+from edge.inference.engines import Fault
+from edge.metrics import (
+    ENGINE_FAULTS,
+    FRAME_DROPS,
+    MODEL_FALLBACKS,
+    MQTT_FAILURES,
+    STAGES,
+    TRACK_ENDS,
+    Metrics,
+)
 from edge.publish import Failure
 from edge.types import CameraState, CameraStatus
 from tests.fakes import EPOCH, ManualClock
@@ -25,6 +37,11 @@ def made() -> Metrics:
 
 def labels(metrics: Metrics, name: str) -> list[dict[str, str]]:
     return [s.labels for f in families(metrics) for s in f.samples if s.name == name]
+
+
+def test_the_reasons_of_the_age_model_are_those_that_its_backends_give():
+    assert MODEL_FALLBACKS == REASONS
+    assert get_args(Fault) == ENGINE_FAULTS
 
 
 def test_every_series_is_there_before_anything_happens():

@@ -21,7 +21,12 @@ from edge import runtime as runtimes
 from edge.clock import SystemClock
 from edge.config import Settings, load_settings
 from edge.errors import ConfigurationError
+from edge.inference import tensorrt
+from edge.inference.cuda import Cuda
+from edge.inference.library import Library
+from edge.inference.serving import ServingBackend
 from edge.runtime import Runtime, days_held
+from tests.fake_gpu import FakeCuda, FakeTensorRt
 from tests.fakes import Person, paint, painted_vision
 from tests.mosquitto import free_port
 
@@ -103,6 +108,82 @@ def test_a_thread_that_fails_ends_the_process_and_keeps_the_others_counts(
     with pytest.raises(RuntimeError, match="a bug"):
         daemon.run(threading.Event())
     assert stored(tmp_path) == {"good": 1}
+
+
+@pytest.fixture
+def stop(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Is set when every camera's window is stored: there is no broker to take them."""
+    stop, store = threading.Event(), Runtime._store
+
+    def store_and_tell(daemon: Runtime, window: Any) -> None:
+        store(daemon, window)
+        if daemon.stored == len(daemon.settings.cameras):
+            stop.set()
+
+    monkeypatch.setattr(Runtime, "_store", store_and_tell)
+    return stop
+
+
+def value(daemon: Runtime, name: str, **labels: str) -> float | None:
+    return daemon._metrics.registry.get_sample_value(name, labels)
+
+
+def test_without_a_gpu_it_counts_on_onnx_runtime_and_tells(
+    tmp_path: Path, runtime: FakeCuda, cuda: Cuda, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.driver = 0
+    monkeypatch.setattr(tensorrt, "Cuda", lambda: cuda)
+    tried, attempt = threading.Event(), ServingBackend.attempt
+
+    def attempt_and_tell(backend: ServingBackend) -> float | None:
+        pause = attempt(backend)
+        tried.set()
+        return pause
+
+    def vision(*parts: Any) -> Any:
+        assert tried.wait(60)
+        return see(*parts)
+
+    monkeypatch.setattr(ServingBackend, "attempt", attempt_and_tell)
+    monkeypatch.setattr(runtimes, "build_vision", vision)
+    daemon = make(tmp_path, settings(tmp_path, "door", model={"backend": "tensorrt"}))
+    daemon.run(stop)
+    assert stored(tmp_path) == {"door": 1}
+    assert value(daemon, "instore_model_fallbacks_total", reason="driver") == 1
+    assert value(daemon, "instore_model_fallbacks_total", reason="lost") == 0
+    assert value(daemon, "instore_model_accelerated") == 0
+
+
+def test_the_age_model_goes_to_the_gpu_and_back_while_it_counts(
+    tmp_path: Path, trt: FakeTensorRt, pretended: Library, stop: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(tensorrt, "Cuda", lambda: Cuda(trt.cuda))
+    monkeypatch.setattr(tensorrt, "libraries", lambda: iter([pretended]))
+    swapped, on_swap = threading.Event(), Runtime._on_swap
+
+    def tell(daemon: Runtime) -> None:
+        on_swap(daemon)
+        if daemon._backend.accelerated:
+            trt.cuda.fails["cudaGraphLaunch"] = trt.cuda.real.cudaError_t.cudaErrorMemoryAllocation
+        swapped.set()
+
+    def vision(*parts: Any) -> Any:
+        assert swapped.wait(60)
+        return see(*parts)
+
+    monkeypatch.setattr(Runtime, "_on_swap", tell)
+    monkeypatch.setattr(runtimes, "build_vision", vision)
+    # One visitor for each camera: the first batch fails on the GPU, whichever it is.
+    daemon = make(tmp_path, settings(tmp_path, "door", "gate", model={"max_batch": trt.max_batch}))
+    daemon.run(stop)
+    assert stored(tmp_path) == {"door": 1, "gate": 1}
+    assert value(daemon, "instore_model_fallbacks_total", reason="memory") >= 1
+    assert trt.cuda.held == 0
+    assert sorted(path.suffix for path in (tmp_path / "state" / "engines").iterdir()) == [
+        ".engine",
+        ".kernels",
+    ]
 
 
 def test_metrics_and_health_are_served_while_it_runs(tmp_path: Path) -> None:

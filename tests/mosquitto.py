@@ -45,19 +45,22 @@ class Mosquitto:
         tls: bool = False,
         extra: Sequence[str] = (),
     ) -> None:
-        if not (shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists()):
-            pytest.fail("mosquitto is not installed: make system-packages")
         self.host, self.port = "127.0.0.1", free_port()
         self.ca_file = folder / "ca.pem" if tls else None
+        self._prepare(folder)
+        if tls and not (folder / "ca.pem").exists():
+            make_certificates(folder)
+        self._write_configuration(bool(users), acl, tls, extra)
+        self.set_users(users or {})
+
+    def _prepare(self, folder: Path) -> None:
+        if not (shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists()):
+            pytest.fail("mosquitto is not installed: make system-packages")
         self._folder = folder
         self._process: subprocess.Popen[str] | None = None
         self._log: list[str] = []
         self._logged = threading.Condition()
         folder.mkdir(parents=True, exist_ok=True)
-        if tls and not (folder / "ca.pem").exists():
-            make_certificates(folder)
-        self._write_configuration(bool(users), acl, tls, extra)
-        self.set_users(users or {})
 
     def __enter__(self) -> Self:
         self.start()

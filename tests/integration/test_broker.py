@@ -1,0 +1,232 @@
+"""The brokers that deploy/mosquitto configures: what they let through, and what they refuse."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import socket
+import ssl
+import subprocess
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edge.clock import SystemClock
+from edge.config import MqttSettings
+from edge.publish import Probe, probe
+from tests.mosquitto import PATIENCE, Mosquitto, Subscriber, free_port
+
+FILES = Path(__file__).parents[2] / "deploy" / "mosquitto"
+USERS = ("dashboard", "store-001", "store-002")
+
+
+class Configured(Mosquitto):
+    """mosquitto with the files as they are, but for the port and the folder that they name."""
+
+    def __init__(self, folder: Path, bridge_to: Configured | None = None) -> None:
+        self.folder = folder
+        self.host, self.port = "127.0.0.1", free_port()
+        self.ca_file = folder / "ca.pem"
+        self._prepare(folder)
+        subprocess.run([FILES / "setup", folder, self.host, *USERS], check=True, capture_output=True)
+        (folder / "acl").write_text((FILES / "acl").read_text())
+        text = (FILES / "instore.conf").read_text() + (self._bridge(bridge_to) if bridge_to else "")
+        text = text.replace("listener 8883", f"listener {self.port} {self.host}")
+        text = text.replace("/etc/mosquitto/instore", str(folder))
+        text += (
+            f"user {getpass.getuser()}\npersistence true\npersistence_location {folder}/\nlog_dest stderr\n"
+        )
+        (folder / "mosquitto.conf").write_text(text)
+
+    def password(self, user: str) -> str:
+        return (self.folder / "users" / user).read_text().strip()
+
+    def _bridge(self, central: Configured) -> str:
+        text = (FILES / "bridge.conf").read_text()
+        for name, value in (
+            ("address", f"{central.host}:{central.port}"),
+            ("remote_password", central.password("store-001")),
+            ("bridge_cafile", str(central.ca_file)),
+        ):
+            text, found = re.subn(rf"(?m)^{name} .*$", f"{name} {value}", text)
+            assert found == 1
+        return text
+
+
+@dataclass(frozen=True)
+class Chain:
+    store: Configured
+    central: Configured
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """A store's broker that is bridged to a central one."""
+    folder = tmp_path_factory.mktemp("brokers")
+    central = Configured(folder / "central")
+    with central, Configured(folder / "store", bridge_to=central) as store:
+        yield Chain(store, central)
+
+
+def settings(broker: Configured, user: str, **others: object) -> MqttSettings:
+    return MqttSettings(
+        host=broker.host, port=broker.port, tls=True, ca_file=str(broker.ca_file),
+        username=user, password_file=str(broker.folder / "users" / user),
+    ).model_copy(update=others)  # fmt: skip
+
+
+def rights(broker: Configured, user: str, *topics: str) -> Probe:
+    return probe(settings(broker, user), "check", clock=SystemClock(), secrets_beside=Path(), topics=topics)
+
+
+def publish(broker: Configured, user: str, topic: str, payload: str, *, retain: bool = False) -> None:
+    arguments = [
+        "-h",
+        broker.host,
+        "-p",
+        str(broker.port),
+        "--cafile",
+        str(broker.ca_file),
+        "-V",
+        "5",
+        "-q",
+        "1",
+    ]
+    arguments += ["-u", user, "-P", broker.password(user), "-t", topic, "-m", payload]
+    subprocess.run(
+        ["mosquitto_pub", *arguments, *(["-r"] if retain else [])], check=True, capture_output=True
+    )
+
+
+def test_a_site_may_write_its_own_topics(chain: Chain) -> None:
+    own = [
+        f"instore/store-001/{name}" for name in ("edge-1/status", "door/status", "door/counts", "door/latest")
+    ]
+    assert rights(chain.store, "store-001", *own).refused == ()
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "instore/store-002/door/counts",
+        "instore/store-001x/door/counts",
+        "instore/store-001/door/command",
+        "instore/store-001/door/counts/deeper",
+        "instore/store-001/status",
+        "instore/door/counts",
+        "other/store-001/door/counts",
+        "$SYS/broker/clients/total",
+    ],
+)
+def test_a_site_may_write_nothing_else(chain: Chain, topic: str) -> None:
+    assert rights(chain.store, "store-001", topic).refused == (topic,)
+
+
+@pytest.mark.parametrize("topic", ["instore/store-001/door/counts", "instore/#", "#"])
+def test_a_site_reads_nothing(chain: Chain, topic: str) -> None:
+    with Subscriber(
+        chain.store, topic, user="store-001", password=chain.store.password("store-001")
+    ) as box, Subscriber(
+        chain.store, "instore/#", user="dashboard", password=chain.store.password("dashboard")
+    ) as dashboard:  # fmt: skip
+        publish(chain.store, "store-001", "instore/store-001/door/counts", "windows")
+        dashboard.wait_for_topic("instore/store-001/door/counts")
+        assert box.messages == []
+
+
+def test_dashboards_write_nothing(chain: Chain) -> None:
+    topics = ("instore/store-001/door/counts", "instore/store-001/door/latest", "instore/x")
+    assert rights(chain.store, "dashboard", *topics).refused == topics
+
+
+def test_nobody_comes_in_without_a_password(chain: Chain, tmp_path: Path) -> None:
+    (tmp_path / "wrong").write_text("guessed")
+    for change in ({"username": "", "password_file": ""}, {"password_file": str(tmp_path / "wrong")}):
+        trial = settings(chain.store, "store-001", **change)
+        found = probe(trial, "check", clock=SystemClock(), secrets_beside=Path())
+        assert (found.connected, found.reason) == (False, "the broker refused the connection: Not authorized")
+
+
+def test_nobody_comes_in_without_tls_or_with_an_old_one(chain: Chain) -> None:
+    plain = settings(chain.store, "store-001", tls=False, ca_file="")
+    assert not probe(plain, "check", clock=SystemClock(), secrets_beside=Path()).connected
+    old = ssl.create_default_context(cafile=chain.store.ca_file)
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings(action="ignore"):  # that it is old is the point
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with (
+        closing(socket.create_connection((chain.store.host, chain.store.port), timeout=PATIENCE)) as sock,
+        pytest.raises(ssl.SSLError),
+    ):
+        old.wrap_socket(sock, server_hostname=chain.store.host)
+
+
+def test_the_bridge_carries_a_stores_windows_to_the_centre(chain: Chain) -> None:
+    topic = "instore/store-001/till/latest"
+    with Subscriber(
+        chain.central, "instore/#", user="dashboard", password=chain.central.password("dashboard")
+    ) as centre:
+        publish(chain.store, "store-001", topic, "before", retain=True)
+        assert centre.wait_for_topic(topic, 1) == [b"before"]
+        # What is another site's stays in the store, even if somebody there has its password.
+        publish(chain.store, "store-002", "instore/store-002/till/latest", "foreign")
+        publish(chain.store, "store-001", topic, "after", retain=True)
+        assert centre.wait_for_topic(topic, 2) == [b"before", b"after"]
+        assert centre.on("instore/store-002/till/latest") == []
+    with Subscriber(
+        chain.central, topic, user="dashboard", password=chain.central.password("dashboard")
+    ) as late:
+        message = late.wait_for(bool)[0]
+        assert (message.payload, message.retained) == (b"after", True)
+
+
+def test_windows_wait_in_the_store_while_the_centre_is_away(chain: Chain) -> None:
+    """They outlive the store's broker, too: killed, it has what it acknowledged."""
+    topic = "instore/store-001/door/counts"
+    chain.central.stop()
+    for number in range(3):
+        publish(chain.store, "store-001", topic, f"window-{number}")
+    until = time.monotonic() + PATIENCE
+    while b"window-2" not in (chain.store.folder / "mosquitto.db").read_bytes():
+        assert time.monotonic() < until, "the store's broker saved nothing"
+    chain.store.kill()
+    chain.central.start()
+    with Subscriber(
+        chain.central, topic, user="dashboard", password=chain.central.password("dashboard")
+    ) as centre:
+        chain.store.start()
+        assert centre.wait_for_topic(topic, 3)[-3:] == [b"window-0", b"window-1", b"window-2"]
+
+
+def test_setup_adds_users_and_keeps_what_is_there(tmp_path: Path) -> None:
+    folder = tmp_path / "instore"
+    for users in (["store-001"], ["store-001", "store-002"]):
+        subprocess.run(
+            [FILES / "setup", folder, "broker.example.com", *users], check=True, capture_output=True
+        )
+        kept = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+        if len(users) == 1:
+            first = kept
+    assert {name: kept[name] for name in first if name != "passwords"} == {
+        name: content for name, content in first.items() if name != "passwords"
+    }
+    assert kept["passwords"].startswith(first["passwords"])
+    assert kept["passwords"].count(b"\n") == 2
+    assert (folder / "users" / "store-001").read_bytes() not in kept["passwords"]
+    for private in ("ca.key", "server.key", "passwords", "users/store-001"):
+        assert (folder / private).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["f", "h"], ["f", "h;x", "u"], ["f", "h", "a:b"], ["f", "h", "+"]])
+def test_setup_says_what_it_wants(tmp_path: Path, arguments: list[str]) -> None:
+    done = subprocess.run(
+        [FILES / "setup", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "setup" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -41,7 +41,7 @@ def test_ctrl_c_ends_with_1_and_no_traceback(
 def test_a_bug_is_logged_with_its_traceback_and_without_secrets(
     config: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError(f"cannot open {SECRET}")
 
     monkeypatch.setattr("edge.check.check", broken)
@@ -55,7 +55,7 @@ def test_a_bug_is_logged_with_its_traceback_and_without_secrets(
 def test_the_failure_of_a_thread_is_told_once(
     config: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def failed(*_: object) -> None:
+    def failed(*_: object, **__: object) -> None:
         error = RuntimeError(SECRET)
         cli.log.critical("thread vision failed", exc_info=error)
         raise error

@@ -109,7 +109,7 @@ def bench(
             watch.begin_lap()
 
         one = settings.model_copy(update={"cameras": (camera,)})
-        with _one_opencv_thread():
+        with one_opencv_thread():
             windows = replay(
                 one,
                 bundle,
@@ -124,7 +124,7 @@ def bench(
 
 
 @contextmanager
-def _one_opencv_thread() -> Iterator[None]:
+def one_opencv_thread() -> Iterator[None]:
     """As in the daemon."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)

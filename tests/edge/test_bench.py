@@ -12,8 +12,6 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.report import expectations, markdown
-from bench.run import configuration
 from edge.bench import ROWS, ClipTimes, bench, render
 from edge.bundle import Bundle, bundle_folder, load_bundle
 from edge.cli import main
@@ -25,8 +23,6 @@ from edge.pipeline import Vision, VisionResult
 from edge.types import AGES, FaceCrop, Frame, Image, Message, TrackEnded
 from tests.fakes import ManualClock
 from tests.synthetic_video import write_clip
-
-RESULTS = Path(__file__).parents[2] / "bench" / "results"
 
 DETECT = (0.010, 0.010, 0.030, 0.010)
 """Seconds that the scripted vision spends on its frames."""
@@ -227,33 +223,3 @@ def test_ctrl_c_ends_without_a_traceback(
     monkeypatch.setattr("edge.bench.bench", interrupted)
     status, out, err = run_bench(capsys, two_seconds)
     assert (status, out, err) == (1, "", "")
-
-
-def test_the_configuration_that_make_bench_writes_is_valid(tmp_path: Path) -> None:
-    path = tmp_path / "config.toml"
-    path.write_text(configuration(Path("a clip.mp4"), 0, 1883, 9108, "state"))
-    settings = load_settings(path)
-    assert settings.cameras[0].loop
-    assert settings.cameras[0].source == str(Path("a clip.mp4").absolute())
-    assert settings.windows.length == 10
-
-
-def test_the_report_that_is_kept_is_the_one_measured() -> None:
-    kept = RESULTS / "bench.json"
-    report = json.loads(kept.read_text())
-    assert kept.with_suffix(".md").read_text() == markdown(report)
-    assert {"cpu", "cores", "python", "commit"} <= report["environment"].keys()
-    assert min(report["start"].values()) > 0
-    assert report["start"]["frame_s"] >= report["start"]["age_model_s"]
-    for daemon in report["daemon"]:
-        assert 0 < daemon["uss_mb"] <= daemon["pss_mb"] <= daemon["rss_mb"]
-        assert min(daemon["cores"], daemon["analysed_fps"]) > 0
-    for clip in report["stages"]:
-        assert sum(stage["share"] for stage in clip["stages"].values()) == pytest.approx(1, abs=0.01)
-
-
-def test_a_figure_beyond_its_limit_is_marked() -> None:
-    report = json.loads((RESULTS / "bench.json").read_text())
-    report["start"]["frame_s"] = 6.5
-    first, *_ = expectations(report)
-    assert first == ("first analysed frame", "6.50 s", "6 s", "**missed**")

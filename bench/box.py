@@ -1,0 +1,220 @@
+"""`python -m bench.box`: a daemon that watches itself, on recordings or on pictures held in memory.
+
+    python -m bench.box CONFIG --seconds 10 [--memory CLIP]
+
+It runs as long as is asked for after a warm-up, then tells, as JSON, what it did: frames, drops, processor
+time, and how long frames took from capture to decision. With --memory every camera plays the pictures of one
+clip that are decoded before, so that decoding costs nothing: all else is the daemon as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+
+from bench.material import pictures
+from edge import runtime
+from edge.capture import Picture, Source
+from edge.clock import SystemClock
+from edge.config import CameraSettings, load_settings
+from edge.types import Image
+
+ROOT = Path(__file__).parent.parent
+WARM_UP = 2.0
+"""Seconds from the last camera's first frame until the work is measured."""
+
+HELD = 50
+"""Pictures of a clip held in memory, at most: 300 MB at 1080p, whatever the number of cameras."""
+
+GIVE_UP = 60.0
+"""Seconds without a frame of every camera after which a box has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a box did in `seconds` on the wall.
+
+    cores: seconds of processor time for each second. decision_p50_ms, decision_p95_ms: from a frame's
+    capture to all that it decides; 0 where time does not pass as on the clock. rss_mb: 10^6 bytes at the end.
+    """
+
+    cameras: int
+    seconds: float
+    analysed: int
+    dropped: int
+    cores: float
+    decision_p50_ms: float
+    decision_p95_ms: float
+    rss_mb: float
+
+    @property
+    def fps(self) -> float:
+        """Frames analysed a second, by all cameras together."""
+        return self.analysed / self.seconds
+
+    @property
+    def cpu_ms_per_frame(self) -> float:
+        """Milliseconds of processor time for each analysed frame."""
+        return 1000 * self.cores * self.seconds / max(self.analysed, 1)
+
+
+def work(clip: Path, cameras: int, *, fps: float, seconds: float, memory: bool = False, pace: str = "real",
+         tile: int = 540) -> Work:  # fmt: skip
+    """Let a box of so many cameras, all of them on `clip`, work in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="instore-bench-") as folder:
+        config = Path(folder) / "config.toml"
+        config.write_text(configuration(clip, cameras, fps=fps, pace=pace, tile=tile, state=folder))
+        command = [sys.executable, "-m", "bench.box", str(config), "--seconds", str(seconds)]
+        command += ["--memory", str(clip.absolute())] if memory else []
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    if done.returncode:
+        raise SystemExit(f"a box of {cameras} cameras on {clip.name} failed:\n{done.stderr[-2000:]}")
+    return Work(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def configuration(clip: Path, cameras: int, *, fps: float, pace: str, tile: int, state: str) -> str:
+    """A box without a broker; windows of ten seconds, so that closing and storing them is measured, too."""
+    tables = "".join(
+        f"""
+[[cameras]]
+name = "camera-{number}"
+source = {json.dumps(str(clip.absolute()))}
+loop = true
+pace = "{pace}"
+max_fps = {fps}
+tile = {tile}
+"""
+        for number in range(cameras)
+    )
+    return f"""site = "bench"
+box = "box"
+{tables}
+[windows]
+length = 10
+[mqtt]
+host = "127.0.0.1"
+port = 1
+drain_timeout = 0.5
+[outbox]
+directory = {json.dumps(state)}
+[metrics]
+enabled = false
+"""
+
+
+class Held:
+    """A recording in memory: the same pictures again and again, `fps` of them a second of its time."""
+
+    live = False
+    corrupt = 0
+
+    def __init__(self, images: Sequence[Image], fps: float) -> None:
+        self._numbered = count()
+        self._images = images
+        self._fps = fps
+
+    def read(self) -> Picture:
+        number = next(self._numbered)
+        return Picture(self._images[number % len(self._images)], number / self._fps)
+
+    def close(self) -> None:
+        """Others play the same pictures."""
+
+
+class _Watched:
+    """A runtime with its gauges: what `run` measures between `begin` and `end`."""
+
+    def __init__(self, config: Path) -> None:
+        settings = load_settings(config)
+        self.runtime = runtime.Runtime(
+            settings, beside=config.parent, clock=SystemClock(), rng=random.Random(0), resumes=False
+        )
+        self.delays: list[float] = []
+        # What the histogram of the metrics is told, to the millisecond and not to its buckets.
+        self.runtime._metrics.decision.observe = self.delays.append  # type: ignore[method-assign]
+
+    def run(self, seconds: float) -> Work:
+        stop = threading.Event()
+        found: list[Work] = []
+        watch = threading.Thread(target=self._watch, args=(seconds, stop, found), daemon=True)
+        watch.start()
+        self.runtime.run(stop)
+        watch.join()
+        if not found:
+            raise SystemExit(f"not every camera gave a frame within {GIVE_UP:g} s")
+        return found[0]
+
+    def _watch(self, seconds: float, stop: threading.Event, found: list[Work]) -> None:
+        deadline = time.monotonic() + GIVE_UP
+        while not all(lane.analysed for lane in self.runtime.lanes) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if time.monotonic() < deadline:
+            time.sleep(WARM_UP)
+            found.append(self._measure(seconds))
+        stop.set()
+
+    def _measure(self, seconds: float) -> Work:
+        self.delays.clear()
+        wall, cpu, frames, dropped = time.monotonic(), time.process_time(), self._analysed(), self._dropped()
+        time.sleep(seconds)
+        wall, cpu = time.monotonic() - wall, time.process_time() - cpu
+        delays = np.array(self.delays or [0.0]) * 1000
+        p50, p95 = np.percentile(delays, (50, 95)).tolist()
+        return Work(
+            cameras=len(self.runtime.lanes),
+            seconds=wall,
+            analysed=self._analysed() - frames,
+            dropped=self._dropped() - dropped,
+            cores=cpu / wall,
+            decision_p50_ms=p50,
+            decision_p95_ms=p95,
+            rss_mb=resident_mb(),
+        )
+
+    def _analysed(self) -> int:
+        return sum(lane.analysed for lane in self.runtime.lanes)
+
+    def _dropped(self) -> int:
+        (family,) = self.runtime._metrics.dropped.collect()
+        return int(sum(s.value for s in family.samples if s.name.endswith("_total")))
+
+
+def resident_mb() -> float:
+    """Megabytes (10^6 bytes) of this process that are in memory now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.box", description=__doc__.splitlines()[0])
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--memory", type=Path, metavar="CLIP", help="play this clip from memory")
+    arguments = parser.parse_args(argv)
+    if arguments.memory:
+        fps = load_settings(arguments.config).cameras[0].max_fps
+        images = list(pictures(arguments.memory, fps, HELD))
+
+        def held(camera: CameraSettings, *_: object, **__: object) -> Source:
+            return Held(images, camera.max_fps)
+
+        runtime.open_source = held
+    print(json.dumps(asdict(_Watched(arguments.config).run(arguments.seconds))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""How many cameras one box keeps up with, at five frames a second each.
+
+A box keeps up when it drops no more than one frame in 200 and 95 % of its frames are decided on within 200 ms
+of their capture. The number is found by trying: first the goal, then what the processor time of the last
+trial promises, until one more step would be too many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.box import Work, work
+from bench.material import Material, picture_size
+from bench.tables import table
+
+FPS = 5.0
+IN_TIME_MS = 200.0
+DROPS = 1 / 200
+MOST = 64
+"""Cameras tried at most: threads and held sockets are no longer what is measured."""
+
+TRIALS = 4
+STEP = 1.1
+"""The answer is near enough when trials that keep up and do not are this close to each other."""
+
+Report = dict[str, Any]
+
+
+def measure(material: Material, *, quick: bool, step: Callable[[str], None]) -> list[Report]:
+    """Each scene from memory and decoded, as far as it goes. `quick` tries the goal or four cameras."""
+    found = []
+    for name, clip, memory, goal in cases(material):
+        step(f"cameras: {name}")
+
+        def trial(cameras: int, clip: Path = clip, memory: bool = memory) -> Work:
+            return work(clip, cameras, fps=FPS, seconds=5.0 if quick else 8.0, memory=memory)
+
+        trials = most_cameras(trial, goal or 4, trials=1 if quick else TRIALS)
+        found.append(
+            {
+                "case": name,
+                "size": picture_size(clip),
+                "goal": goal,
+                "cameras": max((t.cameras for t in trials if keeps_up(t)), default=0),
+                "bounded": any(not keeps_up(t) for t in trials),
+                "trials": [asdict(t) for t in trials],
+            }
+        )
+    return found
+
+
+def cases(material: Material) -> list[tuple[str, Path, bool, int | None]]:
+    """Name, clip, whether from memory, and the goal on two cores."""
+    return [
+        ("busy, 480 lines, from memory", material.small, True, None),
+        ("busy, 480 lines, decoded", material.small, False, 8),
+        ("busy, 1080p, from memory", material.large, True, None),
+        ("busy, 1080p, decoded", material.large, False, None),
+        ("idle, 480 lines, decoded", material.idle_small, False, None),
+        ("idle, 1080p, from memory", material.idle_large, True, 16),
+        ("idle, 1080p, decoded", material.idle_large, False, None),
+    ]
+
+
+def keeps_up(done: Work) -> bool:
+    """Whether all but one frame in 200 were analysed and 95 % of them in time."""
+    frames = done.analysed + done.dropped
+    return done.analysed > 0 and done.dropped <= DROPS * frames and done.decision_p95_ms <= IN_TIME_MS
+
+
+def most_cameras(
+    trial: Callable[[int], Work], first: int, trials: int = TRIALS, cores: float = 2.0
+) -> list[Work]:
+    """Try numbers of cameras, from `first` on, towards the most that a box keeps up with; all trials."""
+    done: list[Work] = []
+    low, high = 0, MOST + 1
+    cameras = min(first, MOST)
+    while len(done) < trials and low < cameras < high:
+        done.append(found := trial(cameras))
+        low, high = (cameras, high) if keeps_up(found) else (low, cameras)
+        if high <= max(low * STEP, low + 1):
+            break
+        cameras = _next(found, low, high, cores)
+    return done
+
+
+def _next(last: Work, low: int, high: int, cores: float) -> int:
+    """What the last trial promises, inside of what is known."""
+    promised = round(0.95 * last.cameras * cores / max(last.cores, 0.01))
+    if high > MOST:  # nothing has failed yet
+        return min(max(promised, low + 1), MOST)
+    return promised if low < promised < high else (low + high) // 2
+
+
+def section(found: list[Report]) -> str:
+    """Cameras kept up with, and the trial that shows it."""
+    rows = [_row(case) for case in found]
+    head = ("", "picture", "cameras", "goal", "", "cores", "p95 ms", "dropped", "CPU-ms a frame")
+    return table(head, rows) + (
+        f"\n\nAt {FPS:g} frames a second each, until more than one frame in {1 / DROPS:g} is dropped or the "
+        f"95th percentile from capture to decision passes {IN_TIME_MS:g} ms. `>=`: more were not tried. The "
+        "busy scene begins anew every few seconds: as many visitors as at a station. The figures on the "
+        "right are of the largest number that kept up, else of the smallest that did not."
+    )
+
+
+def _row(case: Report) -> tuple[str, ...]:
+    trials = [Work(**trial) for trial in case["trials"]]
+    good = [t for t in trials if keeps_up(t)]
+    shown = max(good, key=lambda t: t.cameras) if good else min(trials, key=lambda t: t.cameras)
+    goal = case["goal"]
+    verdict = "" if goal is None else "met" if case["cameras"] >= goal else "**missed**"
+    number = str(case["cameras"]) if case["bounded"] else f">= {case['cameras']}"
+    return (
+        case["case"], case["size"], number, str(goal or ""), verdict, f"{shown.cores:.2f}",
+        f"{shown.decision_p95_ms:.0f}", f"{shown.dropped / max(shown.analysed + shown.dropped, 1):.1%}",
+        f"{shown.cpu_ms_per_frame:.1f}",
+    )  # fmt: skip

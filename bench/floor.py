@@ -1,0 +1,265 @@
+"""The floor: what decoding, whole-frame detection and age inference cost by themselves, and the efficiency.
+
+Efficiency is the throughput of the daemon over that of a bare loop on the same clip in the same run, on as
+many threads as there are cores: each decodes, looks at the whole picture, and estimates the age of as many
+faces a frame as the daemon judged, with nothing around it. No tracking, no second opinion, no tiles: the
+daemon gets above 1 only by looking less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cv2
+import numpy as np
+
+from bench.box import ROOT, work
+from bench.material import Material, picture_size, pictures
+from bench.tables import table
+from edge.capture.video import prepare_opencv
+
+FPS = 10.0
+"""Frames analysed for each second of a recording: the default of a camera."""
+
+BATCH = 8
+Report = dict[str, Any]
+
+
+def measure(material: Material, *, quick: bool, step: Callable[[str], None]) -> Report:
+    """The parts by themselves, and the daemon beside the bare loop on each clip."""
+    repeats, seconds = (1, 4.0) if quick else (3, 6.0)
+    step("floor: the parts by themselves")
+    parts = _child("parts", str(material.large), str(seconds / 2))
+    clips = [
+        ("busy, 1080p", material.large, 0),
+        ("busy, 480 lines", material.small, 0),
+        ("busy, 1080p, tiles", material.large, 540),
+        ("idle, 1080p, tiles", material.idle_large, 540),
+    ]
+    found = []
+    for name, clip, tile in clips:
+        step(f"floor: {name}")
+        found.append({"case": name, "size": picture_size(clip), **efficiency(clip, tile, repeats, seconds)})
+    return {"parts": parts, "efficiency": found}
+
+
+def efficiency(clip: Path, tile: int, repeats: int, seconds: float) -> Report:
+    """The daemon and the bare loop in turn; medians of their frames a second and of each turn's ratio."""
+    cores = len(os.sched_getaffinity(0))
+    faces = faces_per_frame(clip, tile)
+    turns = []
+    for _ in range(repeats):
+        bare = _child("loop", str(clip), str(seconds), "--faces", str(faces), "--threads", str(cores))
+        daemon = work(clip, 2 * cores, fps=FPS, seconds=seconds, pace="full", tile=tile)
+        turns.append((bare["fps"], daemon.fps, bare["cpu_ms"], daemon.cpu_ms_per_frame))
+    bare_fps, daemon_fps, bare_cpu, daemon_cpu = (median(column) for column in zip(*turns, strict=True))
+    return {
+        "faces_judged_per_frame": faces,
+        "floor_fps": bare_fps,
+        "daemon_fps": daemon_fps,
+        "floor_cpu_ms": bare_cpu,
+        "daemon_cpu_ms": daemon_cpu,
+        "efficiency": median(daemon / bare for bare, daemon, *_ in turns),
+        "cpu_ratio": median(bare / daemon for *_, bare, daemon in turns),
+    }
+
+
+def faces_per_frame(clip: Path, tile: int) -> float:
+    """How many faces for each analysed frame the daemon's age model judges on this clip."""
+    from edge.bundle import bundle_folder, load_bundle
+    from edge.clock import SystemClock
+    from edge.config import load_settings
+    from edge.inference import open_backend
+    from edge.replay import replay
+
+    class Counted:
+        def __init__(self) -> None:
+            self.backend = open_backend("onnxruntime", bundle, max_batch=BATCH, threads=1)
+            self.name, self.device, self.max_batch = "counted", "", BATCH
+            self.faces = 0
+
+        def infer(self, batch: Any) -> Any:  # noqa: ANN401 - an `AgeBackend`
+            self.faces += len(batch)
+            return self.backend.infer(batch)
+
+        def close(self) -> None:
+            self.backend.close()
+
+    camera = {"name": "clip", "source": str(clip.absolute()), "max_fps": FPS, "tile": tile}
+    settings = load_settings(None, (), {"cameras": [camera]})
+    bundle = load_bundle(bundle_folder("builtin", Path()))
+    backend, frames = Counted(), []
+    for _ in replay(settings, bundle, backend, beside=Path(), clock=SystemClock(),
+                    on_frame=lambda _, offset: frames.append(offset)):  # fmt: skip
+        pass
+    backend.close()
+    return backend.faces / max(len(frames), 1)
+
+
+# --- In a process of its own ---------------------------------------------------------------------
+
+
+def parts_alone(clip: Path, seconds: float) -> Report:
+    """Milliseconds of processor time and on the wall of each part, for several numbers of threads."""
+    from edge.bundle import bundle_folder, load_bundle
+    from edge.detect.mediapipe import MediaPipeDetector
+    from edge.inference import open_backend
+
+    held = list(pictures(clip, FPS, 20))
+    bundle = load_bundle(bundle_folder("builtin", Path()))
+    batch = np.zeros((BATCH, bundle.input_size, bundle.input_size, 3), np.uint8)
+    found = {}
+    for threads in (1, 2, 4):
+        found[f"decode a frame, {threads} threads"] = _each(lambda n=threads: _decode_once(clip, n), seconds)
+    for range_ in ("far", "near"):
+        detector = MediaPipeDetector(range_, 0.5)  # type: ignore[arg-type]
+        found[f"detect in a whole frame, {range_}"] = _each(
+            lambda d=detector: _through(d.detect, held), seconds
+        )
+        detector.close()
+    for threads in (1, 2):
+        backend = open_backend("onnxruntime", bundle, max_batch=BATCH, threads=threads)
+
+        def judge(backend: Any = backend) -> int:  # noqa: ANN401 - an `AgeBackend`
+            backend.infer(batch)
+            return BATCH
+
+        found[f"judge a face in batches of {BATCH}, {threads} threads"] = _each(judge, seconds)
+        backend.close()
+    return found
+
+
+def _through(detect: Callable[[Any], Any], held: Sequence[Any]) -> int:
+    for image in held:
+        detect(image)
+    return len(held)
+
+
+def _each(some: Callable[[], int], seconds: float) -> Report:
+    """Repeat what tells how many it did; the cost of one."""
+    some()
+    done, wall, cpu = 0, time.monotonic(), time.process_time()
+    while (now := time.monotonic()) - wall < seconds:
+        done += some()
+    return {"wall_ms": 1000 * (now - wall) / done, "cpu_ms": 1000 * (time.process_time() - cpu) / done}
+
+
+def _decode_once(clip: Path, threads: int) -> int:
+    prepare_opencv()
+    capture = cv2.VideoCapture(str(clip.absolute()), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
+    frames = 0
+    while capture.read()[0]:
+        frames += 1
+    capture.release()
+    return frames
+
+
+def bare_loop(clip: Path, seconds: float, faces: float, threads: int) -> Report:
+    """Frames a second of all threads together, and processor time a frame."""
+    from edge.bundle import bundle_folder, load_bundle
+    from edge.detect.mediapipe import MediaPipeDetector
+    from edge.inference import open_backend
+
+    bundle = load_bundle(bundle_folder("builtin", Path()))
+    batch = np.zeros((BATCH, bundle.input_size, bundle.input_size, 3), np.uint8)
+    stop, ready = threading.Event(), threading.Barrier(threads + 1)
+    counts = [0] * threads
+
+    def loop(number: int) -> None:
+        detector = MediaPipeDetector("far", 0.5)
+        backend = open_backend("onnxruntime", bundle, max_batch=BATCH, threads=1)
+        detector.detect(np.zeros((192, 192, 3), np.uint8))
+        backend.infer(batch)
+        ready.wait()
+        owed = 0.0
+        while not stop.is_set():
+            for image in pictures(clip, FPS):
+                detector.detect(image)
+                owed += faces
+                while owed >= BATCH:
+                    backend.infer(batch)
+                    owed -= BATCH
+                counts[number] += 1
+                if stop.is_set():
+                    break
+        detector.close()
+
+    workers = [threading.Thread(target=loop, args=(number,)) for number in range(threads)]
+    for worker in workers:
+        worker.start()
+    ready.wait()
+    time.sleep(0.5)
+    before, wall, cpu = sum(counts), time.monotonic(), time.process_time()
+    time.sleep(seconds)
+    frames, wall, cpu = sum(counts) - before, time.monotonic() - wall, time.process_time() - cpu
+    stop.set()
+    for worker in workers:
+        worker.join()
+    return {"fps": frames / wall, "cpu_ms": 1000 * cpu / max(frames, 1)}
+
+
+def _child(*arguments: str) -> Report:
+    """This module in a process of its own, as its threads and models leave nothing behind then."""
+    command = [sys.executable, "-m", "bench.floor", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command[2:])} failed:\n{done.stderr[-2000:]}")
+    report: Report = json.loads(done.stdout.splitlines()[-1])
+    return report
+
+
+def section(found: Report) -> str:
+    """Both tables."""
+    parts = [
+        (name, f"{cost['cpu_ms']:.2f}", f"{cost['wall_ms']:.2f}") for name, cost in found["parts"].items()
+    ]
+    rows = [
+        (
+            case["case"], case["size"], f"{case['floor_fps']:.1f}", f"{case['daemon_fps']:.1f}",
+            f"**{case['efficiency']:.2f}**", f"{case['floor_cpu_ms']:.1f}", f"{case['daemon_cpu_ms']:.1f}",
+            f"{case['cpu_ratio']:.2f}",
+        )
+        for case in found["efficiency"]
+    ]  # fmt: skip
+    head = ("", "picture", "bare loop, frames/s", "daemon, frames/s", "efficiency", "CPU-ms a frame, bare",
+            "daemon", "ratio")  # fmt: skip
+    return (
+        table(("one at a time, large clip", "CPU-ms", "ms"), parts)
+        + "\n\n"
+        + table(head, rows)
+        + "\n\nThe bare loop decodes, looks at the whole picture once, and judges as many faces a frame as "
+        "the daemon, on a thread for each core; the daemon has two cameras a core at full speed. Goal: "
+        "an efficiency of 0.9. The ratio of processor times says the same and minds other work less."
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.floor", description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("parts", "loop"))
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("--faces", type=float, default=0.0)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args(argv)
+    cv2.setNumThreads(1)
+    if arguments.what == "parts":
+        found = parts_alone(arguments.clip, arguments.seconds)
+    else:
+        sys.setswitchinterval(0.001)
+        found = bare_loop(arguments.clip, arguments.seconds, arguments.faces, arguments.threads)
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

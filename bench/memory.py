@@ -1,0 +1,167 @@
+"""How much memory the first camera takes and each further one, and whether it stays flat.
+
+    .venv/bin/python -m bench.memory --frames 200000 [--json]
+
+soaks: one box's stages, camera after camera in one thread as `replay` has them, on a short recording again
+and again. Memory is flat when the second half of the run grows by less than 1 MB in 10,000 frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.box import resident_mb, work
+from bench.material import CLIPS, Material, picture_size, pictures
+from bench.tables import table
+from edge.bench import one_opencv_thread
+from edge.bundle import bundle_folder, load_bundle
+from edge.config import load_settings
+from edge.inference import open_backend
+from edge.memory import limit_arenas, trim
+from edge.metrics import Metrics
+from edge.pipeline import build_counting, build_vision
+from edge.terminal import progress_bars
+from edge.types import Frame, Image, Progress
+
+FPS = 5.0
+FEW, MANY = 1, 5
+FIRST_MB, FURTHER_MB = 350.0, 40.0
+FLAT = 1.0
+"""MB of 10^6 bytes in 10,000 frames: a leak of one small crop a frame would be 50 times that."""
+
+SAMPLES = 50
+Report = dict[str, Any]
+
+
+def measure(material: Material, *, quick: bool, step: Callable[[str], None]) -> Report:
+    """Boxes of one camera and of five on each clip, and a soak: short here, whole by the command above."""
+    seconds = 5.0 if quick else 15.0
+    cases = []
+    for name, clip in (("busy, 1080p", material.large), ("busy, 480 lines", material.small)):
+        step(f"memory: {name}")
+        few, many = (work(clip, n, fps=FPS, seconds=seconds).rss_mb for n in (FEW, MANY))
+        cases.append(
+            {
+                "case": name,
+                "size": picture_size(clip),
+                "first_mb": few,
+                "further_mb": (many - few) / (MANY - FEW),
+            }
+        )
+    step("memory: a short soak")
+    return {"boxes": cases, "soak": soak(list(pictures(material.small, FPS, 20)), 500 if quick else 4000)}
+
+
+def soak(
+    images: Sequence[Image], frames: int, on_frame: Callable[[float], None] = lambda done: None
+) -> Report:
+    """The stages of one camera on these pictures again and again; resident memory along the way.
+
+    Every hundred pictures are a visit: all leave for three seconds, so that tracks, crops and windows come
+    and go. Returns the samples and the growth of the second half in MB for 10,000 frames (least squares).
+    """
+    limit_arenas()
+    settings = load_settings(None, (), {"cameras": [{"name": "soak", "source": "soak.mp4"}]})
+    bundle = load_bundle(bundle_folder("builtin", Path()))
+    backend = open_backend("onnxruntime", bundle, max_batch=8, threads=1)
+    metrics = Metrics(_Standing(), ["soak"])
+    vision = build_vision(settings.cameras[0], settings, bundle, metrics)
+    counting = build_counting(settings, bundle, backend, metrics)
+    at, windows, samples = datetime(1970, 1, 1, tzinfo=UTC), 0, []
+    with one_opencv_thread():
+        for number in range(frames):
+            at += timedelta(seconds=3.0 if number % 100 == 0 else 1 / FPS)
+            frame = Frame("soak", number, at, images[number % len(images)])
+            for message in (*vision.process(frame).messages, Progress("soak", at, 1, {}, frame.state)):
+                windows += len(counting.handle(message, at.timestamp()))
+            if number % max(1, frames // SAMPLES) == 0:
+                gc.collect()
+                trim()
+                samples.append((number, resident_mb()))
+            on_frame(number)
+    vision.close()
+    backend.close()
+    return {"frames": frames, "windows": windows, "growth_mb": growth(samples), "samples": samples}
+
+
+class _Standing:
+    """A clock for metrics that nobody reads."""
+
+    def now(self) -> datetime:
+        return datetime(1970, 1, 1, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def wait(self, event: Any, seconds: float) -> bool:  # noqa: ANN401 - a `Clock`
+        raise NotImplementedError
+
+
+def growth(samples: Sequence[tuple[int, float]]) -> float:
+    """Slope of memory over the second half of the samples, MB in 10,000 frames."""
+    late = np.array(samples[len(samples) // 2 :], float)
+    return float(np.polyfit(late[:, 0], late[:, 1], 1)[0] * 10_000) if len(late) > 1 else 0.0
+
+
+def section(found: Report) -> str:
+    """Both tables."""
+    rows = [
+        (
+            box["case"], box["size"], f"{box['first_mb']:.0f}", _verdict(box["first_mb"] < FIRST_MB),
+            f"{box['further_mb']:.1f}", _verdict(box["further_mb"] < FURTHER_MB),
+        )
+        for box in found["boxes"]
+    ]  # fmt: skip
+    head = (
+        "resident MB",
+        "picture",
+        "one camera",
+        f"limit {FIRST_MB:.0f}",
+        "each further",
+        f"limit {FURTHER_MB:.0f}",
+    )
+    return table(head, rows) + "\n\n" + soaked(found["soak"])
+
+
+def _verdict(good: bool) -> str:
+    return "met" if good else "**missed**"
+
+
+def soaked(soak: Report) -> str:
+    """A soak in a sentence."""
+    first, last = soak["samples"][len(soak["samples"]) // 2][1], soak["samples"][-1][1]
+    return (
+        f"A soak of {soak['frames']:,} frames ({soak['windows']} windows closed): {first:.0f} MB half-way, "
+        f"{last:.0f} MB at the end; the second half grows by {soak['growth_mb']:+.2f} MB in 10,000 frames "
+        f"(limit {FLAT:g}: {_verdict(soak['growth_mb'] < FLAT)})."
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.memory", description="Soak the stages.")
+    parser.add_argument("--frames", type=int, default=200_000, help="default 200000, half an hour")
+    parser.add_argument("--clip", type=Path, default=CLIPS / "corridor-three.gif")
+    parser.add_argument("--json", action="store_true", help="samples and all")
+    arguments = parser.parse_args(argv)
+    if arguments.frames < 1:
+        parser.error(f"--frames {arguments.frames}: must be at least 1")
+    with progress_bars("frames", {"soak": float(arguments.frames)}) as advance:
+        found = soak(
+            list(pictures(arguments.clip, FPS, 40)), arguments.frames, lambda n: advance("soak", n + 1.0)
+        )
+    print(json.dumps(found) if arguments.json else soaked(found))
+    return 0 if found["growth_mb"] < FLAT else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

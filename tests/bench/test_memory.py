@@ -1,0 +1,47 @@
+"""Memory: the first camera, each further one, and flat over many frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import memory
+from bench.box import Work
+from bench.material import Material, pictures
+
+
+def test_a_leak_is_seen_and_noise_is_not():
+    leaking = [(n * 100, 300.0 + 0.001 * n * 100) for n in range(50)]
+    assert memory.growth(leaking) == pytest.approx(10.0)
+    level = [(n * 100, 300.0 + (n % 2)) for n in range(50)]
+    assert abs(memory.growth(level)) < memory.FLAT
+    warming = [(n * 100, 300.0 if n > 20 else 200.0 + n) for n in range(50)]
+    assert memory.growth(warming) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_further_cameras_are_what_five_take_more_than_one(material: Material, monkeypatch):
+    def work(clip: Path, cameras: int, **_: object) -> Work:
+        return Work(cameras, 1.0, 1, 0, 1.0, 1.0, 1.0, 300.0 + 25 * (cameras - 1))
+
+    monkeypatch.setattr(memory, "work", work)
+    monkeypatch.setattr(memory, "soak", lambda images, frames: {"frames": frames})
+    found = memory.measure(material, quick=True, step=lambda text: None)
+    assert [(box["first_mb"], box["further_mb"]) for box in found["boxes"]] == [(300.0, 25.0)] * 2
+
+
+@pytest.mark.timeout(300)
+def test_a_short_soak_is_flat(clip: Path):
+    """The suite's share of `python -m bench.memory --frames 200000`."""
+    found = memory.soak(list(pictures(clip, 5.0)), 4000)
+    assert found["windows"] > 0
+    assert len(found["samples"]) == memory.SAMPLES
+    assert found["growth_mb"] < 5 * memory.FLAT, found["samples"]
+
+
+@pytest.mark.parametrize("frames", ["0", "-1"])
+def test_no_frames_are_refused(frames: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stopped:
+        memory.main(["--frames", frames])
+    assert stopped.value.code == 2
+    assert "must be at least 1" in capsys.readouterr().err

@@ -140,7 +140,12 @@ def _run(arguments: argparse.Namespace) -> int:
         systemd=Systemd(),
         load=load,
     )
-    return runtime.run(stop, reload)
+    status = runtime.run(stop, reload)
+    if runtime.hangs:
+        # A thread that comes back from OpenCV while Python takes itself down ends the process with SIGABRT.
+        logging.shutdown()
+        os._exit(status)
+    return status
 
 
 def _replay(arguments: argparse.Namespace) -> int:

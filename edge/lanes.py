@@ -95,10 +95,10 @@ class Lanes:
             lane.end()
         self._threads.join([lane.vision for lane in self._lanes.values()], deadline)
 
-    def leave(self) -> None:
-        """Give the capturing threads a moment; one that hangs ends with its time-out."""
+    def leave(self) -> bool:
+        """Give the capturing threads a moment; whether all ended. One that hangs ends with its time-out."""
         until = self._clock.monotonic() + HANGING
-        self._threads.join([lane.capture for lane in self._lanes.values()], until)
+        return self._threads.join([lane.capture for lane in self._lanes.values()], until)
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(list(self._lanes.values()))

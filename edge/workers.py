@@ -89,6 +89,7 @@ class VisionWorker:
         self._drops: Counter[str] = Counter()
         self._guard = threading.Lock()
         self._retired = self._gone = False
+        self._down_since: datetime | None = None
 
     def retire(self, *, gone: bool) -> None:
         """The slot will be closed: another worker takes over, or the camera is gone and its windows close.
@@ -106,6 +107,8 @@ class VisionWorker:
                 return
             self._reported = status
             self._heard_at = self._clock.monotonic()
+            if self._live and status.state is CameraState.DOWN:
+                self._down_since = status.since
             self._take_on(status)
 
     def drop(self, reason: str) -> None:
@@ -143,6 +146,7 @@ class VisionWorker:
             with self._guard:
                 self._heard_at = self._clock.monotonic()
                 self._take_on(self._reported)
+            self._tell_interruption(frame.captured_at)
             self._metrics.last_frame.labels(self.name).set(frame.captured_at.timestamp())
             self._tell(vision.process(frame), frame.captured_at, frame.state, analysed=1)
             self._metrics.analysed.labels(self.name).inc()
@@ -158,6 +162,15 @@ class VisionWorker:
         result = vision.pass_time(now) if absent else VisionResult(in_view=self.in_view)
         self._tell(result, now, self.status.state, analysed=0)
         return now
+
+    def _tell_interruption(self, at: datetime) -> None:
+        """A camera that was down before this picture, though for a moment only, was not watched then."""
+        with self._guard:
+            interrupted = self._down_since is not None and self._down_since <= at
+            if interrupted:
+                self._down_since = None
+        if interrupted:
+            self._queue.put(Progress(self.name, at, state=CameraState.DOWN))
 
     def _suspect_silence(self, now: datetime) -> None:
         """A source that hangs below its own time-outs gives neither frames nor faults: that is down, too."""

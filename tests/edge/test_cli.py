@@ -147,3 +147,28 @@ def test_sighup_reloads_unless_the_terminal_is_lost(
         assert (stop.is_set(), reload.is_set()) == (stops, not stops)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_camera_that_hangs_at_the_end_does_not_abort_the_process(
+    config: str, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    """Its thread would come back from OpenCV into an interpreter that is no more."""
+    left: list[int] = []
+
+    class Runtime:
+        def __init__(self, *_: object, **__: object) -> None:
+            self.hangs = hangs
+
+        def run(self, *_: object) -> int:
+            return 0
+
+    monkeypatch.setattr("edge.runtime.Runtime", Runtime)
+    monkeypatch.setattr("os._exit", left.append)
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        assert main(["run", "--config", config]) == 0
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert left == ([0] if hangs else [])

@@ -35,11 +35,11 @@ def at(seconds: float) -> datetime:
     return EPOCH + timedelta(seconds=seconds)
 
 
-Step = Frame | Callable[[], None] | None
+Step = Frame | Callable[[], None] | tuple[Callable[[], None], Frame] | None
 
 
 class Lane:
-    """A vision worker whose slot follows a script: a frame, None for none in time, a call for none at all."""
+    """A vision worker whose slot follows a script: a frame, None for none in time, a call."""
 
     def __init__(self, *overrides: str, queue: int = 100) -> None:
         options = settings(*overrides)
@@ -76,6 +76,9 @@ class ScriptedSlot:
 
     def take(self, timeout: float) -> Frame | None:
         step = self._script.pop(0)
+        if isinstance(step, tuple):
+            call, step = step
+            call()
         if isinstance(step, Frame):
             self._clock.advance(0.2)
             return step
@@ -133,6 +136,27 @@ class TestVisionWorker:
         lane = Lane("cameras.0.source=clip.mp4")
         messages = lane.run(*frames(1), None, None, None, None)
         assert max(m.event_time for m in messages if isinstance(m, Progress)) == at(0.8)
+
+    def test_tells_of_an_interruption_shorter_than_a_tick(self):
+        """Else the time between the two pictures would count as watched."""
+        lane = Lane()
+        down = CameraStatus("door", CameraState.DOWN, at(0.3), "the stream broke off")
+        messages = lane.run(frame(0), frame(0.2), (lambda: lane.worker.report(down), frame(1.4)), frame(1.6))
+        states = [(m.event_time, m.state) for m in messages if isinstance(m, Progress)]
+        assert states[:5] == [
+            (at(0), "up"),
+            (at(0.2), "up"),
+            (at(1.4), "down"),
+            (at(1.4), "up"),
+            (at(1.6), "up"),
+        ]
+
+    def test_a_picture_from_before_the_fault_was_watched(self):
+        lane = Lane()
+        down = CameraStatus("door", CameraState.DOWN, at(0.3), "the stream broke off")
+        messages = lane.run(frame(0), (lambda: lane.worker.report(down), frame(0.2)), frame(0.5))
+        states = [m.state for m in messages if isinstance(m, Progress)]
+        assert states[:4] == ["up", "up", "down", "up"]
 
     def test_counts_drops_with_their_reason_once(self):
         lane = Lane()

@@ -15,6 +15,7 @@ import numpy as np
 
 from edge import runtime
 from edge.cli import main
+from edge.inference.serving import ServingBackend
 from tests.fakes import PaintedAges, Person, paint, painted_vision
 
 SIZE = (96, 128)
@@ -40,5 +41,5 @@ def write_crowd(folder: Path, visits: int, *, frames: int = 6, gap: int = 3) -> 
 
 if __name__ == "__main__":
     runtime.build_vision = partial(painted_vision, people=PEOPLE)
-    runtime.open_backend = lambda *_, **__: PaintedAges()
+    runtime.serve = lambda *_, clock, rng, **__: ServingBackend(PaintedAges(), None, clock=clock, rng=rng)
     sys.exit(main())

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from edge import __version__
 from edge.config import Settings, load_settings, state_directory
 from edge.errors import ConfigurationError, InstoreError
-from edge.logs import LEVELS, set_up
+from edge.logs import LEVELS, complain, set_up
 from edge.memory import forbid_core_dumps
 from edge.redact import is_mistyped_url
 
@@ -57,10 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return command(arguments)
     except ConfigurationError as error:
-        _complain(str(error))
+        complain(str(error))
         return 2
     except InstoreError as error:
-        _complain(str(error))
+        complain(str(error))
         return 1
     except BrokenPipeError:
         # The reader went away. Python would complain once more when it flushes at exit.
@@ -85,12 +85,6 @@ class _Fatal(logging.Filter):
         if record.levelno >= logging.CRITICAL and record.exc_info:
             self.logged.append(record.exc_info[1])
         return True
-
-
-def _complain(message: str) -> None:
-    red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
-    for line in message.splitlines():
-        sys.stderr.write(f"{red}instore-edge:{plain} {line}\n")
 
 
 def reload_on_signal(stop: threading.Event) -> threading.Event:

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from edge.brackets import DEFAULT_BRACKETS, Bracket, parse_brackets
 from edge.errors import ConfigurationError
-from edge.redact import holds_credentials, is_mistyped_url
+from edge.redact import holds_credentials, is_mistyped_url, keep_secret
 from edge.toml import faults, laid_over, override, read_toml
 
 DAY = 86_400
@@ -325,6 +325,7 @@ def read_secret(key: str, name: str, beside: Path) -> str:
         raise ConfigurationError(
             f"{key} = {name!r}: {path} is empty; it must hold the secret in its first line"
         )
+    keep_secret(text)
     return text
 
 

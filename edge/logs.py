@@ -1,4 +1,4 @@
-"""Logs: one line an event, never a secret; journald's levels under systemd, plain text elsewhere."""
+"""Logs: one line an event, never a secret; entries of journald under systemd, plain text elsewhere."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import os
 import sys
 from typing import TextIO
 
+from edge import journal
+from edge.calm import Calm
 from edge.redact import redact
 
 LEVELS = ("debug", "info", "warning", "error")
-
-_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 
 class LineFormatter(logging.Formatter):
@@ -26,16 +26,53 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = redact(super().format(record))
-        prefix = f"<{_PRIORITIES.get(record.levelno, 6)}>" if self._journal else ""
+        prefix = f"<{journal.PRIORITIES.get(record.levelno, 6)}>" if self._journal else ""
         return "\n".join(prefix + line for line in text.splitlines())
 
 
+class EntryFormatter(logging.Formatter):
+    """The text of a journal's entry: the message and the traceback, with any credentials in them masked."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
 def set_up(level: str) -> None:
-    """Log to standard error from `level` on."""
+    """Log from `level` on: to journald where standard error goes there, else to standard error.
+
+    At `debug` every event is told, however many there are.
+    """
     stream = sys.stderr if level == "debug" else _silence_native_libraries()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(LineFormatter(journal=_is_journal(stream, os.environ.get("JOURNAL_STREAM", ""))))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    handler = _handler(stream)
+    logging.basicConfig(
+        level=level.upper(), handlers=[handler if level == "debug" else Calm(handler)], force=True
+    )
+
+
+def complain(message: str) -> None:
+    """Say why a command ends, one line for each fault: in red on a terminal, as errors in the journal."""
+    text = redact(message)
+    if _is_journal(sys.stderr, os.environ.get("JOURNAL_STREAM", "")):
+        for line in text.splitlines():
+            logging.getLogger("edge").error("%s", line)
+        return
+    red, plain = ("\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "")
+    for line in text.splitlines():
+        sys.stderr.write(f"{red}instore-edge:{plain} {line}\n")
+
+
+def _handler(stream: TextIO) -> logging.Handler:
+    in_journal = _is_journal(stream, os.environ.get("JOURNAL_STREAM", ""))
+    lines = logging.StreamHandler(stream)
+    lines.setFormatter(LineFormatter(journal=in_journal))
+    if not in_journal:
+        return lines
+    try:
+        entries = journal.JournalHandler(journal.SOCKET, lines)
+    except OSError:  # no journald, or none that we may reach: it reads levels off the lines, too
+        return lines
+    entries.setFormatter(EntryFormatter())
+    return entries
 
 
 def _is_journal(stream: TextIO, named: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, quote
 
 _CREDENTIALS = re.compile(r"(?<=://)\S*@")
 _VALUE_CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)
@@ -14,11 +14,28 @@ _MISTYPED_URL = re.compile(
 )
 
 
+_SHORTEST = 4  # characters: a shorter secret is part of many an innocent word
+_secrets: set[str] = set()
+
+
+def keep_secret(secret: str) -> None:
+    """Mask this text wherever `redact` meets it from now on, percent-encoded, too."""
+    if len(secret) >= _SHORTEST:
+        _secrets.update({secret, quote(secret), quote(secret, safe="")})
+
+
+def forget_secrets() -> None:
+    """Mask none that was kept: for tests, which share a process."""
+    _secrets.clear()
+
+
 def redact(text: str) -> str:
-    """`text` with the credentials of every URL in it masked: for whatever a person or a log will see.
+    """`text` with kept secrets and the credentials of URLs masked: for whatever a person or a log will see.
 
     All up to the last `@` goes, since a password that nobody encoded may hold a `/`, `?` or `@` of its own.
     """
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
     return _CREDENTIALS.sub("***@", text)
 
 

@@ -330,6 +330,7 @@ class Runtime:
                 "camera %s: the window from %s was stored before; it is not sent again",
                 window.camera_id,
                 window.start.isoformat(),
+                extra={"camera": window.camera_id},
             )
 
     def _measure_outbox(self) -> None:
@@ -404,6 +405,7 @@ class Runtime:
             status.camera_id,
             status.state,
             f": {status.reason}" if status.reason else "",
+            extra={"camera": status.camera_id, "state": status.state},
         )
 
     def _describe(self) -> None:

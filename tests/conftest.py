@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+
 import pytest
 
+from edge import redact
+from edge.calm import Calm
 from edge.capture.video import prepare_opencv
 
 # FFmpeg reads how much it may say at its first use, which may be a test that writes a clip.
@@ -16,3 +21,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what the golden cases give as what they are expected to give; review the difference",
     )
+
+
+@pytest.fixture(autouse=True)
+def log_of_ones_own() -> Iterator[None]:
+    """A command that ran in this process leaves its log's handler and the secrets that it read to nobody."""
+    yield
+    redact.forget_secrets()
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, Calm)]:
+        root.removeHandler(handler)

@@ -183,7 +183,13 @@ class Publisher:
         self._suspect_a_twin(kind)
         if str(error) != self._reason:
             self._reason = str(error)
-            log.warning("%s: %s; %d windows wait", self._access.name, error, self._store.depth)
+            log.warning(
+                "%s: %s; %d windows wait",
+                self._access.name,
+                error,
+                self._store.depth,
+                extra={"failure": kind},
+            )
 
     @property
     def _lasted(self) -> float:

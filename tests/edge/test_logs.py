@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from edge import redact
 from edge.logs import LineFormatter
 
 URL = "rtsp://admin:hunter2@192.0.2.10/stream"
@@ -64,8 +66,10 @@ def test_lines_elsewhere_bear_time_and_level():
 
 
 SCRIPT = """
-import logging, os, sys
-from edge.logs import set_up
+import logging, os, pathlib, sys
+from edge import journal
+from edge.logs import complain, set_up
+journal.SOCKET = pathlib.Path(sys.argv[3])
 if sys.argv[2] == "same":
     status = os.fstat(2)
     os.environ["JOURNAL_STREAM"] = f"{status.st_dev}:{status.st_ino}"
@@ -75,15 +79,17 @@ set_up(sys.argv[1])
 logging.getLogger("x").info("from Python")
 logging.getLogger("x").debug("detail")
 os.write(2, b"from a library")
+if len(sys.argv) > 4:
+    complain(sys.argv[4])
 """
 
 
-def logged(level: str, journal: str) -> str:
-    """What a process that logs at `level` leaves on standard error."""
+def logged(level: str, journal: str, *arguments: str, socket: str = "/nonexistent") -> str:
+    """What a process that logs at `level` leaves on standard error, and complains of at its end."""
     root = Path(__file__).parents[2]
     environment = {k: v for k, v in os.environ.items() if k != "JOURNAL_STREAM"}
     return subprocess.run(
-        [sys.executable, "-c", SCRIPT, level, journal],
+        [sys.executable, "-c", SCRIPT, level, journal, socket, *arguments],
         capture_output=True, text=True, check=True, cwd=root, env=environment,
     ).stderr  # fmt: skip
 
@@ -104,3 +110,32 @@ def test_levels_are_for_journald_only_where_it_reads():
     assert logged("info", "same") == "<6>from Python\n"
     # A shell below a service has the variable too, but a terminal of its own.
     assert logged("info", "other").endswith("INFO    from Python\n")
+
+
+def test_journald_gets_entries_where_it_listens(tmp_path: Path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journald:
+        journald.bind(str(tmp_path / "socket"))
+        journald.settimeout(5)
+        said = logged("info", "same", "site: wrong\nbox: wrong", socket=str(tmp_path / "socket"))
+        entries = [journald.recv(1 << 16).decode() for _ in range(3)]
+    assert said == ""
+    assert [entry.splitlines()[:2] for entry in entries] == [
+        ["MESSAGE=from Python", "PRIORITY=6"],
+        ["MESSAGE=site: wrong", "PRIORITY=3"],
+        ["MESSAGE=box: wrong", "PRIORITY=3"],
+    ]
+
+
+def test_faults_of_the_user_are_told_plainly_elsewhere():
+    assert logged("info", "none", "site: wrong\nbox: wrong").splitlines()[1:] == [
+        "instore-edge: site: wrong",
+        "instore-edge: box: wrong",
+    ]
+
+
+def test_a_secret_that_was_read_is_masked_wherever_it_comes_up():
+    redact.keep_secret("hunter 2/@")
+    redact.keep_secret("abc")
+    formatter = LineFormatter(journal=True)
+    assert formatter.format(record(logging.INFO, "x hunter 2/@ y")) == "<6>x *** y"
+    assert formatter.format(record(logging.INFO, "hunter%202%2F%40 abc")) == "<6>*** abc"

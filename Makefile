@@ -39,7 +39,7 @@ test-edge: install system-packages
 	$(BIN)/python -m pytest tests --ignore=tests/training --ignore=tests/service -m "not gpu"
 
 test-gpu: install ## what needs an NVIDIA GPU: engines that run, their results and their speed
-	$(BIN)/python -m pytest tests -m gpu
+	$(BIN)/python -m pytest tests --ignore=tests/training -m gpu
 
 test-service: deb ## the package in a clean Debian that systemd boots: needs root, takes minutes
 	deploy/system-packages.sh service

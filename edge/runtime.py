@@ -17,6 +17,7 @@ import random
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -306,7 +307,8 @@ class Runtime:
 
     def _accelerate(self, _: Beat) -> None:
         """Get the model onto the GPU behind everybody else's back: a build must not hold up the counting."""
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
+        with suppress(PermissionError):  # the service's sandbox allows no change, not even downwards
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
         self._backend.run()
 
     def _keep_open(self, windows: list[WindowCounts]) -> None:

@@ -154,6 +154,26 @@ def test_without_a_gpu_it_counts_on_onnx_runtime_and_tells(
     assert value(daemon, "instore_model_accelerated") == 0
 
 
+def test_a_sandbox_that_allows_no_priorities_does_not_end_it(
+    tmp_path: Path, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+
+    def refuse(*_: object) -> None:
+        asked.set()
+        raise PermissionError(1, "Operation not permitted")
+
+    def vision(*parts: Any) -> Any:
+        assert asked.wait(60)
+        return see(*parts)
+
+    monkeypatch.setattr(runtimes.os, "setpriority", refuse)
+    monkeypatch.setattr(runtimes, "build_vision", vision)
+    daemon = make(tmp_path, settings(tmp_path, "door"))
+    assert daemon.run(stop) == 0
+    assert stored(tmp_path) == {"door": 1}
+
+
 def test_the_age_model_goes_to_the_gpu_and_back_while_it_counts(
     tmp_path: Path, trt: FakeTensorRt, pretended: Library, stop: threading.Event,
     monkeypatch: pytest.MonkeyPatch,

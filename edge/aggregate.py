@@ -21,7 +21,11 @@ from edge.types import CameraState, Coverage, Plan, Progress, StreamEnded, Visit
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 LONGEST_GAP = timedelta(days=1)
-"""A step of event time beyond this is a clock that was set, not an outage: no empty windows fill it."""
+"""A restart after a longer time: no empty windows fill it."""
+
+LONGEST_PAUSE = timedelta(minutes=10)
+"""A camera's time goes on every second, also while it is down. A longer step is a clock that was set: empty
+windows in its place would use up names that the time which is still to come may need."""
 
 LONGEST_PICTURE = timedelta(seconds=3)
 """Pictures farther apart than this leave a gap in the coverage: the slowest camera gives one each second."""
@@ -58,7 +62,8 @@ class _Camera:
     """Where one camera is in event time.
 
     first: the start of its oldest open window. shapes: from the start of which window on each of them holds,
-    in order; the first also holds before. seen: its last picture, None unless that was a good one.
+    in order; the first also holds before. seen: its last picture, None unless that was a good one. resumed:
+    its windows are those of an earlier run, and nothing has been heard of it in this one.
     """
 
     event_time: datetime
@@ -66,6 +71,7 @@ class _Camera:
     watermark: datetime
     shapes: list[tuple[datetime, _Shape]]
     seen: datetime | None = None
+    resumed: bool = False
     windows: dict[datetime, _Window] = field(default_factory=dict)
 
     def shape(self, start: datetime) -> _Shape:
@@ -125,7 +131,9 @@ class Aggregator:
         window.analysed += progress.analysed
         window.dropped.update(progress.dropped)
         camera.watermark = max(camera.watermark, now - timedelta(seconds=self._plan.lateness))
-        return list(self._close(progress.camera_id, camera, camera.watermark))
+        closed = list(self._close(progress.camera_id, camera, camera.watermark))
+        camera.resumed = False
+        return closed
 
     def end(self, ended: StreamEnded) -> list[WindowCounts]:
         """The last windows of a camera that gives no more frames, the partly watched one among them."""
@@ -154,6 +162,7 @@ class Aggregator:
                 misfits.append(window)
                 continue
             camera = self._camera(window.camera_id, window.start)
+            camera.resumed = True
             camera.take_shape(window.start, _Shape.of(window.zone, window.counts))
             self._plan_next(window.camera_id, camera, window.start)
             camera.windows[window.start] = _Window(
@@ -223,9 +232,10 @@ class Aggregator:
 
     def _close(self, camera_id: str, camera: _Camera, watermark: datetime) -> Iterator[WindowCounts]:
         """Give and forget the windows that end by `watermark`, empty ones too."""
+        longest = LONGEST_GAP if camera.resumed else LONGEST_PAUSE
         while (end := camera.first + self._length) <= watermark:
             window = camera.windows.pop(camera.first, None)
-            if window is not None or watermark - end <= LONGEST_GAP:
+            if window is not None or watermark - end <= longest:
                 yield self._counts(camera_id, camera, camera.first, window or _Window())
                 camera.first = end
             else:

@@ -318,10 +318,19 @@ class TestPlan:
 
 
 class TestGap:
-    def test_of_a_day_is_filled_with_empty_windows(self):
-        windows = aggregator(length=3600)
-        windows.progress(progress(0))
+    def test_of_a_restart_within_a_day_is_filled_with_empty_windows(self):
+        before, windows = aggregator(length=3600), aggregator(length=3600)
+        before.progress(progress(0))
+        windows.resume(before.open_windows())
         assert len(windows.progress(progress(86_400))) == 24
+
+    def test_of_a_pause_is_filled_and_of_a_clock_that_was_set_is_not(self):
+        """The names of windows that are still to come must not be used up, should it be set back."""
+        windows = aggregator()
+        windows.progress(progress(0))
+        assert len(windows.progress(progress(600))) == 10
+        assert spans(windows.progress(progress(7200))) == [(600, 660)]
+        assert spans(windows.progress(progress(7300))) == [(7200, 7260)]
 
     def test_of_more_is_a_clock_that_was_set(self):
         windows = aggregator(length=3600)

@@ -9,7 +9,7 @@ depthwise and pointwise ones, ReLU6 after each, the mean over the picture, then 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -73,28 +73,36 @@ def build(weights: Weights, size: int) -> Any:  # noqa: ANN401 (Keras has no typ
     As many pairs of layers as `weights` holds. The gender head is left out; ages 1..100 move into 0..100.
     Raises ConfigurationError when a weight of this network is missing.
     """
-    import keras
-
     _require_all(weights)
+    pairs = [f"conv_pw_{n}/convolution/merged_input" for n in range(1, _pairs(weights) + 1)]
+    widths = [weights[name].shape[-1] for name in ("conv1/convolution/merged_input", *pairs)]
+    model = network(widths, weights["feats/bias"].shape[0], size)
+    _fill(model, weights)
+    return model
+
+
+def network(widths: Sequence[int], features: int, size: int) -> Any:  # noqa: ANN401
+    """The same model with random weights.
+
+    widths: channels after the first convolution and after each pair of layers. features: units of the dense
+    layer before the last.
+    """
+    import keras
 
     layers = keras.layers
     image = keras.Input((size, size, 3), dtype="uint8", name="image")
     x = layers.Rescaling(1.0, [-mean for mean in MEAN_RGB], name="subtract_mean")(image)
-    width = weights["conv1/convolution/merged_input"].shape[-1]
-    x = layers.Conv2D(width, 3, 2, "same", name="conv1")(x)
+    x = layers.Conv2D(widths[0], 3, 2, "same", name="conv1")(x)
     x = layers.ReLU(6.0, name="conv1_relu")(x)
-    for n in range(1, _pairs(weights) + 1):
+    for n, width in enumerate(widths[1:], start=1):
         x = layers.DepthwiseConv2D(3, 2 if n in STRIDED else 1, "same", name=f"conv_dw_{n}")(x)
         x = layers.ReLU(6.0, name=f"conv_dw_{n}_relu")(x)
-        width = weights[f"conv_pw_{n}/convolution/merged_input"].shape[-1]
         x = layers.Conv2D(width, 1, name=f"conv_pw_{n}")(x)
         x = layers.ReLU(6.0, name=f"conv_pw_{n}_relu")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    x = layers.Dense(weights["feats/bias"].shape[0], "relu", name="features")(x)
+    x = layers.Dense(features, "relu", name="features")(x)
     age = layers.Dense(AGES, "softmax", name="age")(x)
-    model = keras.Model(image, age, name="age")
-    _fill(model, weights)
-    return model
+    return keras.Model(image, age, name="age")
 
 
 def _fill(model: Any, weights: Weights) -> None:  # noqa: ANN401

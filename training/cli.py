@@ -27,7 +27,7 @@ SIZES = range(64, 513, 16)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; 0 when done, 2 on bad usage or input, 1 on anything else."""
+    """Run a command; 0 when done, 2 on bad usage or input and when interrupted, 1 on anything else."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
     arguments = _parser().parse_args(argv)
     try:
@@ -36,13 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(f"instore-training: {error}", sys.stderr)
         return 2 if isinstance(error, ConfigurationError) else 1
     except KeyboardInterrupt:
-        _say("instore-training: interrupted; nothing half-made was left as a result", sys.stderr)
-        return 1
+        _say(f"instore-training: interrupted; {arguments.interrupted(arguments)}", sys.stderr)
+        return 2
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="instore-training", description="Make age models for instore-edge.")
+    parser.set_defaults(interrupted=lambda _: "nothing half-made was left as a result")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_explore(commands)
     _add_train(commands)
@@ -67,20 +68,19 @@ def _add_explore(commands: Any) -> None:  # noqa: ANN401 (argparse gives the typ
     explore.add_argument(
         "--cache", type=Path, default=CACHE, help="keeps what was seen and cut (%(default)s)"
     )
-    explore.set_defaults(run=_explore)
+    explore.set_defaults(
+        run=_explore, interrupted=lambda _: "the same command goes on with what was not seen yet"
+    )
 
 
 def _explore(arguments: argparse.Namespace) -> None:
     from training.explore import explore
     from training.progress import bars
 
-    try:
-        with bars() as progress:
-            found = explore(
-                arguments.data, arguments.out, cache=arguments.cache, seed=arguments.seed, progress=progress
-            )
-    except KeyboardInterrupt:
-        raise InstoreError("interrupted; the same command goes on with what was not seen yet") from None
+    with bars() as progress:
+        found = explore(
+            arguments.data, arguments.out, cache=arguments.cache, seed=arguments.seed, progress=progress
+        )
     _say(
         f"{arguments.out / 'report.html'}: {len(found.seen):,} of {found.labelled:,} labelled pictures are "
         f"usable; {len(found.faults):,} faults found",
@@ -104,7 +104,7 @@ def _add_train(commands: Any) -> None:  # noqa: ANN401 (argparse gives the type 
         metavar="KEY=VALUE",
         help="in place of a key of the configuration, such as loop.epochs=3; repeatable",
     )
-    train.set_defaults(run=_train)
+    train.set_defaults(run=_train, interrupted=_how_to_go_on)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -117,11 +117,8 @@ def _train(arguments: argparse.Namespace) -> None:
     from training.train.runs import read_info
     from training.train.workers import is_chief
 
-    try:
-        with bars() as progress:
-            folder = train(settings, progress)
-    except KeyboardInterrupt:
-        raise InstoreError("interrupted; the same command goes on after the last whole epoch") from None
+    with bars() as progress:
+        folder = train(settings, progress)
     if not is_chief():
         return
     info = read_info(folder)
@@ -130,6 +127,14 @@ def _train(arguments: argparse.Namespace) -> None:
         f"after epoch {info['best_epoch']} of {info['epochs']}",
         sys.stdout,
     )
+
+
+def _how_to_go_on(arguments: argparse.Namespace) -> str:
+    """What an interrupted training left, and how to go on with it."""
+    from training.train.config import load_config
+
+    folder = load_config(arguments.config, arguments.overrides).folder
+    return f"the same command goes on after the last whole epoch in {folder}"
 
 
 def _add_demo_data(commands: Any) -> None:  # noqa: ANN401

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import ConfigurationError
 from edge.types import AGES, Image
 from training.labels import labels_file, picture
 from training.staging import staged
@@ -66,5 +65,5 @@ def _ellipse(image: Image, middle: tuple[int, int], axes: tuple[int, int], colou
 
 
 def _write_image(path: Path, image: Image) -> None:
-    if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-        raise ConfigurationError(f"{path}: cannot be written")
+    # Not by OpenCV, which does not say what is wrong where it cannot write.
+    path.write_bytes(cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())

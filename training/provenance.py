@@ -37,8 +37,7 @@ class TrainingData:
     @classmethod
     def of(cls, bundle: Bundle) -> Self | None:
         """What the manifest of a checked bundle says; None where it was not trained by this package."""
-        content = (bundle.folder / "manifest.json").read_bytes()
-        found = Manifest.model_validate_json(content).provenance.get("data")
+        found = _provenance(bundle).get("data")
         return cls.read(found) if isinstance(found, Mapping) else None
 
     @classmethod
@@ -53,6 +52,24 @@ class TrainingData:
     def shares(self, keys: Iterable[str]) -> bool:
         """Whether files of these SHA-256 hashes, in hexadecimal, hold some that were trained on."""
         return not set(self.sketch).isdisjoint(key[:DIGITS] for key in keys)
+
+
+def came_from_backbone(bundle: Bundle) -> bool:
+    """Whether the weights of a bundle go back to the published backbone, whose licences then hold too."""
+    found = _provenance(bundle)
+    return "backbone" in found or from_backbone(found.get("run", {}).get("start", {}))
+
+
+def from_backbone(start: Mapping[str, Any]) -> bool:
+    """Whether the weights that a run started from go back to the published backbone."""
+    if "run" in start:
+        return from_backbone(start["run"]["start"])
+    return "backbone" in start or bool(start.get("bundle", {}).get("backbone"))
+
+
+def _provenance(bundle: Bundle) -> dict[str, Any]:
+    content = (bundle.folder / "manifest.json").read_bytes()
+    return Manifest.model_validate_json(content).provenance
 
 
 def sketch(keys: Iterable[str]) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ def test_a_run_that_is_not_finished_is_named(place: Path, tmp_path: Path):
     run.mkdir()
     for name in ("config.json", "model.keras"):
         (run / name).write_bytes((place / "runs" / "tiny" / name).read_bytes())
-    assert "run.json: cannot be read" in fault(Plan(run, tmp_path / "bundle"))
+    assert "this run is not finished; `instore-training train`" in fault(Plan(run, tmp_path / "bundle"))
 
 
 def test_data_that_changed_since_are_refused(place: Path, tmp_path: Path):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.preprocess import to_batch
-from edge.types import Image
+from edge.types import AGES, Image
 from training.train.augment import augment, blend
 from training.train.config import AugmentSettings, TrainSettings
 from training.train.targets import Floats, draw_weights, targets
@@ -29,13 +29,15 @@ class Examples:
     """N labelled pictures.
 
     crops: uint8 (M, S, S, 3) RGB, which may lie on disk. rows: (N,), the crop of each example. low, high:
-    (N,), the youngest and the oldest age in years that its label allows.
+    (N,), the youngest and the oldest age in years that its label allows. opinions: float32 (N, 101), what a
+    teacher says of each, if there is one.
     """
 
     crops: Image
     rows: Indices
     low: Floats
     high: Floats
+    opinions: Floats | None = None
 
     def __post_init__(self) -> None:
         if not len(self.rows) == len(self.low) == len(self.high):
@@ -72,7 +74,7 @@ class Batches:
         self._examples = examples
         self._settings = settings
         self._part, self._parts = part, parts
-        self._targets = targets(examples.low, examples.high, settings.loss.target_sigma)
+        self._targets = _taught(examples, settings)
         sampling = settings.sampling
         self._weights = draw_weights(examples.low, examples.high, sampling.power, sampling.smoothing)
         self._by_age = np.argsort(examples.low + examples.high, kind="stable")
@@ -121,6 +123,15 @@ class Batches:
         first = int(np.searchsorted(ordered, middle[index] - 2 * NEIGHBOURS, "left"))
         last = int(np.searchsorted(ordered, middle[index] + 2 * NEIGHBOURS, "right"))
         return int(self._by_age[random.integers(first, last)])
+
+
+def _taught(examples: Examples, settings: TrainSettings) -> Floats:
+    """The targets of the examples, (N, 103), with the teacher's opinion in them."""
+    wanted = targets(examples.low, examples.high, settings.loss.target_sigma)
+    if examples.opinions is not None:
+        share = settings.teacher.share
+        wanted[:, :AGES] = (1 - share) * wanted[:, :AGES] + share * examples.opinions
+    return wanted
 
 
 def train_dataset(batches: Batches, first: int, settings: TrainSettings) -> Any:  # noqa: ANN401 (untyped)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from edge.bundle import bundle_folder
 from edge.errors import ConfigurationError
 from edge.toml import faults, override, read_toml
 
@@ -53,22 +54,30 @@ class ModelSettings(Section):
     """The network and what it starts from.
 
     backbone: folder of the published TensorFlow.js graph model. run: folder of a finished run, to go on from
-    its weights. With neither, the same network starts from random weights, `width` times as wide.
+    its weights. bundle: folder of a model bundle, or `builtin` for the shipped one, to go on from its graph's
+    weights. With none of them, the same network starts from random weights, `width` times as wide.
     frozen: as many pairs of layers, from the picture up, keep the weights that they start from.
     """
 
     size: Size = 112
     backbone: Path | None = None
     run: Path | None = None
+    bundle: Path | None = None
     width: Annotated[float, Field(gt=0, le=2)] = 1.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     frozen: Annotated[int, Field(ge=0, le=13)] = 0
 
     @model_validator(mode="after")
     def _one_start(self) -> Self:
-        if self.backbone and self.run:
-            raise ValueError("'backbone' and 'run' are both given: a network starts from one of them")
+        given = [repr(name) for name in ("backbone", "run", "bundle") if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are given: a network starts from one of them")
         return self
+
+    @property
+    def bundle_folder(self) -> Path | None:
+        """Where the bundle is that the network starts from."""
+        return bundle_folder(str(self.bundle), Path()) if self.bundle else None
 
 
 class LossSettings(Section):
@@ -94,6 +103,22 @@ class LossSettings(Section):
         return {"distribution": (1.0, self.expected), "cross_entropy": (1.0, 0.0), "regression": (0.0, 1.0)}[
             self.kind
         ]
+
+
+class TeacherSettings(Section):
+    """A model whose opinion is taught too: "distillation" (Hinton et al. 2015, arXiv 1503.02531).
+
+    bundle: its folder, or `builtin`; its distributions for the face and for the mirrored face are averaged.
+    share: of its opinion in what is taught; the label has the rest, and alone the error of the expected age.
+    """
+
+    bundle: Path | None = None
+    share: Ratio = 0.5
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the teacher's bundle is."""
+        return bundle_folder(str(self.bundle), Path()) if self.bundle else None
 
 
 class SamplingSettings(Section):
@@ -164,6 +189,7 @@ class TrainSettings(Section):
     data: DataSettings
     model: ModelSettings = ModelSettings()
     loss: LossSettings = LossSettings()
+    teacher: TeacherSettings = TeacherSettings()
     sampling: SamplingSettings = SamplingSettings()
     augment: AugmentSettings = AugmentSettings()
     optimiser: OptimiserSettings = OptimiserSettings()

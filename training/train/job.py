@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edge.brackets import DEFAULT_BRACKETS, parse_brackets
-from edge.bundle import sha256_of
+from edge.bundle import load_bundle, sha256_of
 from edge.errors import ConfigurationError
 from edge.preprocess import PREPROCESSING_VERSION
 from training import backbone
@@ -19,12 +19,13 @@ from training.dataset import Prepared, prepare
 from training.evaluation.scores import judge, summary
 from training.evaluation.truth import Truth, own_brackets
 from training.progress import Progress, silent
-from training.provenance import TrainingData, sketch
+from training.provenance import TrainingData, came_from_backbone, sketch
 from training.train.batches import Examples
 from training.train.callbacks import read_history
 from training.train.config import DataSettings, ModelSettings, TrainSettings
 from training.train.loop import fit
 from training.train.runs import HISTORY, INFO, read_info, read_model, require_unfinished, write_text
+from training.train.teacher import ask_teacher
 from training.train.workers import is_chief
 
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python", "mediapipe")
@@ -40,10 +41,13 @@ def train(settings: TrainSettings, progress: Progress = silent) -> Path:
     learning = _prepared(settings.data, settings.data.size, progress)
     judging = _prepared(settings.data, settings.model.size, progress)
     start = _start(settings.model, learning)
+    teacher = _bundle(settings.teacher.folder, learning) if settings.teacher.folder else None
     held_out = examples(judging, "validation")
-    folder = fit(settings, examples(learning, "train"), held_out, progress)
+    learn = ask_teacher(examples(learning, "train"), split_hash(learning), settings, progress)
+    folder = fit(settings, learn, held_out, progress)
     if is_chief():
-        info = {**_describe(settings, learning), "start": start, **_results(folder, held_out, settings)}
+        origin = {"start": start, **({"teacher": teacher} if teacher else {})}
+        info = {**_describe(settings, learning), **origin, **_results(folder, held_out, settings)}
         write_text(folder / INFO, json.dumps(info, indent=2))
     return folder
 
@@ -55,6 +59,9 @@ def _require_start(settings: TrainSettings) -> None:
         read_info(settings.model.run)
     if settings.model.backbone:
         backbone.model_file(settings.model.backbone)
+    for folder in (settings.model.bundle_folder, settings.teacher.folder):
+        if folder:
+            load_bundle(folder)
 
 
 def examples(prepared: Prepared, part: str) -> Examples:
@@ -102,16 +109,36 @@ def _start(model: ModelSettings, prepared: Prepared) -> dict[str, Any]:
     """
     if model.run:
         before = read_info(model.run)
-        if TrainingData(**before["data"]).shares(prepared.keys[prepared.split != "train"].tolist()):
-            raise ConfigurationError(
-                f"{model.run}: was trained on pictures that are in this run's validation or test part; "
-                "set data.folder and data.seed as they were there"
-            )
+        _require_apart(model.run, TrainingData.read(before["data"]), prepared)
         return {"run": {name: before[name] for name in ("name", "seed", "data", "start")}}
+    if model.bundle_folder:
+        return {"bundle": _bundle(model.bundle_folder, prepared)}
     if model.backbone:
         files = [backbone.model_file(model.backbone), *backbone.weight_files(model.backbone)]
         return {"backbone": {file.name: sha256_of(file.read_bytes()) for file in files}}
     return {"random": {"width": model.width}}
+
+
+def _bundle(folder: Path, prepared: Prepared) -> dict[str, Any]:
+    """What is known of a bundle that the run learns from; ConfigurationError as `_start`."""
+    bundle = load_bundle(folder)
+    data = TrainingData.of(bundle)
+    if data:
+        _require_apart(folder, data, prepared)
+    return {
+        **{name: getattr(bundle, name) for name in ("name", "version", "sha256", "licence")},
+        "data": data.as_json() if data else None,
+        "backbone": came_from_backbone(bundle),
+    }
+
+
+def _require_apart(folder: Path, data: TrainingData, prepared: Prepared) -> None:
+    """ConfigurationError where what was trained on `data` has seen pictures that are to judge this run."""
+    if data.shares(prepared.keys[prepared.split != "train"].tolist()):
+        raise ConfigurationError(
+            f"{folder}: was trained on pictures that are in this run's validation or test part; "
+            "set data.folder and data.seed as they were there"
+        )
 
 
 def _results(folder: Path, held_out: Examples, settings: TrainSettings) -> dict[str, Any]:

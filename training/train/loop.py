@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import cv2
 import keras
 
 from edge.errors import ConfigurationError
@@ -51,6 +52,7 @@ def fit(
     _require_enough(learn, judge)
     workers = Workers()
     folder = open_folder(settings) if is_chief() else settings.folder
+    cv2.setNumThreads(1)  # crops are so small that OpenCV's threads would only wait for each other
     keras.utils.set_random_seed(settings.seed)
     with workers.scope():
         pupil = Pupil.made(settings)

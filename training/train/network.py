@@ -30,12 +30,16 @@ HEAD = ("features", "age")
 def starting_model(settings: ModelSettings, seed: int) -> Any:  # noqa: ANN401 (Keras has no types)
     """The network as it is shipped, with the weights that the run starts from.
 
-    Raises ConfigurationError when the backbone or the run that it starts from is missing or damaged.
+    Raises ConfigurationError when what it starts from is missing or damaged.
     """
     if settings.run:
         from training.train.runs import read_model
 
         return at_size(read_model(settings.run), settings.size)
+    if settings.bundle_folder:
+        from training.onnx_import import from_bundle
+
+        return at_size(from_bundle(settings.bundle_folder), settings.size)
     if settings.backbone:
         weights = backbone.read_weights(settings.backbone)
     else:

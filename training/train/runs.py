@@ -49,6 +49,11 @@ def load_run(folder: Path) -> Run:
 
 def read_info(folder: Path) -> dict[str, Any]:
     """What is known about the finished run in `folder`; ConfigurationError when it is none."""
+    if (folder / CONFIG).exists() and not (folder / INFO).exists():
+        raise ConfigurationError(
+            f"{folder}: this run is not finished; `instore-training train` goes on with it, given the same "
+            "configuration"
+        )
     return dict(json.loads(_read(folder, INFO)))
 
 

@@ -81,7 +81,7 @@ def test_an_interruption_leaves_nothing_and_no_traceback(place: Path, tmp_path: 
         raise KeyboardInterrupt
 
     monkeypatch.setattr("training.evaluation.command.evaluate", interrupt)
-    assert run(place, "evaluate", place / "one", place / "faces", "--out", tmp_path / "report") == 1
+    assert run(place, "evaluate", place / "one", place / "faces", "--out", tmp_path / "report") == 2
     assert "interrupted" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

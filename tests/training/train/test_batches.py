@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,16 @@ def test_a_blend_has_a_target_between_two_of_about_the_same_age(tmp_path: Path):
     assert np.allclose(mixed[:, :101].sum(1), 1, atol=1e-5)
     assert ((mixed[:, 101] < 12.01) | (mixed[:, 101] > 59.99)).all()
     assert len(np.unique(mixed[:, 101])) > 4
+
+
+def test_a_teacher_has_its_share_of_the_distribution_and_none_of_the_ages(tmp_path: Path):
+    examples = made_up.examples(8)
+    sure_of_40 = np.eye(101, dtype=np.float32)[np.full(8, 40)]
+    taught = replace(examples, opinions=sure_of_40)
+    settings = made_up.settings(tmp_path, teacher={"share": 0.25}, loop={"batch": 8})
+    plain, mixed = (Batches(one, settings).make(0)[1] for one in (examples, taught))
+    assert np.allclose(mixed[:, :101], 0.75 * plain[:, :101] + 0.25 * sure_of_40, atol=1e-6)
+    assert np.array_equal(mixed[:, 101:], plain[:, 101:])
 
 
 def test_examples_must_fit_together():

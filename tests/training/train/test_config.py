@@ -46,7 +46,7 @@ def test_an_unknown_table_is_named_with_the_allowed_ones():
         ),
         ({"model": {"size": 65}}, "model.size = 65: must be a multiple of 16 from 64 to 512"),
         ({"model": {"size": 128}}, "data.size = 64 is less than model.size = 128"),
-        ({"model": {"backbone": "a", "run": "b"}}, "'backbone' and 'run' are both given"),
+        ({"model": {"backbone": "a", "run": "b"}}, "'backbone' and 'run' are given"),
         ({"name": "a/b"}, "name = 'a/b'"),
         ({"augment": {"rotate": float("nan")}}, "augment.rotate"),
     ],

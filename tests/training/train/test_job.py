@@ -8,10 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.bundle import BUILTIN, load_bundle
 from edge.errors import ConfigurationError
-from tests.training import backbones
+from tests.training import backbones, bundles
+from tests.training.train import made_up
 from training.cli import main
 from training.demo_data import write_faces
+from training.progress import silent
+from training.train.batches import Examples
+from training.train.config import load_config
+from training.train.teacher import ASKING, ask_teacher
 
 CONFIG = """
 name = "tiny"
@@ -88,6 +94,82 @@ def test_a_run_goes_on_from_another_but_not_across_its_split(keras, config: Path
     assert "was trained on pictures that are in this run's validation or test part" in capsys.readouterr().err
 
 
+def exported(config: Path, tmp_path: Path) -> Path:
+    """A bundle of the run `tiny`, whose data come under terms of their own."""
+    from training.export import Plan, export
+
+    train(config)
+    export(Plan(tmp_path / "runs" / "tiny", tmp_path / "bundle", name="first", terms="shops only"))
+    return tmp_path / "bundle"
+
+
+def test_a_run_goes_on_from_a_bundle_and_its_terms_come_along(keras, config: Path, tmp_path: Path):
+    from training.export import Plan, export
+
+    bundle = exported(config, tmp_path)
+    assert train(config, "name=second", f"model.bundle={bundle}", "loop.epoch_steps=1") == 0
+    info = json.loads((tmp_path / "runs" / "second" / "run.json").read_text())
+    assert info["start"]["bundle"]["sha256"] == load_bundle(bundle).sha256
+    manifest = export(Plan(tmp_path / "runs" / "second", tmp_path / "second", terms="offices only"))
+    assert manifest.licence.split("; ") == [
+        "trained on faces (labels.csv), terms of these data: offices only",
+        "trained on faces (labels.csv), terms of these data: shops only",
+    ]
+    assert "went on from the bundle first 1" in (tmp_path / "second" / "MODEL_CARD.md").read_text()
+
+
+def test_the_licences_of_the_backbone_come_along_with_a_bundle(keras, config: Path, tmp_path: Path):
+    from training.export import Plan, export
+
+    small = ("data.size=160", "loop.epoch_steps=1", "loop.batch=1", "model.size=64")
+    assert train(config, "model.bundle=builtin", *small) == 0
+    manifest = export(Plan(tmp_path / "runs" / "tiny", tmp_path / "own", version="7"))
+    assert manifest.licence == (
+        "trained on faces (labels.csv), terms of these data: Drawn by a program; free for any use; "
+        + load_bundle(BUILTIN).licence
+    )
+    assert (tmp_path / "own" / "LICENSE").read_bytes() == (BUILTIN / "LICENSE").read_bytes()
+
+
+def test_a_teacher_is_asked_once_and_named(keras, config: Path, tmp_path: Path):
+    from training.export import Plan, export
+    from training.train import job
+
+    bundle = exported(config, tmp_path)
+    told: list[str] = []
+    taught = load_config(config, [f"teacher.bundle={bundle}", "name=taught", "loop.epoch_steps=1"])
+    job.train(taught, lambda step, *_: told.append(step))
+    assert ASKING in told
+    told.clear()
+    again = load_config(config, [f"teacher.bundle={bundle}", "name=again", "loop.epoch_steps=1"])
+    job.train(again, lambda step, *_: told.append(step))
+    assert ASKING not in told
+    export(Plan(tmp_path / "runs" / "again", tmp_path / "again"))
+    assert "what first 1 says of each face" in (tmp_path / "again" / "MODEL_CARD.md").read_text()
+    assert "shops only" in load_bundle(tmp_path / "again").licence
+
+
+def test_a_teacher_says_the_mean_of_a_face_and_its_mirror_image(keras, tmp_path: Path):
+    bundle = bundles.write(tmp_path / "teacher")
+    crops = bundles.crops([20, 50])
+    examples = Examples(crops, np.arange(2), np.zeros(2, np.float32), np.zeros(2, np.float32))
+    settings = made_up.settings(
+        tmp_path, data={"cache": str(tmp_path)}, teacher={"bundle": str(bundle.folder)}
+    )
+    opinions = ask_teacher(examples, "two", settings, silent).opinions
+    assert np.allclose(opinions @ np.arange(101), [20, 50], atol=0.5)
+    assert list(tmp_path.glob("teacher-*.npy"))
+
+
+def test_a_teacher_or_a_start_that_has_seen_the_judging_pictures_is_refused(
+    keras, config: Path, tmp_path: Path, capsys
+):
+    bundle = exported(config, tmp_path)
+    for place in ("model.bundle", "teacher.bundle"):
+        assert train(config, "name=other", "data.seed=1", f"{place}={bundle}") == 2
+        assert "pictures that are in this run's validation or test part" in capsys.readouterr().err
+
+
 def test_a_finished_run_is_not_trained_again(keras, config: Path, capsys):
     train(config)
     assert train(config) == 2
@@ -101,6 +183,8 @@ def test_a_finished_run_is_not_trained_again(keras, config: Path, capsys):
         ("data.folder=nowhere", "nowhere"),
         ("model.backbone=nowhere", "nowhere: is not a folder"),
         ("model.run=nowhere", "wants the folder of a finished run"),
+        ("model.bundle=nowhere", "nowhere/manifest.json: cannot be read"),
+        ("teacher.bundle=nowhere", "nowhere/manifest.json: cannot be read"),
     ],
 )
 @pytest.mark.usefixtures("keras")
@@ -112,13 +196,14 @@ def test_bad_settings_are_status_2_and_leave_no_run(
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_interrupted_run_says_how_to_go_on(keras, config: Path, monkeypatch, capsys):
+def test_an_interrupted_run_says_how_to_go_on(keras, config: Path, tmp_path: Path, monkeypatch, capsys):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("training.train.job.fit", interrupt)
-    assert train(config) == 1
-    assert "interrupted; the same command goes on" in capsys.readouterr().err
+    assert train(config) == 2
+    said = capsys.readouterr().err
+    assert f"interrupted; the same command goes on after the last whole epoch in {tmp_path}/runs/tiny" in said
 
 
 def test_a_full_disk_is_told_and_leaves_the_last_good_file(keras, tmp_path: Path, monkeypatch):

@@ -6,7 +6,7 @@ TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-training system-packages test test-edge test-gpu test-service test-training check format \
-         demo bench deb lock clean
+         demo train-demo bench deb lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
@@ -60,6 +60,19 @@ format: install ## put the code into the house's form
 
 demo: install ## the whole system at work on this machine, in the terminal
 	$(BIN)/instore-edge demo
+
+TOOL := $(TRAINING)/bin/instore-training
+MADE := runs/train-demo
+
+train-demo: install install-training ## from drawn faces to a model bundle that replays a recording, in minutes
+	rm -rf $(MADE) && mkdir -p $(MADE)
+	$(TOOL) demo-data --out $(MADE)/faces
+	$(TOOL) explore $(MADE)/faces --out $(MADE)/explored
+	$(TOOL) train training/configs/demo.toml
+	$(TOOL) export $(MADE)/demo --out $(MADE)/bundle
+	$(TOOL) evaluate $(MADE)/bundle $(MADE)/faces --out $(MADE)/evaluated
+	$(BIN)/python -c "from pathlib import Path; from edge.demo.scene import Scene, write_clip; write_clip(Scene(), Path('$(MADE)/scene.mp4'))"
+	$(BIN)/instore-edge replay $(MADE)/scene.mp4 --set model.bundle=$(MADE)/bundle --set privacy.minimum=1
 
 bench: install ## speed and memory; results go to bench/results
 	$(BIN)/python -m bench.run

@@ -92,12 +92,12 @@ def _identity(plan: Plan, run: Run, data: TrainingData) -> Identity:
     return Identity(
         name=plan.name or run.config.name,
         version=plan.version,
-        licence=_licence(run, data),
+        licence=licence(run, data),
         scale=run.scale,
     )
 
 
-def _licence(run: Run, data: TrainingData) -> str:
+def licence(run: Run, data: TrainingData) -> str:
     """The terms of all that the weights come from, each once: the run's data, its start's, its teacher's."""
     parts = [_terms_of(data), *_terms_before(run.info["start"], data.source)]
     if "teacher" in run.info:

@@ -15,6 +15,7 @@ from tests.training.train import made_up
 from training.cli import main
 from training.demo_data import write_faces
 from training.progress import silent
+from training.provenance import TrainingData
 from training.train.batches import Examples
 from training.train.config import load_config
 from training.train.teacher import ASKING, ask_teacher
@@ -94,59 +95,62 @@ def test_a_run_goes_on_from_another_but_not_across_its_split(keras, config: Path
     assert "was trained on pictures that are in this run's validation or test part" in capsys.readouterr().err
 
 
-def exported(config: Path, tmp_path: Path) -> Path:
-    """A bundle of the run `tiny`, whose data come under terms of their own."""
-    from training.export import Plan, export
+def drafted(config: Path, tmp_path: Path) -> Path:
+    """A bundle of the run `tiny`, without figures, which comes under terms of its own."""
+    from training.bundles import Identity, write_draft, write_manifest
+    from training.train import load_run
 
     train(config)
-    export(Plan(tmp_path / "runs" / "tiny", tmp_path / "bundle", name="first", terms="shops only"))
-    return tmp_path / "bundle"
+    run, folder = load_run(tmp_path / "runs" / "tiny"), tmp_path / "bundle"
+    folder.mkdir()
+    manifest = write_draft(folder, run.model, Identity("first", "1", "trained on shops; shops only", 1.04))
+    write_manifest(folder, manifest.model_copy(update={"provenance": {"data": run.info["data"]}}))
+    return folder
 
 
 def test_a_run_goes_on_from_a_bundle_and_its_terms_come_along(keras, config: Path, tmp_path: Path):
-    from training.export import Plan, export
+    from training.export import licence
+    from training.train import load_run
 
-    bundle = exported(config, tmp_path)
+    bundle = drafted(config, tmp_path)
     assert train(config, "name=second", f"model.bundle={bundle}", "loop.epoch_steps=1") == 0
-    info = json.loads((tmp_path / "runs" / "second" / "run.json").read_text())
-    assert info["start"]["bundle"]["sha256"] == load_bundle(bundle).sha256
-    manifest = export(Plan(tmp_path / "runs" / "second", tmp_path / "second", terms="offices only"))
-    assert manifest.licence.split("; ") == [
-        "trained on faces (labels.csv), terms of these data: offices only",
-        "trained on faces (labels.csv), terms of these data: shops only",
+    run = load_run(tmp_path / "runs" / "second")
+    assert run.info["start"]["bundle"]["sha256"] == load_bundle(bundle).sha256
+    assert licence(run, TrainingData.read(run.info["data"])).split("; ") == [
+        "trained on faces (labels.csv), terms of these data: Drawn by a program",
+        "free for any use",
+        "trained on shops",
+        "shops only",
     ]
-    assert "went on from the bundle first 1" in (tmp_path / "second" / "MODEL_CARD.md").read_text()
 
 
-def test_the_licences_of_the_backbone_come_along_with_a_bundle(keras, config: Path, tmp_path: Path):
+def test_the_licences_of_the_backbone_come_along_with_the_shipped_bundle(keras, config: Path, tmp_path: Path):
     from training.export import Plan, export
 
-    small = ("data.size=160", "loop.epoch_steps=1", "loop.batch=1", "model.size=64")
-    assert train(config, "model.bundle=builtin", *small) == 0
+    assert train(config, "model.bundle=builtin", "loop.epoch_steps=1", "loop.batch=1") == 0
     manifest = export(Plan(tmp_path / "runs" / "tiny", tmp_path / "own", version="7"))
     assert manifest.licence == (
         "trained on faces (labels.csv), terms of these data: Drawn by a program; free for any use; "
         + load_bundle(BUILTIN).licence
     )
+    card = (tmp_path / "own" / "MODEL_CARD.md").read_text()
+    assert f"went on from the bundle instore-age {load_bundle(BUILTIN).version}" in card
     assert (tmp_path / "own" / "LICENSE").read_bytes() == (BUILTIN / "LICENSE").read_bytes()
 
 
 def test_a_teacher_is_asked_once_and_named(keras, config: Path, tmp_path: Path):
-    from training.export import Plan, export
-    from training.train import job
+    from training.export import licence
+    from training.train import job, load_run
 
-    bundle = exported(config, tmp_path)
-    told: list[str] = []
-    taught = load_config(config, [f"teacher.bundle={bundle}", "name=taught", "loop.epoch_steps=1"])
-    job.train(taught, lambda step, *_: told.append(step))
-    assert ASKING in told
-    told.clear()
-    again = load_config(config, [f"teacher.bundle={bundle}", "name=again", "loop.epoch_steps=1"])
-    job.train(again, lambda step, *_: told.append(step))
-    assert ASKING not in told
-    export(Plan(tmp_path / "runs" / "again", tmp_path / "again"))
-    assert "what first 1 says of each face" in (tmp_path / "again" / "MODEL_CARD.md").read_text()
-    assert "shops only" in load_bundle(tmp_path / "again").licence
+    bundle = drafted(config, tmp_path)
+    for name, asked in (("taught", True), ("again", False)):
+        told: list[str] = []
+        overrides = [f"teacher.bundle={bundle}", f"name={name}", "loop.epoch_steps=1"]
+        job.train(load_config(config, overrides), lambda step, *_, told=told: told.append(step))
+        assert (ASKING in told) == asked
+    run = load_run(tmp_path / "runs" / "again")
+    assert run.info["teacher"]["name"] == "first"
+    assert licence(run, TrainingData.read(run.info["data"])).endswith("trained on shops; shops only")
 
 
 def test_a_teacher_says_the_mean_of_a_face_and_its_mirror_image(keras, tmp_path: Path):
@@ -164,7 +168,7 @@ def test_a_teacher_says_the_mean_of_a_face_and_its_mirror_image(keras, tmp_path:
 def test_a_teacher_or_a_start_that_has_seen_the_judging_pictures_is_refused(
     keras, config: Path, tmp_path: Path, capsys
 ):
-    bundle = exported(config, tmp_path)
+    bundle = drafted(config, tmp_path)
     for place in ("model.bundle", "teacher.bundle"):
         assert train(config, "name=other", "data.seed=1", f"{place}={bundle}") == 2
         assert "pictures that are in this run's validation or test part" in capsys.readouterr().err

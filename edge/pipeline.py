@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from edge.bundle import Bundle, calibrate
 from edge.classify import Classifier, Output
 from edge.config import CameraSettings, CropSettings, Settings
 from edge.crops import BestShots, Shot, cut_face, quality
-from edge.detect import Scanner, SecondOpinion, Verdict
+from edge.detect import Scanner, SecondOpinion, SharedDetectors, Verdict
 from edge.inference.base import AgeBackend
 from edge.metrics import Metrics
 from edge.track import Tracker, TrackerSettings
@@ -261,25 +262,37 @@ class Counting:
         return self._aggregator.end(output)
 
 
-def build_eyes(camera: CameraSettings, settings: Settings) -> tuple[Scanner, SecondOpinion]:
-    """What finds a camera's faces, with MediaPipe's models; call it in the thread that will use it."""
+def build_eyes(
+    camera: CameraSettings, settings: Settings, detectors: SharedDetectors | None = None
+) -> tuple[Scanner, SecondOpinion]:
+    """What finds a camera's faces, with MediaPipe's models: its own, unless it shares `detectors`."""
     from edge.detect.mediapipe import MediaPipeDetector
 
+    detectors = detectors or SharedDetectors(1)
     detection = settings.detection
+    key = camera.range, detection.min_score
     scanner = Scanner(
-        MediaPipeDetector(camera.range, detection.min_score),
+        detectors.open(key, partial(MediaPipeDetector, *key)),
         tile=camera.tile,
         full_scan_every=detection.full_scan_every,
         min_face=detection.min_face,
         still_scan_every=detection.still_scan_every,
     )
     # As low as it goes: the second opinion wants a score, also a poor one.
-    return scanner, SecondOpinion(MediaPipeDetector("near", 0.05))
+    opinion = detectors.open("second opinion", partial(MediaPipeDetector, "near", 0.05))
+    return scanner, SecondOpinion(opinion)
 
 
-def build_vision(camera: CameraSettings, settings: Settings, bundle: Bundle, metrics: Metrics) -> Vision:
+def build_vision(
+    camera: CameraSettings,
+    settings: Settings,
+    bundle: Bundle,
+    metrics: Metrics,
+    *,
+    detectors: SharedDetectors | None = None,
+) -> Vision:
     """The vision of one camera; call it in the thread that will use it."""
-    scanner, opinion = build_eyes(camera, settings)
+    scanner, opinion = build_eyes(camera, settings, detectors)
     return Vision(camera, scanner=scanner, opinion=opinion, settings=settings, bundle=bundle, metrics=metrics)
 
 

@@ -31,6 +31,7 @@ from edge.capture import Camera, is_live, open_source, validate_source
 from edge.clock import Clock
 from edge.codec import StatusEncoder, decode_open, encode_counts, encode_open, window_id
 from edge.config import DAY, CameraSettings, Settings, state_directory
+from edge.detect import SharedDetectors
 from edge.errors import ConfigurationError
 from edge.health import Heartbeats, HttpServer, Page, Systemd, health_page
 from edge.inference.serving import ServingBackend, serve
@@ -147,6 +148,7 @@ class Runtime:
             real_time=self._is_real_time,
         )
         self.counting.resume(decode_open(payload) for payload in self._outbox.open_windows())
+        self._detectors = SharedDetectors(len(os.sched_getaffinity(0)))
         self._lanes = Lanes(self._threads, clock, self._worker, self._camera)
         self._lanes.make(settings.cameras)
 
@@ -354,7 +356,9 @@ class Runtime:
         return camera is not None and (is_live(camera) or (camera.pace == "real" and not camera.start))
 
     def _worker(self, camera: CameraSettings) -> VisionWorker:
-        make_vision = partial(build_vision, camera, self.settings, self._bundle, self._metrics)
+        make_vision = partial(
+            build_vision, camera, self.settings, self._bundle, self._metrics, detectors=self._detectors
+        )
         return VisionWorker(
             camera,
             make_vision,

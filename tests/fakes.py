@@ -145,7 +145,7 @@ def settings(*overrides: str, cameras: Iterable[str] = ("door",)) -> Settings:
 
 
 def painted_vision(camera: CameraSettings, settings: Settings, bundle: Bundle, metrics: Metrics, *,
-                   people: Iterable[Person]) -> Vision:  # fmt: skip
+                   people: Iterable[Person], detectors: object = None) -> Vision:  # fmt: skip
     """A `Vision` whose detectors find these painted people."""
     scanner = Scanner(
         PaintedFaces(people),

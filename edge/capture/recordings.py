@@ -51,11 +51,12 @@ class Clip:
 
     live = False
 
-    def __init__(self, path: Path, max_fps: float, *, loop: bool = False) -> None:
+    def __init__(self, path: Path, max_fps: float, *, loop: bool = False, threads: int = 1) -> None:
         self._path = path
+        self._threads = threads
         self._loop = loop
         self._rate = RateLimit(max_fps)
-        self._video = _open_clip(path)
+        self._video = _open_clip(path, threads)
         self._time = MediaTime(self._video.fps)
         self._frames = 0
         self._corrupt_before = 0
@@ -86,7 +87,7 @@ class Clip:
         """Not every format can seek, so a clip is rewound by opening it."""
         self._corrupt_before = self.corrupt
         self._video.close()
-        self._video = _open_clip(self._path)
+        self._video = _open_clip(self._path, self._threads)
         self._time.restart()
         self._frames = 0
 
@@ -94,7 +95,7 @@ class Clip:
         self._video.close()
 
 
-def _open_clip(path: Path) -> Video:
+def _open_clip(path: Path, threads: int) -> Video:
     try:
         size = path.stat().st_size
         path.open("rb").close()
@@ -103,7 +104,7 @@ def _open_clip(path: Path) -> Video:
     if size == 0:
         raise SourceError(f"{path}: is empty (0 bytes)")
     # An absolute path: FFmpeg would take "concat:a.mp4" for a protocol.
-    video = Video.with_ffmpeg(str(path), str(path.absolute()))
+    video = Video.with_ffmpeg(str(path), str(path.absolute()), threads=threads)
     if video is None:
         raise SourceError(f"{path}: is no video, or is damaged: it cannot be decoded")
     return video

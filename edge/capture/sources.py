@@ -64,13 +64,15 @@ def open_source(settings: CameraSettings, secrets_beside: Path, clock: Clock) ->
         except ConfigurationError as error:
             raise SourceError(f"{public_name(source)}: {error}") from None
         timeouts = (settings.open_timeout, settings.read_timeout)
-        return LiveStream.from_url(source, credentials, timeouts, max_fps, clock)
+        return LiveStream.from_url(
+            source, credentials, timeouts, max_fps, clock, threads=settings.decoder_threads
+        )
     path = secrets_beside / _path(source)
     if path.is_dir():
         return Folder(path, max_fps, loop=settings.loop)
     if path.exists() and not path.is_file():
         raise SourceError(f"{path}: is neither a file nor a folder")
-    return Clip(path, max_fps, loop=settings.loop)
+    return Clip(path, max_fps, loop=settings.loop, threads=settings.decoder_threads)
 
 
 def _is_device(source: str) -> bool:

@@ -35,11 +35,15 @@ class LiveStream:
         timeouts: tuple[float, float],
         max_fps: float,
         clock: Clock,
+        *,
+        threads: int = 1,
     ) -> Self:
         """Connect to an RTSP or HTTP stream. timeouts: open and read, in seconds. Raises SourceError."""
         name = public_name(url)
         asked_at = clock.monotonic()
-        video = Video.with_ffmpeg(name, with_credentials(url, credentials), timeouts)
+        video = Video.with_ffmpeg(
+            name, with_credentials(url, credentials), threads=threads, timeouts=timeouts
+        )
         if video is None:
             waited = clock.monotonic() - asked_at
             raise SourceError(f"{name}: {_why_closed(url, timeouts[0], waited)}")

@@ -14,10 +14,6 @@ from edge.types import Image
 MAX_CORRUPT = 50
 """Frames in a row that may be undecodable before a source counts as lost: two seconds at 25 a second."""
 
-# One frame of delay, and enough for 4K on a small processor. FFmpeg's default is one thread for each core,
-# and with every thread a frame is held back: 16 cores would show a visitor 0.6 s late.
-_DECODER_THREADS = 2
-
 _ENVIRONMENT = {
     # Without it one lock spans every open: a camera that is switched off holds up all the others.
     "OPENCV_FFMPEG_IS_THREAD_SAFE": "1",
@@ -47,10 +43,14 @@ class Video:
 
     @classmethod
     def with_ffmpeg(
-        cls, name: str, address: str, timeouts: tuple[float, float] | None = None
+        cls, name: str, address: str, *, threads: int, timeouts: tuple[float, float] | None = None
     ) -> Video | None:
-        """Open a URL or a file; None when it cannot be opened. timeouts: open and read, in seconds."""
-        parameters = [cv2.CAP_PROP_N_THREADS, _DECODER_THREADS]
+        """Open a URL or a file; None when it cannot be opened. timeouts: open and read, in seconds.
+
+        threads: of the decoder, and every one beyond the first holds a frame back. FFmpeg's own default is
+        one for each core: 16 cores would show a visitor 0.6 s late.
+        """
+        parameters = [cv2.CAP_PROP_N_THREADS, threads]
         if timeouts is not None:
             names = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC)
             for key, seconds in zip(names, timeouts, strict=True):

@@ -132,3 +132,20 @@ def test_what_is_neither_file_nor_folder_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SourceError, match="pipe: is neither a file nor a folder"):
         opened(str(tmp_path / "pipe"), tmp_path)
+
+
+@pytest.mark.parametrize("source", ["clip.mp4", "rtsp://127.0.0.1:1/stream"])
+def test_the_decoder_gets_the_threads_that_are_set(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "clip.mp4").write_bytes(b"video")
+    asked: list[int] = []
+
+    def with_ffmpeg(name: str, address: str, *, threads: int, timeouts: object = None) -> None:
+        asked.append(threads)
+
+    monkeypatch.setattr("edge.capture.video.Video.with_ffmpeg", with_ffmpeg)
+    settings = CameraSettings(name="door", source=source, decoder_threads=3)
+    with pytest.raises(SourceError):
+        open_source(settings, tmp_path, ManualClock())
+    assert asked == [3]

@@ -145,7 +145,6 @@ def test_the_decoder_gets_the_threads_that_are_set(
         asked.append(threads)
 
     monkeypatch.setattr("edge.capture.video.Video.with_ffmpeg", with_ffmpeg)
-    settings = CameraSettings(name="door", source=source, decoder_threads=3)
     with pytest.raises(SourceError):
-        open_source(settings, tmp_path, ManualClock())
+        opened(source, tmp_path, decoder_threads=3)
     assert asked == [3]

@@ -6,7 +6,7 @@ TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-training system-packages test test-edge test-gpu test-service test-training check format \
-         demo train-demo bench deb lock clean
+         demo train-demo bench soak deb lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
@@ -76,6 +76,9 @@ train-demo: install install-training ## from drawn faces to a model bundle that 
 
 bench: install ## speed and memory; results go to bench/results
 	$(BIN)/python -m bench.run
+
+soak: install ## eight hours of a shop in minutes, with faults at random; HOURS=24 SEED=7 for others
+	$(BIN)/python -m bench.soak --hours $(or $(HOURS),8) --seed $(or $(SEED),1)
 
 deb: install ## the Debian package of a box, in build/deb
 	deploy/system-packages.sh build

@@ -171,6 +171,11 @@ class Outbox:
         self._sequences[camera] = sequence
         return Row(row_id, camera, window_id, sequence, payload, now)
 
+    def knows(self, camera: str, window_id: str) -> bool:
+        """Whether this window was put before; see `put`."""
+        with self._disk():
+            return self._knows(camera, window_id)
+
     def pending(self, after: int, limit: int, without: Collection[str] = ()) -> list[Row]:
         """At most `limit` waiting rows with an id above `after`, oldest first; no camera of `without`."""
         if after >= self._newest:

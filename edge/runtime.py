@@ -147,7 +147,7 @@ class Runtime:
             clock=clock,
             real_time=self._is_real_time,
         )
-        self.counting.resume(decode_open(payload) for payload in self._outbox.open_windows())
+        self.counting.resume(self._left_open())
         self._detectors = SharedDetectors(len(os.sched_getaffinity(0)))
         self._lanes = Lanes(self._threads, clock, self._worker, self._camera)
         self._lanes.make(settings.cameras)
@@ -313,6 +313,13 @@ class Runtime:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
         self._backend.run()
 
+    def _left_open(self) -> list[WindowCounts]:
+        """What was open at the end of the last run, less what was closed between its last checkpoint and its
+        kill.
+        """
+        windows = [decode_open(payload) for payload in self._outbox.open_windows()]
+        return [window for window in windows if not self._outbox.knows(window.camera_id, _id_of(window))]
+
     def _keep_open(self, windows: list[WindowCounts]) -> None:
         """Only live cameras go on where they were: a recording begins anew."""
         live = {camera.name for camera in self.settings.cameras if self._resumes and is_live(camera)}
@@ -322,7 +329,7 @@ class Runtime:
         released = release(window, self.settings.privacy.minimum)
         row = self._outbox.put(
             window.camera_id,
-            window_id(window.site, window.camera_id, window.zone, window.start, window.end),
+            _id_of(window),
             lambda sequence: encode_counts(
                 window, released, sequence, self._bundle.name, self._bundle.version
             ),
@@ -464,6 +471,10 @@ class Runtime:
             "mqtt_connected": self.connected,
             "outbox_rows": self._outbox.depth,
         }
+
+
+def _id_of(window: WindowCounts) -> str:
+    return window_id(window.site, window.camera_id, window.zone, window.start, window.end)
 
 
 def days_held(settings: Settings) -> float:

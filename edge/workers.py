@@ -250,13 +250,22 @@ class CountingWorker:
         """Work until the queue is closed and empty, then keep what is open for the next start."""
         while not self._queue.finished:
             beat()
-            self._step()
-            if self._clock.monotonic() >= self._next_checkpoint:
-                self._checkpoint()
+            self.step()
+        self.end()
+
+    def step(self) -> None:
+        """Wait for the next message and take it; keep what is open when that is due."""
+        self._step()
+        if self._clock.monotonic() >= self._next_checkpoint:
+            self._checkpoint()
+
+    def end(self) -> None:
+        """Hold nothing back, and keep what is open for the next start."""
         self._store(self._counting.flush())
-        for _ in range(LAST_ATTEMPTS - 1):
+        for attempt in range(LAST_ATTEMPTS):
             if self._unstored:
-                self._clock.wait(threading.Event(), LAST_RETRY)
+                self._clock.wait(threading.Event(), LAST_RETRY if attempt else 0.0)
+                self._next_attempt = 0.0  # there is no later one
                 self._store([])
         if self._unstored:
             log.critical("%d closed windows are lost: the disk refuses them", len(self._unstored))

@@ -37,6 +37,10 @@ SUSPICIOUS = 3
 """Connections in a row that were lost sooner, after which that is suspected."""
 
 
+Connect = Callable[[Access, str, Clock, tuple[str, bytes] | None], Connection]
+"""Makes a connection that is to be opened: `Connection`, or what stands in for a network."""
+
+
 def _ignore(_: Any) -> None:  # noqa: ANN401 - stands in for any callback
     """Where nobody listens."""
 
@@ -63,11 +67,13 @@ class Publisher:
         rng: random.Random,
         secrets_beside: Path,
         acknowledge_within: float = ACKNOWLEDGE_WITHIN,
+        connect: Connect = Connection,
         on_connected: Callable[[bool], None] = _ignore,
         on_published: Callable[[float], None] = _ignore,
         on_failure: Callable[[Failure], None] = _ignore,
     ) -> None:
         self._access = access(settings, secrets_beside)
+        self._connect = connect
         self._topics = Topics(settings.prefix, site, box)
         self._store = store
         self._statuses = statuses
@@ -118,7 +124,7 @@ class Publisher:
     def _serve(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """One connection, from CONNECT to the drain; OutsideError where it fails before."""
         will = (self._topics.box_status, self._statuses.box("offline", None, "connection lost"))
-        connection = Connection(self._access, self._client_id, self._clock, will)
+        connection = self._connect(self._access, self._client_id, self._clock, will)
         try:
             connection.open(min(self._access.settings.connect_timeout, max(POLL, self._remaining(stop))))
             log.info("connected to %s", self._access.name)

@@ -348,6 +348,15 @@ class TestCountingWorker:
         worker._step()
         assert disk.starts == [420 + 60, 540, 600]
 
+    def test_tries_at_the_end_without_waiting_for_its_turn(self):
+        disk = Disk(faults=2)
+        worker, queue, _, _ = self.worker(disk)
+        for seconds in (0, 62):
+            queue.put(Progress("door", at(seconds)))
+            worker._step()
+        worker.end()
+        assert (disk.starts, worker.unstored) == ([0], 0)
+
     def test_a_bug_of_the_store_is_no_outside_fault(self):
         worker, queue, _, _ = self.worker(Disk())
         worker._put = lambda _: 1 / 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from pathlib import Path
 
 from edge.bundle import Bundle
 from edge.errors import ConfigurationError
@@ -27,26 +29,38 @@ def open_backend(
     """Open the backend of this name on a checked bundle.
 
     max_batch: the most crops in one call. threads: CPU threads of one call, where the backend uses any.
-    precision, store: of TensorRT's engines, which are built where the store has none, and wait for that.
-    `auto` takes the first that works, and logs why the others do not. Raises ConfigurationError on an unknown
-    one and when the model does not fit its manifest, BackendError where a named one cannot work here.
+    precision: `auto`, or one of the bundle's; see `cpu_graph` for the CPU. store: of TensorRT's engines;
+    where it has none, one is built and waited for. `auto` takes the first backend that works, and logs why
+    the others do not.
+
+    Raises ConfigurationError on an unknown name or precision and when the model does not fit its manifest,
+    BackendError where a named backend cannot work here.
     """
     if name not in BACKENDS:
         raise ConfigurationError(f"backend {name!r} is unknown; allowed: {', '.join(map(repr, BACKENDS))}")
     from edge.inference.onnxruntime import OnnxRuntimeBackend
 
-    # Opened for TensorRT, too: every engine is checked against it.
-    model = OnnxRuntimeBackend(bundle, max_batch=max_batch, threads=threads)
-    if name == "onnxruntime":
-        return model
-    from edge.inference.tensorrt import open_tensorrt
+    graph = cpu_graph(bundle, precision)
+    if name != "onnxruntime":
+        from edge.inference.tensorrt import open_tensorrt
 
-    try:
-        return open_tensorrt(bundle, model, precision=precision, max_batch=max_batch, store=store)
-    except BackendError as error:
-        if name != "auto":
-            raise BackendError(
-                error.reason, f"backend {name!r}: {error}; 'auto' and 'onnxruntime' work without"
-            ) from error
-        log.info("backend 'auto' is onnxruntime; tensorrt does not work here: %s", error)
-        return model
+        try:
+            return open_tensorrt(bundle, precision=precision, max_batch=max_batch, store=store)
+        except BackendError as error:
+            if name != "auto":
+                raise BackendError(
+                    error.reason, f"backend {name!r}: {error}; 'auto' and 'onnxruntime' work without"
+                ) from error
+            log.info("backend 'auto' is onnxruntime; tensorrt does not work here: %s", error)
+    return OnnxRuntimeBackend(replace(bundle, model_path=graph), max_batch=max_batch, threads=threads)
+
+
+def cpu_graph(bundle: Bundle, precision: str) -> Path:
+    """The ONNX file that a CPU runs at this setting: 8 bits where they are asked for, else float32.
+
+    Half as wide floats are slower there, see bench/results/batching.md. Raises ConfigurationError on a
+    precision that the bundle lacks.
+    """
+    from edge.inference.builder import graph_of, precision_of
+
+    return graph_of(bundle, "int8" if precision_of(precision, bundle) == "int8" else "fp32")

@@ -13,7 +13,6 @@ import logging
 import random
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -190,25 +189,20 @@ def serve(
     `tensorrt` is served on ONNX Runtime as long as it cannot work, as `auto` is, but with a warning. Raises
     ConfigurationError as `open_backend` does, and on a precision that the bundle lacks.
     """
-    model = open_backend(
-        "onnxruntime" if name in ("auto", "tensorrt") else name, bundle, max_batch=max_batch, threads=threads
-    )
+    on_cpu = "onnxruntime" if name in ("auto", "tensorrt") else name
+    model = open_backend(on_cpu, bundle, max_batch=max_batch, threads=threads, precision=precision)
     if name == "onnxruntime":
         return ServingBackend(model, None, clock=clock, rng=rng)
-    from edge.inference.builder import precision_of
     from edge.inference.cuda import Cuda
 
-    chosen = precision_of(precision, bundle)
     store = EngineStore(engines, [bundle.folder / "engines"], on_refused=on_refused)
 
     def open_better(cancelled: Callable[[], bool]) -> AgeBackend:
         from edge.inference.tensorrt import open_tensorrt
 
-        # Engines are checked against a model of this thread's own: the other one is at work.
-        with closing(open_backend("onnxruntime", bundle, max_batch=max_batch)) as reference:
-            return open_tensorrt(
-                bundle, reference, precision=chosen, max_batch=max_batch, store=store, cancelled=cancelled
-            )
+        return open_tensorrt(
+            bundle, precision=precision, max_batch=max_batch, store=store, cancelled=cancelled
+        )
 
     return ServingBackend(
         model,

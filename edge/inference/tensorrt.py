@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from edge.inference.builder import build, graph_of, key_of, precision_of
 from edge.inference.cuda import Cuda, Gpu, Memory
 from edge.inference.engines import EngineKey, EngineStore
 from edge.inference.library import RTX, Library, libraries
+from edge.inference.onnxruntime import OnnxRuntimeBackend
 from edge.inference.reference import compare, reference_crops, require_close
 from edge.types import AGES, Image
 
@@ -220,14 +222,13 @@ class TensorRtBackend:
 
 def open_tensorrt(
     bundle: Bundle,
-    model: AgeBackend,
     *,
     precision: str = "auto",
     max_batch: int = 8,
     store: EngineStore | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> TensorRtBackend:
-    """The first flavour of TensorRT that works, checked against `model` on the reference crops.
+    """The first flavour of TensorRT that works, checked against ONNX Runtime on the reference crops.
 
     Raises BackendError that says of each why it does not work; ConfigurationError on a precision that the
     bundle lacks, and on a model that does not fit its manifest.
@@ -240,10 +241,11 @@ def open_tensorrt(
         try:
             if isinstance(library, BackendError):
                 raise library
-            return open_engine(
-                bundle, library, cuda, gpu, model=model, precision=chosen, max_batch=max_batch, store=store,
-                cancelled=cancelled,
-            )  # fmt: skip
+            with closing(OnnxRuntimeBackend(bundle, max_batch=max_batch, threads=1)) as model:
+                return open_engine(
+                    bundle, library, cuda, gpu, model=model, precision=chosen, max_batch=max_batch,
+                    store=store, cancelled=cancelled,
+                )  # fmt: skip
         except BackendError as error:
             if error.reason in ("memory", "lost"):  # of the GPU, whatever drives it
                 raise
@@ -285,26 +287,26 @@ def open_engine(
     )
     device = f"{gpu.name}, {precision}"
     kernels_key = replace(key, driver=gpu.driver)
-    for stored in (True, False):
-        plan = store.load(key) if store and stored else None
-        if plan is None:
-            plan = _built(library, bundle, key, store, cancelled)
-        kernels = store.load(kernels_key, "kernels") if store else None
-        try:
-            backend = TensorRtBackend(
-                library, cuda, plan, size=key.size, max_batch=max_batch, device=device, kernels=kernels
-            )
-        except BackendError as error:
-            if error.reason != "engine" or not stored or store is None:
-                raise
-            log.warning("%s; it is built anew", error)
-            store.discard(key)
-            continue
+    kernels = store.load(kernels_key, "kernels") if store else None
+
+    def opened(plan: bytes) -> TensorRtBackend:
+        backend = TensorRtBackend(
+            library, cuda, plan, size=key.size, max_batch=max_batch, device=device, kernels=kernels
+        )
         _require_agreement(backend, model, bundle, precision)
         if store is not None and kernels is None and (made := backend.kernels()):
             _keep(store, kernels_key, made, "kernels")
         return backend
-    raise AssertionError("the second attempt returns or raises")
+
+    if store is not None and (plan := store.load(key)) is not None:
+        try:
+            return opened(plan)
+        except BackendError as error:
+            if error.reason not in ("engine", "wrong"):
+                raise
+            log.warning("%s; the engine is built anew", error)
+            store.discard(key)
+    return opened(_built(library, bundle, key, store, cancelled))
 
 
 def _require_agreement(

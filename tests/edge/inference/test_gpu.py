@@ -38,9 +38,9 @@ def model(bundle: Bundle) -> AgeBackend:
 
 
 @pytest.fixture
-def open_it(bundle: Bundle, model: AgeBackend, store: EngineStore) -> Callable[..., AgeBackend]:
+def open_it(bundle: Bundle, store: EngineStore) -> Callable[..., AgeBackend]:
     def open_it(precision: str, max_batch: int = MAX_BATCH) -> AgeBackend:
-        return open_tensorrt(bundle, model, precision=precision, max_batch=max_batch, store=store)
+        return open_tensorrt(bundle, precision=precision, max_batch=max_batch, store=store)
 
     return open_it
 

@@ -13,8 +13,9 @@ import pytest
 
 from edge.bundle import BUILTIN, Bundle, load_bundle
 from edge.errors import ConfigurationError
-from edge.inference import open_backend
+from edge.inference import cpu_graph, open_backend
 from edge.inference.base import AgeBackend
+from edge.inference.onnxruntime import OnnxRuntimeBackend
 from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
 
 
@@ -45,6 +46,27 @@ def test_threads_change_the_device_and_not_the_result(bundle: Bundle):
     assert one.device == "CPU, 1 thread"
     assert two.device == "CPU, 2 threads"
     assert np.allclose(one.infer(batch), two.infer(batch), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("precision", "variant"), [("auto", "fp32"), ("fp32", "fp32"), ("fp16", "fp32"), ("int8", "int8")]
+)
+def test_a_cpu_runs_the_small_variant_only_where_it_is_asked_for(
+    bundle: Bundle, precision: str, variant: str
+):
+    path = bundle.model_path if variant == "fp32" else bundle.variants[variant]
+    assert cpu_graph(bundle, precision) == path
+    batch = pictures(2, bundle.input_size)
+    wanted = OnnxRuntimeBackend(replace(bundle, model_path=path), max_batch=2, threads=1).infer(batch)
+    found = open_backend("onnxruntime", bundle, max_batch=2, precision=precision).infer(batch)
+    assert np.array_equal(found, wanted)
+
+
+def test_a_precision_that_the_bundle_lacks_is_refused(bundle: Bundle):
+    with pytest.raises(
+        ConfigurationError, match="precision 'int8': the bundle 'instore-age' has 'auto', 'fp32'"
+    ):
+        open_backend("onnxruntime", replace(bundle, variants={}), precision="int8")
 
 
 def test_temperature_is_left_to_the_caller(bundle: Bundle):

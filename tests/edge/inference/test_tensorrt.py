@@ -197,6 +197,21 @@ class TestOpening:
         assert open_it().infer(pictures(1, bundle.input_size)).shape == (1, 101)
         assert EngineStore(tmp_path).load(key) == trt.judged[-1]
 
+    def test_builds_anew_what_was_kept_and_gives_wrong_results(
+        self, open_it: Open, trt: FakeTensorRt, bundle: Bundle
+    ):
+        open_it()
+        times = iter(range(100))
+
+        def once(probs: np.ndarray) -> np.ndarray:
+            opened = next(times) >= MAX_BATCH + 32 // MAX_BATCH  # the kept one warms up and is compared
+            return probs if opened else np.roll(probs, 3, axis=1)
+
+        trt.wrong = once
+        assert open_it().infer(pictures(1, bundle.input_size)).shape == (1, 101)
+        assert len(trt.judged) == 3
+        assert trt.judged[2] != trt.judged[1] == trt.judged[0]
+
     def test_refuses_an_engine_whose_results_are_far_off(
         self, open_it: Open, trt: FakeTensorRt, runtime: FakeCuda
     ):

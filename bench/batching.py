@@ -1,0 +1,175 @@
+"""Batching: faces per second against batch size, for every backend and precision of the age model.
+
+All that can run here take turns, so that whatever else the machine does hits each alike; processor time
+leaves most of that out. What cannot run keeps its row, and a line below says why. OpenVINO is measured where
+it happens to be installed: it is no backend of ours, and its rows say whether it should be.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.material import Material
+from bench.tables import table
+from edge.bundle import BUILTIN, Bundle, load_bundle
+from edge.errors import InstoreError
+from edge.inference import open_backend
+from edge.inference.base import Precision
+from edge.inference.builder import graph_of
+from edge.inference.reference import difference, reference_crops
+from edge.inference.tensorrt import open_tensorrt
+
+SIZES = (1, 2, 4, 8, 16, 32)
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+BASE = "ONNX Runtime CPU fp32"
+"""What the others are compared with: a box without a GPU."""
+
+Report = dict[str, Any]
+Infer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+def measure(material: Material, *, quick: bool, step: Callable[[str], None]) -> Report:
+    """What each backend takes for a face at each batch size; what does not run here, and why."""
+    del material  # made-up faces: no backend takes longer for one than for another
+    sizes, turns = ((1, 8), 5) if quick else (SIZES, 25)
+    bundle = load_bundle(BUILTIN)
+    running, not_run = _opened(bundle, max(sizes), step)
+    crops = reference_crops(bundle.input_size, max(sizes))
+    wanted = running[BASE](crops)
+    backends: dict[str, Report] = {
+        name: {"years": difference(infer(crops), wanted).years, "sizes": {}}
+        for name, infer in running.items()
+    }
+    for size in sizes:
+        step(f"batching: {size} at once")
+        for name, found in _turns(running, crops[:size], turns).items():
+            backends[name]["sizes"][str(size)] = found
+    return {"backends": backends, "not_run": not_run}
+
+
+def _opened(
+    bundle: Bundle, max_batch: int, step: Callable[[str], None]
+) -> tuple[dict[str, Infer], dict[str, str]]:
+    """All that run here, by name, and why the others do not."""
+    running: dict[str, Infer] = {}
+    not_run: dict[str, str] = {}
+    for name, opener in _openers(bundle, max_batch):
+        step(f"batching: opening {name}")
+        try:
+            running[name] = opener()
+        except (InstoreError, ImportError, LookupError) as error:
+            not_run[name] = str(error)
+    return running, not_run
+
+
+def _openers(bundle: Bundle, max_batch: int) -> Iterator[tuple[str, Callable[[], Infer]]]:
+    for precision in PRECISIONS:
+        variant = replace(bundle, model_path=graph_of(bundle, precision))
+        yield f"ONNX Runtime CPU {precision}", partial(_onnxruntime, variant, max_batch)
+    for precision in PRECISIONS:
+        yield f"OpenVINO CPU {precision}", partial(_openvino, graph_of(bundle, precision), "f32")
+    yield "OpenVINO CPU bf16", partial(_openvino, bundle.model_path, "bf16")
+    yield "ONNX Runtime CUDA fp32", partial(_onnxruntime_cuda, bundle.model_path)
+    for precision in PRECISIONS:
+        yield f"TensorRT {precision}", partial(_tensorrt, bundle, precision, max_batch)
+
+
+def _onnxruntime(bundle: Bundle, max_batch: int) -> Infer:
+    return open_backend("onnxruntime", bundle, max_batch=max_batch).infer
+
+
+def _onnxruntime_cuda(path: Any) -> Infer:  # noqa: ANN401
+    import onnxruntime
+
+    if "CUDAExecutionProvider" not in (has := onnxruntime.get_available_providers()):
+        raise LookupError(f"this ONNX Runtime has {', '.join(has)}")
+    session = onnxruntime.InferenceSession(str(path), providers=["CUDAExecutionProvider"])
+    return lambda batch: np.asarray(session.run(["age"], {"image": batch})[0])
+
+
+def _openvino(path: Any, precision: str) -> Infer:  # noqa: ANN401
+    import openvino
+
+    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": precision}
+    compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+    request = compiled.create_infer_request()
+
+    def infer(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        request.infer({0: batch})
+        return np.array(request.get_output_tensor(0).data)
+
+    return infer
+
+
+def _tensorrt(bundle: Bundle, precision: Precision, max_batch: int) -> Infer:
+    return open_tensorrt(bundle, precision=precision, max_batch=max_batch).infer
+
+
+def _turns(running: dict[str, Infer], batch: NDArray[np.uint8], turns: int) -> dict[str, Report]:
+    """Everybody once, again and again: medians, and each turn's ratio to `BASE`."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in running}
+    for infer in running.values():
+        infer(batch)
+    for _ in range(turns):
+        for name, infer in running.items():
+            taken[name].append(_timed(infer, batch))
+    base = taken[BASE]
+    return {
+        name: {
+            "faces_per_s": len(batch) / median(wall for wall, _ in times),
+            "cpu_ms_per_face": 1000 * median(cpu for _, cpu in times) / len(batch),
+            "times_base": median(b[0] / t[0] for b, t in zip(base, times, strict=True)),
+            "times_base_cpu": median(b[1] / t[1] for b, t in zip(base, times, strict=True)),
+        }
+        for name, times in taken.items()
+    }
+
+
+def _timed(infer: Infer, batch: NDArray[np.uint8]) -> tuple[float, float]:
+    """Seconds on the wall and of the processor, for one call."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    infer(batch)
+    return time.perf_counter() - wall, max(time.process_time() - cpu, 1e-9)
+
+
+def section(found: Report) -> str:
+    """The tables, for a person."""
+    backends: dict[str, Report] = found["backends"]
+    sizes = list(next(iter(backends.values()))["sizes"])
+    head = ("", *(f"{size} at once" for size in sizes), "years off")
+    rows = [
+        (name, *(f"{one['sizes'][size]['faces_per_s']:.0f}" for size in sizes), f"{one['years']:.2f}")
+        for name, one in backends.items()
+    ]
+    rows += [(name, *["not run"] * len(sizes), "") for name in found["not_run"]]
+    ratios = [
+        (name, *(_ratio(one["sizes"][size]) for size in sizes))
+        for name, one in backends.items()
+        if name != BASE
+    ]
+    reasons: dict[str, list[str]] = {}
+    for name, why in found["not_run"].items():
+        reasons.setdefault(why, []).append(name)
+    return "\n\n".join(
+        [
+            "Faces a second:",
+            table(head, rows),
+            f"Times as fast as {BASE}, by processor time (on the wall):",
+            table(head[:-1], ratios),
+            "One thread. Medians; each ratio is of two calls one after the other. Years off: mean difference "
+            "of the expected ages from the float32 model on ONNX Runtime, on drawn faces.",
+            *(f"Not run, {', '.join(names)}: {why}." for why, names in reasons.items()),
+        ]
+    )
+
+
+def _ratio(one: Report) -> str:
+    return f"{one['times_base_cpu']:.2f} ({one['times_base']:.2f})"

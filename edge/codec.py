@@ -14,6 +14,8 @@ from datetime import datetime
 from importlib import resources
 from typing import Any, Literal, Protocol
 
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
+
 from edge.types import CameraStatus, Coverage, WindowCounts
 
 COUNTS = "instore.counts/1"
@@ -102,20 +104,31 @@ def encode_open(window: WindowCounts) -> bytes:
 
 
 def decode_open(payload: bytes) -> WindowCounts:
-    """What `encode_open` wrote."""
-    fields = json.loads(payload)
-    seconds, analysed, dropped = fields.pop("coverage")
-    return WindowCounts(
-        start=datetime.fromisoformat(fields.pop("start")),
-        end=datetime.fromisoformat(fields.pop("end")),
-        coverage=Coverage(seconds, analysed, dropped),
-        **fields,
-    )
+    """What `encode_open` wrote. Raises ValueError on anything else: a disk may give back what it likes."""
+    fields = _OpenWindow.model_validate_json(payload)
+    named = {name: getattr(fields, name) for name in _OpenWindow.model_fields}
+    return WindowCounts(**{**named, "coverage": Coverage(*fields.coverage)})
+
+
+class _OpenWindow(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    site: str
+    camera_id: str
+    zone: str
+    start: datetime
+    end: datetime
+    counts: dict[str, NonNegativeInt]
+    unclassified: NonNegativeInt
+    coverage: tuple[NonNegativeFloat, NonNegativeInt, dict[str, NonNegativeInt]]
 
 
 def decode_counts(payload: bytes) -> dict[str, Any]:
     """Read a counts payload. Raises ValueError unless it is complete JSON of schema `instore.counts/1`."""
-    message = json.loads(payload)
+    try:
+        message = json.loads(payload)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(message, dict) or message.get("schema") != COUNTS:
         raise ValueError(f"not a message of schema {COUNTS}")
     if missing := [key for key in schema(COUNTS)["required"] if key not in message]:

@@ -5,15 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, quote
 
-_CREDENTIALS = re.compile(r"(?<=://)\S*@")
-_VALUE_CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)
-# `rtsp:/u:p@host`, `u:p@host/x`, `rtsp:host`; a file of such a name can be written as `./12:30@door.mp4`.
-_MISTYPED_URL = re.compile(
-    r"(?![.~]|/(?!/))(?:.*:.*@|[a-z][a-z0-9+.-]*:/|(?:rtsps?|https?|mqtts?):)",
-    re.DOTALL | re.IGNORECASE,
-)
-
-
+_WORD = re.compile(r"\S+")
+_BEGINS_AS_URL = re.compile(r"[a-z][a-z0-9+.-]*:/|(?:rtsps?|https?|mqtts?):", re.IGNORECASE)
 _SHORTEST = 4  # characters: a shorter secret is part of many an innocent word
 _secrets: set[str] = set()
 
@@ -36,7 +29,7 @@ def redact(text: str) -> str:
     """
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
-    return _CREDENTIALS.sub("***@", text)
+    return _WORD.sub(lambda word: redact_urls(word[0]), text)
 
 
 def redact_value(value: str) -> str:
@@ -46,12 +39,18 @@ def redact_value(value: str) -> str:
 
 def redact_urls(text: str) -> str:
     """All from the first URL's start to the last `@` masked: of values whose passwords may hold spaces."""
-    return _VALUE_CREDENTIALS.sub("***@", text)
+    begin, end = text.find("://") + 3, text.rfind("@")
+    return f"{text[:begin]}***{text[end:]}" if 3 <= begin <= end else text
 
 
 def is_mistyped_url(text: str) -> bool:
-    """Whether it would be taken for a file and was meant as a URL: it may hold a password."""
-    return "://" not in text and _MISTYPED_URL.match(text) is not None
+    """Whether it would be taken for a file and was meant as a URL: it may hold a password.
+
+    Such as `rtsp:/u:p@host`, `u:p@host/x`, `rtsp:host`; a file of such a name is written `./12:30@door.mp4`.
+    """
+    if "://" in text or text.startswith((".", "~")) or (text.startswith("/") and not text.startswith("//")):
+        return False
+    return 0 <= text.find(":") < text.rfind("@") or _BEGINS_AS_URL.match(text) is not None
 
 
 def holds_credentials(url: SplitResult) -> bool:

@@ -16,7 +16,7 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -317,7 +317,7 @@ class Runtime:
         """What was open at the end of the last run, less what was closed between its last checkpoint and its
         kill.
         """
-        windows = [decode_open(payload) for payload in self._outbox.open_windows()]
+        windows = _readable(self._outbox.open_windows())
         return [window for window in windows if not self._outbox.knows(window.camera_id, _id_of(window))]
 
     def _keep_open(self, windows: list[WindowCounts]) -> None:
@@ -481,3 +481,12 @@ def days_held(settings: Settings) -> float:
     """Days of windows that the outbox has room for, by its bounds and a generous size of each."""
     a_day = len(settings.cameras) * DAY / settings.windows.length
     return min(settings.outbox.max_rows, settings.outbox.max_bytes / LARGEST) / a_day
+
+
+def _readable(payloads: Iterable[bytes]) -> Iterator[WindowCounts]:
+    """The open windows of the last run; one that the disk has spoilt is told and begun anew."""
+    for payload in payloads:
+        try:
+            yield decode_open(payload)
+        except ValueError as error:
+            log.error("an open window of the last run cannot be read and begins anew: %s", error)

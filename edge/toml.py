@@ -15,6 +15,12 @@ from pydantic_core import ErrorDetails
 from edge.errors import ConfigurationError
 from edge.redact import redact, redact_urls, redact_value
 
+LARGEST = 1 << 20
+"""Bytes of a configuration."""
+
+MOST_DOTS = 64
+"""In a line that is no comment."""
+
 
 def laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     """`lower` with `upper` over it: tables key by key, all else as a whole. Neither is changed."""
@@ -31,11 +37,24 @@ def laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, A
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file. Raises ConfigurationError that names it."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise ConfigurationError(f"{path}: is larger than {LARGEST} bytes; is it a configuration?")
+        text = content.decode()
+        _check_depth(path, text)
+        return tomllib.loads(text)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: is not valid TOML: {error}") from None
+
+
+def _check_depth(path: Path, text: str) -> None:
+    """tomllib's time grows with the square of a key's parts: `a.a.a` ... of 100 KB would take minutes."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.count(".") > MOST_DOTS and not line.lstrip().startswith("#"):
+            raise ConfigurationError(f"{path}: line {number} has more than {MOST_DOTS} dots; is it a key?")
 
 
 def override(table: dict[str, Any], assignment: str, example: str) -> None:

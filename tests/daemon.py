@@ -45,7 +45,7 @@ class Daemon:
     """`instore-edge run` on these tables; everything it logs is kept.
 
     module: what Python runs, such as `tests.painted_daemon`, which is the daemon but for its detectors.
-    within: the beginning of a command line that executes the rest of it.
+    within: the beginning of a command line that executes the rest of it. options: its end.
     """
 
     def __init__(
@@ -56,8 +56,10 @@ class Daemon:
         environment: dict[str, str] | None = None,
         module: str = "edge",
         within: Sequence[str] = (),
+        options: Sequence[str] = (),
     ) -> None:
         self._within = within
+        self._options = options
         self._module = module
         self._config = folder / "config.toml"
         self._config.write_text(to_toml(tables))
@@ -68,7 +70,10 @@ class Daemon:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [*self._within, sys.executable, "-m", self._module, "run", "--config", str(self._config)],
+            [
+                *(*self._within, sys.executable, "-m", self._module),
+                *("run", "--config", str(self._config), *self._options),
+            ],
             env=self._environment,
             stderr=subprocess.PIPE,
             text=True,

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 
 from edge import runtime as runtimes
 from edge.clock import SystemClock
+from edge.codec import encode_open
 from edge.config import Settings, load_settings
 from edge.errors import ConfigurationError
 from edge.inference import tensorrt
@@ -26,6 +28,7 @@ from edge.inference.cuda import Cuda
 from edge.inference.library import Library
 from edge.inference.serving import ServingBackend
 from edge.runtime import Runtime, days_held
+from edge.types import Coverage, WindowCounts
 from tests.fake_gpu import FakeCuda, FakeTensorRt
 from tests.fakes import Person, paint, painted_vision
 from tests.mosquitto import free_port
@@ -256,3 +259,12 @@ def test_a_port_in_use_is_refused_before_the_outbox_is_made(tmp_path: Path) -> N
     with pytest.raises(ConfigurationError, match="cannot listen there"):
         make(other, settings(other, "door", metrics={"port": first.http_port}))
     assert not (other / "state" / "outbox.db").exists()
+
+
+def test_an_open_window_that_the_disk_has_spoilt_ends_no_start(caplog: pytest.LogCaptureFixture) -> None:
+    """Else it would end every start: the process comes back to the same disk."""
+    moment = datetime(2026, 1, 31, 8, tzinfo=UTC)
+    window = WindowCounts("s", "door", "all", moment, moment + timedelta(minutes=5), {"0+": 1}, 0, Coverage())
+    whole = encode_open(window)
+    assert list(runtimes._readable([b"\xff", whole[:-5], whole, b"[]"])) == [window]
+    assert caplog.text.count("cannot be read and begins anew") == 3

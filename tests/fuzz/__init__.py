@@ -1,0 +1,1 @@
+"""What parses input from outside, fed with anything: see `targets`."""

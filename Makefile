@@ -6,7 +6,7 @@ TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-training system-packages test test-edge test-gpu test-service test-training check format \
-         demo train-demo bench soak deb lock clean
+         demo train-demo bench soak deb lock fuzz audit clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
@@ -80,6 +80,14 @@ bench: install ## speed and memory; results go to bench/results
 soak: install ## eight hours of a shop in minutes, with faults at random; HOURS=24 SEED=7 for others
 	$(BIN)/python -m bench.soak --hours $(or $(HOURS),8) --seed $(or $(SEED),1)
 
+fuzz: install ## look for inputs that break what parses them, a minute each; SECONDS=600 for longer
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
+
+audit: install ## known holes in the libraries, where the index's database can be reached
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
+	$(BIN)/python -m deploy.audit
+
 deb: install ## the Debian package of a box, in build/deb
 	deploy/system-packages.sh build
 	$(BIN)/python -m deploy.debian.build
@@ -91,6 +99,7 @@ lock: ## pin the dependencies anew (needs uv)
 	$(LOCK) --extra demo --extra test pyproject.toml -o requirements/edge.txt
 	$(LOCK) --extra training --extra test pyproject.toml -o requirements/training.txt
 	$(LOCK) --constraint requirements/edge.txt pyproject.toml -o requirements/box.txt
+	$(LOCK) --constraint requirements/edge.txt requirements/tools.in -o requirements/tools.txt
 	$(PYTHON) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 	  print(*p['optional-dependencies']['tensorrt'], sep='\n')" | \
 	  $(LOCK) --constraint requirements/edge.txt - -o requirements/tensorrt.txt

@@ -92,11 +92,11 @@ def test_a_thread_that_fails_ends_the_process_and_keeps_the_others_counts(
 ) -> None:
     counted = threading.Event()
 
-    def vision(camera: Any, *parts: Any) -> Any:
+    def vision(camera: Any, *parts: Any, **shared: Any) -> Any:
         if camera.name == "broken":
             counted.wait(30)  # until the other camera's visitor has been seen
             raise RuntimeError("a bug")
-        made = see(camera, *parts)
+        made = see(camera, *parts, **shared)
         finish = made.finish
 
         def finish_and_tell() -> Any:
@@ -143,9 +143,9 @@ def test_without_a_gpu_it_counts_on_onnx_runtime_and_tells(
         tried.set()
         return pause
 
-    def vision(*parts: Any) -> Any:
+    def vision(*parts: Any, **shared: Any) -> Any:
         assert tried.wait(60)
-        return see(*parts)
+        return see(*parts, **shared)
 
     monkeypatch.setattr(ServingBackend, "attempt", attempt_and_tell)
     monkeypatch.setattr(runtimes, "build_vision", vision)
@@ -166,9 +166,9 @@ def test_a_sandbox_that_allows_no_priorities_does_not_end_it(
         asked.set()
         raise PermissionError(1, "Operation not permitted")
 
-    def vision(*parts: Any) -> Any:
+    def vision(*parts: Any, **shared: Any) -> Any:
         assert asked.wait(60)
-        return see(*parts)
+        return see(*parts, **shared)
 
     monkeypatch.setattr(runtimes.os, "setpriority", refuse)
     monkeypatch.setattr(runtimes, "build_vision", vision)
@@ -191,9 +191,9 @@ def test_the_age_model_goes_to_the_gpu_and_back_while_it_counts(
             trt.cuda.fails["cudaGraphLaunch"] = trt.cuda.real.cudaError_t.cudaErrorMemoryAllocation
         swapped.set()
 
-    def vision(*parts: Any) -> Any:
+    def vision(*parts: Any, **shared: Any) -> Any:
         assert swapped.wait(60)
-        return see(*parts)
+        return see(*parts, **shared)
 
     monkeypatch.setattr(Runtime, "_on_swap", tell)
     monkeypatch.setattr(runtimes, "build_vision", vision)

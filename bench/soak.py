@@ -63,6 +63,9 @@ START = datetime(2026, 1, 31, 8, tzinfo=UTC)
 SEND_EVERY = 5.0
 """Seconds between two sendings; each ends when all is acknowledged, or with its time."""
 
+SENDING = 6.0
+"""Seconds that a sending may take of the shop's time, in which nothing is counted here."""
+
 RATES = {
     # How often a fault comes, in seconds between two of them on average, and how long it lasts at most.
     "camera": (120, 90.0),
@@ -207,7 +210,7 @@ class Run:
         self.broker = Broker(self.rng, self.clock)
         self.cameras = [Camera(name, random.Random(f"{seed} {name}")) for name in CAMERAS]
         self.settings = self._settings()
-        self.disk_until = 0.0
+        self.disk_until = self.kept_at = 0.0
         self._start()
 
     def _settings(self) -> Settings:
@@ -245,6 +248,7 @@ class Run:
             clock=clock,
         )
         self.worker.resume(self._left_open())
+        self.kept_at = clock.monotonic()  # what is there then is what was kept
         self.publisher = Publisher(
             settings.mqtt,
             settings.site,
@@ -279,6 +283,7 @@ class Run:
     def _keep_open(self, windows: list[WindowCounts]) -> None:
         self.outbox.keep_open([encode_open(window) for window in windows])
         self.ledger.open = {_id(window): window.total for window in windows}
+        self.kept_at = self.clock.monotonic()
 
     def second(self) -> None:
         """Live for a second."""
@@ -340,12 +345,13 @@ class Run:
         self.outbox.close()
         ledger, now = self.ledger, self.clock.monotonic()
         lost = ledger.told - ledger.persisted() - ledger.refused - ledger.lost
-        # A sending takes up to two seconds and some, in which nothing is counted here.
-        since = now - CHECKPOINT - 5
-        if not self.worker.unstored and self.disk_until < since:
-            counted = sum(moment > since for moment in ledger.recent)
+        if not self.worker.unstored and self.disk_until < now - CHECKPOINT - SENDING:
+            assert now - self.kept_at <= CHECKPOINT + SENDING, "the last checkpoint is too old"
+            # What was told just before it may still have waited for its batch.
+            counted = sum(moment > self.kept_at - SENDING for moment in ledger.recent)
             assert 0 <= lost <= counted, f"a kill cost {lost} visitors, {counted} came since the checkpoint"
         ledger.lost += lost
+        ledger.recent.clear()
         self._start()
 
     def _stop(self) -> None:

@@ -159,6 +159,7 @@ def _faces(camera: CameraSettings, settings: Settings, frames: list[Frame]) -> i
 def _model(settings: Settings, beside: Path, clock: Clock) -> str:
     bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
     model, engines = settings.model, state_directory(settings, beside) / "engines"
+    passed_over: list[str] = []
     with tempfile.TemporaryDirectory() as nowhere:
         # The daemon's engines are tried; one that is built here is not kept, as its owner might be another.
         backend = open_backend(
@@ -168,11 +169,13 @@ def _model(settings: Settings, beside: Path, clock: Clock) -> str:
             threads=model.threads,
             precision=model.precision,
             store=EngineStore(Path(nowhere), [engines, bundle.folder / "engines"]),
+            on_passed_over=passed_over.append,
         )
     try:
         milliseconds = 1000 * _seconds_per_face(backend.infer, bundle, backend.max_batch, clock)
         where = f"{backend.name} ({backend.device})"
-        return f"{bundle.name} {bundle.version} on {where}, {milliseconds:.1f} ms a face"
+        told = f"{bundle.name} {bundle.version} on {where}, {milliseconds:.1f} ms a face"
+        return "; not on ".join([told, *passed_over])
     finally:
         backend.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,13 +26,14 @@ def open_backend(
     threads: int = 1,
     precision: str = "auto",
     store: EngineStore | None = None,
+    on_passed_over: Callable[[str], None] = lambda why: None,
 ) -> AgeBackend:
     """Open the backend of this name on a checked bundle.
 
     max_batch: the most crops in one call. threads: CPU threads of one call, where the backend uses any.
     precision: `auto`, or one of the bundle's; see `cpu_graph` for the CPU. store: of TensorRT's engines;
     where it has none, one is built and waited for. `auto` takes the first backend that works, and logs why
-    the others do not.
+    the others do not; on_passed_over hears of each.
 
     Raises ConfigurationError on an unknown name or precision and when the model does not fit its manifest,
     BackendError where a named backend cannot work here.
@@ -51,6 +53,7 @@ def open_backend(
                 raise BackendError(
                     error.reason, f"backend {name!r}: {error}; 'auto' and 'onnxruntime' work without"
                 ) from error
+            on_passed_over(f"tensorrt: {error}")
             log.info("backend 'auto' is onnxruntime; tensorrt does not work here: %s", error)
     return OnnxRuntimeBackend(replace(bundle, model_path=graph), max_batch=max_batch, threads=threads)
 

@@ -13,8 +13,13 @@ from edge import check, machine
 from edge.check import Verdict
 from edge.clock import SystemClock
 from edge.config import Settings, load_settings
+from edge.errors import InstoreError
 from edge.health import HttpServer
+from edge.inference import tensorrt
+from edge.inference.cuda import Cuda
+from edge.inference.library import Library
 from edge.outbox import Outbox
+from tests.fake_gpu import FakeCuda, FakeTensorRt
 from tests.fakes import ManualClock
 
 
@@ -187,3 +192,26 @@ def test_the_table_shows_what_a_detail_holds(capsys: pytest.CaptureFixture[str])
         ["look", "clock", "odd"],
         ["failed", "b", "x"],
     ]
+
+
+def test_the_model_says_what_it_is_not_on_and_why(
+    tmp_path: Path, runtime: FakeCuda, cuda: Cuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.devices = 0
+    monkeypatch.setattr(tensorrt, "Cuda", lambda: cuda)
+    said = check._model(configured(), tmp_path, SystemClock())
+    assert " ms a face; not on tensorrt: no NVIDIA GPU is visible: is the GPU passed to this service" in said
+    with pytest.raises(InstoreError, match="backend 'tensorrt': no NVIDIA GPU is visible"):
+        check._model(configured(model={"backend": "tensorrt"}), tmp_path, SystemClock())
+    assert "not on" not in check._model(configured(model={"backend": "onnxruntime"}), tmp_path, SystemClock())
+
+
+def test_the_model_is_tried_on_the_daemons_engines_and_leaves_none(
+    tmp_path: Path, trt: FakeTensorRt, pretended: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorrt, "Cuda", lambda: Cuda(trt.cuda))
+    monkeypatch.setattr(tensorrt, "libraries", lambda: iter([pretended]))
+    settings = configured(model={"max_batch": trt.max_batch}, outbox={"directory": "state"})
+    said = check._model(settings, tmp_path, SystemClock())
+    assert "on tensorrt (Pretended RTX, fp16), " in said
+    assert not (tmp_path / "state").exists()

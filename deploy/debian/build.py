@@ -2,6 +2,7 @@
 
     make deb                                   build/deb/instore-edge_VERSION_ARCHITECTURE.deb
     python -m deploy.debian.build --version 0.1.0+2
+    python -m deploy.debian.build --tensorrt   for boxes with an NVIDIA GPU, 260 MB more on their disks
 
 The environment belongs to Debian's own Python of one minor version, which the package depends on. Libraries
 come by the hashes of requirements/box.txt, less what a box never loads.
@@ -18,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from deploy.debian.manual import completion, manual
@@ -27,6 +28,9 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PYTHON = Path("/usr/bin/python3")
 PREFIX = Path("opt/instore-edge")
+
+LOCKS = ("box.txt", "tensorrt.txt")
+"""What is installed, beneath requirements/; the second with --tensorrt."""
 
 NEVER_LOADED = {
     # MediaPipe's drawing helpers alone import it, and edge.detect.mediapipe keeps it away; the rest serve it.
@@ -76,6 +80,9 @@ def main() -> None:
     arguments.add_argument(
         "--version", default=project_version(), help="of the package (default: the project's)"
     )
+    arguments.add_argument(
+        "--tensorrt", action="store_true", help="with TensorRT for RTX, for boxes with an NVIDIA GPU"
+    )
     arguments.add_argument("--folder", type=Path, default=ROOT / "build" / "deb", help="where to build")
     options = arguments.parse_args()
     os.umask(0o022)
@@ -85,7 +92,7 @@ def main() -> None:
     shutil.rmtree(tree, ignore_errors=True)
     python = python_version()
     _say("environment")
-    environment(tree / PREFIX, folder, python)
+    environment(tree / PREFIX, folder, python, LOCKS[: 2 if options.tensorrt else 1])
     _say("stripping")
     packages = tree / PREFIX / "lib" / f"python{python}" / "site-packages"
     strip(packages)
@@ -112,13 +119,14 @@ def architecture() -> str:
     return _output("dpkg", "--print-architecture")
 
 
-def environment(prefix: Path, folder: Path, python: str) -> None:
+def environment(prefix: Path, folder: Path, python: str, locks: Sequence[str]) -> None:
     """A virtual environment at `prefix`, that will lie at /opt/instore-edge: libraries and program."""
     _run(PYTHON, "-m", "venv", "--without-pip", prefix)
     pip = [sys.executable, "-m", "pip", "--python", prefix / "bin" / "python3", "install", "--quiet"]
     pip += ["--disable-pip-version-check", "--no-compile", "--no-deps"]
     locked = folder / "locked.txt"
-    locked.write_text("".join(needed((ROOT / "requirements" / "box.txt").read_text())))
+    texts = [(ROOT / "requirements" / name).read_text() for name in locks]
+    locked.write_text("".join(requirement for text in texts for requirement in needed(text)))
     _run(*pip, "--require-hashes", "-r", locked)
     wheels = folder / "wheel"
     for stale in (wheels, ROOT / "build" / "lib"):  # setuptools would pack what an earlier build left there

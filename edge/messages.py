@@ -56,6 +56,14 @@ class MessageQueue:
             self._hurried = True
             self._changed.notify_all()
 
+    def shed(self) -> int:
+        """Throw away the crops that wait, and nothing else; how many they were."""
+        with self._changed:
+            shed, self._crops = self._crops, 0
+            self._messages = deque(m for m in self._messages if not isinstance(m, FaceCrop))
+            self._changed.notify_all()
+            return shed
+
     def close(self) -> None:
         """No more will be put: `take` gives what is left and then None at once."""
         with self._changed:

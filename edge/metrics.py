@@ -25,6 +25,7 @@ FRAME_DROPS = ("overwritten", "corrupt")
 TRACK_ENDS = ("visitor", "too_short", "not_a_face", "recounted")
 MQTT_FAILURES = ("unreachable", "tls", "refused", "lost", "timeout", "rejected", "disk")
 
+CROP_DROPS = ("queue_full", "stopping")
 OUTBOX_FAULTS = ("damaged", "newer")
 RELOADS = ("applied", "refused")
 
@@ -88,7 +89,8 @@ class Metrics:
         self.crops_dropped = Counter(
             "instore_crops_dropped", "Crops that were never judged.", ["reason"], registry=r
         )
-        self.crops_dropped.labels("queue_full")
+        for reason in CROP_DROPS:
+            self.crops_dropped.labels(reason)
         self.late = Counter("instore_visits_late", "Visits counted in a later window.", registry=r)
         self.refused = Counter("instore_windows_refused", "Windows that had been stored before.", registry=r)
         self.reloads = Counter(

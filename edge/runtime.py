@@ -69,8 +69,11 @@ LARGEST = 1500
 SEEING_ENDS = 2.0
 """Seconds that the cameras' threads get at the end, to finish a frame and tell who was in view."""
 
-COUNTING_ENDS = 2.5
-"""Seconds that the counting thread gets then. With `mqtt.drain_timeout` and the goodbye that makes less than
+JUDGING_ENDS = 1.0
+"""Seconds that the counting thread then gets for the crops that wait."""
+
+COUNTING_ENDS = 1.5
+"""Seconds that it gets for the rest. With `mqtt.drain_timeout` and the goodbye that makes less than
 ten: what does not end by then is left to the next start."""
 
 BEHIND = 10
@@ -272,6 +275,9 @@ class Runtime:
         self._backend.stop()
         self._lanes.end(self._clock.monotonic() + SEEING_ENDS)
         self._queue.close()
+        counting.join(JUDGING_ENDS)
+        if counting.is_alive():  # the visitors count; their ages are what there is no time for
+            self._metrics.crops_dropped.labels("stopping").inc(self._queue.shed())
         self._threads.join([counting], self._clock.monotonic() + COUNTING_ENDS)
         for lane in self.lanes:
             lane.report(

@@ -51,6 +51,16 @@ def test_has_room_again_when_a_crop_was_taken():
     assert queue.put(crop())
 
 
+def test_sheds_crops_and_nothing_else():
+    queue = MessageQueue(3)
+    kept = [progress(), progress()]
+    for message in (crop(1), kept[0], crop(2), kept[1]):
+        queue.put(message)
+    assert queue.shed() == 2
+    assert queue.put(crop(3))
+    assert drain(queue)[:2] == kept
+
+
 def test_gives_nothing_when_nothing_comes():
     assert MessageQueue(1).take(0) is None
 

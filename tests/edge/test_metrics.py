@@ -56,7 +56,10 @@ def test_every_series_is_there_before_anything_happens():
         assert sorted(found) == sorted((camera, reason) for camera in CAMERAS for reason in reasons)
     assert {x["stage"] for x in labels(metrics, "instore_stage_seconds_count")} == set(STAGES)
     assert {x["reason"] for x in labels(metrics, "instore_mqtt_failures_total")} == set(MQTT_FAILURES)
-    assert labels(metrics, "instore_crops_dropped_total") == [{"reason": "queue_full"}]
+    assert labels(metrics, "instore_crops_dropped_total") == [
+        {"reason": "queue_full"},
+        {"reason": "stopping"},
+    ]
     for name in (
         "decision_seconds_count", "batch_crops_count", "visits_late_total", "windows_published_total",
         "mqtt_connected", "publish_lag_seconds_count", "last_publish_timestamp_seconds", "outbox_rows",

@@ -122,11 +122,9 @@ def _train(arguments: argparse.Namespace) -> None:
     if not is_chief():
         return
     info = read_info(folder)
-    _say(
-        f"{folder}: mean absolute error on validation {info['validation']['mae']:.2f} years "
-        f"after epoch {info['best_epoch']} of {info['epochs']}",
-        sys.stdout,
-    )
+    after = f" after epoch {info['best_epoch']} of {info['epochs']}" if info["epochs"] else ""
+    error = info["validation"]["mae"]
+    _say(f"{folder}: mean absolute error on validation {error:.2f} years{after}", sys.stdout)
 
 
 def _how_to_go_on(arguments: argparse.Namespace) -> str:

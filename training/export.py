@@ -107,6 +107,8 @@ def licence(run: Run, data: TrainingData) -> str:
 
 def _terms_before(start: Mapping[str, Any], source: str) -> list[str]:
     """The terms that come with what a run started from; those of data of the same `source` are known."""
+    if "parts" in start:
+        return [term for part in start["parts"] for term in _terms_before(part["start"], source)]
     if "run" in start:
         data = TrainingData.read(start["run"]["data"])
         own = [_terms_of(data)] if data.source != source else []
@@ -151,6 +153,7 @@ def _without_places(config: TrainSettings) -> dict[str, Any]:
             "runs": True,
             "data": {"folder", "cache"},
             "model": {"backbone", "run", "bundle"},
+            "merge": {"__all__": {"backbone", "run", "bundle"}},
             "teacher": {"bundle"},
         },
     )
@@ -170,14 +173,21 @@ def command_line(plan: Plan) -> str:
 def _story(run: Run, data: TrainingData, manifest: Manifest) -> card.Story:
     counts = ", ".join(f"{data.pictures[part]:,} for {part}" for part in PARTS if part in data.pictures)
     origin = [
-        f"Trained by `instore-training train`, run {run.info['name']}, on {data.source} ({counts}; copies of "
-        f"a photo are kept on one side), {run.info['epochs']} epochs, of which number "
-        f"{run.info['best_epoch']} is this one. The whole configuration is in `manifest.json`. None of the "
-        "pictures is in this folder; `confusion.json` holds counts only, and a few hashes of files tell the "
-        "tools which data the model has seen."
+        f"Made by `instore-training train`, run {run.info['name']}, on {data.source} ({counts}; copies of "
+        f"a photo are kept on one side){_how(run)}. The whole configuration is in `manifest.json`. None of "
+        "the pictures is in this folder; `confusion.json` holds counts only, and a few hashes of files tell "
+        "the tools which data the model has seen."
     ]
     if "bundle" in run.info["start"]:
         origin.append(f"It went on from the bundle {_named(run.info['start']['bundle'])}.")
+    if "parts" in run.info["start"]:
+        shares = ", ".join(
+            f"{p['share']:.3g} of {_start_named(p['start'])}" for p in run.info["start"]["parts"]
+        )
+        origin.append(
+            f"Its weights are a mean: {shares}. {run.config.tilt:g} x age was added to the logits. Shares "
+            "and tilt were chosen on the validation part."
+        )
     if "teacher" in run.info:
         origin.append(
             f"Beside the labels it was taught what {_named(run.info['teacher'])} says of each face and its "
@@ -195,3 +205,15 @@ def _story(run: Run, data: TrainingData, manifest: Manifest) -> card.Story:
 def _named(bundle: Mapping[str, Any]) -> str:
     """A bundle that the run learnt from, as its manifest told of it."""
     return f"{bundle['name']} {bundle['version']}"
+
+
+def _start_named(start: Mapping[str, Any]) -> str:
+    if "run" in start:
+        return f"the run {start['run']['name']}"
+    return f"the bundle {_named(start['bundle'])}" if "bundle" in start else "the backbone as it came"
+
+
+def _how(run: Run) -> str:
+    """How long the run was trained, where it was."""
+    epochs, best = run.info["epochs"], run.info["best_epoch"]
+    return f", {epochs} epochs, of which number {best} is this one" if epochs else ""

@@ -62,6 +62,8 @@ def came_from_backbone(bundle: Bundle) -> bool:
 
 def from_backbone(start: Mapping[str, Any]) -> bool:
     """Whether the weights that a run started from go back to the published backbone."""
+    if "parts" in start:
+        return any(from_backbone(part["start"]) for part in start["parts"])
     if "run" in start:
         return from_backbone(start["run"]["start"])
     return "backbone" in start or bool(start.get("bundle", {}).get("backbone"))

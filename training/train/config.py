@@ -80,6 +80,24 @@ class ModelSettings(Section):
         return bundle_folder(str(self.bundle), Path()) if self.bundle else None
 
 
+class MergePart(Section):
+    """A network whose weights are averaged with those of `model`; named by one of the keys that name that.
+
+    share: of its weights in the mean.
+    """
+
+    run: Path | None = None
+    bundle: Path | None = None
+    backbone: Path | None = None
+    share: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if len([place for place in (self.run, self.bundle, self.backbone) if place]) != 1:
+            raise ValueError("wants one of 'run', 'bundle' and 'backbone'")
+        return self
+
+
 class LossSettings(Section):
     """What is minimised.
 
@@ -181,13 +199,19 @@ class LoopSettings(Section):
 
 
 class TrainSettings(Section):
-    """The whole configuration of a run; `name` is that of its folder under `runs`."""
+    """The whole configuration of a run; `name` is that of its folder under `runs`.
+
+    merge: where given, nothing is trained: the weights of `model` and of these are averaged, and `tilt` x age
+    is added to the logits, which moves uncertain estimates most.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     runs: Path = Path("runs")
     seed: Annotated[int, Field(ge=0)] = 0
     data: DataSettings
     model: ModelSettings = ModelSettings()
+    merge: tuple[MergePart, ...] = ()
+    tilt: Annotated[float, Field(ge=-1, le=1)] = 0.0
     loss: LossSettings = LossSettings()
     teacher: TeacherSettings = TeacherSettings()
     sampling: SamplingSettings = SamplingSettings()
@@ -202,6 +226,12 @@ class TrainSettings(Section):
                 f"data.size = {self.data.size} is less than model.size = {self.model.size}: "
                 "crops would be enlarged"
             )
+        if sum(part.share for part in self.merge) >= 1:
+            raise ValueError(
+                "the shares in merge sum to 1 or more: nothing is left for what 'model' starts from"
+            )
+        if self.tilt and not self.merge:
+            raise ValueError("tilt is given without merge: a network that is trained learns its own")
         return self
 
     @property

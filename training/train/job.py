@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from training.train.batches import Examples
 from training.train.callbacks import read_history
 from training.train.config import DataSettings, ModelSettings, TrainSettings
 from training.train.loop import fit
+from training.train.merge import merge, parts
 from training.train.runs import HISTORY, INFO, read_info, read_model, require_unfinished, write_text
 from training.train.teacher import ask_teacher
 from training.train.workers import is_chief
@@ -40,13 +42,17 @@ def train(settings: TrainSettings, progress: Progress = silent) -> Path:
     _require_start(settings)
     learning = _prepared(settings.data, settings.data.size, progress)
     judging = _prepared(settings.data, settings.model.size, progress)
-    start = _start(settings.model, learning)
+    started = [_start(own, learning) for own, _ in parts(settings)]
     teacher = _bundle(settings.teacher.folder, learning) if settings.teacher.folder else None
     held_out = examples(judging, "validation")
-    learn = ask_teacher(examples(learning, "train"), split_hash(learning), settings, progress)
-    folder = fit(settings, learn, held_out, progress)
+    if settings.merge:
+        folder = merge(settings)
+    else:
+        learn = ask_teacher(examples(learning, "train"), split_hash(learning), settings, progress)
+        folder = fit(settings, learn, held_out, progress)
     if is_chief():
-        origin = {"start": start, **({"teacher": teacher} if teacher else {})}
+        origin: dict[str, Any] = {"start": _joined(started, settings)}
+        origin |= {"teacher": teacher} if teacher else {}
         info = {**_describe(settings, learning), **origin, **_results(folder, held_out, settings)}
         write_text(folder / INFO, json.dumps(info, indent=2))
     return folder
@@ -55,13 +61,15 @@ def train(settings: TrainSettings, progress: Progress = silent) -> Path:
 def _require_start(settings: TrainSettings) -> None:
     """Tell before anything slow that the run is finished, or has nothing to start from."""
     require_unfinished(settings.folder)
-    if settings.model.run:
-        read_info(settings.model.run)
-    if settings.model.backbone:
-        backbone.model_file(settings.model.backbone)
-    for folder in (settings.model.bundle_folder, settings.teacher.folder):
-        if folder:
-            load_bundle(folder)
+    for model, _ in parts(settings):
+        if model.run:
+            read_info(model.run)
+        if model.backbone:
+            backbone.model_file(model.backbone)
+        if model.bundle_folder:
+            load_bundle(model.bundle_folder)
+    if settings.teacher.folder:
+        load_bundle(settings.teacher.folder)
 
 
 def examples(prepared: Prepared, part: str) -> Examples:
@@ -119,6 +127,14 @@ def _start(model: ModelSettings, prepared: Prepared) -> dict[str, Any]:
     return {"random": {"width": model.width}}
 
 
+def _joined(started: Sequence[dict[str, Any]], settings: TrainSettings) -> dict[str, Any]:
+    """The one start of a run that was trained, or all that were averaged."""
+    if not settings.merge:
+        return started[0]
+    shares = [share for _, share in parts(settings)]
+    return {"parts": [{"share": s, "start": own} for s, own in zip(shares, started, strict=True)]}
+
+
 def _bundle(folder: Path, prepared: Prepared) -> dict[str, Any]:
     """What is known of a bundle that the run learns from; ConfigurationError as `_start`."""
     bundle = load_bundle(folder)
@@ -144,6 +160,8 @@ def _require_apart(folder: Path, data: TrainingData, prepared: Prepared) -> None
 def _results(folder: Path, held_out: Examples, settings: TrainSettings) -> dict[str, Any]:
     """The best epoch, and its figures on the validation part."""
     history = read_history(folder / HISTORY)
+    if not history:  # nothing was trained
+        return {"epochs": 0, "best_epoch": 0, "validation": _figures(read_model(folder), held_out, settings)}
     best = min(history, key=lambda line: line["val_mae"])
     figures = {"mae": best["val_mae"], **_figures(read_model(folder), held_out, settings)}
     return {"epochs": len(history), "best_epoch": best["epoch"], "validation": figures}

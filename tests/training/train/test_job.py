@@ -138,6 +138,37 @@ def test_the_licences_of_the_backbone_come_along_with_the_shipped_bundle(keras, 
     assert (tmp_path / "own" / "LICENSE").read_bytes() == (BUILTIN / "LICENSE").read_bytes()
 
 
+def test_weights_are_averaged_by_their_shares_and_tilted(keras, config: Path, tmp_path: Path):
+    from training.export import licence
+    from training.train import load_run
+    from training.train.runs import read_model
+
+    first = drafted(config, tmp_path)
+    assert train(config, "name=second", "seed=5") == 0
+    merged = tmp_path / "merged.toml"
+    part = f'\n[[merge]]\nrun = "{tmp_path}/runs/second"\nshare = 0.25\n'
+    merged.write_text(config.read_text() + part)
+    assert train(merged, "name=merged", f"model.bundle={first}", "tilt=-0.5") == 0
+    run = load_run(tmp_path / "runs" / "merged")
+    a, b = (read_model(tmp_path / "runs" / name).get_weights() for name in ("tiny", "second"))
+    wanted = [0.75 * x + 0.25 * y for x, y in zip(a, b, strict=True)]
+    wanted[-1] = wanted[-1] - 0.5 * np.arange(101)
+    for found, weight in zip(run.model.get_weights(), wanted, strict=True):
+        assert np.allclose(found, weight, atol=1e-5)
+    assert [part["share"] for part in run.info["start"]["parts"]] == [0.75, 0.25]
+    assert run.info["validation"]["mae"] > 0
+    assert "shops only" in licence(run, TrainingData.read(run.info["data"]))
+
+
+def test_another_network_is_not_averaged(keras, config: Path, tmp_path: Path, capsys):
+    folder = backbones.write(tmp_path / "backbone", backbones.weights())
+    merged = tmp_path / "merged.toml"
+    merged.write_text(config.read_text() + f'\n[[merge]]\nbackbone = "{folder}"\nshare = 0.25\n')
+    assert train(merged) == 2
+    assert "is another network than random weights" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_teacher_is_asked_once_and_named(keras, config: Path, tmp_path: Path):
     from training.export import licence
     from training.train import job, load_run

@@ -11,7 +11,6 @@ import re
 import signal
 import sys
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -256,7 +255,7 @@ def _engine_build(arguments: argparse.Namespace) -> int:
     settings = load_settings(arguments.config, arguments.set, beneath=no_camera)
     bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
     folder = arguments.out or state_directory(settings, beside) / "engines"
-    with progress_bars("%", defaultdict(lambda: 100.0)) as advance:
+    with progress_bars("%", {}, others=100) as advance:
         built = build_engines(
             bundle,
             EngineStore(folder),

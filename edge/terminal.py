@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -20,8 +20,13 @@ def stderr_console() -> Console:
 
 
 @contextmanager
-def progress_bars(unit: str, totals: dict[str, float | None]) -> Iterator[Advance]:
-    """A bar for each of `totals` (None: nobody knows how much there is); silent without a terminal."""
+def progress_bars(
+    unit: str, totals: Mapping[str, float | None], *, others: float | None = None
+) -> Iterator[Advance]:
+    """A bar for each of `totals` (None: nobody knows how much there is); silent without a terminal.
+
+    others: how much there is of what is not in `totals`.
+    """
     if not sys.stderr.isatty():
         yield lambda name, done: None
         return
@@ -37,7 +42,7 @@ def progress_bars(unit: str, totals: dict[str, float | None]) -> Iterator[Advanc
 
         def advance(name: str, done: float) -> None:
             if name not in bars:
-                bars[name] = progress.add_task(name, total=totals.get(name))
+                bars[name] = progress.add_task(name, total=totals.get(name, others))
             progress.update(bars[name], completed=done)
 
         yield advance

@@ -43,6 +43,7 @@ test-gpu: install ## what needs an NVIDIA GPU: engines that run, their results a
 
 test-service: deb ## the package in a clean Debian that systemd boots: needs root, takes minutes
 	deploy/system-packages.sh service
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
 	$(BIN)/python -m pytest tests/service
 
 test-training: install-training

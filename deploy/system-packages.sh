@@ -50,6 +50,7 @@ if [ "${1:-run}" = service ]; then
     need debootstrap program debootstrap
     need systemd-container program systemd-nspawn
     need util-linux program nsenter
+    need python3-venv /usr/bin/python3 -c "import ensurepip, venv"
 fi
 
 [ -n "$missing" ] || exit 0

@@ -39,8 +39,11 @@ PATIENCE = 2.0
 """Seconds that whoever has our port may take to say who it is."""
 
 
+SERVICE_UNITS = [Path(f"/{place}/systemd/system/{machine.UNIT}") for place in ("usr/lib", "etc")]
+"""Where the service is installed."""
+
 SERVICE_STATE = Path("/var/lib/instore-edge")
-"""What the service has as $STATE_DIRECTORY."""
+"""What it has as $STATE_DIRECTORY."""
 
 LOOKS = 4
 """Of the last frames of a camera, those that are searched for faces: one alone may miss somebody."""
@@ -210,21 +213,24 @@ def _topics(settings: Settings) -> list[str]:
 
 
 def _state(settings: Settings, beside: Path) -> Path:
-    """Where the daemon has its outbox; the service's, where it is installed and we may look there."""
-    of_service = not settings.outbox.directory and "STATE_DIRECTORY" not in os.environ
-    if of_service and os.path.isdir(SERVICE_STATE):  # noqa: PTH112 - Path.is_dir fails where we may not look
+    """Where the daemon has its outbox, or will have it: the service, where it is installed."""
+    told = settings.outbox.directory or "STATE_DIRECTORY" in os.environ
+    if not told and any(unit.exists() for unit in SERVICE_UNITS):
         return SERVICE_STATE
     return state_directory(settings, beside)
 
 
 def _outbox(settings: Settings, beside: Path, clock: Clock) -> str:
     folder = _state(settings, beside)
+    if folder == SERVICE_STATE and not os.path.lexists(folder):
+        return f"{folder}: the service makes it at its first start"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise InstoreError(f"outbox.directory = {str(folder)!r}: {error.strerror}") from None
+        hint = "; check the service as root" if folder == SERVICE_STATE else ""
+        raise InstoreError(f"outbox.directory = {str(folder)!r}: {error.strerror}{hint}") from None
     path = folder / "outbox.db"
     # Never made here: whoever checks may be another user than the daemon, and would own it.
     return f"{path}: {_waiting(path, settings, clock) if path.exists() else 'not there yet'}"
@@ -233,17 +239,23 @@ def _outbox(settings: Settings, beside: Path, clock: Clock) -> str:
 def _disk(settings: Settings, beside: Path) -> str:
     folder = _state(settings, beside)
     try:
-        free = machine.room(folder)
+        free = machine.room(folder.parent if folder == SERVICE_STATE else folder)
     except OSError as error:
         raise InstoreError(f"{folder}: {error.strerror}") from None
-    path = folder / "outbox.db"
-    needed = max(0, settings.outbox.max_bytes - (path.stat().st_size if path.exists() else 0))
+    needed = max(0, settings.outbox.max_bytes - _bytes(folder / "outbox.db"))
     if free < needed:
         raise _Warned(
             f"{folder}: {_size(free)} free, while the outbox may grow by {_size(needed)} (outbox.max_bytes): "
             "a broker that is away for long would fill the disk"
         )
     return f"{folder}: {_size(free)} free, enough for a full outbox"
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # not there yet, or not ours to look at
+        return 0
 
 
 def _size(count: int) -> str:

@@ -93,15 +93,30 @@ def test_a_port_that_another_program_has_is_told(monkeypatch) -> None:
     assert f"metrics.port = {port}: cannot listen there" in verdict.detail
 
 
-def test_a_service_that_is_installed_says_where_the_outbox_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state folder, not there yet, of a service that is installed."""
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
-    monkeypatch.setattr(check, "SERVICE_STATE", tmp_path)
-    assert check._state(configured(), tmp_path) == tmp_path
+    (tmp_path / "unit").touch()
+    monkeypatch.setattr(check, "SERVICE_UNITS", [tmp_path / "nowhere", tmp_path / "unit"])
+    monkeypatch.setattr(check, "SERVICE_STATE", tmp_path / "service")
+    return tmp_path / "service"
+
+
+def test_a_service_that_is_installed_says_where_the_outbox_is(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check._state(configured(), tmp_path) == installed
     assert check._state(configured(outbox={"directory": "own"}), tmp_path) == tmp_path / "own"
     monkeypatch.setenv("STATE_DIRECTORY", "/elsewhere")
     assert check._state(configured(), tmp_path) == Path("/elsewhere")
+
+
+def test_before_the_first_start_nothing_is_made_in_its_place(installed: Path, tmp_path: Path) -> None:
+    verdict = check._try("outbox", lambda: check._outbox(configured(), tmp_path, SystemClock()))
+    assert verdict == Verdict("outbox", True, f"{installed}: the service makes it at its first start")
+    assert check._try("disk", lambda: check._disk(configured(), tmp_path)).ok
+    assert not installed.exists()
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def url(data: bytes) -> None:
         camera = CameraSettings(name="door", source=text, username="u:@/", password_file="/dev/null")
     except ValidationError:
         return
-    if "://" not in text:
+    if "://" not in text or "hunter2" in text:  # the search finds the password, and shows it itself
         return
     with suppress(ConfigurationError):
         validate_source(camera.model_copy(update={"password_file": ""}), Path())
@@ -113,7 +113,7 @@ def masking(data: bytes) -> None:
     redact(text)
     redact_value(text)
     is_mistyped_url(text)
-    assert "hunter2" not in redact(f"{text} rtsp://u:hunter2@h/{text}")
+    assert "hunter2" in text or "hunter2" not in redact(f"{text} rtsp://u:hunter2@h/{text}")
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

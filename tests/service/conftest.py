@@ -35,16 +35,27 @@ def packages() -> tuple[Path, Path]:
     )
 
 
-@pytest.fixture(scope="module")
-def machine(packages: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A booted Debian with the packages and a clip below /srv, and without any of InStore."""
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """A clean Debian with what the package depends on."""
     if os.geteuid():
         pytest.fail("a container that boots needs root: sudo make test-service")
     for program in ("debootstrap", "systemd-nspawn", "nsenter"):
-        assert shutil.which(program), f"{program} is not installed: make system-packages"
-    root = BUILD / "service" / "root"
-    make_root(root, [alternatives.split(" | ")[0] for alternatives in ("python3", *build.DEPENDS)])
-    clip = write_scene(tmp_path_factory.mktemp("clips") / "scene.avi", seconds=14, size=(960, 540))
+        assert shutil.which(program), f"{program} is not installed: deploy/system-packages.sh service"
+    folder = BUILD / "service" / "root"
+    make_root(folder, [alternatives.split(" | ")[0] for alternatives in ("python3", *build.DEPENDS)])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording with a visitor."""
+    return write_scene(tmp_path_factory.mktemp("clips") / "scene.avi", seconds=14, size=(960, 540))
+
+
+@pytest.fixture(scope="module")
+def machine(packages: tuple[Path, Path], root: Path, clip: Path) -> Iterator[Machine]:
+    """A booted Debian with the packages and a clip below /srv, and without any of InStore."""
     binds = {package: f"/srv/{name}.deb" for package, name in zip(packages, ("first", "next"), strict=True)}
     with Machine(root, {**binds, clip: "/srv/scene.avi"}, BUILD / "service" / "console.log") as machine:
         yield machine

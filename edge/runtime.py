@@ -288,6 +288,8 @@ class Runtime:
         self._threads.join([publish, accelerate], sent_by)
         if self._http:
             self._http.stop()
+        self._tell_dropped_at = 0.0  # what was not told yet is told now
+        self._measure_outbox()
         if depth := self._outbox.depth:
             log.warning("%d windows wait in the outbox; they are sent after the next start", depth)
         self._outbox.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sqlite3
 import sys
 import threading
@@ -233,6 +234,59 @@ def test_stopped_at_once_it_ends_and_keeps_what_was_counted(tmp_path: Path) -> N
     stop = threading.Event()
     stop.set()
     assert daemon.run(stop) == 0
+
+
+def test_a_reload_with_a_secret_that_is_not_there_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    options = settings(tmp_path, "door")
+    (door,) = options.cameras
+    options = options.model_copy(update={"cameras": (door.model_copy(update={"loop": True}),)})  # no end
+    wrong = {"name": "till", "source": "rtsp://192.0.2.1/", "username": "viewer", "password_file": "nowhere"}
+    loads = [
+        load_settings(None, instead={**options.model_dump(), "cameras": [wrong]}),
+        load_settings(None, instead={**options.model_dump(), "privacy": {"minimum": 9}}),
+    ]
+    daemon = make(tmp_path, options, load=lambda: loads.pop(0))
+    stop, reload = threading.Event(), threading.Event()
+    thread = threading.Thread(target=daemon.run, args=(stop, reload))
+    reload.set()
+    thread.start()
+    while thread.is_alive() and len(loads) == 2:
+        stop.wait(0.02)
+    before = [worker.name for worker in daemon.lanes], daemon.settings
+    reload.set()
+    while thread.is_alive() and loads:
+        stop.wait(0.02)
+    stop.set()
+    thread.join(30)
+    assert before == (["door"], options)
+    assert "not taken over and nothing changes: camera 'till': password_file = 'nowhere'" in caplog.text
+    reloads = daemon._metrics.registry.get_sample_value
+    assert reloads("instore_reloads_total", {"reason": "refused"}) == 1
+    assert reloads("instore_reloads_total", {"reason": "applied"}) == 1
+    assert daemon.settings.privacy.minimum == 9
+
+
+def test_windows_that_a_full_outbox_gives_up_are_counted_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = {"directory": str(tmp_path / "state"), "max_rows": 1}
+    options = settings(tmp_path, "door", outbox=outbox, windows={"length": 1})
+    daemon = make(tmp_path, options)
+    stop = threading.Event()
+    thread = threading.Thread(target=daemon.run, args=(stop,))
+    thread.start()
+    while thread.is_alive() and daemon.stored < 3:
+        stop.wait(0.02)
+    stop.set()
+    thread.join(30)
+    given_up = daemon.stored - 1
+    assert given_up >= 2
+    told = re.findall(r"the outbox is full: the oldest (\d+) windows were given up", caplog.text)
+    assert sum(map(int, told)) == given_up
+    assert daemon._metrics.registry.get_sample_value("instore_outbox_dropped_total") == given_up
 
 
 def test_an_outbox_that_is_too_small_for_a_month_is_told(

@@ -112,6 +112,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
     settings = load_config(arguments.config, arguments.overrides)  # told before TensorFlow takes its time
 
+    _load_keras()
     from training.progress import bars
     from training.train.job import train
     from training.train.runs import read_info
@@ -272,6 +273,7 @@ def _add_export(commands: Any) -> None:  # noqa: ANN401
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    _load_keras()
     from training.export import Plan, export
     from training.progress import bars
 
@@ -357,6 +359,14 @@ def _count(text: str) -> int:
     if text.isdigit() and int(text) >= 2:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r}: wants a number of at least 2")
+
+
+def _load_keras() -> None:
+    """Import Keras without the lines that TensorFlow writes past every setting of its log."""
+    from training.dataset.looks import native_silence
+
+    with native_silence():
+        import keras  # noqa: F401 (for its effect)
 
 
 def _say(text: str, file: TextIO) -> None:

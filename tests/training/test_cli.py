@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.training import backbones
 from training.cli import main
+
+MAIN = "import sys; from training.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
 @pytest.fixture
@@ -48,6 +53,18 @@ def test_a_folder_without_labels_is_status_2_before_any_work(tiny: Path, tmp_pat
 def test_further_data_want_data(tiny: Path, tmp_path: Path, capsys):
     assert convert("--backbone", tiny, "--out", tmp_path / "bundle", "--also", tmp_path) == 2
     assert "want --data" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_a_command_with_a_line_status_2_and_nothing_half_made(tmp_path: Path):
+    words = [sys.executable, "-c", MAIN, "demo-data", "--out", tmp_path / "faces", "--count", "1000000"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as command:
+        while not list(tmp_path.glob(".faces-*/final_files/*.png")):
+            assert command.poll() is None
+        command.send_signal(signal.SIGINT)
+        said = command.communicate(timeout=30)[1]
+    assert command.returncode == 2
+    assert said == "instore-training: interrupted; nothing half-made was left as a result\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

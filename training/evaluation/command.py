@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge.bundle import Bundle
 from edge.errors import ConfigurationError
+from training.dataset.prepare import FEWEST
 from training.evaluation import report
 from training.evaluation.compare import Comparison, compare
 from training.evaluation.evaluate import Evaluation, Figures, Options, evaluate
@@ -108,7 +109,8 @@ def _summary(evaluation: Evaluation) -> list[str]:
     figures, part = evaluation.figures, evaluation.part
     rows = [[words, format(figures[name], spec)] for name, (words, spec) in PLAIN.items()]
     head = f"{evaluation.bundle.name} {evaluation.bundle.version} on {part.prepared.source}"
-    return [f"{head}, {_which(part.split)}, {figures['n']:,} faces", *_aligned(rows)]
+    few = [f"so few faces say next to nothing; wants at least {FEWEST}"] if len(part) < FEWEST else []
+    return [f"{head}, {_which(part.split)}, {figures['n']:,} faces", *few, *_aligned(rows)]
 
 
 def _side_by_side(found: Comparison) -> str:

@@ -37,6 +37,14 @@ def test_evaluate_writes_a_report_and_says_the_figures(place: Path, tmp_path: Pa
     assert str(tmp_path / "report" / "report.html") in said
 
 
+def test_figures_of_a_few_faces_come_with_a_warning(place: Path, tmp_path: Path, capsys):
+    few = labelled_folder(tmp_path / "few", count=4)
+    assert run(place, "evaluate", place / "one", few, "--json", tmp_path / "a.json") == 0
+    assert "so few faces say next to nothing; wants at least 20" in capsys.readouterr().out
+    assert run(place, "evaluate", place / "one", place / "faces", "--json", tmp_path / "b.json") == 0
+    assert "so few" not in capsys.readouterr().out
+
+
 def test_the_figures_go_to_a_file_or_to_the_standard_output(place: Path, tmp_path: Path, capsys):
     assert run(place, "evaluate", place / "one", place / "faces", "--json", tmp_path / "a.json") == 0
     capsys.readouterr()

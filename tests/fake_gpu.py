@@ -278,8 +278,10 @@ class _Engine(_Stand):
     def create_runtime_config(self) -> _Config:
         return _Config(self._trt)
 
-    def create_execution_context(self, config: _Config) -> _Context:
-        assert config._strategy == self._trt.real.ExecutionContextAllocationStrategy.USER_MANAGED
+    def create_execution_context(self, config: Any) -> _Context:
+        """With a configuration, or with a strategy alone, as in early versions of TensorRT 10."""
+        strategy = getattr(config, "_strategy", config)
+        assert strategy == self._trt.real.ExecutionContextAllocationStrategy.USER_MANAGED
         return _Context(self._trt)
 
 

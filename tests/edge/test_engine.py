@@ -134,6 +134,18 @@ def test_no_library_to_build_with(
         build_engines(bundle, EngineStore(tmp_path), capabilities=["sm86"], cuda=no_gpu)
 
 
+def test_tensorrt_builds_for_no_other_machine(
+    library: Library, bundle: Bundle, cuda: Cuda, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    other = Library("tensorrt", library.module)
+    absent = BackendError("library", "tensorrt_rtx is not installed")
+    monkeypatch.setattr(engine_module, "libraries", lambda: iter([other, absent]))
+    with pytest.raises(
+        BackendError, match=r"tensorrt .* builds for the GPU of this machine only; tensorrt_rtx"
+    ):
+        build_engines(bundle, EngineStore(tmp_path), capabilities=["sm89"], cuda=lambda: cuda)
+
+
 def test_the_command_writes_json(library: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["engine", "build", "--for", "sm86", "--out", str(tmp_path / "new"), "--json"]) == 0
     (report,) = json.loads(capsys.readouterr().out)

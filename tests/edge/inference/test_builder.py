@@ -101,6 +101,13 @@ def test_an_engine_for_any_driver_is_of_the_flavour_that_compiles_on_loading(
     assert key.version == library.version
 
 
+def test_the_other_flavour_builds_for_this_machine_and_its_driver(library: Library, bundle: Bundle):
+    other = Library("tensorrt", library.module)
+    key = key_of(bundle, other, capability="sm86", driver="13.0", precision="fp32", max_batch=8)
+    assert key.driver == "13.0"
+    assert key.graph == key.bundle == bundle.sha256
+
+
 def test_progress_counts_phases_within_phases_and_never_runs_back():
     progress = BuildProgress()
     assert progress.started("all", None, 4) == 0

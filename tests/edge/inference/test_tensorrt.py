@@ -17,7 +17,7 @@ from edge.inference.engines import EngineStore
 from edge.inference.library import Library
 from edge.inference.tensorrt import TensorRtBackend, graph_sizes, open_engine
 from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
-from tests.fake_gpu import FakeCuda, FakeTensorRt
+from tests.fake_gpu import FakeCuda, FakeTensorRt, _Engine
 
 Open = Callable[[], TensorRtBackend]
 
@@ -53,6 +53,25 @@ class TestTensorRtWithoutGraphs(TestTensorRt):
     @pytest.fixture(autouse=True)
     def forbid_graphs(self, trt: FakeTensorRt) -> None:
         trt.capturable = False
+
+
+class TestTheOtherFlavour(TestTensorRt):
+    """As far as the two are alike: the module is that of TensorRT for RTX, under the other's name."""
+
+    @pytest.fixture
+    def pretended(self, trt: FakeTensorRt) -> Library:
+        return Library("tensorrt", trt)
+
+    def test_has_no_kernels_to_keep(self, backend: TensorRtBackend):
+        assert backend.kernels() is None
+
+
+class TestAnEarlyVersion(TestTheOtherFlavour):
+    """Without a configuration of the runtime."""
+
+    @pytest.fixture(autouse=True)
+    def take_away(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delattr(_Engine, "create_runtime_config")
 
 
 def test_gives_what_the_graph_gives_on_onnx_runtime(open_plan: Open, trt: FakeTensorRt, bundle: Bundle):

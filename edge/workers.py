@@ -318,5 +318,11 @@ class CountingWorker:
     def _bound(self) -> None:
         excess = len(self._unstored) - MOST_UNSTORED
         for _ in range(excess):
-            self._unstored.popleft()
+            given_up = self._unstored.popleft()
             self._metrics.outbox_dropped.inc()
+            log.error(
+                "camera %s: the window from %s is given up: the disk has refused %d younger ones, too",
+                given_up.camera_id,
+                given_up.start.isoformat(),
+                MOST_UNSTORED,
+            )

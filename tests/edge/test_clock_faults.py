@@ -86,11 +86,11 @@ def runs_back(moments: list[datetime]) -> int:
 @pytest.mark.parametrize("jump", [0.0, 0.7, -0.7, 3.0, -3.0, 45.0, -45.0, HOUR, DAY - 60, 3 * DAY, -9 * 60.0])
 def test_nobody_is_lost_and_time_never_runs_back(jump: float) -> None:
     shop = Shop()
-    shop.run(40)
-    shop.run(40, jump=jump)
+    shop.run(20)
+    shop.run(20, jump=jump)
     windows = shop.close()
     check(windows)
-    assert sum(window.total for window in windows) == shop.visitors == 80
+    assert sum(window.total for window in windows) == shop.visitors == 40
     assert runs_back(shop.watermarks) == 0
 
 
@@ -108,8 +108,8 @@ def test_while_a_clock_that_was_set_back_is_waited_for_all_count_in_the_open_win
 
 def test_a_clock_set_back_by_more_was_wrong_and_counting_begins_anew() -> None:
     shop = Shop()
-    shop.run(40)
-    shop.run(40, jump=-2 * HOUR)
+    shop.run(20)
+    shop.run(20, jump=-2 * HOUR)
     windows = shop.close()
     check(windows)
     assert sum(window.total for window in windows) == shop.visitors
@@ -134,8 +134,8 @@ def test_a_leap_of_a_day_and_back_again_takes_no_name_from_the_day_to_come() -> 
 
 def test_a_start_before_the_clock_is_set_fills_no_half_century_with_windows() -> None:
     shop = Shop(EPOCH + timedelta(seconds=3))
-    shop.run(40)
-    shop.run(40, jump=20_000 * DAY)
+    shop.run(20)
+    shop.run(20, jump=20_000 * DAY)
     windows = shop.close()
     check(windows)
     assert len(windows) < 10
@@ -147,7 +147,7 @@ def test_a_start_before_the_clock_is_set_fills_no_half_century_with_windows() ->
 def test_who_is_in_view_when_the_clock_jumps_is_counted_once_or_at_most_twice(jump: float) -> None:
     """Out of sight for longer than tracking.lost_after is gone, and a jump cannot be told from that."""
     shop = Shop()
-    shop.run(20)
-    shop.run(20, jump=jump, at=3)
+    shop.run(10)
+    shop.run(10, jump=jump, at=3)
     total = sum(window.total for window in shop.close())
     assert shop.visitors <= total <= shop.visitors + 1

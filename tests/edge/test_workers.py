@@ -333,7 +333,7 @@ class TestCountingWorker:
         assert metrics.registry.get_sample_value("instore_outbox_failures_total") == 4
         assert disk.starts == [0, 60, 120, 180]
 
-    def test_bounds_what_waits_in_memory_and_counts_what_it_gives_up(self, monkeypatch):
+    def test_bounds_what_waits_in_memory_and_counts_what_it_gives_up(self, monkeypatch, caplog):
         monkeypatch.setattr(workers, "MOST_UNSTORED", 3)
         disk = Disk(faults=1_000)
         worker, queue, _, metrics = self.worker(disk)
@@ -343,6 +343,7 @@ class TestCountingWorker:
         worker._step()
         assert worker.unstored == 3
         assert metrics.registry.get_sample_value("instore_outbox_dropped_total") == 7
+        assert caplog.text.count("is given up: the disk has refused 3 younger ones, too") == 7
         disk.faults = 0
         queue.put(Progress("door", at(662)))
         worker._step()

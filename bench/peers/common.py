@@ -1,0 +1,48 @@
+"""What the Python peers share: frames in memory, the age model, and what each of them tells as JSON."""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from edge.bundle import Bundle, bundle_folder, load_bundle
+from edge.inference.onnxruntime import OnnxRuntimeBackend
+from edge.types import Image
+
+
+def held(clip: Path) -> list[Image]:
+    """All frames of a clip."""
+    capture, images = cv2.VideoCapture(str(clip)), []
+    while (read := capture.read())[0]:
+        images.append(read[1])
+    return images
+
+
+def open_model() -> tuple[Bundle, OnnxRuntimeBackend]:
+    """The age model that ships, on one thread, warmed up."""
+    import numpy as np
+
+    bundle = load_bundle(bundle_folder("builtin", Path()))
+    backend = OnnxRuntimeBackend(bundle, max_batch=8, threads=1)
+    backend.infer(np.zeros((1, bundle.input_size, bundle.input_size, 3), np.uint8))
+    return bundle, backend
+
+
+@contextmanager
+def measured(peer: str, images: Sequence[Image], frames: int | None = None) -> Iterator[dict[str, Any]]:
+    """Print what the block took: seconds on the wall, of processor time, and memory without the frames."""
+    found: dict[str, Any] = {"peer": peer, "faces": 0, "visitors": None}
+    wall, cpu = time.monotonic(), time.process_time()
+    yield found
+    found["seconds"], found["cpu_seconds"] = time.monotonic() - wall, time.process_time() - cpu
+    found["frames"] = frames or len(images)
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    found["rss_mb"] = pages * resource.getpagesize() / 1e6 - sum(image.nbytes for image in images) / 1e6
+    print(json.dumps(found))

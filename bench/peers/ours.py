@@ -1,0 +1,73 @@
+"""InStore itself: `replay`, so one thread, on frames from memory."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from bench.peers.common import held, measured, open_model
+from edge import replay
+from edge.bench import one_opencv_thread
+from edge.bundle import Bundle
+from edge.capture import Picture, RateLimit, Source
+from edge.clock import SystemClock
+from edge.config import CameraSettings, Settings, load_settings
+from edge.metrics import Metrics
+from edge.pipeline import Vision, build_vision
+from edge.types import Image
+
+CLIP_FPS = 25.0
+
+
+class Kept:
+    """A recording in memory of which at most `max_fps` pictures a second are kept, as of a file."""
+
+    live = False
+    corrupt = 0
+
+    def __init__(self, images: list[Image], max_fps: float) -> None:
+        self._left = enumerate(images)
+        self._rate = RateLimit(max_fps)
+
+    def read(self) -> Picture | None:
+        for number, image in self._left:
+            if self._rate.keep(number / CLIP_FPS):
+                return Picture(image, number / CLIP_FPS)
+        return None
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def main(clip: str, max_fps: float, tile: int) -> None:
+    images = held(Path(clip))
+    bundle, backend = open_model()
+    camera = {"name": "clip", "source": "clip.mp4", "max_fps": max_fps, "tile": tile}
+    settings = load_settings(None, ("privacy.minimum=1",), {"cameras": [camera]})
+
+    def kept(camera: CameraSettings, *_: object, **__: object) -> Source:
+        return Kept(images, camera.max_fps)
+
+    replay.open_source = kept  # type: ignore[assignment]
+    ready = build_vision(settings.cameras[0], settings, bundle, Metrics(SystemClock(), ["clip"]))
+    seen: list[Metrics] = []
+
+    def make_vision(camera: CameraSettings, settings: Settings, bundle: Bundle, metrics: Metrics) -> Vision:
+        ready._metrics = metrics
+        seen.append(metrics)
+        return ready
+
+    name = f"InStore, {max_fps:g} frames a second" + ("" if tile else ", whole picture")
+    with one_opencv_thread(), measured(name, images) as found:
+        windows = replay.replay(
+            settings, bundle, backend, beside=Path(), clock=SystemClock(), make_vision=make_vision
+        )
+        found["visitors"] = sum(json.loads(window)["total"] for window in windows)
+        value = seen[0].registry.get_sample_value
+        found["faces"] = int(value("instore_faces_detected_total", {"camera": "clip"}) or 0)
+    backend.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))

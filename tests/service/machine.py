@@ -6,10 +6,12 @@ every boot lays a throw-away layer over it.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -30,14 +32,15 @@ PLUMBING = ("systemd", "systemd-sysv", "dbus", "mosquitto", "mosquitto-clients",
 SETTING = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "SYSTEMD_PAGER": ""}
 
 
-def make_root(root: Path, packages: Sequence[str]) -> None:
-    """Debian of this machine's release with these packages, unless it is there; a minute or two."""
+def make_root(root: Path, packages: Sequence[str], release: str = "") -> None:
+    """Debian of this or this machine's release with these packages, unless it is there; a minute or two."""
     wanted = "\n".join(sorted({*PLUMBING, *packages}))
     made = root / "etc" / "made-of"
     if made.exists() and made.read_text() == wanted:
         return
     shutil.rmtree(root, ignore_errors=True)
     codename, mirror = _release()
+    codename = release or codename
     subprocess.run(
         [
             "debootstrap",
@@ -87,12 +90,19 @@ class Machine:
         self._leader = 0
 
     def __enter__(self) -> Self:
+        # Two would share one control group, and each systemd take it for its own.
+        self._alone = (Path(tempfile.gettempdir()) / "instore-machine.lock").open("w")
+        fcntl.flock(self._alone, fcntl.LOCK_EX)
         with self._log.open("wb") as log:
             self._nspawn = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        self._leader = wait_for(self._init, "the container has no init", self.console)
-        wait_for(self._is_up, "systemd did not boot", self.console)
+        try:
+            self._leader = wait_for(self._init, "the container has no init", self.console)
+            wait_for(self._is_up, "systemd did not boot", self.console)
+        except BaseException:  # whatever it was, nobody else would end the container
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -106,6 +116,7 @@ class Machine:
         except subprocess.TimeoutExpired:
             self._nspawn.kill()
             self._nspawn.wait()
+        self._alone.close()
 
     def console(self) -> str:
         """What the container printed while it booted."""

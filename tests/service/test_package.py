@@ -93,6 +93,15 @@ def test_the_service_becomes_ready_and_counts(machine: Machine) -> None:
     assert sum(window["total"] for window in windows) >= 1
 
 
+def test_the_journal_has_an_entry_for_each_event_with_its_fields(machine: Machine) -> None:
+    said = machine.run("journalctl", "--output=json", f"--unit={UNIT}", "INSTORE_CAMERA=door")
+    entries = [json.loads(line) for line in said.splitlines()]
+    assert [entry["MESSAGE"] for entry in entries] == ["camera door: up"]
+    wanted = {"PRIORITY": "6", "INSTORE_STATE": "up", "LOGGER": "edge.runtime", "_TRANSPORT": "journal"}
+    assert {name: entries[0][name] for name in wanted} == wanted
+    assert PASSWORD not in machine.run("journalctl", "--output=export", f"--unit={UNIT}")
+
+
 def test_a_technician_at_the_box_sees_that_it_works(machine: Machine) -> None:
     verdicts = json.loads(machine.run("instore-edge", "check", "--json", "--config", CONFIG))
     assert [verdict for verdict in verdicts if not verdict["ok"]] == []

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.ticker import LogLocator, MaxNLocator, MultipleLocator, NullFormatter
-from numpy.typing import NDArray
 
 from edge.crops import GOOD_LIGHT, GOOD_SHARPNESS, GOOD_SIZE
 from training.dataset.split import PARTS
@@ -18,6 +18,20 @@ Axes = Any
 
 PART_COLOURS = dict(zip(PARTS, (BLUE, AMBER, GREEN), strict=True))
 
+SOLID = {"color": BLUE, "alpha": 1, "edgecolor": "white", "linewidth": 0.4}
+"""Bars of a histogram."""
+
+BOXES = {
+    "whis": (5, 95),
+    "width": 0.55,
+    "showfliers": False,
+    "color": "#b9d0e0",
+    "saturation": 1,
+    "linecolor": INK,
+    "linewidth": 0.9,
+}
+"""Box plots: the whiskers hold 90 %."""
+
 MOST_VALUES = 12
 """A trait with more values than this is no group to report by, but a name or a number."""
 
@@ -26,10 +40,9 @@ def ages(table: pd.DataFrame) -> Html:
     """How many pictures of each year of age, of those whose age is known to the year."""
     known = table[table.low == table.high]
     with drawing(3.2) as (figure, axes):
-        counts = known.age.astype(int).value_counts().sort_index()
-        axes.bar(counts.index, counts.to_numpy(), width=0.9, color=BLUE)
+        sns.histplot(x=known.age.astype(int), discrete=True, shrink=0.9, ax=axes, **SOLID)
         axes.set(xlabel="age in years", ylabel="pictures", title="Pictures by year of age")
-        axes.set_xlim(-1, max(100, counts.index.max() + 1))
+        axes.set_xlim(-1, max(100, known.age.max() + 1))
         axes.xaxis.set_major_locator(MultipleLocator(10))
         _thousands(axes.yaxis)
         return picture(figure, "Histogram of ages in years")
@@ -37,17 +50,22 @@ def ages(table: pd.DataFrame) -> Html:
 
 def by_bracket(table: pd.DataFrame) -> Html:
     """How many pictures of each bracket, and in which part of the split they are."""
-    counts = pd.crosstab(table.bracket, table.split).reindex(columns=list(PARTS), fill_value=0)
-    counts = counts.reindex(table.bracket.cat.categories, fill_value=0)
+    totals = table.bracket.value_counts(sort=False)
+    parts = [part for part in PARTS if (table.split == part).any()]
     with drawing(3.2) as (figure, axes):
-        base = np.zeros(len(counts))
-        for part in PARTS:
-            if counts[part].any():
-                axes.bar(
-                    counts.index, counts[part], bottom=base, color=PART_COLOURS[part], label=part, width=0.7
-                )
-            base += counts[part].to_numpy()
-        for x, total in enumerate(base):
+        sns.histplot(
+            table,
+            x="bracket",
+            hue="split",
+            hue_order=parts[::-1],  # seaborn stacks from the last one up
+            multiple="stack",
+            palette=PART_COLOURS,
+            shrink=0.7,
+            ax=axes,
+            alpha=1,
+            linewidth=0,
+        )
+        for x, total in enumerate(totals):
             share = total / len(table)
             axes.annotate(
                 f"{total:,.0f}\n{share:.1%}", (x, total), (0, 4), textcoords="offset points", ha="center"
@@ -56,9 +74,11 @@ def by_bracket(table: pd.DataFrame) -> Html:
             xlabel="bracket",
             ylabel="pictures",
             title="Pictures by bracket and part",
-            ylim=(0, base.max() * 1.25),
+            ylim=(0, totals.max() * 1.25),
         )
-        axes.legend(ncols=len(PARTS), loc="upper right", bbox_to_anchor=(1, 1.16))
+        sns.move_legend(
+            axes, "upper right", ncols=len(parts), title=None, reverse=True, bbox_to_anchor=(1, 1.16)
+        )
         _thousands(axes.yaxis)
         return picture(figure, "Bars: pictures by age bracket, stacked by part of the split")
 
@@ -68,36 +88,20 @@ def trait(table: pd.DataFrame, name: str) -> Html:
     column = table[f"trait:{name}"].replace("", "not stated")
     counts = column.value_counts()
     with drawing(0.9 + 0.42 * len(counts), 2, sharey=True) as (figure, (left, right)):
-        left.barh(counts.index, counts, color=BLUE, height=0.62)
+        sns.countplot(y=column, order=counts.index, width=0.62, color=BLUE, saturation=1, ax=left)
         for y, count in enumerate(counts):
             words = f"{count:,}  ({_share(count / len(table))})"
             left.annotate(words, (count, y), (5, 0), textcoords="offset points", va="center")
-        left.set(title=f"Pictures by {name}", xlabel="pictures", xlim=(0, counts.max() * 1.25))
-        _boxes(right, [table.age[column == value].to_numpy() for value in counts.index])
-        right.set(title=f"Age by {name}", xlabel="age in years (box: half of them; whiskers: 90 %)")
+        left.set(title=f"Pictures by {name}", xlabel="pictures", ylabel="", xlim=(0, counts.max() * 1.25))
+        sns.boxplot(x=table.age, y=column, order=counts.index, ax=right, **BOXES)
+        right.set(
+            title=f"Age by {name}", xlabel="age in years (box: half of them; whiskers: 90 %)", ylabel=""
+        )
         for axes in (left, right):
             axes.grid(visible=False, axis="y")
             axes.grid(visible=True, axis="x")
-        left.invert_yaxis()
         _thousands(left.xaxis)
         return picture(figure, f"Bars and boxes: pictures and ages by {name}")
-
-
-def _boxes(axes: Axes, groups: list[NDArray[np.float32]]) -> None:
-    axes.boxplot(
-        groups,
-        positions=range(len(groups)),
-        orientation="horizontal",
-        widths=0.55,
-        whis=(5, 95),
-        showfliers=False,
-        manage_ticks=False,
-        patch_artist=True,
-        boxprops={"facecolor": "#b9d0e0", "edgecolor": INK, "linewidth": 0.9},
-        medianprops={"color": INK},
-        whiskerprops={"color": INK, "linewidth": 0.9},
-        capprops={"color": INK, "linewidth": 0.9},
-    )
 
 
 def pixels(table: pd.DataFrame) -> Html:
@@ -127,10 +131,9 @@ def quality(table: pd.DataFrame) -> Html:
 
 def _histogram(axes: Axes, values: pd.Series, label: str, title: str, *, log: bool = False) -> None:
     if len(values):
-        most = 1.05 * float(values.max())
-        low, high = (np.log10(float(values.min())), np.log10(most)) if log else (0, most)
-        edges = np.linspace(low, high, 43)
-        axes.hist(values, bins=10**edges if log else edges, color=BLUE, edgecolor="white", linewidth=0.4)
+        # From 0 on, so that pictures of one size are a bar and not a line.
+        whole = None if log else (0, 1.05 * float(values.max()))
+        sns.histplot(x=values, bins=42, binrange=whole, log_scale=log, ax=axes, **SOLID)
     else:
         axes.text(0.5, 0.5, "none found", ha="center", color=GREY, transform=axes.transAxes)
     axes.set(xlabel=label, ylabel="pictures", title=title)

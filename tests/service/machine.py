@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -109,8 +110,9 @@ class Machine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._nspawn is not None
-        if self._leader:
-            os.kill(self._leader, signal.SIGRTMIN + 4)  # poweroff.target, see systemd(1)
+        with suppress(ProcessLookupError):
+            if self._leader:
+                os.kill(self._leader, signal.SIGRTMIN + 4)  # poweroff.target, see systemd(1)
         try:
             self._nspawn.wait(20)
         except subprocess.TimeoutExpired:
@@ -177,6 +179,8 @@ class Machine:
         return int(children[0]) if children else 0
 
     def _is_up(self) -> bool:
+        # Looked up anew: the first child of systemd-nspawn only makes the one that becomes init, and ends.
+        self._leader = self._init() or self._leader
         state = self.run("systemctl", "is-system-running", check=False).strip()
         return state in ("running", "degraded")
 

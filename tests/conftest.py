@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from edge import redact
 from edge.calm import Calm
@@ -13,6 +14,10 @@ from edge.capture.video import prepare_opencv
 
 # FFmpeg reads how much it may say at its first use, which may be a test that writes a clip.
 prepare_opencv()
+
+# How long an example takes tells of the machine's other work. What must not hang is timed by its own test.
+settings.register_profile("instore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("instore")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.redact import is_mistyped_url, redact, redact_value
@@ -29,7 +29,7 @@ def mutated(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_anything_is_read_or_refused(name: str) -> None:
-    @settings(max_examples=TRIALS.get(name, 150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=TRIALS.get(name, 150))
     @given(data=mutated(SEEDS[name]) | st.binary(max_size=200) | st.text(max_size=80).map(str.encode))
     def trial(data: bytes) -> None:
         TARGETS[name](data)

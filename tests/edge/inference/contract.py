@@ -77,6 +77,12 @@ class BackendContract:
         with pytest.raises(ValueError, match="uint8"):
             backend.infer(pictures(1, size).astype(np.float32))
 
+    def test_names_a_crop_that_holds_no_numbers(self, backend: AgeBackend, size: int):
+        crops = pictures(2, size).astype(np.float32)
+        crops[1, 0, 0, 0] = np.nan
+        with pytest.raises(ValueError, match=r"float32 with NaN; wants uint8 0\.\.255"):
+            backend.infer(crops)
+
     def test_refuses_another_shape(self, backend: AgeBackend, size: int):
         for wrong in (pictures(1, size - 1), pictures(1, size)[0], pictures(1, size)[..., :1]):
             with pytest.raises(ValueError, match="uint8"):

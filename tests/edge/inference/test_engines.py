@@ -43,7 +43,7 @@ def test_everything_that_it_depends_on_is_in_the_key(store: EngineStore, field: 
     assert store.load(KEY) == PLAN
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_file_that_was_cut_or_changed_anywhere_is_never_loaded(tmp_path: Path, data: st.DataObject):
     faults: list[str] = []

@@ -23,6 +23,7 @@ from edge.aggregate import Aggregator
 from edge.bench import one_opencv_thread
 from edge.brackets import DEFAULT_BRACKETS
 from edge.bundle import bundle_folder, load_bundle
+from edge.clock import SystemClock
 from edge.config import load_settings
 from edge.demo.scene import Scene, compose
 from edge.metrics import Metrics
@@ -65,7 +66,7 @@ def faces_in_a_frame(sizes: Sequence[int], frames: int) -> Curve:
     settings = load_settings(None, (), {"cameras": [{"name": "faces", "source": "faces.mp4"}]})
     curve = []
     for size in sizes:
-        vision = build_vision(settings.cameras[0], settings, bundle, Metrics(_Now(), ["faces"]))
+        vision = build_vision(settings.cameras[0], settings, bundle, Metrics(SystemClock(), ["faces"]))
         moving = [crowd(size, shift) for shift in (0, 4, 8, 4)]
 
         def process(number: int, vision: Vision = vision, moving: list[Image] = moving) -> None:
@@ -126,19 +127,6 @@ def zones_of_a_box(sizes: Sequence[int], rounds: int) -> Curve:
 
         curve.append((size, 1000 * cpu_seconds(advance, rounds)))
     return curve
-
-
-class _Now:
-    """A clock for metrics that nobody reads."""
-
-    def now(self) -> datetime:
-        return START
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def wait(self, event: Any, seconds: float) -> bool:  # noqa: ANN401 - a `Clock`
-        raise NotImplementedError
 
 
 def cpu_seconds(some: Callable[[int], object], times: int) -> float:

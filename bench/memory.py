@@ -12,7 +12,6 @@ import argparse
 import gc
 import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +24,7 @@ from bench.material import CLIPS, Material, picture_size, pictures
 from bench.tables import table
 from edge.bench import one_opencv_thread
 from edge.bundle import bundle_folder, load_bundle
+from edge.clock import SystemClock
 from edge.config import load_settings
 from edge.inference import open_backend
 from edge.memory import limit_arenas, trim
@@ -74,7 +74,7 @@ def soak(
     settings = load_settings(None, (), {"cameras": [{"name": "soak", "source": "soak.mp4"}]})
     bundle = load_bundle(bundle_folder("builtin", Path()))
     backend = open_backend("onnxruntime", bundle, max_batch=8, threads=1)
-    metrics = Metrics(_Standing(), ["soak"])
+    metrics = Metrics(SystemClock(), ["soak"])
     vision = build_vision(settings.cameras[0], settings, bundle, metrics)
     counting = build_counting(settings, bundle, backend, metrics)
     at, windows, samples = datetime(1970, 1, 1, tzinfo=UTC), 0, []
@@ -92,19 +92,6 @@ def soak(
     vision.close()
     backend.close()
     return {"frames": frames, "windows": windows, "growth_mb": growth(samples), "samples": samples}
-
-
-class _Standing:
-    """A clock for metrics that nobody reads."""
-
-    def now(self) -> datetime:
-        return datetime(1970, 1, 1, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def wait(self, event: Any, seconds: float) -> bool:  # noqa: ANN401 - a `Clock`
-        raise NotImplementedError
 
 
 def growth(samples: Sequence[tuple[int, float]]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -156,3 +157,14 @@ def painted_vision(camera: CameraSettings, settings: Settings, bundle: Bundle, m
     )
     opinion = SecondOpinion(PaintedFaces(people, second=True))
     return Vision(camera, scanner=scanner, opinion=opinion, settings=settings, bundle=bundle, metrics=metrics)
+
+
+class Kept(logging.Handler):
+    """Keeps what the log was told, as a person would read it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())

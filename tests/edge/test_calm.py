@@ -9,16 +9,7 @@ import pytest
 
 from edge import calm
 from edge.calm import BURST, WINDOW, Calm
-from tests.fakes import ManualClock
-
-
-class Kept(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
+from tests.fakes import Kept, ManualClock
 
 
 class Desk:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge.journal import LONGEST, JournalHandler, fields, pack
+from tests.fakes import Kept
 
 
 def unpack(datagram: bytes) -> dict[str, str]:
@@ -47,15 +48,6 @@ class Journald:
 
     def receive(self) -> dict[str, str]:
         return unpack(self._socket.recv(1 << 20))
-
-
-class Kept(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ KILLS, DAYS = 10, 5
 """So many kills on each of so many days; a day is one recording, which is begun anew after every kill."""
 
 RUN = 1.2
-"""Seconds that the recording of a day takes the daemon, about."""
+"""Seconds that the recording of a day takes the daemon, at most; the test learns how much less on a fast machine."""
 
 
 def tables(folder: Path, start: datetime, host: str, port: int) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def test_after_fifty_kills_every_window_is_there_once_and_right(tmp_path: Path) 
     rng = random.Random(20260131)
     write_crowd(tmp_path / "crowd", 30, frames=5, gap=5)
     expected: dict[str, dict[str, Any]] = {}
-    struck = 0
+    run = RUN
     with (
         Mosquitto(tmp_path / "broker") as broker,
         Subscriber(broker, "instore/+/+/counts") as subscriber,
@@ -100,17 +100,20 @@ def test_after_fifty_kills_every_window_is_there_once_and_right(tmp_path: Path) 
             start = datetime(2026, 1, 31, 8, tzinfo=UTC) + timedelta(days=day)
             configured = tables(tmp_path, start, broker.host, broker.port)
             expected |= truth(tmp_path, configured)
-            for _ in range(KILLS):
+            struck = 0
+            while struck < KILLS:
                 with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
                     daemon.wait_for_line(lambda line: "model licence" in line)
-                    threading.Event().wait(rng.uniform(0.0, RUN))  # the moment is what is random
-                    struck += daemon.running
+                    threading.Event().wait(rng.uniform(0.0, run))  # the moment is what is random
+                    if daemon.running:
+                        struck += 1
+                    else:  # it had come to the end before
+                        run *= 0.8
                     daemon.kill()
             with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
                 assert daemon.wait() == 0, daemon.log
         subscriber.wait_for(lambda m: {json.loads(r.payload)["window_id"] for r in m} == set(expected))
 
-    assert struck > 0.8 * KILLS * DAYS
     for camera in CAMERAS:
         delivered = of(subscriber.messages, camera)
         windows = list({window["window_id"]: window for window in delivered}.values())
@@ -118,7 +121,7 @@ def test_after_fifty_kills_every_window_is_there_once_and_right(tmp_path: Path) 
         assert all(facts(window) == facts(expected[window["window_id"]]) for window in delivered)
         assert [w["start"] for w in windows] == sorted(w["start"] for w in windows)
         # Twice is allowed, at the seam of two runs; out of order never.
-        assert sum(b["sequence"] < a["sequence"] for a, b in itertools.pairwise(delivered)) <= struck
+        assert sum(b["sequence"] < a["sequence"] for a, b in itertools.pairwise(delivered)) <= KILLS * DAYS
     assert sum(window["total"] for window in expected.values()) == 2 * 30 * DAYS
 
 

@@ -35,7 +35,7 @@ KILLS, DAYS = 10, 5
 """So many kills on each of so many days; a day is one recording, which is begun anew after every kill."""
 
 RUN = 1.2
-"""Seconds that the recording of a day takes the daemon, at most; the test learns how much less on a fast machine."""
+"""Seconds that the recording of a day takes the daemon, at most; the test learns how much less may do."""
 
 
 def tables(folder: Path, start: datetime, host: str, port: int) -> dict[str, Any]:

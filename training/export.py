@@ -178,6 +178,10 @@ def _story(run: Run, data: TrainingData, manifest: Manifest) -> card.Story:
         "the pictures is in this folder; `confusion.json` holds counts only, and a few hashes of files tell "
         "the tools which data the model has seen."
     ]
+    if run.config.model.pooling == "places":
+        origin.append(
+            "The mean over its last map is a weighted one, with a weight learnt for each channel and place."
+        )
     if "bundle" in run.info["start"]:
         origin.append(f"It went on from the bundle {_named(run.info['start']['bundle'])}.")
     if "parts" in run.info["start"]:

@@ -41,26 +41,27 @@ def from_bundle(folder: Path) -> Any:  # noqa: ANN401 (Keras has no types)
 
 
 def _model(weights: list[Floats], size: int) -> Any:  # noqa: ANN401
-    """The network that has these weights, kernel and bias of each layer in turn; ValueError if none has."""
-    kernels = weights[::2]
-    widths = [kernel.shape[-1] for kernel in (kernels[0], *kernels[2:-2:2])]
-    model = backbone.network(widths, kernels[-2].shape[-1], size)
+    """The network that has these weights, in its order; ValueError if none has."""
+    *kernels, features, _ = [weight for weight in weights if weight.ndim > 1]
+    pooling: backbone.Pooling = "average" if len(kernels) % 2 else "places"  # pairs after the first one
+    widths = [kernel.shape[-1] for kernel in (kernels[0], *kernels[2::2])]
+    model = backbone.network(widths, features.shape[-1], size, pooling)
     model.set_weights(weights)
     return model
 
 
 def _weights(path: Path) -> Iterator[Floats]:
-    """Kernel and bias of each layer, in the graph's order and in the shapes that Keras gives them."""
+    """Kernel, and bias if any, of each layer, in the graph's order and in Keras' shapes."""
     import onnx
 
     graph = onnx.load(path).graph
     constants = {value.name: onnx.numpy_helper.to_array(value) for value in graph.initializer}
     for place, node in enumerate(graph.node):
         if node.op_type == "Conv":
-            kernel, bias = (constants[name] for name in node.input[1:3])
+            kernel, *bias = (constants[name] for name in node.input[1:])
             depthwise = kernel.shape[1] == 1 < kernel.shape[2]
             yield kernel.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
-            yield bias
+            yield from bias
         elif node.op_type == "MatMul":
             yield constants[node.input[1]]
             yield constants[graph.node[place + 1].input[1]]

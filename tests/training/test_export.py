@@ -26,7 +26,8 @@ def place(keras, tmp_path_factory) -> Path:
     data = labelled_folder(place / "faces", count=40)
     (data / "terms.txt").write_text("Made up;\nfor tests only.\n")
     folders = {"folder": str(data), "cache": str(place / "cache")}
-    train(settings(place / "runs", data=folders, loop={"epochs": 1, "epoch_steps": 2}))
+    loop, model = {"epochs": 1, "epoch_steps": 2}, {"pooling": "places"}
+    train(settings(place / "runs", data=folders, loop=loop, model=model))
     export(Plan(place / "runs" / "tiny", place / "bundle", name="toy", against=[BUILTIN]))
     return place
 
@@ -103,6 +104,7 @@ def test_the_card_and_the_manifest_say_what_it_was_made_from(place: Path):
     assert manifest["licence"] in card
     assert manifest["provenance"]["data"]["terms"] == "Made up;\nfor tests only."
     assert manifest["provenance"]["config"]["loop"]["epoch_steps"] == 2
+    assert "with a weight learnt for each channel and place" in card
     assert "faceres-deep 1" not in card  # beside it by name, without its version
     assert "| faceres-deep |" in card or "instore-age" in card
     assert str(place) not in card + json.dumps(manifest)

@@ -14,13 +14,15 @@ from training.variants import write_fp16, write_int8
 SIZE = 64
 
 
-@pytest.fixture(scope="module")
-def bundle(keras, tmp_path_factory) -> Bundle:
+@pytest.fixture(scope="module", params=["average", "places"])
+def bundle(keras, tmp_path_factory, request) -> Bundle:
     """A tiny network of the shipped one's kind, as a bundle."""
     from training.bundles import Identity, write_draft
+    from training.train.network import fitted
 
     folder = tmp_path_factory.mktemp("bundle")
-    write_draft(folder, tiny(), Identity("tiny", "1", "none", 1.04))
+    model = fitted(tiny(), SIZE, request.param)
+    write_draft(folder, model, Identity("tiny", "1", "none", 1.04))
     return load_bundle(folder)
 
 

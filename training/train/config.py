@@ -56,6 +56,8 @@ class ModelSettings(Section):
     backbone: folder of the published TensorFlow.js graph model. run: folder of a finished run, to go on from
     its weights. bundle: folder of a model bundle, or `builtin` for the shipped one, to go on from its graph's
     weights. With none of them, the same network starts from random weights, `width` times as wide.
+    pooling: `average` over the last map of features, or `places`, a weighted mean that is learnt; what it
+    starts from may have either, but weights for places are kept, and fit one size.
     frozen: as many pairs of layers, from the picture up, keep the weights that they start from.
     """
 
@@ -64,6 +66,7 @@ class ModelSettings(Section):
     run: Path | None = None
     bundle: Path | None = None
     width: Annotated[float, Field(gt=0, le=2)] = 1.0
+    pooling: Literal["average", "places"] = "average"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     frozen: Annotated[int, Field(ge=0, le=13)] = 0
 

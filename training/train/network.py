@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.errors import ConfigurationError
 from edge.types import AGES
 from training import backbone
 from training.train.config import ModelSettings
@@ -30,23 +31,22 @@ HEAD = ("features", "age")
 def starting_model(settings: ModelSettings, seed: int) -> Any:  # noqa: ANN401 (Keras has no types)
     """The network as it is shipped, with the weights that the run starts from.
 
-    Raises ConfigurationError when what it starts from is missing or damaged.
+    Raises ConfigurationError when what it starts from is missing, damaged, or of weights that do not fit.
     """
     if settings.run:
         from training.train.runs import read_model
 
-        return at_size(read_model(settings.run), settings.size)
-    if settings.bundle_folder:
+        model = read_model(settings.run)
+    elif settings.bundle_folder:
         from training.onnx_import import from_bundle
 
-        return at_size(from_bundle(settings.bundle_folder), settings.size)
-    if settings.backbone:
-        weights = backbone.read_weights(settings.backbone)
+        model = from_bundle(settings.bundle_folder)
     else:
-        weights = random_weights(settings.width, seed)
-    model = backbone.build(weights, settings.size)
-    _learn_age_zero(model)
-    return model
+        known = settings.backbone
+        weights = backbone.read_weights(known) if known else random_weights(settings.width, seed)
+        model = backbone.build(weights, settings.size)
+        _learn_age_zero(model)
+    return fitted(model, settings.size, settings.pooling)
 
 
 def trainable(shipped: Any, settings: ModelSettings, dtype: str) -> Any:  # noqa: ANN401
@@ -71,15 +71,22 @@ def trainable(shipped: Any, settings: ModelSettings, dtype: str) -> Any:  # noqa
     return model
 
 
-def at_size(shipped: Any, size: int) -> Any:  # noqa: ANN401
-    """The same network for pictures of another size: nothing in it depends on that."""
+def fitted(shipped: Any, size: int, pooling: backbone.Pooling) -> Any:  # noqa: ANN401
+    """The same network for pictures of `size` px; only weights for places depend on that.
+
+    Without those it may get them, and says what it said before. Raises ConfigurationError where it has them
+    and they would be lost.
+    """
     import keras
 
-    def same(layer: Any) -> Any:  # noqa: ANN401
-        return type(layer).from_config(layer.get_config())
-
-    image = keras.Input((size, size, 3), dtype="uint8", name="image")
-    model = keras.models.clone_model(shipped, input_tensors=image, clone_function=same)
+    own = shipped.input_shape[1]
+    if backbone.pooling_of(shipped) == "places" and (size, pooling) != (own, "places"):
+        raise ConfigurationError(
+            f"model.pooling = {pooling!r} and model.size = {size}: what the network starts from has weights "
+            f"for places at {own} px; set model.pooling = 'places' and model.size = {own}"
+        )
+    widths = [layer.filters for layer in shipped.layers if type(layer) is keras.layers.Conv2D]
+    model = backbone.network(widths, shipped.get_layer("features").units, size, pooling)
     copy_weights(shipped, model)
     return model
 

@@ -64,7 +64,8 @@ def test_the_kept_model_is_the_one_that_was_validated(fit, tmp_path: Path):
     assert np.abs(expected - judge.low).mean() == pytest.approx(best, abs=1e-3)
 
 
-def test_an_interrupted_run_ends_as_if_it_had_not_been(fit, keras, tmp_path: Path):
+@pytest.mark.parametrize("pooling", ["average", "places"])
+def test_an_interrupted_run_ends_as_if_it_had_not_been(fit, keras, tmp_path: Path, pooling: str):
     class Interrupt(keras.callbacks.Callback):
         """Ctrl-C in the middle of the second epoch."""
 
@@ -75,7 +76,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(fit, keras, tmp_path: Pat
             if self.steps == 5:
                 raise KeyboardInterrupt
 
-    sections = {"model": {"dropout": 0.3}, "loop": {"epochs": 3}}
+    sections = {"model": {"dropout": 0.3, "pooling": pooling}, "loop": {"epochs": 3}}
     data = made_up.examples(), made_up.examples(8)
     whole = fit(made_up.settings(tmp_path / "whole", **sections), *data)
     settings = made_up.settings(tmp_path / "parts", **sections)

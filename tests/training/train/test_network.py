@@ -7,6 +7,7 @@ import pytest
 
 from edge.errors import ConfigurationError
 from tests.training import backbones
+from training import backbone
 from training.train.config import ModelSettings
 
 CROPS = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
@@ -81,6 +82,44 @@ def test_half_precision_ends_in_full_logits(keras):
     model = trainable(starting_model(settings, 0), settings, "mixed_bfloat16")
     assert model.get_layer("conv_pw_5").compute_dtype == "bfloat16"
     assert model.output.dtype == "float32"
+
+
+@pytest.mark.parametrize("size", [64, 80])
+def test_weights_for_places_begin_as_the_mean_and_then_tell_places_apart(keras, size: int):
+    from training.train.network import starting_model, trainable
+
+    crops = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), np.uint8)
+    average = starting_model(ModelSettings(size=size, width=0.1), 0)
+    settings = ModelSettings(size=size, width=0.1, pooling="places")
+    places = starting_model(settings, 0)
+    assert np.allclose(places(crops), average(crops), atol=1e-6)
+    assert np.allclose(
+        softmax(np.asarray(trainable(places, settings, "float32")(crops))), average(crops), atol=1e-6
+    )
+    kernel = places.get_layer("pool").get_weights()[0]
+    assert kernel.shape[:2] == (-(-size // 32),) * 2
+    kernel[0] *= 3
+    places.get_layer("pool").set_weights([kernel])
+    assert not np.allclose(places(crops), average(crops), atol=1e-4)
+
+
+def test_weights_for_places_learn_unless_there_are_none(keras):
+    from training.train.network import starting_model, trainable
+
+    for pooling, learns in (("average", False), ("places", True)):
+        settings = ModelSettings(size=64, width=0.1, pooling=pooling)
+        model = trainable(starting_model(settings, 0), settings, "float32")
+        assert ("pool" in {v.path.split("/")[0] for v in model.trainable_variables}) == learns
+
+
+@pytest.mark.parametrize(("size", "pooling"), [(80, "places"), (64, "average"), (80, "average")])
+def test_weights_for_places_are_not_lost_without_a_word(keras, size: int, pooling: backbone.Pooling):
+    from training.train.network import fitted, starting_model
+
+    model = starting_model(ModelSettings(size=64, width=0.1, pooling="places"), 0)
+    with pytest.raises(ConfigurationError, match=r"set model\.pooling = 'places' and model\.size = 64$"):
+        fitted(model, size, pooling)
+    assert np.array_equal(fitted(model, 64, "places")(CROPS), model(CROPS))
 
 
 def test_a_run_without_a_model_is_refused(keras, tmp_path: Path):

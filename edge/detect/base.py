@@ -11,7 +11,7 @@ class FaceDetector(Protocol):
     """Finds faces in a picture; used by one thread at a time."""
 
     def detect(self, image: Image) -> Faces:
-        """The faces in `image`, uint8 (H, W, 3) BGR and contiguous, in its pixels."""
+        """The faces in `image`, uint8 (H, W, 3) BGR or a part of such a picture, in its pixels."""
 
     def close(self) -> None:
         """Give the model's memory back. The detector is not used afterwards."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.detect.base import FaceDetector
-from edge.detect.tiles import Changes, holding, plan_tiles
+from edge.detect.tiles import OVERLAP, Changes, holding, plan_tiles
 from edge.geometry import suppress
 from edge.types import Boxes, Faces, Image
 
@@ -36,10 +36,10 @@ that."""
 class Scanner:
     """Finds the faces of one camera, frame after frame.
 
-    A view is the whole picture or one of its tiles. The whole is looked at in every frame. All tiles are
-    searched once every `full_scan_every` seconds of the camera's time, and between those only tiles that
-    hold a track or motion. A view without a track that shows what it showed when it was last searched is
-    passed over, for `still_scan_every` seconds at most: an empty aisle costs next to nothing.
+    A view is the whole picture or one of its tiles. All are searched once every `full_scan_every` seconds of
+    the camera's time, and between those only tiles that hold a track or motion, and the whole where these
+    leave something out. A view without a track that shows what it showed when it was last searched is passed
+    over, for `still_scan_every` seconds at most: an empty aisle costs next to nothing.
     """
 
     def __init__(
@@ -85,12 +85,17 @@ class Scanner:
         """Indices of the views to search, the whole first."""
         changed, overdue = self._changes.show(image), self._overdue(at)
         held = holding(self._views[1:], tracks)
-        if self._is_time_for_all(at):
-            tiles = held | (changed[1:] >= self._still)
-        else:
+        tiles = worth = held | (changed[1:] >= self._still)
+        whole = len(tracks) > 0 or changed[0] >= self._still
+        if not self._is_time_for_all(at):
             tiles = self._choose(held, changed[1:] >= MOVING)
-        whole = [len(tracks) > 0 or changed[0] >= self._still]
-        return np.flatnonzero(np.concatenate([whole, tiles]) | overdue).tolist()
+            whole &= bool((worth & ~tiles).any()) or not self._fit(tracks) or not len(tiles)
+        return np.flatnonzero(np.concatenate([[whole], tiles]) | overdue).tolist()
+
+    def _fit(self, tracks: Boxes) -> bool:
+        """Whether every track is whole in some tile, wherever it is."""
+        longer = (tracks[:, 2:] - tracks[:, :2]).max(axis=1, initial=0)
+        return bool((longer <= OVERLAP * self._tile).all())
 
     def _is_time_for_all(self, at: datetime) -> bool:
         due = self._next_full is None or _is_due(self._next_full, at, self._every)
@@ -125,7 +130,7 @@ class Scanner:
 
     def _look(self, image: Image, tile: Boxes) -> Faces:
         left, top, right, bottom = (int(v) for v in tile)
-        found = self._detector.detect(np.ascontiguousarray(image[top:bottom, left:right]))
+        found = self._detector.detect(image[top:bottom, left:right])
         whole = found.select(~_cut(found.xyxy, right - left, bottom - top, _inner_edges(tile, image)))
         corner = np.array([left, top], np.float32)
         return Faces(whole.xyxy + np.tile(corner, 2), whole.score, whole.keypoints + corner)

@@ -134,14 +134,31 @@ class TestStill:
     def test_a_track_is_looked_at_in_every_frame_however_still(self):
         track = np.array([[100, 100, 140, 140]], np.float32)
         frames = [(blank(), n / 5, track) for n in range(9)]
-        assert min(self.looks(*frames)) == 2
+        assert min(self.looks(*frames)) == 1
         small = [(image[:480, :640].copy(), t, tracks) for image, t, tracks in frames]
         assert self.looks(*small) == [1] * 9
+
+    def test_the_whole_is_passed_over_where_its_tiles_show_all_that_is_new(self):
+        small = blank()[:480, :852].copy()
+        moved = small.copy()
+        moved[10:200, 10:100] = 200  # in the left tile alone
+        assert self.looks((small, 0, NOBODY), (moved, 0.2, NOBODY)) == [3, 1]
+        track = np.array([[100, 100, 140, 140]], np.float32)
+        assert self.looks((small, 0, NOBODY), (moved, 0.2, track), (moved, 1.0, track)) == [3, 1, 2]
+
+    @pytest.mark.parametrize(("size", "views"), [(135, 1), (136, 2)])
+    def test_but_not_with_a_face_that_tiles_may_cut(self, size: int, views: int):
+        track = np.array([[100, 100, 100 + size, 110]], np.float32)
+        assert self.looks((blank(), 0, NOBODY), (blank(), 0.2, track)) == [16, views]
+
+    def test_nor_where_more_moves_than_may_be_searched(self):
+        other = np.full_like(blank(), 255)
+        assert self.looks((blank(), 0, NOBODY), (other, 0.1, NOBODY)) == [16, 1 + TILES_PER_FRAME]
 
     def test_what_came_is_looked_at_at_once_and_then_no_more(self):
         came = blank()
         came[10:110, 10:110] = 200
-        assert self.looks((blank(), 0, NOBODY), (came, 0.2, NOBODY), (came, 0.4, NOBODY)) == [16, 2, 0]
+        assert self.looks((blank(), 0, NOBODY), (came, 0.2, NOBODY), (came, 0.4, NOBODY)) == [16, 1, 0]
 
     def test_the_smallest_face_alone_brings_a_full_scan_there(self):
         frames = [(blank(), 0, NOBODY), (scene((ANN, 960, 540, 20)), 1.0, NOBODY)]

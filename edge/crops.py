@@ -110,6 +110,11 @@ class BestShots:
         self._shots = kept[: self._most]
 
     @property
+    def full(self) -> bool:
+        """Whether there are as many as are kept."""
+        return len(self._shots) == self._most
+
+    @property
     def shots(self) -> list[Shot]:
         """The pictures kept, the best first."""
         return list(self._shots)

@@ -145,7 +145,13 @@ class Vision:
     def _due(self, visitor: _Visitor, now: datetime) -> bool:
         """Whether to look again; also after the clock was set back, when the next glance seems far away."""
         wait = visitor.next_glance - now
-        return wait <= timedelta(0) or wait > max(GLANCE_EVERY, self._spacing / 2)
+        return wait <= timedelta(0) or wait > max(GLANCE_EVERY, self._spacing * 2)
+
+    def _pause(self, visitor: _Visitor) -> timedelta:
+        """Until the next glance: once there are enough pictures, few are better."""
+        if not visitor.verdict.is_face:
+            return GLANCE_EVERY
+        return self._spacing * (2 if visitor.shots.full else 0.5)
 
     def _visitor(self, now: datetime) -> _Visitor:
         shots = BestShots(self._crops.per_visitor, self._crops.spacing)
@@ -154,8 +160,7 @@ class Vision:
     def _glance(self, visitor: _Visitor, frame: Frame, box: Boxes, score: float) -> None:
         opinion = self._opinion.judge(frame.image, box)
         visitor.verdict.hear(score, opinion.score)
-        settled = visitor.verdict.is_face
-        visitor.next_glance = frame.captured_at + (self._spacing / 2 if settled else GLANCE_EVERY)
+        visitor.next_glance = frame.captured_at + self._pause(visitor)
         if not len(opinion.keypoints):
             return
         crop = cut_face(frame.image, opinion.xyxy, self._bundle.crop_scale, self._bundle.input_size)

@@ -114,6 +114,15 @@ class TestVisitor:
         assert all(b - a >= timedelta(seconds=0.5) for a, b in pairwise(moments))
         assert all(at(1) <= moment < at(4) for moment in moments)
 
+    def test_is_looked_at_less_often_once_there_are_enough_pictures(self):
+        """Four of them half a second apart; from then on a glance a second instead of four."""
+        stage = Stage({ANN: standing()})
+        glances = stage.vision._opinion._detector.looks
+        stage.play(0, 3)
+        pictured = len(glances)
+        stage.play(3, 13)
+        assert (pictured, len(glances) - pictured) == (9, 10)
+
     def test_is_pictured_as_the_bundle_says(self):
         crop = Stage({ANN: standing(until=2)}).play(0, 5).crops[0]
         assert crop.image.shape == (42, 42, 3)  # 40 px x 1.04
@@ -291,10 +300,10 @@ class TestCounting:
         )
         assert metrics.registry.get_sample_value("instore_visits_late_total") == 1
 
-    @pytest.mark.parametrize(("now", "batches"), [(0.05, 0), (0.1, 1)])
+    @pytest.mark.parametrize(("now", "batches"), [(0.01, 0), (0.02, 1)])
     def test_waits_for_company_as_long_as_configured(self, now: float, batches: int):
         counting, metrics = self.counting()
         self.feed(counting, Stage({ANN: standing(until=3)}).play(0, 6).crops[:1])
-        assert counting.patience(now) == pytest.approx(0.1 - now)
+        assert counting.patience(now) == pytest.approx(0.02 - now)
         counting.poll(now)
         assert metrics.registry.get_sample_value("instore_batch_crops_count") == batches

@@ -151,7 +151,10 @@ class Runtime:
             real_time=self._is_real_time,
         )
         self.counting.resume(self._left_open())
-        self._detectors = SharedDetectors(len(os.sched_getaffinity(0)))
+        cores = len(os.sched_getaffinity(0))
+        self._detectors = SharedDetectors(cores)
+        # More frames at once than cores would only make each of them later.
+        self._turn = threading.Semaphore(cores)
         self._lanes = Lanes(self._threads, clock, self._worker, self._camera)
         self._lanes.make(settings.cameras)
 
@@ -380,6 +383,7 @@ class Runtime:
             self._queue,
             metrics=self._metrics,
             clock=self._clock,
+            turn=self._turn,
             lost_after=self.settings.tracking.lost_after,
             on_status=self._on_status,
             resumes=self._resumes,

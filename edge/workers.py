@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
 from edge.capture import LatestFrame, is_live
@@ -52,6 +53,7 @@ class VisionWorker:
     """The thread vision-<camera>: frames from the slot, through `Vision`, to messages in the queue.
 
     What it has seen (`status`, `analysed`, `in_view`, `visitors`) may be read by any thread, for a person.
+    turn: held while a frame is analysed; whoever waits for it holds no frame, so the newest is analysed next.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class VisionWorker:
         *,
         metrics: Metrics,
         clock: Clock,
+        turn: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - it has no state
         lost_after: float = 1.5,
         on_status: Callable[[CameraStatus], None] = lambda status: None,
         resumes: bool = False,
@@ -75,6 +78,7 @@ class VisionWorker:
         self.analysed = 0
         self.in_view = 0
         self.visitors = 0
+        self._turn = turn
         self._on_status = on_status
         self._reported = self.status
         self._heard_at = clock.monotonic()
@@ -141,17 +145,8 @@ class VisionWorker:
 
     def _step(self, vision: Vision) -> datetime | None:
         """Analyse the next frame, or let time pass without one; the camera's event time then."""
-        frame = self.slot.take(TICK)
-        if frame is not None:
-            with self._guard:
-                self._heard_at = self._clock.monotonic()
-                self._take_on(self._reported)
-            self._tell_interruption(frame.captured_at)
-            self._metrics.last_frame.labels(self.name).set(frame.captured_at.timestamp())
-            self._tell(vision.process(frame), frame.captured_at, frame.state, analysed=1)
-            self._metrics.analysed.labels(self.name).inc()
-            self.analysed += 1
-            return frame.captured_at
+        if self.slot.wait(TICK):
+            return self._analyse(vision)
         # A recording has no time but that of its frames.
         if self.slot.ended or not self._live:
             return None
@@ -162,6 +157,23 @@ class VisionWorker:
         result = vision.pass_time(now) if absent else VisionResult(in_view=self.in_view)
         self._tell(result, now, self.status.state, analysed=0)
         return now
+
+    def _analyse(self, vision: Vision) -> datetime | None:
+        """Analyse the newest frame when its turn comes."""
+        with self._turn:
+            frame = self.slot.take()
+            if frame is None:
+                return None
+            with self._guard:
+                self._heard_at = self._clock.monotonic()
+                self._take_on(self._reported)
+            self._tell_interruption(frame.captured_at)
+            self._metrics.last_frame.labels(self.name).set(frame.captured_at.timestamp())
+            result = vision.process(frame)
+        self._tell(result, frame.captured_at, frame.state, analysed=1)
+        self._metrics.analysed.labels(self.name).inc()
+        self.analysed += 1
+        return frame.captured_at
 
     def _tell_interruption(self, at: datetime) -> None:
         """A camera that was down before this picture, though for a moment only, was not watched then."""

@@ -98,6 +98,7 @@ class Camera:
                     self._backoff.reset()
                 if stop.is_set() or not self._deliver(frame, pace, stop):
                     return
+                del frame  # it is the slot's now, not to be held while the next one is waited for
 
     def _deliver(self, frame: Frame, pace: Pace, stop: threading.Event) -> bool:
         """False when it is time to stop."""

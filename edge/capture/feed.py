@@ -81,6 +81,7 @@ class Feed:
                 if picture is None:
                     break
                 yield self._frame(picture)
+                del picture  # 6 MB at 1080p, for as long as the next one takes
         self.report(CameraState.DOWN, "the recording has ended")
 
     def report(self, state: CameraState, reason: str, at: datetime | None = None) -> None:

@@ -48,11 +48,14 @@ class LatestFrame:
             self._changed.notify_all()
             return True
 
-    def take(self, timeout: float) -> Frame | None:
-        """The frame in the slot, waiting up to `timeout` seconds for one; None when none came or none will.
+    def wait(self, timeout: float) -> bool:
+        """Wait up to `timeout` seconds for a frame; whether there is one. `ended` tells if none will come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._frame is not None or self._closed, timeout)
+            return self._frame is not None
 
-        `ended` tells which.
-        """
+    def take(self, timeout: float = 0.0) -> Frame | None:
+        """The frame in the slot, waiting up to `timeout` seconds for one; None when none came."""
         with self._changed:
             self._changed.wait_for(lambda: self._frame is not None or self._closed, timeout)
             frame, self._frame = self._frame, None

@@ -65,6 +65,21 @@ class Lane:
         return self.metrics.registry.get_sample_value(name, {"camera": "door", **labels})
 
 
+class Turn:
+    """A turn that comes after something else happened."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        self._meanwhile = meanwhile
+        self.held = False
+
+    def __enter__(self) -> None:
+        self._meanwhile()
+        self.held = True
+
+    def __exit__(self, *raised: object) -> None:
+        self.held = False
+
+
 class ScriptedSlot:
     def __init__(self, script: list[Step], clock: ManualClock) -> None:
         self._script = script
@@ -74,18 +89,25 @@ class ScriptedSlot:
     def ended(self) -> bool:
         return not self._script
 
-    def take(self, timeout: float) -> Frame | None:
-        step = self._script.pop(0)
+    def wait(self, timeout: float) -> bool:
+        step = self._script[0]
         if isinstance(step, tuple):
             call, step = step
             call()
         if isinstance(step, Frame):
             self._clock.advance(0.2)
-            return step
+            self._script[0] = step
+            return True
+        self._script.pop(0)
         self._clock.advance(timeout)
         if step is not None:
             step()
-        return None
+        return False
+
+    def take(self) -> Frame | None:
+        step = self._script.pop(0)
+        assert isinstance(step, Frame)
+        return step
 
 
 def frame(seconds: float, state: CameraState = CameraState.UP, *, empty: bool = False) -> Frame:
@@ -136,6 +158,18 @@ class TestVisionWorker:
         lane = Lane("cameras.0.source=clip.mp4")
         messages = lane.run(*frames(1), None, None, None, None)
         assert max(m.event_time for m in messages if isinstance(m, Progress)) == at(0.8)
+
+    def test_analyses_the_newest_frame_when_its_turn_comes(self):
+        """Whoever waits holds no frame: what came meanwhile is seen, and memory is kept for those at work."""
+        lane = Lane()
+        worker = lane.worker
+        worker._turn = Turn(lambda: (worker.slot.put(frame(0.4)), worker.slot.close()))
+        worker.slot.put(frame(0.2))
+        worker.run(lane.beat)
+        lane.queue.close()
+        seen = [m for m in iter(lambda: lane.queue.take(None), None) if isinstance(m, Progress)]
+        assert [(m.event_time, m.analysed) for m in seen] == [(at(0.4), 1), (at(0.4), 0)]
+        assert not worker._turn.held
 
     def test_tells_of_an_interruption_shorter_than_a_tick(self):
         """Else the time between the two pictures would count as watched."""

@@ -159,7 +159,7 @@ class ModelSettings(Section):
     precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     max_batch: Annotated[int, Field(ge=1, le=256)] = 8
-    max_delay: Seconds = 0.1
+    max_delay: Seconds = 0.02
     max_spread: Annotated[float, Field(gt=0, le=50)] = 15.0
     queue: Annotated[int, Field(ge=1, le=100_000)] = 256
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,8 @@ class Pupil:
 
 def has_gpu() -> bool:
     """Whether Keras' backend sees one."""
+    if keras.backend.backend() == "torch":  # of whose devices Keras cannot tell
+        return bool(importlib.import_module("torch").cuda.is_available())
     return not all(device.lower().startswith("cpu") for device in keras.distribution.list_devices())
 
 

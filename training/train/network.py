@@ -63,7 +63,8 @@ def trainable(shipped: Any, settings: ModelSettings, dtype: str) -> Any:  # noqa
 
     copy = keras.models.clone_model(shipped, clone_function=twin)
     features = copy.get_layer("features").output
-    features = keras.layers.Dropout(settings.dropout, name="dropout")(features)
+    # `SeedEpochs` sets the seed; but Keras' torch backend does without where none was given.
+    features = keras.layers.Dropout(settings.dropout, seed=0, name="dropout")(features)
     logits = keras.layers.Dense(AGES, name="age", dtype="float32")(features)
     model = keras.Model(copy.inputs, logits, name="age_logits")
     copy_weights(shipped, model)

@@ -20,6 +20,13 @@ def examples(count: int = 24, size: int = 64, seed: int = 0) -> Examples:
     return Examples(crops, np.arange(count), ages, ages)
 
 
+def said(model: Any, crops: np.ndarray) -> np.ndarray:
+    """What a network gives for crops, whatever Keras' backend."""
+    import keras
+
+    return np.asarray(keras.ops.convert_to_numpy(model(crops)))
+
+
 def table(runs: Path, **sections: Any) -> dict[str, Any]:
     """The tables of a configuration file, with `sections` laid over them."""
     made: dict[str, Any] = {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ def fit(keras):
 def predict(folder: Path) -> np.ndarray:
     from training.train.runs import read_model
 
-    return np.asarray(read_model(folder)(made_up.examples(8, seed=9).crops))
+    return made_up.said(read_model(folder), made_up.examples(8, seed=9).crops)
 
 
 def history(folder: Path) -> list[dict[str, float]]:
@@ -59,7 +61,7 @@ def test_the_kept_model_is_the_one_that_was_validated(fit, tmp_path: Path):
     folder = fit(made_up.settings(tmp_path), made_up.examples(), judge)
     from training.train.runs import read_model
 
-    expected = np.asarray(read_model(folder)(judge.crops)) @ np.arange(101)
+    expected = made_up.said(read_model(folder), judge.crops) @ np.arange(101)
     best = min(line["val_mae"] for line in history(folder))
     assert np.abs(expected - judge.low).mean() == pytest.approx(best, abs=1e-3)
 
@@ -102,6 +104,29 @@ def test_nan_stops_the_run_and_names_the_step(fit, tmp_path: Path):
     )
     with pytest.raises(DivergedError, match=r"step [0-5] \(epoch [12]\): the loss is (nan|inf)"):
         fit(settings, made_up.examples(), made_up.examples(8))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_gpu_is_seen_by_torch_of_whose_devices_keras_cannot_tell(
+    keras, monkeypatch: pytest.MonkeyPatch, there: bool
+):
+    from training.train import loop
+
+    torch = SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: there))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    monkeypatch.delattr(keras.distribution, "list_devices")
+    assert loop.precision("auto") == ("mixed_float16" if there else "float32")
+
+
+def test_what_dropout_drops_follows_from_a_seed(keras):
+    """Keras' torch backend takes a layer's seed only where one was given; the others always do."""
+    from training.train.config import ModelSettings
+    from training.train.network import starting_model, trainable
+
+    settings = ModelSettings(size=64, width=0.1, dropout=0.5)
+    dropout = trainable(starting_model(settings, 0), settings, "float32").get_layer("dropout")
+    assert dropout.seed is not None
 
 
 def test_ends_early_when_validation_stays_bad(fit, keras, tmp_path: Path):
@@ -154,6 +179,6 @@ def test_the_head_learns_faster_than_the_backbone(keras, tmp_path: Path):
         layer.build((None, 1))
         layer.kernel.assign([[1.0]])
         variables.append(layer.kernel)
-    make_optimiser(settings).apply([np.array([[1.0]], np.float32)] * 3, variables)
+    make_optimiser(settings).apply([keras.ops.ones((1, 1))] * 3, variables)
     moved = [1 - float(variable.numpy()[0, 0]) for variable in variables]
     assert moved == pytest.approx([0.1, 0.4, 0.4], rel=1e-3)

@@ -7,6 +7,7 @@ import pytest
 
 from edge.errors import ConfigurationError
 from tests.training import backbones
+from tests.training.train.made_up import said
 from training import backbone
 from training.train.config import ModelSettings
 
@@ -33,8 +34,8 @@ def test_the_learning_network_says_what_the_shipped_one_says(keras, tiny: Path):
 
     settings = ModelSettings(size=64, backbone=tiny, dropout=0.5)
     shipped = starting_model(settings, 0)
-    logits = np.asarray(trainable(shipped, settings, "float32")(CROPS))
-    assert np.allclose(softmax(logits), np.asarray(shipped(CROPS)), atol=1e-5)
+    logits = said(trainable(shipped, settings, "float32"), CROPS)
+    assert np.allclose(softmax(logits), said(shipped, CROPS), atol=1e-5)
 
 
 def test_weights_go_there_and_back_again(keras):
@@ -42,9 +43,9 @@ def test_weights_go_there_and_back_again(keras):
 
     settings = ModelSettings(size=64, width=0.1)
     first, second = starting_model(settings, 0), starting_model(settings, 1)
-    assert not np.allclose(first(CROPS), second(CROPS), atol=1e-4)
+    assert not np.allclose(said(first, CROPS), said(second, CROPS), atol=1e-4)
     copy_weights(trainable(first, settings, "float32"), second)
-    assert np.allclose(first(CROPS), second(CROPS), atol=1e-6)
+    assert np.allclose(said(first, CROPS), said(second, CROPS), atol=1e-6)
 
 
 def test_pointwise_convolutions_are_dense_while_learning_and_not_as_shipped(keras):
@@ -60,7 +61,7 @@ def test_pointwise_convolutions_are_dense_while_learning_and_not_as_shipped(kera
 def test_age_0_starts_as_age_1_does(keras, tiny: Path):
     from training.train.network import starting_model
 
-    probs = np.asarray(starting_model(ModelSettings(size=64, backbone=tiny), 0)(CROPS))
+    probs = said(starting_model(ModelSettings(size=64, backbone=tiny), 0), CROPS)
     assert np.allclose(probs[:, 0], probs[:, 1])
     assert (probs[:, 0] > 0).all()
 
@@ -89,18 +90,16 @@ def test_weights_for_places_begin_as_the_mean_and_then_tell_places_apart(keras, 
     from training.train.network import starting_model, trainable
 
     crops = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), np.uint8)
-    average = starting_model(ModelSettings(size=size, width=0.1), 0)
+    mean = said(starting_model(ModelSettings(size=size, width=0.1), 0), crops)
     settings = ModelSettings(size=size, width=0.1, pooling="places")
     places = starting_model(settings, 0)
-    assert np.allclose(places(crops), average(crops), atol=1e-6)
-    assert np.allclose(
-        softmax(np.asarray(trainable(places, settings, "float32")(crops))), average(crops), atol=1e-6
-    )
+    assert np.allclose(said(places, crops), mean, atol=1e-6)
+    assert np.allclose(softmax(said(trainable(places, settings, "float32"), crops)), mean, atol=1e-6)
     kernel = places.get_layer("pool").get_weights()[0]
     assert kernel.shape[:2] == (-(-size // 32),) * 2
     kernel[0] *= 3
     places.get_layer("pool").set_weights([kernel])
-    assert not np.allclose(places(crops), average(crops), atol=1e-4)
+    assert not np.allclose(said(places, crops), mean, atol=1e-4)
 
 
 def test_weights_for_places_learn_unless_there_are_none(keras):
@@ -119,7 +118,7 @@ def test_weights_for_places_are_not_lost_without_a_word(keras, size: int, poolin
     model = starting_model(ModelSettings(size=64, width=0.1, pooling="places"), 0)
     with pytest.raises(ConfigurationError, match=r"set model\.pooling = 'places' and model\.size = 64$"):
         fitted(model, size, pooling)
-    assert np.array_equal(fitted(model, 64, "places")(CROPS), model(CROPS))
+    assert np.array_equal(said(fitted(model, 64, "places"), CROPS), said(model, CROPS))
 
 
 def test_a_run_without_a_model_is_refused(keras, tmp_path: Path):

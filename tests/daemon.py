@@ -14,8 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-PATIENCE = 60.0
-"""Seconds that a condition may take: models are loaded on a shared machine."""
+from tests.patience import PATIENCE
 
 
 def to_toml(tables: dict[str, Any]) -> str:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-PATIENCE = 10.0
+from tests.patience import PATIENCE
+
 SUCCESS = 0x00
 NOT_AUTHORIZED = 0x87
 

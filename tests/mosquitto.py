@@ -18,8 +18,7 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-PATIENCE = 10.0
-"""Seconds that a condition may take in a test: far more than any should."""
+from tests.patience import PATIENCE
 
 
 def free_port() -> int:
@@ -193,12 +192,14 @@ class Subscriber:
         self.messages: list[Received] = []
         self._topics = topics
         self._subscribed = False
+        self._lost = threading.Event()
         self._changed = threading.Condition()
         self._broker = broker
         self._client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
+        self._client.on_disconnect = lambda *_: self._lost.set()
         if user:
             self._client.username_pw_set(user, password)
         if broker.ca_file:
@@ -216,6 +217,10 @@ class Subscriber:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+    def wait_for_loss(self) -> None:
+        """Wait until the broker has gone: all that it sent has been read by then."""
+        assert self._lost.wait(PATIENCE), "the broker is still there"
 
     def on(self, topic: str) -> list[bytes]:
         """The payloads that came on this topic so far, in order."""

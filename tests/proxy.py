@@ -18,7 +18,7 @@ class Proxy:
     """Listens on a free loopback port and passes everything on to `host`, `port`.
 
     rate: bytes a second, each way, of every connection; None for no bound. delay: seconds that every chunk
-    takes. Both may be changed while it runs.
+    takes. Both may be changed while it runs. swallowed: something was sent on a forgotten connection.
     """
 
     def __init__(self, host: str, port: int, *, rate: float | None = None, delay: float = 0.0) -> None:
@@ -29,6 +29,7 @@ class Proxy:
         self._guard = threading.Lock()
         self._open: set[socket.socket] = set()
         self._dead: set[socket.socket] = set()
+        self.swallowed = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.host, self.port = self._listener.getsockname()
 
@@ -78,7 +79,9 @@ class Proxy:
         with suppress(OSError):
             while data := source.recv(_CHUNK):
                 time.sleep(self.delay + (len(data) / self.rate if self.rate else 0.0))
-                if source not in self._dead:
+                if source in self._dead:
+                    self.swallowed.set()
+                else:
                     sink.sendall(data)
         if source in self._dead:
             return  # and the other side never hears of it

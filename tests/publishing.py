@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -13,25 +14,31 @@ from edge.codec import StatusEncoder
 from edge.config import MqttSettings
 from edge.outbox import Outbox
 from edge.publish import Failure, Publisher
+from edge.publish.publisher import ACKNOWLEDGE_WITHIN
 from edge.types import CameraState, CameraStatus
 from tests.fake_broker import FakeBroker
 from tests.fakes import EPOCH
-from tests.mosquitto import PATIENCE, Mosquitto
+from tests.mosquitto import Mosquitto
+from tests.patience import PATIENCE
 from tests.proxy import Proxy
 
 
 class ImpatientClock(SystemClock):
-    """The real clock, `speed` times as fast; nobody waits long on it, except while it is held."""
+    """The real clock, which a test may put forward; nobody waits long on it, except while it is held."""
 
-    def __init__(self, speed: float) -> None:
+    def __init__(self) -> None:
         self.waits: list[float] = []
-        self._speed = speed
+        self._skipped = 0.0
         self._changed = threading.Condition()
         self._held = False
         self._waiting = False
 
     def monotonic(self) -> float:
-        return self._speed * super().monotonic()
+        return self._skipped + super().monotonic()
+
+    def skip(self, seconds: float) -> None:
+        """Let so much more time have passed; for one thread."""
+        self._skipped += seconds
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         with self._changed:
@@ -68,23 +75,21 @@ class Running:
         outbox: Outbox,
         folder: Path,
         *,
-        within: float = 20.0,
-        speed: float = 1.0,
-        patience: float = PATIENCE,
+        within: float = ACKNOWLEDGE_WITHIN,
         **settings: Any,
     ) -> None:
-        self._patience = patience
-        self.clock = ImpatientClock(speed)
+        self.clock = ImpatientClock()
         self.connected: list[bool] = []
         self.lags: list[float] = []
         self.failures: list[Failure] = []
         self.left: int | None = None
         self._changed = threading.Condition()
         self._bug: BaseException | None = None
+        self.beats: list[float] = []  # at each look, the processor time that its thread has used
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.publisher = Publisher(
-            MqttSettings(host=broker.host, port=broker.port, **settings),
+            MqttSettings(host=broker.host, port=broker.port, **{"drain_timeout": PATIENCE, **settings}),
             "store",
             "box",
             store=outbox,
@@ -117,14 +122,13 @@ class Running:
     def wait_for(self, predicate: Callable[[Running], bool]) -> None:
         """Wait until what was reported fulfils `predicate`."""
         with self._changed:
-            fulfilled = self._changed.wait_for(
-                lambda: predicate(self) or self._bug is not None, self._patience
-            )
+            fulfilled = self._changed.wait_for(lambda: predicate(self) or self._bug is not None, PATIENCE)
         assert fulfilled and not self._bug, (self._bug, self.connected, len(self.lags), self.failures)
 
     def _run(self) -> None:
         try:
-            self.left = self.publisher.run(self._stop)
+            beat = self._note(self.beats)
+            self.left = self.publisher.run(self._stop, lambda: beat(time.thread_time()))
         except BaseException as bug:  # noqa: BLE001 - raised again where the test waits
             with self._changed:
                 self._bug = bug

@@ -16,24 +16,50 @@ import numpy as np
 import pytest
 
 from edge import runtime as runtimes
+from edge import workers
+from edge.capture import LatestFrame
 from edge.clock import SystemClock
 from edge.config import load_settings
 from edge.inference.serving import ServingBackend
+from edge.messages import MessageQueue
 from edge.runtime import Runtime
 from edge.types import Frame
 from tests.fakes import PaintedAges, Person, paint, painted_vision
 from tests.mosquitto import free_port
+from tests.patience import PATIENCE
 
 PEOPLE = tuple(Person(tag=tag, age=30) for tag in range(1, 9))
-CROPS_A_SECOND = 1.25
 QUEUE = 12
 
 
+class Newest(LatestFrame):
+    """A camera's slot that tells how far the camera is, so that slowness is measured in its pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.index = -1
+
+    def put(self, frame: Frame) -> bool:
+        self.index = frame.index
+        return super().put(frame)
+
+    def wait_for(self, index: int, stop: threading.Event) -> None:
+        """Until the camera has given this picture, or all ends."""
+        while self.index < index and not stop.wait(0.01):
+            pass
+
+
 class SlowAges(PaintedAges):
-    """A model on a machine that judges one crop in 0.8 s."""
+    """A model on a machine that judges one crop while its camera gives ten pictures, until `relieved`."""
+
+    def __init__(self, slot: Callable[[], Newest], relieved: threading.Event) -> None:
+        super().__init__(max_batch=1)
+        self._slot = slot
+        self._relieved = relieved
 
     def infer(self, batch: np.ndarray) -> np.ndarray:
-        threading.Event().wait(1 / CROPS_A_SECOND)
+        slot = self._slot()
+        slot.wait_for(slot.index + 10, self._relieved)
         return super().infer(batch)
 
 
@@ -59,35 +85,45 @@ def resident() -> int:
     return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
 
 
-@pytest.mark.timeout(60)
 def test_crops_are_shed_before_visitors_the_newest_frame_wins_and_memory_is_flat(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lags: list[float] = []
-    seen = threading.Event()
+    behind: list[int] = []
+    stop, seen, shed = threading.Event(), threading.Event(), threading.Event()
     memory: list[int] = []
 
     def vision(camera: Any, *parts: Any, **shared: Any) -> Any:
         made = painted_vision(camera, *parts, people=PEOPLE, **shared)
+        slot = slots[camera.name]
         process: Callable[[Frame], Any] = made.process
 
         def slowly(frame: Frame) -> Any:
-            lags.append((SystemClock().now() - frame.captured_at).total_seconds())
-            threading.Event().wait(0.3)  # three pictures come in this time
+            behind.append(slot.index - frame.index)
+            slot.wait_for(frame.index + 3, stop)
             return process(frame)
 
         def noting(frame: Frame) -> Any:
-            if frame.index in (30, 80):
+            if len(memory) < 2 and frame.index >= (30, 80)[len(memory)]:
                 memory.append(resident())
-            if frame.index > 80:
+            # Eight visitors are offered for each picture that is judged; a busy machine may miss some.
+            if frame.index > 80 and daemon.lanes[0].visitors >= 8 * 8:
                 seen.set()
             return process(frame)
 
         monkeypatch.setattr(made, "process", slowly if camera.name == "slow" else noting)
         return made
 
+    monkeypatch.setattr(workers, "LatestFrame", Newest)
     monkeypatch.setattr(runtimes, "build_vision", vision)
-    slow = SlowAges(max_batch=1)
+    slow = SlowAges(lambda: slots["rush"], shed)
+
+    def shed_and_tell(queue: MessageQueue) -> int:
+        count = shed_all(queue)
+        shed.set()
+        return count
+
+    shed_all = MessageQueue.shed
+    monkeypatch.setattr(MessageQueue, "shed", shed_and_tell)
     monkeypatch.setattr(
         runtimes, "serve", lambda *_, clock, rng, **__: ServingBackend(slow, None, clock=clock, rng=rng)
     )
@@ -106,14 +142,14 @@ def test_crops_are_shed_before_visitors_the_newest_frame_wins_and_memory_is_flat
         },
     )
     daemon = Runtime(options, beside=tmp_path, clock=SystemClock(), rng=random.Random(0))
-    stop = threading.Event()
+    slots = {lane.name: lane.slot for lane in daemon.lanes}
     sample = partial(daemon._metrics.registry.get_sample_value)
     thread = threading.Thread(target=daemon.run, args=(stop,))
     thread.start()
-    assert seen.wait(40)
+    assert seen.wait(PATIENCE)
     waiting = daemon._queue._crops
     stop.set()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
 
     rush = daemon.lanes[0]
@@ -127,5 +163,5 @@ def test_crops_are_shed_before_visitors_the_newest_frame_wins_and_memory_is_flat
     assert sample("instore_crops_dropped_total", {"reason": "stopping"}) > 0
     # The slow camera sees the present: what it had no time for is gone, and counted.
     assert sample("instore_frames_dropped_total", {"camera": "slow", "reason": "overwritten"}) > 20
-    assert sorted(lags)[len(lags) * 9 // 10] < 0.5
+    assert sorted(behind)[len(behind) * 9 // 10] <= 2
     assert memory[1] - memory[0] < 5_000_000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import re
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +19,12 @@ from edge.config import MqttSettings
 from edge.errors import ConfigurationError, OutsideError
 from edge.outbox import Outbox, Row
 from edge.publish import Failure, Publisher, Topics, probe
+from edge.publish.publisher import ACKNOWLEDGE_WITHIN
 from edge.types import CameraState
 from tests.fake_broker import NOT_AUTHORIZED, SUCCESS, FakeBroker, HangUp, Heard
 from tests.fakes import ManualClock
-from tests.mosquitto import PATIENCE, Mosquitto, Subscriber, free_port, make_certificates
+from tests.mosquitto import Mosquitto, Subscriber, free_port, make_certificates
+from tests.patience import PATIENCE
 from tests.publishing import Running, put, state, status
 
 TOPICS = Topics("instore", "store", "box")
@@ -37,6 +38,12 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
     outbox = Outbox(tmp_path / "outbox.db", 10_000, 1 << 24)
     yield outbox
     outbox.close()
+
+
+@pytest.fixture(autouse=True)
+def unhurried_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may be late with the last acknowledgement."""
+    monkeypatch.setattr("edge.publish.session.GOODBYE", PATIENCE)
 
 
 # A real broker
@@ -70,28 +77,36 @@ def test_windows_arrive_in_order_over_tls_with_a_password(
 
 
 def test_a_window_is_on_its_way_within_a_fifth_of_a_second(tmp_path: Path, outbox: Outbox) -> None:
+    latest, took = TOPICS.latest("door"), list[float]()
     with (
         Mosquitto(tmp_path) as broker,
-        Subscriber(broker, DOOR) as subscriber,
+        Subscriber(broker, DOOR, latest) as subscriber,
         Running(broker, outbox, tmp_path) as running,
     ):
-        running.wait_for(lambda r: r.connected == [True])
-        for i in range(1, 4):
-            put(outbox, "door", i, i)
-            subscriber.wait_for_topic(DOOR, i)
-        running.wait_for(lambda r: len(r.lags) == 3)
-
-    assert sorted(running.lags)[1] < 0.2  # the median: the machine may be busy for a moment
+        running.publisher.camera_status(status("door", CameraState.UP))
+        # The machine may be busy for a moment, but not in every one.
+        while sum(seconds < 0.2 for seconds in took) < 3:
+            number = len(took) + 1
+            put(outbox, "door", number, number)
+            begun = time.monotonic()
+            subscriber.wait_for_topic(DOOR, number)
+            took.append(time.monotonic() - begun)
+            subscriber.wait_for_topic(latest, number)
+            looks = len(running.beats)
+            running.wait_for(lambda r, looks=looks: len(r.beats) >= looks + 2)  # and all is quiet again
+            assert sum(took) < PATIENCE / 4, took
 
 
 def test_an_idle_publisher_uses_next_to_no_processor_time(tmp_path: Path, outbox: Outbox) -> None:
     with Mosquitto(tmp_path) as broker, Running(broker, outbox, tmp_path) as running:
         put(outbox, "door", 1, 1)
         running.wait_for(lambda r: len(r.lags) == 1)
-        begin = time.process_time()
-        threading.Event().wait(1.0)  # what is measured is a stretch of time with nothing in it
-        used = time.process_time() - begin
+        begun, looks = time.monotonic(), len(running.beats)
+        running.wait_for(lambda r: len(r.beats) >= looks + 10)
+        seconds = time.monotonic() - begun
 
+    used = running.beats[looks + 9] - running.beats[looks]
+    assert seconds > 0.5  # it rests between two looks, but for what it may still have had to do
     assert used < 0.05
 
 
@@ -131,6 +146,7 @@ def test_a_broker_that_is_killed_and_comes_back_misses_nothing(tmp_path: Path, o
             before.wait_for_topic(DOOR, 20)
             running.clock.hold()
             broker.kill()
+            before.wait_for_loss()
         running.wait_for(lambda r: r.connected == [True, False])
         put(outbox, "door", 41, 50)
         broker.start()
@@ -240,12 +256,13 @@ def test_a_rejected_camera_waits_and_does_not_hold_up_the_others(
     with (
         Mosquitto(tmp_path, acl=acl) as broker,
         Subscriber(broker, TILL) as subscriber,
-        Running(
-            broker, outbox, tmp_path, speed=20, connect_timeout=60, in_flight=4, drain_timeout=1.0
-        ) as running,
+        Running(broker, outbox, tmp_path, within=PATIENCE, in_flight=4, drain_timeout=0.1) as running,
     ):
         assert subscriber.wait_for_topic(TILL, 10) == sent
-        running.wait_for(lambda r: len(r.lags) == 10 and len(r.failures) >= 5)
+        running.wait_for(lambda r: len(r.lags) == 10 and r.failures)
+        while (before := len(running.failures)) < 5:
+            running.clock.skip(Backoff.LONGEST)  # the camera has rested
+            running.wait_for(lambda r, before=before: len(r.failures) > before)
         assert running.stop() == 30
 
     assert set(running.failures) == {Failure.REJECTED}
@@ -266,8 +283,11 @@ def test_a_camera_that_is_rejected_no_more_sends_everything(tmp_path: Path, outb
     sent = put(outbox, "door", 1, 8)
     with (
         FakeBroker(script) as broker,
-        Running(broker, outbox, tmp_path, speed=20, connect_timeout=60, in_flight=2) as running,
+        Running(broker, outbox, tmp_path, within=PATIENCE, in_flight=2) as running,
     ):
+        for times in range(1, 4):
+            running.wait_for(lambda r, times=times: len(r.failures) >= times)
+            running.clock.skip(Backoff.LONGEST)
         running.wait_for(lambda r: len(r.lags) == 8)
 
     assert running.failures == [Failure.REJECTED] * 3
@@ -288,18 +308,25 @@ def test_withheld_acknowledgements_leave_the_rows_and_send_them_again(
 
     with (
         FakeBroker(withholds) as broker,
-        Running(broker, outbox, tmp_path, within=0.2, in_flight=3) as running,
+        Running(broker, outbox, tmp_path, in_flight=3) as running,
     ):
+        running.wait_for(lambda r: len(r.lags) == 2)
+        broker.wait_for(lambda b: len(b.payloads(DOOR, connection=1)) == 5)
+        running.clock.skip(ACKNOWLEDGE_WITHIN)
+        broker.wait_for(lambda b: len(b.payloads(DOOR, connection=2)) == 3)
+        running.clock.hold()
+        running.clock.skip(ACKNOWLEDGE_WITHIN)
         running.wait_for(lambda r: len(r.failures) == 2)
         assert [row.payload for row in outbox.pending(0, 10)] == sent[2:]
         broker.script = lambda _: SUCCESS
+        running.clock.release()
         running.wait_for(lambda r: len(r.lags) == 6)
 
-    assert running.failures[:2] == [Failure.TIMEOUT, Failure.TIMEOUT]
+    assert running.failures == [Failure.TIMEOUT, Failure.TIMEOUT]
     assert broker.payloads(DOOR, connection=1) == sent[:5]  # two acknowledged, three in flight
     assert broker.payloads(DOOR, connection=2) == sent[2:5]
     assert not any(heard.duplicate for heard in broker.heard)
-    assert "the broker acknowledged nothing for 0.2 s; 4 windows wait" in caplog.text
+    assert "the broker acknowledged nothing for 20 s; 4 windows wait" in caplog.text
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -346,7 +373,7 @@ def test_a_refusal_is_named_counted_and_no_connection(
     put(outbox, "door", 1, 1)
     with (
         FakeBroker(connack=code) as broker,
-        Running(broker, outbox, tmp_path, protocol=protocol, drain_timeout=0.1) as running,
+        Running(broker, outbox, tmp_path, protocol=protocol, drain_timeout=1e-6) as running,
     ):
         running.wait_for(lambda r: len(r.failures) == 3)
         assert running.connected == []
@@ -382,8 +409,10 @@ def test_no_more_is_in_flight_than_the_broker_wants(tmp_path: Path, outbox: Outb
     put(outbox, "door", 1, 9)
     with FakeBroker(lambda heard: None if heard.topic == DOOR else SUCCESS) as broker:
         broker.connack_properties = b"\x21\x00\x02"  # Receive Maximum 2
-        with Running(broker, outbox, tmp_path, within=0.3, drain_timeout=0.1) as running:
-            running.wait_for(lambda r: len(r.failures) == 1)
+        with Running(broker, outbox, tmp_path, drain_timeout=0.1) as running:
+            broker.wait_for(lambda b: len(b.payloads(DOOR)) == 2)
+            running.clock.skip(ACKNOWLEDGE_WITHIN)
+            broker.wait_for(lambda b: len(b.levels) == 2)  # and has read all of the first connection
 
     assert broker.payloads(DOOR, connection=1) == [b"door 1", b"door 2"]
 

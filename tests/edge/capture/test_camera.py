@@ -14,9 +14,8 @@ from edge.errors import SourceError
 from edge.types import CameraState, CameraStatus
 from tests.edge.capture.fakes import Openings, ScriptedSource, Step, camera_settings, dice, live, recorded
 from tests.fakes import EPOCH, ManualClock
+from tests.patience import PATIENCE
 from tests.synthetic_video import number_of, write_clip
-
-DEADLINE = 10.0
 
 
 class Rig:
@@ -178,9 +177,9 @@ def test_full_speed_loses_nothing_and_gives_what_a_replay_gives(tmp_path: Path) 
     thread.start()
     threaded = []
     while not slot.ended:
-        if (frame := slot.take(DEADLINE)) is not None:
+        if (frame := slot.take(PATIENCE)) is not None:
             threaded.append(frame)
-    thread.join(DEADLINE)
+    thread.join(PATIENCE)
     replayed = list(Feed(settings, opened, ManualClock()).frames())
     assert len(threaded) == 49
     assert [(f.index, f.captured_at) for f in threaded] == [(f.index, f.captured_at) for f in replayed]

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from edge.capture import LatestFrame
 from edge.types import Frame
 from tests.fakes import EPOCH
+from tests.patience import PATIENCE
 from tests.synthetic_video import picture
-
-DEADLINE = 10.0
 
 
 def frame(index: int) -> Frame:
@@ -36,9 +35,9 @@ def test_the_newest_frame_wins_and_the_loss_is_told() -> None:
 
 def test_take_wakes_up_for_a_frame() -> None:
     slot, taken = LatestFrame(), []
-    thread = in_thread(lambda: taken.append(slot.take(DEADLINE)))
+    thread = in_thread(lambda: taken.append(slot.take(PATIENCE)))
     slot.put(frame(7))
-    thread.join(DEADLINE)
+    thread.join(PATIENCE)
     assert index_of(taken[0]) == 7
 
 
@@ -49,14 +48,14 @@ def test_the_last_frame_can_be_taken_after_the_close() -> None:
     assert not slot.ended
     assert index_of(slot.take(0)) == 0
     assert slot.ended
-    assert slot.take(DEADLINE) is None
+    assert slot.take(PATIENCE) is None
 
 
 def test_close_wakes_up_whoever_waits() -> None:
     slot, taken = LatestFrame(), []
-    thread = in_thread(lambda: taken.append(slot.take(DEADLINE)))
+    thread = in_thread(lambda: taken.append(slot.take(PATIENCE)))
     slot.close()
-    thread.join(DEADLINE)
+    thread.join(PATIENCE)
     assert taken == [None]
     assert slot.put(frame(0)) is False
     assert slot.ended
@@ -73,7 +72,7 @@ def test_backpressure_loses_nothing() -> None:
     in_thread(produce)
     taken = []
     while not slot.ended:
-        if (one := slot.take(DEADLINE)) is not None:
+        if (one := slot.take(PATIENCE)) is not None:
             taken.append(one.index)
     assert taken == list(range(200))
 

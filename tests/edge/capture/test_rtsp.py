@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
@@ -16,10 +18,10 @@ from edge.clock import SystemClock
 from edge.errors import SourceError
 from edge.types import CameraStatus, Frame
 from tests.edge.capture.fakes import camera_settings, dice
+from tests.patience import PATIENCE
 from tests.rtsp_server import RtspServer
 from tests.synthetic_video import number_of, write_clip
 
-DEADLINE = 20.0
 USER, PASSWORD = "shop clerk", "p@ss:w/rd%?#é"
 
 
@@ -35,20 +37,29 @@ def server(clip: Path) -> Iterator[RtspServer]:
         yield server
 
 
-def opened(url: str, beside: Path, password: str, **changes: object) -> Source:
+class Striding(SystemClock):
+    """A second passes from one look to the next: every frame is wanted, however close to the one before."""
+
+    def __init__(self) -> None:
+        self._seconds = itertools.count()
+
+    def monotonic(self) -> float:
+        return float(next(self._seconds))
+
+
+def opened(url: str, beside: Path, password: str) -> Source:
     (beside / "door.secret").write_text(password)
-    settings = camera_settings(url, username=USER, password_file="door.secret", **changes)
-    return open_source(settings, beside, SystemClock())
+    settings = camera_settings(
+        url, username=USER, password_file="door.secret", open_timeout=PATIENCE, read_timeout=PATIENCE
+    )
+    return open_source(settings, beside, Striding())
 
 
 def test_frames_arrive_in_order_and_the_clip_is_looped(server: RtspServer, tmp_path: Path) -> None:
-    source = opened(server.url("door"), tmp_path, PASSWORD, max_fps=120)
+    source = opened(server.url("door"), tmp_path, PASSWORD)
     numbers = [number_of(got.image) for _ in range(60) if (got := source.read()) is not None]
     source.close()
-    steps = [(later - earlier) % 50 for earlier, later in pairwise(numbers[10:])]
-    # Those that come in one burst, on a busy machine, are thinned by max_fps.
-    assert max(steps) <= 5, numbers
-    assert steps.count(1) > 0.8 * len(steps), numbers
+    assert {(later - earlier) % 50 for earlier, later in pairwise(numbers[10:])} == {1}, numbers
 
 
 @pytest.mark.parametrize("refused", [("door", "hunter2"), ("window", PASSWORD)])
@@ -88,7 +99,7 @@ class Watched:
         self._changed = threading.Condition()
         self._statuses: list[CameraStatus] = []
         camera = Camera(
-            camera_settings(url, open_timeout=5.0, read_timeout=5.0),
+            camera_settings(url, open_timeout=PATIENCE, read_timeout=PATIENCE),
             partial(open_source, secrets_beside=Path(), clock=SystemClock()),
             self.slot,
             SystemClock(),
@@ -111,16 +122,16 @@ class Watched:
 
     def wait_for(self, *states: str) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: self.states() == list(states), DEADLINE), self._statuses
+            assert self._changed.wait_for(lambda: self.states() == list(states), PATIENCE), self._statuses
 
     def take(self) -> Frame:
-        frame = self.slot.take(DEADLINE)
+        frame = self.slot.take(PATIENCE)
         assert frame is not None
         return frame
 
     def end(self) -> None:
         self.stop.set()
-        self._thread.join(DEADLINE)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 
 
@@ -146,7 +157,7 @@ def test_a_camera_that_loses_its_power_comes_back_and_the_other_goes_on(clip: Pa
 
 
 def test_fifty_openings_leave_nothing_behind(clip: Path) -> None:
-    settings = camera_settings("rtsp://127.0.0.1:9/none", open_timeout=1.0, read_timeout=1.0)
+    settings = camera_settings("rtsp://127.0.0.1:9/none", open_timeout=PATIENCE, read_timeout=PATIENCE)
 
     def cycle(server: RtspServer) -> None:
         source = open_source(settings.model_copy(update={"source": str(clip)}), Path(), SystemClock())
@@ -158,10 +169,19 @@ def test_fifty_openings_leave_nothing_behind(clip: Path) -> None:
 
     with RtspServer({"door": clip}) as server:
         cycle(server)
-        before = _descriptors(), threading.active_count(), _tasks()
+        before = _held()
         for _ in range(50):
             cycle(server)
-        assert (_descriptors(), threading.active_count(), _tasks()) == before
+        until = time.monotonic() + PATIENCE / 4
+        while any(now > then for now, then in zip(_held(), before, strict=True)):
+            assert time.monotonic() < until, (
+                before,
+                _held(),
+            )  # a thread that has been joined may be seen yet
+
+
+def _held() -> tuple[int, int, int]:
+    return _descriptors(), threading.active_count(), _tasks()
 
 
 def _descriptors() -> int:

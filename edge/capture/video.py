@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import cv2
 
+from edge.capture.buffers import Buffers
 from edge.errors import SourceError
 from edge.types import Image
 
@@ -40,6 +41,7 @@ class Video:
         self.corrupt = 0
         self._capture = capture
         self._failures = 0
+        self._buffers = Buffers()
 
     @classmethod
     def with_ffmpeg(
@@ -98,14 +100,16 @@ class Video:
     def retrieve(self) -> Image | None:
         """The frame last grabbed, uint8 (H, W, 3) BGR; None when it is corrupt.
 
-        Raises SourceError when that happens again and again.
+        Its memory is used for a later one when nobody holds it, or a part of it, any more. Raises SourceError
+        when none could be decoded again and again.
         """
         try:
-            good, image = self._capture.retrieve()
+            good, image = self._capture.retrieve(self._buffers.spare())
         except cv2.error:
             good, image = False, None
         if good and image is not None and image.size:
             self._failures = 0
+            self._buffers.keep(image)
             return cast("Image", image)
         self.corrupt += 1
         self._failures += 1

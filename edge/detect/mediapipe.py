@@ -12,7 +12,7 @@ import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
@@ -45,14 +45,24 @@ class MediaPipeDetector:
             min_detection_confidence=min_score,
         )
         self._detector: Any = vision.FaceDetector.create_from_options(options)
+        self._memory = np.empty(0, np.uint8)
 
     def detect(self, image: Image) -> Faces:
         import mediapipe as mp
 
-        # A copy in RGB order: mp.Image reads a view with strides, such as image[..., ::-1], as garbage.
-        rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        found = self._detector.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=rgb)).detections
+        rgb = mp.Image(image_format=mp.ImageFormat.SRGB, data=self._in_rgb(image))
+        found = self._detector.detect(rgb).detections
         return _faces(found, width=image.shape[1], height=image.shape[0])
+
+    def _in_rgb(self, image: Image) -> Image:
+        """A copy in RGB order: mp.Image reads a view with strides, such as image[..., ::-1], as garbage.
+
+        It lies in the detector's own memory, which mp.Image copies in its turn.
+        """
+        if self._memory.size < image.size:
+            self._memory = np.empty(image.size, np.uint8)
+        copy = self._memory[: image.size].reshape(image.shape)
+        return cast("Image", cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=copy))
 
     def close(self) -> None:
         self._detector.close()

@@ -14,6 +14,7 @@ from typing import Any, Self
 import cv2
 
 from edge.types import Image
+from tests.patience import PATIENCE
 
 _BOUNDARY = "frame"
 
@@ -47,6 +48,7 @@ class MjpegServer:
         self.loop = loop
         self.authorization = _basic(credentials) if credentials else None
         self.clients = 0
+        self._served: list[threading.Thread] = []
         self.closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
@@ -55,6 +57,16 @@ class MjpegServer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}/video"
+
+    def begins(self) -> None:
+        """The calling thread serves a client."""
+        self.clients += 1
+        self._served.append(threading.current_thread())
+
+    def wait_until_idle(self) -> None:
+        """Until every client that came so far has gone, and its thread and socket with it."""
+        while self._served:
+            self._served.pop().join(PATIENCE)
 
     def close(self) -> None:
         self.closing.set()
@@ -84,7 +96,7 @@ def _handler_of(camera: MjpegServer) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            camera.clients += 1
+            camera.begins()
             self.send_response(200)
             self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
             self.end_headers()

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 SYSTEM_PYTHON = "/usr/bin/python3"
-_READY_WITHIN = 30.0
+_READY_WITHIN = 120.0
 _H264 = "video/x-h264,stream-format=byte-stream,alignment=au"
 _ENCODER = "x264enc speed-preset=ultrafast tune=zerolatency pass=quant quantizer=16 key-int-max=25"
 

@@ -30,7 +30,6 @@ def test_further_cameras_are_what_five_take_more_than_one(material: Material, mo
     assert [(box["first_mb"], box["further_mb"]) for box in found["boxes"]] == [(300.0, 25.0)] * 2
 
 
-@pytest.mark.timeout(300)
 def test_a_short_soak_is_flat(clip: Path):
     """The suite's share of `python -m bench.memory --frames 200000`."""
     found = memory.soak(list(pictures(clip, 5.0)), 4000)

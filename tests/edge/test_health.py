@@ -16,6 +16,7 @@ import pytest
 from edge.errors import ConfigurationError
 from edge.health import Heartbeats, HttpServer, Systemd, health_page
 from tests.fakes import ManualClock
+from tests.patience import PATIENCE
 
 
 class TestHeartbeats:
@@ -83,7 +84,7 @@ class Site:
         self.server = HttpServer("127.0.0.1", 0, pages)
 
     def ask(self, method: str, path: str, body: str | None = None) -> tuple[http.client.HTTPResponse, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE)
         connection.request(method, path, body)
         response = connection.getresponse()
         text = response.read().decode()
@@ -170,7 +171,7 @@ class TestHttp:
     def test_listens_on_ipv6(self):
         server = HttpServer("::1", 0, {"/metrics": page()})
         server.start()
-        connection = http.client.HTTPConnection("::1", server.port, timeout=5)
+        connection = http.client.HTTPConnection("::1", server.port, timeout=PATIENCE)
         connection.request("GET", "/metrics")
         assert connection.getresponse().status == 200
         connection.close()
@@ -191,7 +192,7 @@ def notify(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str
     name = str(tmp_path / "notify") if request.param == "path" else f"@instore-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
         ours.bind(name.replace("@", "\0", 1) if name.startswith("@") else name)
-        ours.settimeout(5)
+        ours.settimeout(PATIENCE)
         yield name, ours
 
 

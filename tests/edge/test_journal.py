@@ -12,6 +12,7 @@ import pytest
 
 from edge.journal import LONGEST, JournalHandler, fields, pack
 from tests.fakes import Kept
+from tests.patience import PATIENCE
 
 
 def unpack(datagram: bytes) -> dict[str, str]:
@@ -41,7 +42,7 @@ class Journald:
         self.path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(self.path))
-        self._socket.settimeout(5)
+        self._socket.settimeout(PATIENCE)
 
     def stop(self) -> None:
         self._socket.close()

@@ -13,6 +13,7 @@ import pytest
 
 from edge import redact
 from edge.logs import LineFormatter
+from tests.patience import PATIENCE
 
 URL = "rtsp://admin:hunter2@192.0.2.10/stream"
 
@@ -115,7 +116,7 @@ def test_levels_are_for_journald_only_where_it_reads():
 def test_journald_gets_entries_where_it_listens(tmp_path: Path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journald:
         journald.bind(str(tmp_path / "socket"))
-        journald.settimeout(5)
+        journald.settimeout(PATIENCE)
         said = logged("info", "same", "site: wrong\nbox: wrong", socket=str(tmp_path / "socket"))
         entries = [journald.recv(1 << 16).decode() for _ in range(3)]
     assert said == ""

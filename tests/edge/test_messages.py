@@ -9,8 +9,7 @@ import numpy as np
 from edge.messages import MessageQueue
 from edge.types import FaceCrop, Progress
 from tests.fakes import EPOCH
-
-PATIENCE = 5.0  # seconds; nothing here comes near it unless it is broken
+from tests.patience import PATIENCE
 
 
 def crop(track: int = 1) -> FaceCrop:

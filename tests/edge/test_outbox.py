@@ -17,6 +17,7 @@ from edge import outbox as module
 from edge.errors import ConfigurationError, OutsideError
 from edge.outbox import Outbox, Row, UnusableError
 from tests.fakes import EPOCH, ManualClock
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -179,7 +180,7 @@ def test_two_threads_may_use_it(reopen: Callable[..., Outbox]) -> None:
     reader.start()
     for i in range(count):
         put(outbox, f"camera{i % 3}", str(i))
-    reader.join(30)
+    reader.join(PATIENCE)
 
     assert [row.window_id for row in taken] == [str(i) for i in range(count)]
     assert (outbox.depth, outbox.payload_bytes) == (0, 0)
@@ -204,7 +205,7 @@ def test_every_row_that_put_returned_for_outlives_a_kill(path: Path, reopen: Cal
     writer.kill()
     told += [line.split() for line in writer.stdout]  # what it had told before it died
     writer.stdout.close()
-    assert writer.wait(10) == -signal.SIGKILL
+    assert writer.wait(PATIENCE) == -signal.SIGKILL
 
     outbox = reopen(max_rows=100_000)
     rows = outbox.pending(0, 100_000)

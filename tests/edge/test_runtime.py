@@ -33,6 +33,7 @@ from edge.types import Coverage, WindowCounts
 from tests.fake_gpu import FakeCuda, FakeTensorRt
 from tests.fakes import Person, paint, painted_vision
 from tests.mosquitto import free_port
+from tests.patience import PATIENCE
 
 VISITOR = Person(tag=7, age=30)
 see = partial(painted_vision, people=[VISITOR])
@@ -95,7 +96,7 @@ def test_a_thread_that_fails_ends_the_process_and_keeps_the_others_counts(
 
     def vision(camera: Any, *parts: Any, **shared: Any) -> Any:
         if camera.name == "broken":
-            counted.wait(30)  # until the other camera's visitor has been seen
+            counted.wait(PATIENCE)  # until the other camera's visitor has been seen
             raise RuntimeError("a bug")
         made = see(camera, *parts, **shared)
         finish = made.finish
@@ -145,7 +146,7 @@ def test_without_a_gpu_it_counts_on_onnx_runtime_and_tells(
         return pause
 
     def vision(*parts: Any, **shared: Any) -> Any:
-        assert tried.wait(60)
+        assert tried.wait(PATIENCE)
         return see(*parts, **shared)
 
     monkeypatch.setattr(ServingBackend, "attempt", attempt_and_tell)
@@ -168,7 +169,7 @@ def test_a_sandbox_that_allows_no_priorities_does_not_end_it(
         raise PermissionError(1, "Operation not permitted")
 
     def vision(*parts: Any, **shared: Any) -> Any:
-        assert asked.wait(60)
+        assert asked.wait(PATIENCE)
         return see(*parts, **shared)
 
     monkeypatch.setattr(runtimes.os, "setpriority", refuse)
@@ -193,7 +194,7 @@ def test_the_age_model_goes_to_the_gpu_and_back_while_it_counts(
         swapped.set()
 
     def vision(*parts: Any, **shared: Any) -> Any:
-        assert swapped.wait(60)
+        assert swapped.wait(PATIENCE)
         return see(*parts, **shared)
 
     monkeypatch.setattr(Runtime, "_on_swap", tell)
@@ -223,7 +224,7 @@ def test_metrics_and_health_are_served_while_it_runs(tmp_path: Path) -> None:
             exposition = answer.read().decode()
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(PATIENCE)
     assert (health["status"], health["mqtt_connected"]) == ("ok", False)
     assert 'instore_frames_captured_total{camera="door"}' in exposition
     assert not thread.is_alive()
@@ -260,7 +261,7 @@ def test_a_reload_with_a_secret_that_is_not_there_changes_nothing(
     while thread.is_alive() and loads:
         stop.wait(0.02)
     stop.set()
-    thread.join(30)
+    thread.join(PATIENCE)
     assert before == (["door"], options)
     assert "not taken over and nothing changes: camera 'till': password_file = 'nowhere'" in caplog.text
     reloads = daemon._metrics.registry.get_sample_value
@@ -281,7 +282,7 @@ def test_windows_that_a_full_outbox_gives_up_are_counted_and_logged(
     while thread.is_alive() and daemon.stored < 3:
         stop.wait(0.02)
     stop.set()
-    thread.join(30)
+    thread.join(PATIENCE)
     given_up = daemon.stored - 1
     assert given_up >= 2
     told = re.findall(r"the outbox is full: the oldest (\d+) windows were given up", caplog.text)

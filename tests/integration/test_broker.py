@@ -19,7 +19,8 @@ import pytest
 from edge.clock import SystemClock
 from edge.config import MqttSettings
 from edge.publish import Probe, probe
-from tests.mosquitto import PATIENCE, Mosquitto, Subscriber, free_port
+from tests.mosquitto import Mosquitto, Subscriber, free_port
+from tests.patience import PATIENCE
 
 FILES = Path(__file__).parents[2] / "deploy" / "mosquitto"
 USERS = ("dashboard", "store-001", "store-002")
@@ -192,7 +193,8 @@ def test_windows_wait_in_the_store_while_the_centre_is_away(chain: Chain) -> Non
     for number in range(3):
         publish(chain.store, "store-001", topic, f"window-{number}")
     until = time.monotonic() + PATIENCE
-    while b"window-2" not in (chain.store.folder / "mosquitto.db").read_bytes():
+    saved = chain.store.folder / "mosquitto.db"
+    while not (saved.exists() and b"window-2" in saved.read_bytes()):
         assert time.monotonic() < until, "the store's broker saved nothing"
     chain.store.kill()
     chain.central.start()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from edge.capture import Camera, LatestFrame, open_source
 from edge.clock import SystemClock
@@ -24,6 +23,7 @@ from tests.integration.series import check_series
 from tests.mjpeg_server import MjpegServer, jpeg
 from tests.mosquitto import Mosquitto, Received, Subscriber, free_port
 from tests.painted_daemon import write_crowd
+from tests.patience import PATIENCE
 
 WINDOW = 3
 RNG = np.random.default_rng(7)
@@ -57,7 +57,6 @@ FAULTS = {
 }
 
 
-@pytest.mark.timeout(120)
 def test_every_fault_is_named_and_the_good_cameras_count_on(tmp_path: Path) -> None:
     write_crowd(tmp_path / "crowd", 8, frames=5, gap=10)
     shutil.copytree(tmp_path / "crowd", tmp_path / "vanishing")
@@ -88,11 +87,13 @@ def test_every_fault_is_named_and_the_good_cameras_count_on(tmp_path: Path) -> N
             "good": good.url,
             "fast": fast.url,
         }
+        # For the faulty ones alone: on a busy machine a good one may be late, too.
         timeouts = {"open_timeout": 1.0, "read_timeout": 1.0, "frozen_after": 1.0, "dark_after": 1.0}
         recording = {"source": str(tmp_path / "crowd"), "loop": True}
         configured = {
             "cameras": [
-                {"name": name, "source": source, "tile": 0, **timeouts} for name, source in sources.items()
+                {"name": name, "source": source, "tile": 0, **(timeouts if name in FAULTS else {})}
+                for name, source in sources.items()
             ]
             + [{"name": "counting", "tile": 0, **recording}],
             "windows": {"length": WINDOW, "lateness": 0.5},
@@ -107,10 +108,9 @@ def test_every_fault_is_named_and_the_good_cameras_count_on(tmp_path: Path) -> N
                 subscriber.wait_for(
                     lambda m, name=name, state=state, reason=reason: any(
                         s["state"] == state and reason in s["reason"] for s in statuses(m, name)
-                    ),
-                    timeout=30,
+                    )
                 )
-            subscriber.wait_for(lambda m: len(counts(m, "counting")) >= 4, timeout=30)
+            subscriber.wait_for(lambda m: len(counts(m, "counting")) >= 4)
             assert daemon.stop() == 0
         messages = subscriber.messages
 
@@ -138,7 +138,6 @@ class Impatient(SystemClock):
         return event.wait(min(seconds, 0.001))
 
 
-@pytest.mark.timeout(180)
 def test_a_camera_that_is_opened_and_lost_five_hundred_times_leaves_nothing_behind() -> None:
     """Lost after two pictures, and refused in between: no memory, no thread, no file descriptor."""
     limit_arenas()
@@ -150,6 +149,7 @@ def test_a_camera_that_is_opened_and_lost_five_hundred_times_leaves_nothing_behi
         if status.state is CameraState.DOWN:
             openings += 1
             if openings in (100, 600):
+                server.wait_until_idle()
                 trim()
                 measured.append(resources())
             if openings >= 600:
@@ -158,7 +158,7 @@ def test_a_camera_that_is_opened_and_lost_five_hundred_times_leaves_nothing_behi
     big = jpeg(noise(640, 480))
     with MjpegServer([big, big]) as server:
         settings = CameraSettings(
-            name="door", source=server.url, open_timeout=2.0, read_timeout=2.0, max_fps=120
+            name="door", source=server.url, open_timeout=PATIENCE, read_timeout=PATIENCE, max_fps=120
         )
         camera = Camera(
             settings,
@@ -172,9 +172,9 @@ def test_a_camera_that_is_opened_and_lost_five_hundred_times_leaves_nothing_behi
         camera.run(stop)
     (memory, threads, files), (memory_after, threads_after, files_after) = measured
     assert server.clients >= 590
-    assert abs(threads_after - threads) <= 2  # the server's own, one for each client, come and go
-    assert abs(files_after - files) <= 2
-    assert memory_after - memory < 3_000_000
+    assert threads_after <= threads
+    assert files_after <= files
+    assert memory_after - memory < 5_000_000  # a picture is one million
 
 
 def resources() -> tuple[int, int, int]:

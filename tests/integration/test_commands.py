@@ -20,6 +20,7 @@ import pytest
 from edge.bundle import BUILTIN
 from tests.daemon import Daemon, to_toml
 from tests.mosquitto import Mosquitto, Subscriber, free_port
+from tests.patience import PATIENCE
 from tests.scene_clips import write_scene
 
 CAMERA = {"name": "door", "source": "rtsp://127.0.0.1:1/stream"}
@@ -30,7 +31,7 @@ def instore_edge(*arguments: str | Path, **environment: str) -> subprocess.Compl
         [sys.executable, "-m", "edge", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE,
         env={**os.environ, **environment},
         check=False,
     )
@@ -184,7 +185,6 @@ def test_check_tells_what_works_and_what_does_not(tmp_path: Path) -> None:
     assert "Connection refused" in verdicts["camera bad"]["detail"]
 
 
-@pytest.mark.timeout(180)
 def test_the_demo_counts_everybody_once_and_ends() -> None:
     done = instore_edge("demo", "--set", "cameras.scene.pace=full")
     assert done.returncode == 0, done.stderr
@@ -211,7 +211,7 @@ def test_ctrl_c_ends_the_demo_with_what_was_counted() -> None:
     assert demo.stdout is not None
     said = [next(line for line in demo.stdout if "camera" in line)]
     os.killpg(demo.pid, signal.SIGINT)
-    rest, errors = demo.communicate(timeout=60)
+    rest, errors = demo.communicate(timeout=PATIENCE)
     assert (demo.returncode, errors) == (0, "")
     assert re.search(r"\d visitors? counted", "".join((*said, rest)))
 

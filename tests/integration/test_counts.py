@@ -14,6 +14,7 @@ import pytest
 from edge.demo.scene import Scene, write_clip
 from tests.daemon import Daemon
 from tests.mosquitto import Mosquitto, Subscriber
+from tests.patience import PATIENCE
 
 CLIPS = Path(__file__).parents[3] / "shared" / "data" / "clips"
 needs_recordings = pytest.mark.skipif(
@@ -26,7 +27,7 @@ def replayed(clip: Path, *settings: str) -> list[dict[str, Any]]:
     """The windows that `instore-edge replay` prints."""
     options = [f"--set={setting}" for setting in ("privacy.minimum=1", "windows.length=60", *settings)]
     command = [sys.executable, "-m", "edge", "replay", str(clip), "--start", START.isoformat(), *options]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -53,7 +54,6 @@ def visitors(windows: list[dict[str, Any]]) -> int:
     return sum(window["total"] for window in windows)
 
 
-@pytest.mark.timeout(240)
 def test_each_visitor_of_the_scene_is_counted_once(tmp_path: Path) -> None:
     clip = tmp_path / "scene.mp4"
     truth = write_clip(Scene(), clip)
@@ -64,7 +64,6 @@ def test_each_visitor_of_the_scene_is_counted_once(tmp_path: Path) -> None:
 
 @needs_recordings
 @pytest.mark.data
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("name", "truth"), [("corridor-three.gif", 3), ("one-woman.gif", 1), ("empty-room.mp4", 0)]
 )

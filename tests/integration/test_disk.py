@@ -19,6 +19,7 @@ from tests.daemon import Daemon
 from tests.integration.series import check_series
 from tests.mosquitto import Mosquitto, Subscriber, free_port
 from tests.painted_daemon import write_crowd
+from tests.patience import PATIENCE
 
 TOPIC = "instore/store/door/counts"
 
@@ -47,7 +48,7 @@ def on_tmpfs(state: Path, options: str) -> list[str]:
 
 
 def metric(configured: dict[str, Any], name: str) -> float:
-    with urlopen(f"http://127.0.0.1:{configured['metrics']['port']}/metrics", timeout=10) as page:
+    with urlopen(f"http://127.0.0.1:{configured['metrics']['port']}/metrics", timeout=PATIENCE) as page:
         found = re.search(rf"^{re.escape(name)} (\S+)$", page.read().decode(), re.MULTILINE)
     assert found, name
     return float(found[1])
@@ -77,12 +78,11 @@ def may_trace() -> bool:
 
 
 @pytest.mark.skipif(not may_trace(), reason="kernel.yama.ptrace_scope lets only root make system calls fail")
-@pytest.mark.timeout(180)
 def test_a_disk_that_fails_slows_down_or_turns_read_only_loses_no_window(tmp_path: Path) -> None:
     with Mosquitto(tmp_path / "broker") as broker, Subscriber(broker, TOPIC) as subscriber:
         configured = tables(tmp_path, host=broker.host, port=broker.port)
         with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
-            subscriber.wait_for_topic(TOPIC, 2, timeout=30)
+            subscriber.wait_for_topic(TOPIC, 2)
             for how in ("error=EIO", "error=EROFS", "error=ENOSPC", "delay_enter=300000"):
                 failures = metric(configured, "instore_outbox_failures_total")
                 seen = metric(configured, 'instore_frames_analysed_total{camera="door"}')
@@ -93,20 +93,19 @@ def test_a_disk_that_fails_slows_down_or_turns_read_only_loses_no_window(tmp_pat
                     assert metric(configured, "instore_outbox_failures_total") > failures
                     assert "closed windows and what is open wait in memory" in daemon.log
                 came = len(subscriber.on(TOPIC))
-                subscriber.wait_for_topic(TOPIC, came + 4, timeout=30)
+                subscriber.wait_for_topic(TOPIC, came + 4)
             assert daemon.stop() == 0
     windows = {json.loads(payload)["window_id"]: json.loads(payload) for payload in subscriber.on(TOPIC)}
     check_series(list(windows.values()))
 
 
-@pytest.mark.timeout(120)
 def test_a_full_disk_loses_no_window_and_recovers_by_itself(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with Mosquitto(tmp_path / "broker") as broker, Subscriber(broker, TOPIC) as subscriber:
         configured = tables(tmp_path, host=broker.host, port=broker.port)
         tmpfs = on_tmpfs(state, "size=512k")
         with Daemon(tmp_path, configured, module="tests.painted_daemon", within=tmpfs) as daemon:
-            subscriber.wait_for_topic(TOPIC, 2, timeout=30)
+            subscriber.wait_for_topic(TOPIC, 2)
             # Seen from outside, through the daemon's own root.
             filler = Path(f"/proc/{daemon.pid}/root{state}/filler")
             with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
@@ -115,7 +114,7 @@ def test_a_full_disk_loses_no_window_and_recovers_by_itself(tmp_path: Path) -> N
             daemon.wait_for_line(lambda line: "disk is full" in line and "wait in memory" in line)
             filler.unlink()
             came = len(subscriber.on(TOPIC))
-            subscriber.wait_for_topic(TOPIC, came + 8, timeout=30)
+            subscriber.wait_for_topic(TOPIC, came + 8)
             assert daemon.stop() == 0
     windows = {json.loads(payload)["window_id"]: json.loads(payload) for payload in subscriber.on(TOPIC)}
     check_series(list(windows.values()))
@@ -138,7 +137,7 @@ def test_an_outbox_that_cannot_be_used_is_moved_aside_and_counting_goes_on(tmp_p
     with Mosquitto(tmp_path / "broker") as broker, Subscriber(broker, TOPIC) as subscriber:
         configured = tables(tmp_path, host=broker.host, port=broker.port)
         with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
-            subscriber.wait_for_topic(TOPIC, 1, timeout=30)
+            subscriber.wait_for_topic(TOPIC, 1)
             assert metric(configured, 'instore_outbox_set_aside_total{reason="damaged"}') == 1
             assert daemon.stop() == 0
     (aside,) = state.glob("outbox.db.damaged-*")

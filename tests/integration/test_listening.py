@@ -23,7 +23,10 @@ def listening(pid: int) -> set[tuple[str, int]]:
                 inodes.add(found[1])
     sockets = set()
     for protocol in ("tcp", "tcp6", "udp", "udp6"):
-        for line in Path(f"/proc/{pid}/net/{protocol}").read_text().splitlines()[1:]:
+        table = Path(f"/proc/{pid}/net/{protocol}")
+        if not table.exists():  # a kernel without IPv6
+            continue
+        for line in table.read_text().splitlines()[1:]:
             _, local, remote, state, *rest = line.split()
             unconnected = protocol.startswith("udp") and int(remote.partition(":")[2], 16) == 0
             if rest[5] in inodes and (state == LISTEN or unconnected):

@@ -16,7 +16,6 @@ from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
-import pytest
 
 from edge.clock import SystemClock
 from edge.config import load_settings
@@ -29,13 +28,17 @@ from tests.integration.series import check_series
 from tests.mjpeg_server import MjpegServer, jpeg
 from tests.mosquitto import Mosquitto, Received, Subscriber, free_port
 from tests.painted_daemon import PEOPLE, write_crowd
+from tests.patience import PATIENCE
 
 CAMERAS = ("door", "till")
 KILLS, DAYS = 10, 5
 """So many kills on each of so many days; a day is one recording, which is begun anew after every kill."""
 
-RUN = 1.2
-"""Seconds that the recording of a day takes the daemon, at most; the test learns how much less may do."""
+VISITS = 15
+"""Visitors of each camera on a day."""
+
+LATE = 3.0
+"""Seconds that the checkpoint and the first picture may be late by on a busy machine."""
 
 
 def tables(folder: Path, start: datetime, host: str, port: int) -> dict[str, Any]:
@@ -85,13 +88,24 @@ def facts(window: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in window.items() if key not in ("sequence", "model")}
 
 
-@pytest.mark.timeout(400)
+def seconds_of_a_day(folder: Path) -> float:
+    """How long this machine takes from a start to the last acknowledgement: kills are to come all over it."""
+    with Mosquitto(folder / "rehearsal") as broker:
+        configured = tables(folder, datetime(2026, 1, 31, 8, tzinfo=UTC), broker.host, broker.port)
+        configured["outbox"]["directory"] = str(folder / "rehearsed")
+        with Daemon(folder, configured, module="tests.painted_daemon") as daemon:
+            daemon.wait_for_line(lambda line: "model licence" in line)
+            begun = time.monotonic()
+            assert daemon.wait() == 0, daemon.log
+            return time.monotonic() - begun
+
+
 def test_after_fifty_kills_every_window_is_there_once_and_right(tmp_path: Path) -> None:
     """At least once, in order per camera, without a gap, and equal to the truth of the recording."""
     rng = random.Random(20260131)
-    write_crowd(tmp_path / "crowd", 30, frames=5, gap=5)
+    write_crowd(tmp_path / "crowd", VISITS, frames=5, gap=5)
     expected: dict[str, dict[str, Any]] = {}
-    run = RUN
+    run = seconds_of_a_day(tmp_path)
     with (
         Mosquitto(tmp_path / "broker") as broker,
         Subscriber(broker, "instore/+/+/counts") as subscriber,
@@ -107,8 +121,8 @@ def test_after_fifty_kills_every_window_is_there_once_and_right(tmp_path: Path) 
                     threading.Event().wait(rng.uniform(0.0, run))  # the moment is what is random
                     if daemon.running:
                         struck += 1
-                    else:  # it had come to the end before
-                        run *= 0.8
+                    else:  # it had come to the end before: the machine has become faster
+                        run *= 0.9
                     daemon.kill()
             with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
                 assert daemon.wait() == 0, daemon.log
@@ -122,21 +136,20 @@ def test_after_fifty_kills_every_window_is_there_once_and_right(tmp_path: Path) 
         assert [w["start"] for w in windows] == sorted(w["start"] for w in windows)
         # Twice is allowed, at the seam of two runs; out of order never.
         assert sum(b["sequence"] < a["sequence"] for a, b in itertools.pairwise(delivered)) <= KILLS * DAYS
-    assert sum(window["total"] for window in expected.values()) == 2 * 30 * DAYS
+    assert sum(window["total"] for window in expected.values()) == len(CAMERAS) * VISITS * DAYS
 
 
 def analysed(port: int, enough: Callable[[float], bool]) -> int:
     """The frames that the daemon has analysed, once they are enough."""
     pattern = re.compile(r'^instore_frames_analysed_total\{camera="door"\} (\S+)$', re.MULTILINE)
     while True:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as page:
             found = pattern.search(page.read().decode())
         if found and enough(float(found[1])):
             return int(float(found[1]))
         threading.Event().wait(0.05)
 
 
-@pytest.mark.timeout(120)
 def test_what_a_kill_lost_is_missing_in_the_coverage_and_no_more(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     pictures = [jpeg(rng.integers(60, 200, (48, 64, 3), np.uint8)) for _ in range(7)]
@@ -144,7 +157,7 @@ def test_what_a_kill_lost_is_missing_in_the_coverage_and_no_more(tmp_path: Path)
     with (
         MjpegServer(pictures, every=1 / fps, loop=True) as camera,
         Mosquitto(tmp_path / "broker") as broker,
-        Subscriber(broker, "instore/+/+/counts") as subscriber,
+        Subscriber(broker, "instore/#") as subscriber,
     ):
         configured = {
             "cameras": [{"name": "door", "source": camera.url, "max_fps": fps, "tile": 0}],
@@ -161,24 +174,29 @@ def test_what_a_kill_lost_is_missing_in_the_coverage_and_no_more(tmp_path: Path)
             daemon.kill()
         with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
             daemon.wait_for_line(lambda line: "camera door: up" in line)
-            dead = time.time() - killed_at
+            subscriber.wait_for(lambda m: seen_up(m)[-1] > killed_at)
+            back_at = seen_up(subscriber.messages)[-1]
+            dead = back_at - killed_at
             # The window after the one of the kill: all that was open then is out.
-            subscriber.wait_for(
-                lambda m: of(m, "door") and ended(of(m, "door")[-1]) > killed_at + dead + window, timeout=30
-            )
+            subscriber.wait_for(lambda m: of(m, "door") and ended(of(m, "door")[-1]) > back_at + window)
             windows = of(subscriber.messages, "door")
             assert daemon.stop() == 0
     check_series(windows)
     # The first one was begun in the middle; all others were watched but for the kill.
     missing = sum(window - w["coverage"]["seconds"] for w in windows[1:])
-    assert dead - 1 < missing < dead + CHECKPOINT + 1, (dead, windows)
+    assert dead - 1 < missing < dead + CHECKPOINT + LATE, (dead, windows)
+
+
+def seen_up(messages: list[Received]) -> list[float]:
+    """The times, in seconds of the epoch, since which the camera gave pictures."""
+    told = [json.loads(m.payload) for m in messages if m.topic == "instore/store/door/status"]
+    return [datetime.fromisoformat(one["since"]).timestamp() for one in told if one["state"] == "up"]
 
 
 def ended(window: dict[str, Any]) -> float:
     return datetime.fromisoformat(window["end"]).timestamp()
 
 
-@pytest.mark.timeout(120)
 def test_a_stop_ends_within_ten_seconds_whatever_hangs(tmp_path: Path) -> None:
     """The broker acknowledges no window and the camera has stopped in the middle of its stream."""
     write_crowd(tmp_path / "crowd", 4, frames=5, gap=5)

@@ -7,11 +7,10 @@ import re
 from pathlib import Path
 from urllib.request import urlopen
 
-import pytest
-
 from tests.daemon import Daemon
 from tests.integration.series import check_series
 from tests.mosquitto import Mosquitto, Subscriber, free_port
+from tests.patience import PATIENCE
 from tests.rtsp_server import RtspServer
 from tests.scene_clips import write_scene
 
@@ -22,14 +21,13 @@ SERIES = re.compile(r'^instore_frames_analysed_total\{camera="door"\} (\S+)$', r
 def analysed(port: int, at_least: int) -> int:
     """The frames that the daemon has analysed, once there are so many."""
     for _ in range(10_000):
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as page:
             found = SERIES.search(page.read().decode())
         if found and float(found[1]) >= at_least:
             return int(float(found[1]))
     raise AssertionError(f"fewer than {at_least} frames were analysed")
 
 
-@pytest.mark.timeout(180)
 def test_open_windows_outlive_a_restart(tmp_path: Path) -> None:
     clip = write_scene(tmp_path / "scene.avi", seconds=10, size=(320, 180))
     port = free_port()
@@ -58,7 +56,7 @@ def test_open_windows_outlive_a_restart(tmp_path: Path) -> None:
             topic = "instore/store/door/counts"
             windows = [json.loads(p) for p in subscriber.on(topic)]
             while sum(w["coverage"]["frames_analysed"] for w in windows) < seen:
-                windows = [json.loads(p) for p in subscriber.wait_for_topic(topic, len(windows) + 1, 30)]
+                windows = [json.loads(p) for p in subscriber.wait_for_topic(topic, len(windows) + 1)]
             assert "stored before" not in daemon.log
             daemon.stop()
     check_series(windows)

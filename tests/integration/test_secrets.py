@@ -15,6 +15,7 @@ import pytest
 
 from tests.daemon import Daemon, to_toml
 from tests.mosquitto import Mosquitto, Subscriber, free_port
+from tests.patience import PATIENCE
 from tests.rtsp_server import RtspServer
 from tests.scene_clips import write_scene
 
@@ -45,7 +46,11 @@ def found_in(text: str) -> set[str]:
 def run(*arguments: str) -> str:
     """All that a command says."""
     done = subprocess.run(
-        [sys.executable, "-m", "edge", *arguments], capture_output=True, text=True, check=False, timeout=100
+        [sys.executable, "-m", "edge", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
     )
     return done.stdout + done.stderr
 
@@ -79,7 +84,6 @@ def tables(folder: Path, camera: RtspServer, broker: Mosquitto, **mqtt: Any) -> 
     }
 
 
-@pytest.mark.timeout(180)
 def test_a_daemon_that_talks_at_its_most_tells_none(tmp_path: Path, camera: RtspServer) -> None:
     """Right and wrong passwords, at level debug: log, status, pages, messages, and files."""
     users = {"box": BROKER, "ear": "ear"}
@@ -97,7 +101,7 @@ def test_a_daemon_that_talks_at_its_most_tells_none(tmp_path: Path, camera: Rtsp
         ) as daemon:
             daemon.wait_for_line(lambda line: "camera door: up" in line)
             daemon.wait_for_line(lambda line: "camera locked: down" in line)
-            ear.wait_for_topic("instore/store/door/counts", 2, timeout=60)
+            ear.wait_for_topic("instore/store/door/counts", 2)
             pages = [
                 urlopen(f"http://127.0.0.1:{port}{page}").read().decode() for page in ("/metrics", "/healthz")
             ]
@@ -117,7 +121,6 @@ def test_a_daemon_that_talks_at_its_most_tells_none(tmp_path: Path, camera: Rtsp
     assert all(any(texts) for texts in told.values()), "nothing was looked at"
 
 
-@pytest.mark.timeout(180)
 def test_a_broker_that_refuses_learns_it_and_the_log_does_not(tmp_path: Path, camera: RtspServer) -> None:
     with Mosquitto(tmp_path / "mosquitto", users={"box": BROKER}) as broker:
         configured = tables(tmp_path, camera, broker, password_file="wrong")

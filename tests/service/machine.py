@@ -21,8 +21,8 @@ from typing import Self, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 90.0
-"""Seconds that a condition may take: models are loaded on a shared machine."""
+PATIENCE = 300.0
+"""Seconds that a condition may take: a whole machine boots, on one that has other work."""
 
 LOOK = 0.2
 """Seconds between two looks at what another process does."""
@@ -114,7 +114,7 @@ class Machine:
             if self._leader:
                 os.kill(self._leader, signal.SIGRTMIN + 4)  # poweroff.target, see systemd(1)
         try:
-            self._nspawn.wait(20)
+            self._nspawn.wait(PATIENCE / 5)
         except subprocess.TimeoutExpired:
             self._nspawn.kill()
             self._nspawn.wait()
@@ -134,7 +134,7 @@ class Machine:
             text=True,
             env=SETTING,
             input=stdin,
-            timeout=300,
+            timeout=PATIENCE,
             check=False,
         )
         assert not check or done.returncode == 0, (

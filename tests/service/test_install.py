@@ -19,8 +19,6 @@ UNIT = "usr/lib/systemd/system/instore-edge.service"
 CONFIG = "/etc/instore-edge/config.toml"
 CAMERA = {"name": "door", "source": "/srv/scene.avi", "loop": True, "tile": 0}
 
-pytestmark = pytest.mark.timeout(600)
-
 
 def install(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-
 from tests.daemon import to_toml
-from tests.service.machine import Machine
+from tests.service.machine import PATIENCE, Machine
 
 UNIT = "instore-edge.service"
 CONFIG = "/etc/instore-edge/config.toml"
@@ -23,8 +21,6 @@ BROKER = """listener 1883 127.0.0.1
 allow_anonymous false
 password_file /etc/mosquitto/passwords
 """
-
-pytestmark = pytest.mark.timeout(600)
 
 
 def settings(**tables: Any) -> str:
@@ -37,7 +33,7 @@ def heard(machine: Machine, count: int, camera: str = "door") -> list[dict[str, 
     """The next so many windows of a camera that the broker passes on."""
     lines = machine.run(
         "mosquitto_sub", "-h", "127.0.0.1", "-u", "box", "-P", PASSWORD, "-i", "listener",
-        "-t", f"instore/store/{camera}/counts", "-C", str(count), "-W", "120",
+        "-t", f"instore/store/{camera}/counts", "-C", str(count), "-W", f"{PATIENCE:.0f}",
     ).splitlines()  # fmt: skip
     return [json.loads(line) for line in lines]
 
@@ -208,8 +204,7 @@ def test_it_goes_on_after_a_kill(machine: Machine) -> None:
     machine.run("kill", "-KILL", before)
     wait_for_start(machine, before)
     assert machine.show(UNIT, "NRestarts") == "1"
-    windows = [last, *heard(machine, 2)]
-    assert len({window["window_id"] for window in windows}) == 3
+    assert heard(machine, 2)[-1]["sequence"] > last["sequence"]
 
 
 def test_a_hung_daemon_is_restarted_by_the_watchdog(machine: Machine) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.training import backbones
 from training.cli import main
 
@@ -61,7 +62,7 @@ def test_ctrl_c_ends_a_command_with_a_line_status_2_and_nothing_half_made(tmp_pa
         while not list(tmp_path.glob(".faces-*/final_files/*.png")):
             assert command.poll() is None
         command.send_signal(signal.SIGINT)
-        said = command.communicate(timeout=30)[1]
+        said = command.communicate(timeout=PATIENCE)[1]
     assert command.returncode == 2
     assert said == "instore-training: interrupted; nothing half-made was left as a result\n"
     assert list(tmp_path.iterdir()) == []

@@ -19,6 +19,7 @@ from edge.demo import broker as demo_broker
 from edge.demo.broker import Broker, start_amqtt, start_broker, start_mosquitto
 from edge.errors import BrokerError
 from tests.fakes import ManualClock
+from tests.patience import PATIENCE
 
 
 def round_trip(broker: Broker) -> bytes:
@@ -32,7 +33,7 @@ def round_trip(broker: Broker) -> bytes:
     client.connect(broker.host, broker.port)
     client.loop_start()
     try:
-        return arrived.get(timeout=10)
+        return arrived.get(timeout=PATIENCE)
     finally:
         client.disconnect()
         client.loop_stop()
@@ -87,7 +88,7 @@ with start_amqtt(SystemClock()) as broker:
     assert stays.recv(4) == bytes.fromhex("20020000"), "no CONNACK"
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

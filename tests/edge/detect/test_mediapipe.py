@@ -19,6 +19,7 @@ from edge.detect.mediapipe import FOLDER, MODELS, MediaPipeDetector
 from edge.errors import ConfigurationError
 from edge.geometry import iou
 from tests.fakes import EPOCH
+from tests.patience import PATIENCE
 
 WIDTH, HEIGHT = 1920, 1080
 NOBODY = np.zeros((0, 4), np.float32)
@@ -136,6 +137,6 @@ def test_a_box_does_not_load_a_plotting_library_to_find_faces():
         "MediaPipeDetector('near', 0.5).close(); print('matplotlib' in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert done.stdout.strip() == "False"

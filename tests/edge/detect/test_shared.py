@@ -10,6 +10,7 @@ import pytest
 
 from edge.detect import FaceDetector, SharedDetectors
 from edge.types import Faces, Image
+from tests.patience import PATIENCE
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 
@@ -58,13 +59,13 @@ def test_one_model_is_enough_for_users_who_take_turns():
 
 def test_as_many_work_at_once_as_are_allowed_and_no_model_is_used_by_two():
     both_in = threading.Barrier(2)
-    shared, make = SharedDetectors(most=2), Maker(lambda: both_in.wait(timeout=10))
+    shared, make = SharedDetectors(most=2), Maker(lambda: both_in.wait(timeout=PATIENCE))
     users = [shared.open("far", make) for _ in range(8)]
     threads = [threading.Thread(target=user.detect, args=(PICTURE,)) for user in users]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert not any(thread.is_alive() for thread in threads)
     assert [model.most_inside for model in make.made] == [1, 1]
 

@@ -23,6 +23,7 @@ from edge.inference.serving import STEADY, ServingBackend, serve
 from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
 from tests.fake_gpu import FakeCuda, FakeTensorRt
 from tests.fakes import ManualClock, PaintedAges
+from tests.patience import PATIENCE
 
 
 class Gpu(PaintedAges):
@@ -203,7 +204,7 @@ def test_no_batch_is_lost_while_backends_come_and_go():
         gpu.fault = "lost"
         asked += len(stage.backend.infer(faces(3)))
     stage.backend.stop()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     assert sum(stage.model.batches) + sum(sum(gpu.batches) for gpu in gpus) == asked
     assert all(gpu.closed for gpu in gpus[:-1])
@@ -222,9 +223,9 @@ def test_stopped_while_it_builds_it_ends_and_keeps_nothing():
     backend = ServingBackend(PaintedAges(), build, clock=SystemClock(), rng=random.Random(0))
     thread = threading.Thread(target=backend.run)
     thread.start()
-    assert begun.wait(10)
+    assert begun.wait(PATIENCE)
     backend.stop()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     assert late.closed
     assert not backend.accelerated

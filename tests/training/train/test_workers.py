@@ -5,26 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from edge.errors import ConfigurationError
+from tests.mosquitto import free_port
+from tests.patience import PATIENCE
 from training.train.workers import Workers, is_chief
 
 ROOT = Path(__file__).parents[3]
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def start(runs: Path, config: dict | None) -> subprocess.Popen[str]:
@@ -36,15 +28,14 @@ def start(runs: Path, config: dict | None) -> subprocess.Popen[str]:
 
 def end(worker: subprocess.Popen[str]) -> tuple[float, float]:
     """The sum of the weights and the loss that it ended with."""
-    out, err = worker.communicate(timeout=200)
+    out, err = worker.communicate(timeout=2 * PATIENCE)
     assert worker.returncode == 0, err
     weights, loss = re.search(r"weights (\S+) loss (\S+)", out).groups()
     return float(weights), float(loss)
 
 
-@pytest.mark.timeout(240)
 def test_two_workers_end_with_the_weights_of_one(keras, tmp_path: Path):
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
+    cluster = {"worker": [f"127.0.0.1:{free_port()}" for _ in range(2)]}
     workers = [
         start(tmp_path / f"of-{index}", {"cluster": cluster, "task": {"type": "worker", "index": index}})
         for index in range(2)

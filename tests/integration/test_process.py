@@ -16,6 +16,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
+import pytest
 
 from edge.clock import SystemClock
 from edge.config import load_settings
@@ -100,6 +101,7 @@ def seconds_of_a_day(folder: Path) -> float:
             return time.monotonic() - begun
 
 
+@pytest.mark.timeout(1800)
 def test_after_fifty_kills_every_window_is_there_once_and_right(tmp_path: Path) -> None:
     """At least once, in order per camera, without a gap, and equal to the truth of the recording."""
     rng = random.Random(20260131)

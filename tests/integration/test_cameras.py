@@ -125,7 +125,9 @@ def test_every_fault_is_named_and_the_good_cameras_count_on(tmp_path: Path) -> N
     assert max(w["coverage"]["frames_analysed"] for w in counts(messages, "fast")) <= 11 * WINDOW
     counted = counts(messages, "counting")
     check_series(counted)
-    assert all(1 <= window["total"] <= 3 for window in counted[1:-1])  # one in one and a half seconds
+    for window in counted[1:-1]:  # one in one and a half seconds, unless the machine was busy
+        assert window["total"] <= 3
+        assert window["total"] >= 1 or window["coverage"]["frames_dropped"]
     for name in FAULTS:
         covered = [w["coverage"]["seconds"] for w in counts(messages, name)[1:]]
         assert max(covered) < 0.7 * WINDOW, name  # a zero must not look like an outage, nor the other way

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 
 from tests.daemon import Daemon
+from tests.integration.scrape import ANALYSED, metric, wait_for_metric
 from tests.integration.series import check_series
 from tests.mosquitto import Mosquitto, Subscriber, free_port
 from tests.painted_daemon import write_crowd
-from tests.patience import PATIENCE
 
 TOPIC = "instore/store/door/counts"
+FAILURES = "instore_outbox_failures_total"
 
 
 def tables(folder: Path, **mqtt: Any) -> dict[str, Any]:
@@ -45,13 +44,6 @@ def on_tmpfs(state: Path, options: str) -> list[str]:
     state.mkdir(exist_ok=True)
     script = f'mount -t tmpfs -o {options} none "{state}" && exec "$@"'
     return ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
-
-
-def metric(configured: dict[str, Any], name: str) -> float:
-    with urlopen(f"http://127.0.0.1:{configured['metrics']['port']}/metrics", timeout=PATIENCE) as page:
-        found = re.search(rf"^{re.escape(name)} (\S+)$", page.read().decode(), re.MULTILINE)
-    assert found, name
-    return float(found[1])
 
 
 @contextmanager
@@ -81,16 +73,17 @@ def may_trace() -> bool:
 def test_a_disk_that_fails_slows_down_or_turns_read_only_loses_no_window(tmp_path: Path) -> None:
     with Mosquitto(tmp_path / "broker") as broker, Subscriber(broker, TOPIC) as subscriber:
         configured = tables(tmp_path, host=broker.host, port=broker.port)
+        port = configured["metrics"]["port"]
         with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
             subscriber.wait_for_topic(TOPIC, 2)
             for how in ("error=EIO", "error=EROFS", "error=ENOSPC", "delay_enter=300000"):
-                failures = metric(configured, "instore_outbox_failures_total")
-                seen = metric(configured, 'instore_frames_analysed_total{camera="door"}')
+                failures, seen = metric(port, FAILURES), metric(port, ANALYSED)
                 with failing(daemon, tmp_path / "state", how):
-                    while metric(configured, 'instore_frames_analysed_total{camera="door"}') < seen + 30:
-                        pass  # counting goes on meanwhile
+                    if how.startswith("error"):  # once the tracer has every thread
+                        wait_for_metric(port, FAILURES, lambda count, before=failures: count > before)
+                    # Counting goes on meanwhile.
+                    wait_for_metric(port, ANALYSED, lambda count, before=seen: count >= before + 30)
                 if how.startswith("error"):
-                    assert metric(configured, "instore_outbox_failures_total") > failures
                     assert "closed windows and what is open wait in memory" in daemon.log
                 came = len(subscriber.on(TOPIC))
                 subscriber.wait_for_topic(TOPIC, came + 4)
@@ -138,7 +131,9 @@ def test_an_outbox_that_cannot_be_used_is_moved_aside_and_counting_goes_on(tmp_p
         configured = tables(tmp_path, host=broker.host, port=broker.port)
         with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
             subscriber.wait_for_topic(TOPIC, 1)
-            assert metric(configured, 'instore_outbox_set_aside_total{reason="damaged"}') == 1
+            assert (
+                metric(configured["metrics"]["port"], 'instore_outbox_set_aside_total{reason="damaged"}') == 1
+            )
             assert daemon.stop() == 0
     (aside,) = state.glob("outbox.db.damaged-*")
     assert aside.read_bytes() == b"once it was a database" * 500

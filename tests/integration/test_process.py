@@ -5,15 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import re
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -25,11 +22,11 @@ from edge.workers import CHECKPOINT
 from tests.daemon import Daemon
 from tests.fake_broker import SUCCESS, FakeBroker
 from tests.fakes import PaintedAges, bundle, painted_vision
+from tests.integration.scrape import ANALYSED, wait_for_metric
 from tests.integration.series import check_series
 from tests.mjpeg_server import MjpegServer, jpeg
 from tests.mosquitto import Mosquitto, Received, Subscriber, free_port
 from tests.painted_daemon import PEOPLE, write_crowd
-from tests.patience import PATIENCE
 
 CAMERAS = ("door", "till")
 KILLS, DAYS = 10, 5
@@ -141,17 +138,6 @@ def test_after_fifty_kills_every_window_is_there_once_and_right(tmp_path: Path) 
     assert sum(window["total"] for window in expected.values()) == len(CAMERAS) * VISITS * DAYS
 
 
-def analysed(port: int, enough: Callable[[float], bool]) -> int:
-    """The frames that the daemon has analysed, once they are enough."""
-    pattern = re.compile(r'^instore_frames_analysed_total\{camera="door"\} (\S+)$', re.MULTILINE)
-    while True:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as page:
-            found = pattern.search(page.read().decode())
-        if found and enough(float(found[1])):
-            return int(float(found[1]))
-        threading.Event().wait(0.05)
-
-
 def test_what_a_kill_lost_is_missing_in_the_coverage_and_no_more(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     pictures = [jpeg(rng.integers(60, 200, (48, 64, 3), np.uint8)) for _ in range(7)]
@@ -171,7 +157,7 @@ def test_what_a_kill_lost_is_missing_in_the_coverage_and_no_more(tmp_path: Path)
         }
         with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
             daemon.wait_for_line(lambda line: "ready" in line)
-            analysed(port, lambda count: count >= 1.5 * CHECKPOINT * fps)
+            wait_for_metric(port, ANALYSED, lambda count: count >= 1.5 * CHECKPOINT * fps)
             killed_at = time.time()
             daemon.kill()
         with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:

@@ -132,7 +132,10 @@ def test_cameras_zones_and_brackets_change_while_it_counts(
     assert {w["zone"] for w in till} == {"all"}
     # Nobody was lost or counted twice while all this went on: one visitor in one and a half seconds.
     seconds = sum(window["coverage"]["seconds"] for window in door)
-    assert abs(sum(window["total"] for window in door) - seconds / 1.5) <= 2
+    too_many = sum(window["total"] for window in door) - seconds / 1.5
+    # A visit is five pictures, and those that a busy machine has no time for take a visitor with them.
+    dropped = sum(sum(window["coverage"]["frames_dropped"].values()) for window in door)
+    assert -2 - dropped / 3 <= too_many <= 2, dropped
     assert till[-1]["coverage"]["seconds"] > 0  # the last, partly watched one came too
 
 

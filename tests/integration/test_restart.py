@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
-from urllib.request import urlopen
 
 from tests.daemon import Daemon
+from tests.integration.scrape import ANALYSED, wait_for_metric
 from tests.integration.series import check_series
 from tests.mosquitto import Mosquitto, Subscriber, free_port
-from tests.patience import PATIENCE
 from tests.rtsp_server import RtspServer
 from tests.scene_clips import write_scene
 
 WINDOW = 10
-SERIES = re.compile(r'^instore_frames_analysed_total\{camera="door"\} (\S+)$', re.MULTILINE)
-
-
-def analysed(port: int, at_least: int) -> int:
-    """The frames that the daemon has analysed, once there are so many."""
-    for _ in range(10_000):
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as page:
-            found = SERIES.search(page.read().decode())
-        if found and float(found[1]) >= at_least:
-            return int(float(found[1]))
-    raise AssertionError(f"fewer than {at_least} frames were analysed")
 
 
 def test_open_windows_outlive_a_restart(tmp_path: Path) -> None:
@@ -48,7 +35,7 @@ def test_open_windows_outlive_a_restart(tmp_path: Path) -> None:
         for _ in range(2):
             with Daemon(tmp_path, tables) as daemon:
                 daemon.wait_for_line(lambda line: "ready" in line)
-                seen += analysed(port, at_least=12)
+                seen += int(wait_for_metric(port, ANALYSED, lambda count: count >= 12))
                 assert daemon.stop() == 0
                 assert "stored before" not in daemon.log
         with Daemon(tmp_path, tables) as daemon:

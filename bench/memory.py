@@ -2,8 +2,8 @@
 
     .venv/bin/python -m bench.memory --frames 200000 [--json]
 
-soaks: one box's stages, camera after camera in one thread as `replay` has them, on a short recording again
-and again. Memory is flat when the second half of the run grows by less than 1 MB in 10,000 frames.
+soaks: one box's stages, in one thread as `replay` has them, on a short recording again and again. It is flat
+when the second half of the run grows by less than 1 MB in 10,000 frames. OUT.json and OUT.md are written.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.box import resident_mb, work
+from bench.box import ROOT, resident_mb, work
 from bench.material import CLIPS, Material, picture_size, pictures
+from bench.provenance import commit, rounded
 from bench.tables import table
-from edge.bench import one_opencv_thread
+from edge.bench import environment, one_opencv_thread
 from edge.bundle import bundle_folder, load_bundle
 from edge.clock import SystemClock
 from edge.config import load_settings
@@ -44,7 +45,7 @@ Report = dict[str, Any]
 
 
 def measure(material: Material, *, quick: bool, step: Callable[[str], None]) -> Report:
-    """Boxes of one camera and of five on each clip, and a soak: short here, whole by the command above."""
+    """Boxes of one camera and of five on each clip."""
     seconds = 5.0 if quick else 15.0
     cases = []
     for name, clip in (("busy, 1080p", material.large), ("busy, 480 lines", material.small)):
@@ -58,8 +59,7 @@ def measure(material: Material, *, quick: bool, step: Callable[[str], None]) -> 
                 "further_mb": (many - few) / (MANY - FEW),
             }
         )
-    step("memory: a short soak")
-    return {"boxes": cases, "soak": soak(list(pictures(material.small, FPS, 20)), 500 if quick else 4000)}
+    return {"boxes": cases}
 
 
 def soak(
@@ -101,7 +101,7 @@ def growth(samples: Sequence[tuple[int, float]]) -> float:
 
 
 def section(found: Report) -> str:
-    """Both tables."""
+    """The table of the boxes."""
     rows = [
         (
             box["case"], box["size"], f"{box['first_mb']:.0f}", _verdict(box["first_mb"] < FIRST_MB),
@@ -117,7 +117,7 @@ def section(found: Report) -> str:
         "each further",
         f"limit {FURTHER_MB:.0f}",
     )
-    return table(head, rows) + "\n\n" + soaked(found["soak"])
+    return table(head, rows) + "\n\nWhether it stays flat: `memory.md`, by `python -m bench.memory`."
 
 
 def _verdict(good: bool) -> str:
@@ -134,11 +134,30 @@ def soaked(soak: Report) -> str:
     )
 
 
+def write(found: Report, out: Path, command: str, commit: str, taken_at: str) -> None:
+    """The soak of this commit for machines and for people."""
+    report = {"command": command, "taken_at": taken_at, "commit": commit, "environment": environment()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".json").write_text(
+        json.dumps(rounded({**report, "soak": found}), indent=2) + "\n", encoding="utf-8"
+    )
+    marks = found["samples"][:: max(1, len(found["samples"]) // 10)]
+    out.with_suffix(".md").write_text(
+        f"# Memory over many frames\n\n`{command}`, {taken_at[:16]}Z, commit {commit}.\n\n{soaked(found)}\n\n"
+        + table(("frames", "resident MB"), [(f"{number:,}", f"{mb:.1f}") for number, mb in marks])
+        + "\n",
+        encoding="utf-8",
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.memory", description="Soak the stages.")
     parser.add_argument("--frames", type=int, default=200_000, help="default 200000, half an hour")
     parser.add_argument("--clip", type=Path, default=CLIPS / "corridor-three.gif")
     parser.add_argument("--json", action="store_true", help="samples and all")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "bench" / "results" / "memory", help="without ending"
+    )
     arguments = parser.parse_args(argv)
     if arguments.frames < 1:
         parser.error(f"--frames {arguments.frames}: must be at least 1")
@@ -146,6 +165,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = soak(
             list(pictures(arguments.clip, FPS, 40)), arguments.frames, lambda n: advance("soak", n + 1.0)
         )
+    command = f"python -m bench.memory --frames {arguments.frames}"
+    write(found, arguments.out, command, commit(), datetime.now(UTC).isoformat(timespec="seconds"))
     print(json.dumps(found) if arguments.json else soaked(found))
     return 0 if found["growth_mb"] < FLAT else 1
 

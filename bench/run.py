@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ from bench import batching, cameras, floor, growth, memory
 from bench.box import ROOT
 from bench.daemon import mosquitto, start_ups, work_of_daemons
 from bench.material import CLIPS, Material, gather
+from bench.provenance import commit, rounded
 from bench.report import markdown
 from bench.stages import decoding_alone, stage_tables
 from edge.bench import environment
@@ -82,28 +82,6 @@ def measure(name: str, material: Material, quick: bool) -> Report:
             "found": found,
         }
     )
-
-
-def commit() -> str:
-    """The commit measured, with a `+` where files were changed since; empty outside a repository."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-        return done.stdout.strip()
-
-    try:
-        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "edge") else "")
-    except OSError:
-        return ""
-
-
-def rounded(value: Any) -> Any:  # noqa: ANN401 - a JSON tree is of any shape
-    """To three decimals: a millisecond, a thousandth of a core."""
-    if isinstance(value, dict):
-        return {key: rounded(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(entry) for entry in value]
-    return round(value, 3) if isinstance(value, float) else value
 
 
 def step(text: str) -> None:

@@ -25,7 +25,8 @@ import cv2
 
 from bench.box import ROOT
 from bench.material import CLIPS, pictures, shrink
-from bench.run import commit, rounded, step
+from bench.provenance import commit, rounded
+from bench.run import step
 from bench.tables import table
 from edge.bench import environment
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,6 @@ def test_further_cameras_are_what_five_take_more_than_one(material: Material, mo
         return Work(cameras, 1.0, 1, 0, 1.0, 1.0, 1.0, 300.0 + 25 * (cameras - 1))
 
     monkeypatch.setattr(memory, "work", work)
-    monkeypatch.setattr(memory, "soak", lambda images, frames: {"frames": frames})
     found = memory.measure(material, quick=True, step=lambda text: None)
     assert [(box["first_mb"], box["further_mb"]) for box in found["boxes"]] == [(300.0, 25.0)] * 2
 
@@ -36,6 +36,14 @@ def test_a_short_soak_is_flat(clip: Path):
     assert found["windows"] > 0
     assert len(found["samples"]) == memory.SAMPLES
     assert found["growth_mb"] < 5 * memory.FLAT, found["samples"]
+
+
+def test_a_soak_is_kept_for_machines_and_for_people(clip: Path, tmp_path: Path):
+    arguments = ["--frames", "60", "--clip", str(clip), "--out", str(tmp_path / "kept" / "memory")]
+    assert memory.main(arguments) in (0, 1)  # so few frames are flat or not by chance
+    kept = json.loads((tmp_path / "kept" / "memory.json").read_text(encoding="utf-8"))
+    assert (kept["command"], kept["soak"]["frames"]) == ("python -m bench.memory --frames 60", 60)
+    assert "A soak of 60 frames" in (tmp_path / "kept" / "memory.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("frames", ["0", "-1"])

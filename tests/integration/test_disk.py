@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,7 +59,7 @@ def failing(daemon: Daemon, state: Path, how: str) -> Iterator[None]:
         try:
             yield
         finally:
-            tracer.send_signal(signal.SIGINT)
+            tracer.terminate()
             assert tracer.stderr is not None
             said = tracer.stderr.read().decode()
     assert "attach" not in said, said  # it was not let in

@@ -11,6 +11,9 @@ from tests.patience import PATIENCE
 from tests.training import backbones
 from training.cli import main
 
+AT_A_TERMINAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+"""A suite that a shell put into the background has SIGINT ignored, and whatever it starts inherits that."""
+
 MAIN = "import sys; from training.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -57,12 +60,16 @@ def test_further_data_want_data(tiny: Path, tmp_path: Path, capsys):
 
 
 def test_ctrl_c_ends_a_command_with_a_line_status_2_and_nothing_half_made(tmp_path: Path):
-    words = [sys.executable, "-c", MAIN, "demo-data", "--out", tmp_path / "faces", "--count", "1000000"]
+    words = [sys.executable, "-c", AT_A_TERMINAL + MAIN, "demo-data"]
+    words += ["--out", tmp_path / "faces", "--count", "1000000"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as command:
-        while not list(tmp_path.glob(".faces-*/final_files/*.png")):
-            assert command.poll() is None
-        command.send_signal(signal.SIGINT)
-        said = command.communicate(timeout=PATIENCE)[1]
+        try:
+            while not list(tmp_path.glob(".faces-*/final_files/*.png")):
+                assert command.poll() is None
+            command.send_signal(signal.SIGINT)
+            said = command.communicate(timeout=PATIENCE)[1]
+        finally:
+            command.kill()
     assert command.returncode == 2
     assert said == "instore-training: interrupted; nothing half-made was left as a result\n"
     assert list(tmp_path.iterdir()) == []

@@ -45,7 +45,7 @@ from edge.pipeline import build_counting, build_vision, plan_of
 from edge.privacy import release
 from edge.publish import GOODBYE, Publisher, access
 from edge.reload import Change, compare
-from edge.threads import Beat, Threads
+from edge.threads import Beat, Threads, Turns
 from edge.types import CameraState, CameraStatus, WindowCounts
 from edge.workers import TICK, CountingWorker, VisionWorker
 
@@ -154,7 +154,7 @@ class Runtime:
         cores = len(os.sched_getaffinity(0))
         self._detectors = SharedDetectors(cores)
         # More frames at once than cores would only make each of them later.
-        self._turn = threading.Semaphore(cores)
+        self._turns = Turns(cores)
         self._lanes = Lanes(self._threads, clock, self._worker, self._camera)
         self._lanes.make(settings.cameras)
 
@@ -383,7 +383,7 @@ class Runtime:
             self._queue,
             metrics=self._metrics,
             clock=self._clock,
-            turn=self._turn,
+            turn=self._turns,
             lost_after=self.settings.tracking.lost_after,
             on_status=self._on_status,
             resumes=self._resumes,

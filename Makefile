@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-training system-packages test test-edge test-gpu test-service test-training check format \
-         demo train-demo bench soak deb lock fuzz audit clean
+.PHONY: help install install-training system-packages tools test test-all test-edge test-gpu test-service \
+         suite-service test-training check format demo train-demo bench soak deb lock fuzz audit clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
@@ -30,10 +30,19 @@ $(TRAINING)/.installed: requirements/training.txt pyproject.toml deploy/system-p
 	$(TRAINING)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
+tools: install ## what fuzz, audit and test-service need in .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
+
 system-packages: ## what the tests need of the system: a broker, an RTSP server
 	deploy/system-packages.sh test
 
 test: check test-edge test-training ## lint, types, import rules and every test
+
+# What two of them would both install or build goes first.
+test-all: install install-training tools system-packages ## all of these and the package, two at a time, as CI does
+	$(MAKE) --jobs=2 --output-sync=target check deb
+	deploy/system-packages.sh service
+	$(MAKE) --jobs=2 --keep-going --output-sync=target test-edge test-training suite-service
 
 test-edge: install system-packages
 	$(BIN)/python -m pytest tests --ignore=tests/training --ignore=tests/service -m "not gpu"
@@ -41,9 +50,11 @@ test-edge: install system-packages
 test-gpu: install ## what needs an NVIDIA GPU: engines that run, their results and their speed
 	$(BIN)/python -m pytest tests --ignore=tests/training -m gpu
 
-test-service: deb ## the package in a clean Debian that systemd boots: needs root, takes minutes
+test-service: deb tools ## the package in a clean Debian that systemd boots: needs root, takes minutes
 	deploy/system-packages.sh service
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
+	$(MAKE) suite-service
+
+suite-service:
 	$(BIN)/python -m pytest tests/service
 
 test-training: install-training
@@ -81,12 +92,10 @@ bench: install ## speed and memory; results go to bench/results
 soak: install ## eight hours of a shop in minutes, with faults at random; HOURS=24 SEED=7 for others
 	$(BIN)/python -m bench.soak --hours $(or $(HOURS),8) --seed $(or $(SEED),1)
 
-fuzz: install ## look for inputs that break what parses them, a minute each; SECONDS=600 for longer
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
+fuzz: tools ## look for inputs that break what parses them, a minute each; SECONDS=600 for longer
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
 
-audit: install ## known holes in the libraries, where the index's database can be reached
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
+audit: tools ## known holes in the libraries, where the index's database can be reached
 	$(BIN)/python -m deploy.audit
 
 deb: install ## the Debian package of a box, in build/deb

@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-training system-packages tools test test-all test-edge test-gpu test-service \
-         suite-service test-training check format demo train-demo bench soak deb lock fuzz audit clean
+.PHONY: help install install-training system-packages tools test test-edge test-gpu test-service test-training \
+         check format demo train-demo bench soak deb lock fuzz audit clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
@@ -38,12 +38,6 @@ system-packages: ## what the tests need of the system: a broker, an RTSP server
 
 test: check test-edge test-training ## lint, types, import rules and every test
 
-# What two of them would both install or build goes first.
-test-all: install install-training tools system-packages ## all of these and the package, two at a time, as CI does
-	$(MAKE) --jobs=2 --output-sync=target check deb
-	deploy/system-packages.sh service
-	$(MAKE) --jobs=2 --keep-going --output-sync=target test-edge test-training suite-service
-
 test-edge: install system-packages
 	$(BIN)/python -m pytest tests --ignore=tests/training --ignore=tests/service -m "not gpu"
 
@@ -52,9 +46,6 @@ test-gpu: install ## what needs an NVIDIA GPU: engines that run, their results a
 
 test-service: deb tools ## the package in a clean Debian that systemd boots: needs root, takes minutes
 	deploy/system-packages.sh service
-	$(MAKE) suite-service
-
-suite-service:
 	$(BIN)/python -m pytest tests/service
 
 test-training: install-training

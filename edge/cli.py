@@ -13,8 +13,9 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from edge import __version__
@@ -92,8 +93,10 @@ def reload_on_signal(stop: threading.Event) -> threading.Event:
     keeps_on = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
     interactive = _has_terminal() and not keeps_on
 
+    tell = _teller()
+
     def hang_up(*_: object) -> None:
-        (stop if interactive and not _has_terminal() else reload).set()
+        tell(stop if interactive and not _has_terminal() else reload)
 
     signal.signal(signal.SIGHUP, hang_up)
     return reload
@@ -109,11 +112,28 @@ def _has_terminal() -> bool:
 
 def stop_on_signals() -> threading.Event:
     """An event that SIGTERM and SIGINT set, and the loss of the terminal unless nohup keeps it away."""
-    stop = threading.Event()
+    stop, tell = threading.Event(), _teller()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if number is not signal.SIGHUP or signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, lambda *_: stop.set())
+            signal.signal(number, lambda *_: tell(stop))
     return stop
+
+
+@cache
+def _teller() -> Callable[[threading.Event], None]:
+    """Sets events for signal handlers, in a thread.
+
+    A handler runs in the main thread at any moment, also while that holds the lock of the event: `set` would
+    wait for it for ever. `SimpleQueue.put` is made for handlers.
+    """
+    told: SimpleQueue[threading.Event] = SimpleQueue()
+
+    def relay() -> None:
+        while True:
+            told.get().set()
+
+    threading.Thread(target=relay, name="signals", daemon=True).start()
+    return told.put
 
 
 def _run(arguments: argparse.Namespace) -> int:

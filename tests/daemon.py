@@ -104,7 +104,17 @@ class Daemon:
     def wait(self) -> int:
         """Its exit status, once it ends by itself."""
         assert self._process is not None
-        return self._process.wait(PATIENCE)
+        try:
+            return self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the daemon does not end: {self._tasks()}\n{self.log}") from None
+
+    def _tasks(self) -> list[str]:
+        """Name, state and the system call of each of its threads, for a person who has to find out why."""
+        tasks = sorted(Path(f"/proc/{self.pid}/task").iterdir())
+        stats = [(task / "stat").read_text().rpartition(")") for task in tasks]
+        calls = [(task / "syscall").read_text().split()[0] for task in tasks]
+        return [f"{stat[0]}) {stat[2][:2]} {call}" for stat, call in zip(stats, calls, strict=True)]
 
     def kill(self) -> None:
         """End it with SIGKILL, as a power cut does."""

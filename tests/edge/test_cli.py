@@ -13,6 +13,7 @@ import pytest
 
 from edge import cli
 from edge.cli import main, reload_on_signal, stop_on_signals
+from tests.patience import PATIENCE
 
 CONFIG = "[[cameras]]\nname = 'door'\nsource = '0'\n"
 SECRET = "rtsp://admin:hunter2@192.0.2.10/"
@@ -108,10 +109,28 @@ def test_signals_stop(number: signal.Signals) -> None:
     try:
         stop: threading.Event = stop_on_signals()
         signal.raise_signal(number)
-        assert stop.is_set()
+        assert stop.wait(PATIENCE)
     finally:
         for n, handler in handlers.items():
             signal.signal(n, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_heard_while_the_main_thread_holds_the_event_s_lock(number: signal.Signals) -> None:
+    """As it does for a moment of every look. A handler that sets the event by itself then waits for ever."""
+    program = f"""
+import signal, threading
+from edge.cli import reload_on_signal, stop_on_signals
+stop = stop_on_signals()
+event = reload_on_signal(stop) if {int(number)} == signal.SIGHUP else stop
+with event._cond:
+    signal.raise_signal({int(number)})
+print(event.wait({PATIENCE}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_nohup_keeps_the_loss_of_the_terminal_away() -> None:
@@ -144,6 +163,7 @@ def test_sighup_reloads_unless_the_terminal_is_lost(
         stop = threading.Event()
         reload = reload_on_signal(stop)
         signal.raise_signal(signal.SIGHUP)
+        assert (stop if stops else reload).wait(PATIENCE)
         assert (stop.is_set(), reload.is_set()) == (stops, not stops)
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.material import pictures
+from bench.resident import resident_mb
 from edge import runtime
 from edge.capture import Picture, Source
 from edge.clock import SystemClock
@@ -190,12 +190,6 @@ class _Watched:
     def _dropped(self) -> int:
         (family,) = self.runtime._metrics.dropped.collect()
         return int(sum(s.value for s in family.samples if s.name.endswith("_total")))
-
-
-def resident_mb() -> float:
-    """Megabytes (10^6 bytes) of this process that are in memory now."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 1e6
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,8 +2,8 @@
 
     .venv/bin/python -m bench.memory --frames 200000 [--json]
 
-soaks: one box's stages, in one thread as `replay` has them, on a short recording again and again. It is flat
-when the second half of the run grows by less than 1 MB in 10,000 frames. OUT.json and OUT.md are written.
+soaks: one box's stages, in one thread as `replay` has them, on a short recording again and again. Memory
+is flat when its second half grows by less than 1 MB in 10,000 frames. OUT.json and OUT.md are written.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.box import ROOT, resident_mb, work
+from bench.box import ROOT, work
 from bench.material import CLIPS, Material, picture_size, pictures
-from bench.provenance import commit, rounded
+from bench.provenance import commit, keep, rounded
+from bench.resident import resident_mb
 from bench.tables import table
 from edge.bench import environment, one_opencv_thread
 from edge.bundle import bundle_folder, load_bundle
@@ -134,19 +135,15 @@ def soaked(soak: Report) -> str:
     )
 
 
-def write(found: Report, out: Path, command: str, commit: str, taken_at: str) -> None:
-    """The soak of this commit for machines and for people."""
-    report = {"command": command, "taken_at": taken_at, "commit": commit, "environment": environment()}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.with_suffix(".json").write_text(
-        json.dumps(rounded({**report, "soak": found}), indent=2) + "\n", encoding="utf-8"
-    )
-    marks = found["samples"][:: max(1, len(found["samples"]) // 10)]
-    out.with_suffix(".md").write_text(
-        f"# Memory over many frames\n\n`{command}`, {taken_at[:16]}Z, commit {commit}.\n\n{soaked(found)}\n\n"
+def markdown(report: Report) -> str:
+    """The report of a soak for a person."""
+    samples = report["soak"]["samples"]
+    marks = samples[:: max(1, len(samples) // 10)]
+    return (
+        f"# Memory over many frames\n\n`{report['command']}`, {report['taken_at'][:16]}Z, commit "
+        f"{report['commit']}.\n\n{soaked(report['soak'])}\n\n"
         + table(("frames", "resident MB"), [(f"{number:,}", f"{mb:.1f}") for number, mb in marks])
-        + "\n",
-        encoding="utf-8",
+        + "\n"
     )
 
 
@@ -165,8 +162,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = soak(
             list(pictures(arguments.clip, FPS, 40)), arguments.frames, lambda n: advance("soak", n + 1.0)
         )
-    command = f"python -m bench.memory --frames {arguments.frames}"
-    write(found, arguments.out, command, commit(), datetime.now(UTC).isoformat(timespec="seconds"))
+    report = rounded(
+        {
+            "command": f"python -m bench.memory --frames {arguments.frames}",
+            "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "commit": commit(),
+            "environment": environment(),
+            "soak": found,
+        }
+    )
+    keep(report, markdown(report), arguments.out)
     print(json.dumps(found) if arguments.json else soaked(found))
     return 0 if found["growth_mb"] < FLAT else 1
 

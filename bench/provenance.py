@@ -1,8 +1,11 @@
-"""What a result was measured on, and how exactly it is told."""
+"""What a result was measured on, how exactly it is told, and where it is kept."""
 
 from __future__ import annotations
 
+import json
 import subprocess
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from bench.box import ROOT
@@ -28,3 +31,10 @@ def rounded(value: Any) -> Any:  # noqa: ANN401 - a JSON tree is of any shape
     if isinstance(value, list | tuple):
         return [rounded(entry) for entry in value]
     return round(value, 3) if isinstance(value, float) else value
+
+
+def keep(report: Mapping[str, Any], text: str, out: Path) -> None:
+    """Write the report for machines, OUT.json, and the text for people, OUT.md."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    out.with_suffix(".md").write_text(text, encoding="utf-8")

@@ -26,7 +26,7 @@ from bench import batching, cameras, floor, growth, memory
 from bench.box import ROOT
 from bench.daemon import mosquitto, start_ups, work_of_daemons
 from bench.material import CLIPS, Material, gather
-from bench.provenance import commit, rounded
+from bench.provenance import commit, keep, rounded
 from bench.report import markdown
 from bench.stages import decoding_alone, stage_tables
 from edge.bench import environment
@@ -89,13 +89,6 @@ def step(text: str) -> None:
     console.print(f"[dim]{datetime.now(UTC):%H:%M:%S}[/] {text}")
 
 
-def write(report: Report, out: Path) -> None:
-    """The report for machines and for people."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    out.with_suffix(".md").write_text(markdown(report), encoding="utf-8")
-
-
 def kept(out: Path) -> dict[str, Report]:
     """The parts that were measured before; none where there is no report, or one of another layout."""
     try:
@@ -139,7 +132,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name in arguments.only:
                 sections[name] = measure(name, material, arguments.quick)
                 ordered = {name: sections[name] for name in SECTIONS if name in sections}
-                write({"environment": environment(), "sections": ordered}, arguments.out)
+                report = {"environment": environment(), "sections": ordered}
+                keep(report, markdown(report), arguments.out)
     except KeyboardInterrupt:
         step("stopped; the parts that were through are written")
         return 130

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 
 import cv2
 
+from bench.resident import resident_mb
 from edge.bundle import Bundle, bundle_folder, load_bundle
 from edge.inference.onnxruntime import OnnxRuntimeBackend
 from edge.types import Image
@@ -43,6 +43,5 @@ def measured(peer: str, images: Sequence[Image], frames: int | None = None) -> I
     yield found
     found["seconds"], found["cpu_seconds"] = time.monotonic() - wall, time.process_time() - cpu
     found["frames"] = frames or len(images)
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    found["rss_mb"] = pages * resource.getpagesize() / 1e6 - sum(image.nbytes for image in images) / 1e6
+    found["rss_mb"] = resident_mb() - sum(image.nbytes for image in images) / 1e6
     print(json.dumps(found))

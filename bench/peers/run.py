@@ -25,7 +25,7 @@ import cv2
 
 from bench.box import ROOT
 from bench.material import CLIPS, pictures, shrink
-from bench.provenance import commit, rounded
+from bench.provenance import commit, keep, rounded
 from bench.run import step
 from bench.tables import table
 from edge.bench import environment
@@ -160,9 +160,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             "peers": peers,
         }
     )
-    arguments.out.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    arguments.out.with_suffix(".md").write_text(markdown(report), encoding="utf-8")
-    print(markdown(report))
+    text = markdown(report)
+    keep(report, text, arguments.out)
+    print(text)
     return 0
 
 

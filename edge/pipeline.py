@@ -81,7 +81,8 @@ class Vision:
         self._crops: CropSettings = settings.crops
         self._threshold = settings.detection.second_opinion
         self._max_age = timedelta(seconds=settings.tracking.max_age)
-        self._spacing = timedelta(seconds=settings.crops.spacing)
+        spacing = timedelta(seconds=settings.crops.spacing)
+        self._often, self._rarely = spacing / 2, spacing * 2
         self._bundle = bundle
         self._metrics = metrics
         self._tracker = Tracker(
@@ -145,13 +146,13 @@ class Vision:
     def _due(self, visitor: _Visitor, now: datetime) -> bool:
         """Whether to look again; also after the clock was set back, when the next glance seems far away."""
         wait = visitor.next_glance - now
-        return wait <= timedelta(0) or wait > max(GLANCE_EVERY, self._spacing * 2)
+        return wait <= timedelta(0) or wait > max(GLANCE_EVERY, self._rarely)
 
     def _pause(self, visitor: _Visitor) -> timedelta:
         """Until the next glance: once there are enough pictures, few are better."""
         if not visitor.verdict.is_face:
             return GLANCE_EVERY
-        return self._spacing * (2 if visitor.shots.full else 0.5)
+        return self._rarely if visitor.shots.full else self._often
 
     def _visitor(self, now: datetime) -> _Visitor:
         shots = BestShots(self._crops.per_visitor, self._crops.spacing)

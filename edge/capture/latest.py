@@ -57,7 +57,7 @@ class LatestFrame:
     def take(self, timeout: float = 0.0) -> Frame | None:
         """The frame in the slot, waiting up to `timeout` seconds for one; None when none came."""
         with self._changed:
-            self._changed.wait_for(lambda: self._frame is not None or self._closed, timeout)
+            self.wait(timeout)
             frame, self._frame = self._frame, None
             self._changed.notify_all()
             return frame

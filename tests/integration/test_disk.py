@@ -42,9 +42,8 @@ def on_tmpfs(state: Path, options: str) -> list[str]:
     """Runs a command that has a file system of its own in memory at `state`."""
     state.mkdir(exist_ok=True)
     script = f'mount -t tmpfs -o {options} none "{state}" && exec "$@"'
-    as_root = (
-        [] if os.geteuid() == 0 else ["--map-root-user"]
-    )  # not every kernel lets anybody be root somewhere
+    # Not every kernel lets anybody be root somewhere.
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
     return ["unshare", *as_root, "--mount", "sh", "-c", script, "sh"]
 
 

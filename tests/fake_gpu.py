@@ -10,7 +10,9 @@ TensorRT itself; a loaded plan computes on ONNX Runtime. Its stand-ins refuse wh
 from __future__ import annotations
 
 import ctypes
+import itertools
 import re
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -39,9 +41,12 @@ class FakeCuda:
         self.blocks: dict[int, Any] = {}
         self.handles: set[int] = set()
         self.resets = 0
+        self.gone: list[str] = []
+        """What was given back or destroyed, in turn, also of TensorRT's."""
         self._queue: list[Callable[[], None]] = []
         self._recording: list[Callable[[], None]] | None = None
         self._graphs: dict[int, list[Callable[[], None]]] = {}
+        self._free_handles = itertools.count(0x6000, 8)
         self._ask = real.cudaDriverGetVersion()[1] == 0
 
     def __getattr__(self, name: str) -> Any:
@@ -107,6 +112,7 @@ class FakeCuda:
         return (self.real.cudaStream_t(STREAM),)
 
     def do_stream_destroy(self, stream: int) -> tuple[()]:
+        self.gone.append("stream")
         self.handles.remove(int(stream))
         return ()
 
@@ -120,6 +126,7 @@ class FakeCuda:
         return self.do_malloc(size)
 
     def do_free(self, address: int) -> tuple[()]:
+        self.gone.append("memory")
         del self.blocks[address]
         return ()
 
@@ -135,7 +142,7 @@ class FakeCuda:
         return ()
 
     def do_stream_synchronize(self, stream: int) -> tuple[()]:
-        assert stream == STREAM
+        assert stream in self.handles, "the stream is gone"
         assert self._recording is None, "waiting is not allowed while a graph is captured"
         work, self._queue = self._queue, []
         for item in work:
@@ -154,7 +161,7 @@ class FakeCuda:
 
     def _new_graph(self, work: list[Callable[[], None]]) -> int:
         self._recording = None
-        handle = 0x6000 + 8 * len(self._graphs)
+        handle = next(self._free_handles)
         self._graphs[handle] = work
         self.handles.add(handle)
         return handle
@@ -164,10 +171,14 @@ class FakeCuda:
         return (self.real.cudaGraphExec_t(self._new_graph(self._graphs[int(graph)])),)
 
     def do_graph_destroy(self, graph: Any) -> tuple[()]:
+        del self._graphs[int(graph)]
         self.handles.remove(int(graph))
         return ()
 
     def do_graph_exec_destroy(self, graph: Any) -> tuple[()]:
+        assert not self._queue, "a graph must not go while there is work in the stream"
+        self.gone.append("graph")
+        del self._graphs[int(graph)]
         self.handles.remove(int(graph))
         return ()
 
@@ -190,6 +201,7 @@ class FakeTensorRt:
         self.runs = True
         self.judged: list[bytes] = []
         self.kernels: list[bytes] = []
+        self.compiled = b"kernels"
         self.Runtime = lambda logger: _Runtime(self, logger)
 
     def __getattr__(self, name: str) -> Any:
@@ -267,6 +279,7 @@ class _Engine(_Stand):
 
     def __init__(self, trt: FakeTensorRt) -> None:
         super().__init__(trt, "ICudaEngine")
+        weakref.finalize(self, trt.cuda.gone.append, "engine")
 
     def get_tensor_name(self, index: int) -> str:
         return ("image", "age")[index]
@@ -282,7 +295,7 @@ class _Engine(_Stand):
         """With a configuration, or with a strategy alone, as in early versions of TensorRT 10."""
         strategy = getattr(config, "_strategy", config)
         assert strategy == self._trt.real.ExecutionContextAllocationStrategy.USER_MANAGED
-        return _Context(self._trt)
+        return _Context(self._trt, self)
 
 
 class _Config(_Stand):
@@ -308,15 +321,17 @@ class _Kernels(_Stand):
 
     def deserialize(self, blob: bytes) -> bool:
         self._trt.kernels.append(blob)
-        return blob == b"kernels"
+        return blob == self._trt.compiled
 
     def serialize(self) -> bytes:
-        return b"kernels"
+        return self._trt.compiled
 
 
 class _Context(_Stand):
-    def __init__(self, trt: FakeTensorRt) -> None:
+    def __init__(self, trt: FakeTensorRt, engine: _Engine) -> None:
         super().__init__(trt, "IExecutionContext")
+        self._engine = engine  # as the bindings do
+        weakref.finalize(self, trt.cuda.gone.append, "context")
         self._shape: tuple[int, ...] = ()
         self._addresses: dict[str, int] = {}
         self._scratch = (0, 0)

@@ -22,6 +22,11 @@ PACKAGES = "pip install 'instore-analytics[tensorrt]'"
 _REASONS: dict[str, Reason] = {
     "cudaErrorInsufficientDriver": "driver",
     "cudaErrorSystemDriverMismatch": "driver",
+    "cudaErrorStubLibrary": "driver",
+    "cudaErrorCallRequiresNewerDriver": "driver",
+    "cudaErrorCompatNotSupportedOnDevice": "driver",
+    "cudaErrorUnsupportedPtxVersion": "driver",
+    "cudaErrorJitCompilerNotFound": "driver",
     "cudaErrorNoDevice": "no_gpu",
     "cudaErrorInvalidDevice": "no_gpu",
     "cudaErrorMemoryAllocation": "memory",
@@ -31,7 +36,7 @@ _ADVICE: dict[Reason, str] = {
     "driver": "install an NVIDIA driver for this version of CUDA or a newer one",
     "no_gpu": "is the GPU passed to this service (DeviceAllow, CUDA_VISIBLE_DEVICES)?",
     "memory": "the GPU's memory is full: end what else uses it, or lower model.max_batch",
-    "lost": "see the kernel's log for NVRM messages",
+    "lost": "see the kernel's log for NVRM messages; is /dev/nvidia-uvm there?",
 }
 
 
@@ -96,6 +101,7 @@ class Memory:
     def __init__(self, cuda: Cuda) -> None:
         self._cuda = cuda
         self._undo: list[Callable[[], object]] = []
+        self._graphs: list[object] = []
         try:
             self.stream = int(cuda.call("cudaStreamCreateWithFlags", cuda.runtime.cudaStreamNonBlocking))
         except BackendError:
@@ -139,21 +145,34 @@ class Memory:
         cuda.call("cudaStreamBeginCapture", self.stream, mode)
         try:
             work()
-        finally:
-            graph = cuda.call("cudaStreamEndCapture", self.stream)
+        except BaseException:
+            with suppress(BackendError):  # the stream must leave the capture, whatever became of it
+                cuda.call("cudaGraphDestroy", cuda.call("cudaStreamEndCapture", self.stream))
+            raise
+        graph = cuda.call("cudaStreamEndCapture", self.stream)
         try:
             ready = cuda.call("cudaGraphInstantiate", graph, 0)
         finally:
             cuda.call("cudaGraphDestroy", graph)
-        self._undo.append(lambda: cuda.call("cudaGraphExecDestroy", ready))
+        self._graphs.append(ready)
         return ready
 
     def launch(self, graph: object) -> None:
         """Do what was captured, in the stream's turn."""
         self._cuda.call("cudaGraphLaunch", graph, self.stream)
 
+    def drop_graphs(self) -> None:
+        """Wait for all work, then give back the graphs: before the kernels that they launch go."""
+        with suppress(BackendError):
+            self.wait()
+        while self._graphs:
+            with suppress(BackendError):
+                self._cuda.call("cudaGraphExecDestroy", self._graphs.pop())
+
     def close(self) -> None:
         """Give everything back; what a lost device no longer has is not missed."""
+        if self._undo:
+            self.drop_graphs()
         while self._undo:
             with suppress(BackendError):
                 self._undo.pop()()

@@ -79,6 +79,8 @@ class TensorRtBackend:
         self._engine: Any = None
         self._config: Any = None
         self._kernels: Any = None
+        self.compiled = False
+        """Whether kernels were compiled anew, so that `kernels` has something to keep."""
         self._memory = Memory(cuda)
         try:
             self._load(plan, kernels)
@@ -115,11 +117,14 @@ class TensorRtBackend:
 
     def close(self) -> None:
         """See `AgeBackend.close`."""
+        if self._closed:
+            return
         self._closed = True
         # Graphs, then contexts, then the engine: each needs the next one, and the buffers below all of them.
-        for lane in self._lanes:
-            lane.graph = None
-        self._lanes.clear()
+        # Destroyed in another order they end the process. A traceback may hold a lane, so it lets go itself.
+        self._memory.drop_graphs()
+        while self._lanes:
+            self._lanes.pop().context = None
         self._kernels = self._config = self._engine = self._runtime = None
         self._memory.close()
 
@@ -144,7 +149,8 @@ class TensorRtBackend:
             strategies = trt.DynamicShapesKernelSpecializationStrategy
             self._config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
             self._kernels = self._config.create_runtime_cache()
-            if kernels is not None and not self._kernels.deserialize(kernels):
+            self.compiled = kernels is None or not self._kernels.deserialize(kernels)
+            if self.compiled and kernels is not None:
                 log.info("kernels of an earlier start do not fit this GPU and driver; they are compiled anew")
             self._config.set_runtime_cache(self._kernels)
 
@@ -173,25 +179,26 @@ class TensorRtBackend:
 
     def _make_lanes(self) -> None:
         for size in graph_sizes(self.max_batch):
-            lane = _Lane(self._context(size), size)
-            self._lanes.append(lane)
+            lane = self._lane(size)
             self._enqueue(lane)  # what is done once, at the first run, is no part of a graph
             self._memory.wait()
             lane.graph = self._captured(lane)
 
-    def _context(self, size: int) -> Any:  # noqa: ANN401 (TensorRT has no types)
-        context = self._engine.create_execution_context(self._config)
-        if context is None:
+    def _lane(self, size: int) -> _Lane:
+        self._library.listen()
+        lane = _Lane(self._engine.create_execution_context(self._config), size)
+        if lane.context is None:
             raise self._refusal("cannot make an execution context")
-        context.set_device_memory(self._scratch, self._scratch_bytes)
+        self._lanes.append(lane)
+        lane.context.set_device_memory(self._scratch, self._scratch_bytes)
         ready = (
-            context.set_input_shape("image", (size, self._size, self._size, 3))
-            and context.set_tensor_address("image", self._input)
-            and context.set_tensor_address("age", self._output)
+            lane.context.set_input_shape("image", (size, self._size, self._size, 3))
+            and lane.context.set_tensor_address("image", self._input)
+            and lane.context.set_tensor_address("age", self._output)
         )
         if not ready:
             raise self._refusal(f"refuses a batch of {size}")
-        return context
+        return lane
 
     def _captured(self, lane: _Lane) -> object | None:
         if hasattr(lane.context, "is_stream_capturable") and not lane.context.is_stream_capturable(
@@ -242,7 +249,7 @@ def open_tensorrt(
             if isinstance(library, BackendError):
                 raise library
             with closing(OnnxRuntimeBackend(bundle, max_batch=max_batch, threads=1)) as model:
-                return open_engine(
+                backend = open_engine(
                     bundle, library, cuda, gpu, model=model, precision=chosen, max_batch=max_batch,
                     store=store, cancelled=cancelled,
                 )  # fmt: skip
@@ -250,6 +257,10 @@ def open_tensorrt(
             if error.reason in ("memory", "lost"):  # of the GPU, whatever drives it
                 raise
             faults.append(error)
+            continue
+        passed_over = "".join(f"; passed over: {fault}" for fault in faults)
+        log.info("TensorRT is %s %s%s", library.flavour, library.version, passed_over)
+        return backend
     worst = faults[-1]
     raise BackendError(worst.reason, "; ".join(map(str, faults)))
 
@@ -294,7 +305,7 @@ def open_engine(
             library, cuda, plan, size=key.size, max_batch=max_batch, device=device, kernels=kernels
         )
         _require_agreement(backend, model, bundle, precision)
-        if store is not None and kernels is None and (made := backend.kernels()):
+        if store is not None and backend.compiled and (made := backend.kernels()):
             _keep(store, kernels_key, made, "kernels")
         return backend
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 
 import pytest
@@ -42,6 +44,12 @@ def test_no_gpu(runtime: FakeCuda, cuda: Cuda):
     [
         ("cudaErrorNoDevice", "no_gpu"),
         ("cudaErrorInsufficientDriver", "driver"),
+        ("cudaErrorCallRequiresNewerDriver", "driver"),
+        ("cudaErrorCompatNotSupportedOnDevice", "driver"),
+        ("cudaErrorJitCompilerNotFound", "driver"),
+        ("cudaErrorStubLibrary", "driver"),
+        ("cudaErrorSystemDriverMismatch", "driver"),
+        ("cudaErrorUnsupportedPtxVersion", "driver"),
         ("cudaErrorUnknown", "lost"),
     ],
 )
@@ -65,3 +73,16 @@ def test_a_reset_that_fails_is_no_fault_of_its_own(runtime: FakeCuda, cuda: Cuda
     runtime.fails["cudaDeviceReset"] = runtime.real.cudaError_t.cudaErrorUnknown
     cuda.reset()
     assert runtime.resets == 1
+
+
+def test_where_no_gpu_is_the_command_that_needs_one_says_so_once(pytestconfig: pytest.Config):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/edge/inference", "-m", "gpu", "-p", "no:cacheprovider"],
+        cwd=pytestconfig.rootpath,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.count("these tests need an NVIDIA GPU and TensorRT: no NVIDIA") == 1

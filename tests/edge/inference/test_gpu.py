@@ -27,6 +27,20 @@ pytestmark = pytest.mark.gpu
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def gpu(bundle: Bundle, request: pytest.FixtureRequest) -> None:
+    """Where nothing of this can run that is said once, and it is a failure: nothing was tested."""
+    try:
+        open_tensorrt(bundle, max_batch=MAX_BATCH).close()
+    except BackendError as error:
+        if error.reason not in ("library", "driver", "no_gpu"):
+            return  # of interest: the tests tell
+        why = f"these tests need an NVIDIA GPU and TensorRT: {error}"
+        if request.config.option.markexpr == "gpu":
+            pytest.exit(why, returncode=1)
+        pytest.fail(why)
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> EngineStore:
     return EngineStore(tmp_path_factory.mktemp("engines"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,13 @@ import pytest
 
 from edge.bundle import Bundle
 from edge.inference import open_backend
+from edge.inference import tensorrt as tensorrt_module
 from edge.inference.base import AgeBackend, BackendError
 from edge.inference.builder import key_of
 from edge.inference.cuda import Cuda
 from edge.inference.engines import EngineStore
 from edge.inference.library import Library
-from edge.inference.tensorrt import TensorRtBackend, graph_sizes, open_engine
+from edge.inference.tensorrt import TensorRtBackend, graph_sizes, open_engine, open_tensorrt
 from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
 from tests.fake_gpu import FakeCuda, FakeTensorRt, _Engine
 
@@ -100,6 +103,55 @@ def test_gives_back_all_that_it_took(open_plan: Open, runtime: FakeCuda):
     backend = open_plan()
     assert runtime.held > 5
     backend.close()
+    assert runtime.held == 0
+
+
+IN_TURN = ["graph", "context", "engine", "memory", "stream"]
+"""A graph launches kernels of its context, and all use the buffers."""
+
+
+def in_turn(runtime: FakeCuda) -> list[str]:
+    return [what for what, _ in groupby(runtime.gone)]
+
+
+def test_gives_back_first_what_uses_the_rest(open_plan: Open, runtime: FakeCuda):
+    backend = open_plan()
+    backend.close()
+    assert in_turn(runtime) == IN_TURN
+    assert runtime.gone.count("context") == len(graph_sizes(MAX_BATCH))
+
+
+def test_a_failure_that_somebody_still_holds_holds_no_context(
+    open_plan: Open, runtime: FakeCuda, bundle: Bundle
+):
+    backend = open_plan()
+    runtime.fails["cudaGraphLaunch"] = runtime.real.cudaError_t.cudaErrorIllegalAddress
+    with pytest.raises(BackendError) as caught:  # its traceback has the frames of `infer`
+        backend.infer(pictures(1, bundle.input_size))
+    backend.close()
+    assert in_turn(runtime) == IN_TURN
+    assert caught.value.reason == "lost"
+
+
+def test_what_failed_while_it_was_opened_goes_in_the_same_turn(
+    open_plan: Open, runtime: FakeCuda, trt: FakeTensorRt
+):
+    trt.runs = False
+    with pytest.raises(BackendError, match="cannot run the engine"):
+        open_plan()
+    assert in_turn(runtime) == ["context", "engine", "memory", "stream"]
+
+
+def test_a_capture_that_fails_leaves_nothing(open_plan: Open, runtime: FakeCuda, trt: FakeTensorRt):
+    begin = runtime.do_stream_begin_capture
+
+    def begin_and_break(stream: int, mode: object) -> tuple[()]:
+        trt.runs = False
+        return begin(stream, mode)
+
+    runtime.do_stream_begin_capture = begin_and_break  # type: ignore[method-assign]
+    with pytest.raises(BackendError):  # the second batch size, run before its own capture
+        open_plan()
     assert runtime.held == 0
 
 
@@ -198,6 +250,16 @@ class TestOpening:
         assert trt.judged[0] == trt.judged[1]
         assert trt.kernels == [b"kernels"]
 
+    def test_kernels_that_no_longer_fit_are_replaced(self, open_it: Open, trt: FakeTensorRt, tmp_path: Path):
+        """Of another GPU of the same capability, or an older driver: the library refuses them."""
+        open_it()
+        trt.compiled = b"for the GPU that was put in its place"
+        open_it()
+        (path,) = tmp_path.glob("*.kernels")
+        assert path.read_bytes().endswith(trt.compiled)
+        open_it()
+        assert trt.kernels == [b"kernels", trt.compiled]
+
     def test_builds_anew_what_was_damaged(self, open_it: Open, trt: FakeTensorRt, tmp_path: Path):
         open_it()
         (path,) = tmp_path.glob("*.engine")
@@ -255,3 +317,17 @@ class TestOpening:
         with pytest.raises(BackendError, match=r"runs on sm75, .*; Pretended RTX is sm90") as caught:
             open_it()
         assert caught.value.reason == "no_gpu"
+
+    def test_tells_which_flavour_it_is_and_why_no_other(
+        self, pretended: Library, cuda: Cuda, bundle: Bundle, monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ):  # fmt: skip
+        caplog.set_level(logging.INFO)
+        absent = BackendError("library", "tensorrt is not installed")
+        monkeypatch.setattr(tensorrt_module, "libraries", lambda: iter([absent, pretended]))
+        monkeypatch.setattr(tensorrt_module, "Cuda", lambda: cuda)
+        open_tensorrt(bundle, max_batch=MAX_BATCH).close()
+        assert (
+            f"TensorRT is tensorrt_rtx {pretended.version}; passed over: tensorrt is not installed"
+            in caplog.text
+        )

@@ -111,8 +111,8 @@ class ServingBackend:
         """Open the better backend, and again when it has failed, until `stop` or for as long as it can be."""
         while not self._stopping.is_set():
             pause = self.attempt()
-            if pause is None and self._better is None:
-                return
+            if pause is None and self._better is None and self._broken is None:
+                return  # a better one that failed in its very first batch is already among the broken
             if pause is None:
                 self._failed.wait()
                 pause = self.bury()

@@ -118,6 +118,26 @@ def test_a_gpu_that_fails_at_work_costs_no_crop_and_is_tried_again(reason: Reaso
     assert stage.changes == ["gpu", "painted", "gpu"]
 
 
+def test_a_gpu_that_fails_in_its_first_batch_is_tried_again():
+    """That is where most fail, and it may be over before the thread that opened it has looked."""
+    gpus = [Gpu(), Gpu(), Gpu()]
+    for gpu in gpus[:2]:
+        gpu.fault = "memory"
+    stage = Stage(*gpus)
+
+    def first_batch() -> None:
+        if stage.backend.accelerated:
+            stage.backend.infer(faces(1))
+        if stage.backend.accelerated:
+            stage.backend.stop()
+
+    stage.backend._on_change = first_batch
+    stage.backend.run()
+    assert stage.fallbacks == ["memory", "memory"]
+    assert [gpu.closed for gpu in gpus] == [True, True, False]
+    assert stage.backend.name == "gpu"
+
+
 def test_a_gpu_that_fails_again_and_again_is_tried_ever_later():
     gpus = [Gpu() for _ in range(8)]
     stage = Stage(*gpus)

@@ -274,11 +274,13 @@ def _engine_build(arguments: argparse.Namespace) -> int:
     no_camera = {"cameras": [{"name": "none", "source": "0"}]}
     settings = load_settings(arguments.config, arguments.set, beneath=no_camera)
     bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
-    folder = arguments.out or state_directory(settings, beside) / "engines"
+    own = state_directory(settings, beside) / "engines"
+    # The daemon's own folder is kept small; a chain's holds whatever was asked for.
+    store = EngineStore(arguments.out, kept=None) if arguments.out else EngineStore(own)
     with progress_bars("%", {}, others=100) as advance:
         built = build_engines(
             bundle,
-            EngineStore(folder),
+            store,
             capabilities=arguments.capabilities,
             precisions=arguments.precision or [settings.model.precision],
             max_batch=settings.model.max_batch,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ class Built:
     engine: Difference | None
     not_run: str
 
+    def __str__(self) -> str:
+        return f"{self.precision} {self.capability}"
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
@@ -68,7 +72,8 @@ def build_engines(
     """Build an engine for each of `capabilities` (none: this machine's GPU) in each of `precisions`.
 
     Raises ConfigurationError on a capability or precision that cannot be, BackendError where TensorRT is not
-    installed, a build fails, or a result is beyond the tolerance: nothing is stored of that one.
+    installed and, when all others are built, for those whose build fails or whose result is beyond the
+    tolerance: nothing is stored of them.
     """
     wanted = tuple(dict.fromkeys(precision_of(name, bundle) for name in precisions))
     here, why = _gpu(cuda)
@@ -84,7 +89,17 @@ def build_engines(
         bundle, library, store, here=here, why=why, max_batch=max_batch, cuda=cuda, now=now,
         on_progress=on_progress,
     )  # fmt: skip
-    return [yard.build(precision, capability) for precision in wanted for capability in targets]
+    built: list[Built] = []
+    faults: list[BackendError] = []
+    for precision, capability in product(wanted, targets):
+        try:
+            built.append(yard.build(precision, capability))
+        except BackendError as error:
+            faults.append(error)
+    if faults:
+        others = f"; built: {', '.join(map(str, built))}" if built else ""
+        raise BackendError(faults[0].reason, "; ".join(map(str, faults)) + others)
+    return built
 
 
 class _Yard:
@@ -185,7 +200,7 @@ def render(built: Sequence[Built]) -> None:
     for one in built:
         ran = f"{one.engine.years:.2f} years" if one.engine else "[yellow]no[/]"
         table.add_row(
-            f"{one.precision} {one.capability}",
+            str(one),
             f"{one.seconds:.1f}",
             f"{one.bytes / 1e6:.1f}",
             f"{one.graph.years:.2f} years",

@@ -98,7 +98,9 @@ def build(
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         why = "it was cancelled" if cancelled() else library.complaint()
-        raise BackendError("engine", f"{library.flavour} cannot build {graph}: {why}")
+        of = f"{graph} for {capability}" if capability else str(graph)
+        hint = "; the bundle's fp16 may do" if "for Turing" in why else ""
+        raise BackendError("engine", f"{library.flavour} cannot build {of}: {why}{hint}")
     return bytes(memoryview(plan))
 
 

@@ -99,10 +99,14 @@ class EngineStore:
         folder: Path,
         shipped: Sequence[Path] = (),
         *,
+        kept: int | None = KEPT,
         on_refused: Callable[[Fault], None] = lambda fault: None,
     ) -> None:
-        """on_refused: hears of every file that was found and not loaded."""
+        """kept: files of one kind that stay; None: all. on_refused: hears of every file that was found and
+        not loaded.
+        """
         self.folder = folder
+        self._kept = kept
         self._shipped = tuple(shipped)
         self._on_refused = on_refused
 
@@ -124,7 +128,7 @@ class EngineStore:
                 log.warning("%s: is %s (%s); it is not loaded", path, refused.fault, refused)
                 self._on_refused(refused.fault)
                 if folder == self.folder:
-                    path.unlink(missing_ok=True)
+                    _remove(path)
         return None
 
     def save(self, key: EngineKey, content: bytes, kind: str = "engine") -> Path:
@@ -141,12 +145,28 @@ class EngineStore:
 
     def discard(self, key: EngineKey, kind: str = "engine") -> None:
         """Forget what was saved for this key."""
-        self.path(key, kind).unlink(missing_ok=True)
+        _remove(self.path(key, kind))
 
     def _tidy(self, kind: str) -> None:
-        files = sorted(self.folder.glob(f"*.{kind}"), key=lambda path: path.stat().st_mtime_ns)
-        for path in files[:-KEPT]:
-            path.unlink(missing_ok=True)
+        if self._kept is None:
+            return
+        for path in sorted(self.folder.glob(f"*.{kind}"), key=_written_at)[: -self._kept]:
+            _remove(path)
+
+
+def _written_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # another process tidies, too
+        return 0
+
+
+def _remove(path: Path) -> None:
+    """Remove a file where that is allowed: one that stays is refused again, or replaced."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s: cannot be removed (%s)", path, error.strerror)
 
 
 def _write(path: Path, content: bytes) -> None:

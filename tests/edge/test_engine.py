@@ -18,7 +18,7 @@ from edge.errors import ConfigurationError
 from edge.inference import open_backend
 from edge.inference.base import BackendError
 from edge.inference.cuda import Cuda
-from edge.inference.engines import EngineStore
+from edge.inference.engines import KEPT, EngineStore
 from edge.inference.library import Library
 from edge.inference.tensorrt import open_engine
 from tests.edge.inference.contract import MAX_BATCH
@@ -123,6 +123,27 @@ def test_an_unknown_gpu_is_refused_before_anything_is_built(
     with pytest.raises(ConfigurationError, match="'sm90': tensorrt_rtx"):
         build_engines(bundle, EngineStore(tmp_path), capabilities=["sm86", "sm90"], cuda=no_gpu)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_cannot_be_built_keeps_none_of_the_others(
+    library: Library, bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path
+):
+    with pytest.raises(
+        BackendError, match=r"int8\.onnx for sm75: .*; built: fp16 sm75, fp16 sm86, int8 sm86$"
+    ):
+        build_engines(
+            bundle, EngineStore(tmp_path), capabilities=["sm75", "sm86"], precisions=["fp16", "int8"],
+            cuda=no_gpu,
+        )  # fmt: skip
+    names = sorted(path.name[:9] for path in tmp_path.iterdir())
+    assert names == ["fp16-sm75", "fp16-sm86", "int8-sm86"]
+
+
+def test_the_command_removes_nothing_from_a_folder_that_it_is_given(library: Library, tmp_path: Path):
+    for number in range(KEPT + 1):
+        (tmp_path / f"{number}.engine").write_text("of another bundle")
+    assert main(["engine", "build", "--for", "sm86", "--out", str(tmp_path)]) == 0
+    assert len(list(tmp_path.iterdir())) == KEPT + 2
 
 
 def test_no_library_to_build_with(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,38 @@ def test_a_crash_while_writing_leaves_what_was_there(store: EngineStore, monkeyp
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_damaged_file_that_cannot_be_removed_is_passed_over(
+    store: EngineStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """In a folder that somebody else owns, or on a disk that has gone read-only."""
+    path = store.save(KEY, PLAN)
+    path.write_bytes(PLAN)
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert store.load(KEY) is None
+    store.discard(KEY)
+    assert caplog.text.count(f"{path}: cannot be removed (Read-only file system)") == 2
+
+
+def test_a_file_that_another_process_removed_meanwhile_costs_nothing(
+    store: EngineStore, monkeypatch: pytest.MonkeyPatch
+):
+    other = store.save(replace(KEY, version="0"), PLAN)
+    stat = Path.stat
+
+    def gone(path: Path, **options: bool) -> os.stat_result:
+        if path == other:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", gone)
+    assert store.save(KEY, PLAN) == store.path(KEY)
+    assert store.load(KEY) == PLAN
+
+
 def test_a_folder_that_cannot_be_is_told(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutsideError, match=r"file/engines/fp16.*cannot be written: Not a directory"):
@@ -114,3 +147,10 @@ def test_old_engines_go(store: EngineStore):
     assert store.load(replace(KEY, version="1")) is None
     assert store.load(replace(KEY, version=str(KEPT + 2))) == PLAN
     assert len(list(store.folder.iterdir())) == KEPT
+
+
+def test_the_folder_of_a_chain_keeps_all(tmp_path: Path):
+    store = EngineStore(tmp_path, kept=None)
+    for number in range(KEPT + 3):
+        store.save(replace(KEY, version=str(number)), PLAN)
+    assert len(list(tmp_path.iterdir())) == KEPT + 3

@@ -17,7 +17,6 @@ score that starts one. OUT.json and OUT.md are written; they hold counts, no pos
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import subprocess
 import sys
@@ -39,6 +38,8 @@ from scipy.optimize import linear_sum_assignment
 ROOT = Path(__file__).parent.parent
 sys.path[0] = str(ROOT)  # not this folder, where this file hides the library of the same name
 
+from bench.provenance import keep  # noqa: E402
+from bench.tables import table  # noqa: E402
 from edge.geometry import overlap  # noqa: E402
 from edge.track import Tracker, TrackerSettings  # noqa: E402
 from edge.types import KEYPOINTS, Faces, TrackState  # noqa: E402
@@ -422,14 +423,14 @@ def score(truth: NDArray[np.int64], labels: Labels) -> Score:
 
 def accuracy(make: Maker, seeds: range) -> dict[str, dict[str, float]]:
     """Per scene, over all seeds: visitors, ids, switches, IDF1; "all" is their sum, of IDF1 the mean."""
-    table: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, float]] = {}
     for name, scene in SCENES.items():
         scores = [play(make, scene(np.random.default_rng(seed)), seed) for seed in seeds]
-        table[name] = total(scores)
+        found[name] = total(scores)
     keys = ("visitors", "ids", "miscounted", "switches")
-    everything = {key: sum(row[key] for row in table.values()) for key in keys}
-    idf1 = round(sum(row["idf1"] for row in table.values()) / len(table), 3)
-    return table | {"all": everything | {"idf1": idf1}}
+    everything = {key: sum(row[key] for row in found.values()) for key in keys}
+    idf1 = round(sum(row["idf1"] for row in found.values()) / len(found), 3)
+    return found | {"all": everything | {"idf1": idf1}}
 
 
 def total(scores: list[Score]) -> dict[str, float]:
@@ -583,26 +584,21 @@ def report(result: dict[str, Any]) -> str:
 SUMMARY = ["miscounted", "switches", "IDF1", "ms, 2 faces", "10", "30", "own ids"]
 
 
-def summary(result: dict[str, Any], name: str) -> list[Any]:
+def summary(result: dict[str, Any], name: str) -> list[str]:
     row, ms = result["scenes"][name]["all"], result["milliseconds"][name]
     own = "yes" if result["separate_ids"][name] else "no"
-    return [name, row["miscounted"], row["switches"], row["idf1"], *ms.values(), own]
+    return [*map(str, (name, row["miscounted"], row["switches"], row["idf1"], *ms.values())), own]
 
 
-def scene_row(result: dict[str, Any], scene: str) -> list[Any]:
-    rows = [table[scene] for table in result["scenes"].values()]
+def scene_row(result: dict[str, Any], scene: str) -> list[str]:
+    rows = [scenes[scene] for scenes in result["scenes"].values()]
     cells = [f"{row['miscounted']} / {row['switches']} / {row['idf1']:.2f}" for row in rows]
-    return [scene, rows[0]["visitors"], *cells]
+    return [scene, str(rows[0]["visitors"]), *cells]
 
 
-def clip_row(row: dict[str, Any]) -> list[Any]:
+def clip_row(row: dict[str, Any]) -> list[str]:
     visitors = "not counted" if row["visitors"] is None else row["visitors"]
-    return [row["clip"], row["fps"], visitors, *row["ids"].values()]
-
-
-def table(head: list[str], rows: list[list[Any]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+    return [*map(str, (row["clip"], row["fps"], visitors, *row["ids"].values()))]
 
 
 def main() -> None:
@@ -614,9 +610,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     options = parser.parse_args()
     result = measure(candidates(), options.seeds, options.clips)
-    options.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     text = report(result)
-    options.out.with_suffix(".md").write_text(text)
+    keep(result, text, options.out)
     print(text)
 
 

@@ -37,11 +37,15 @@ def open_model() -> tuple[Bundle, OnnxRuntimeBackend]:
 
 @contextmanager
 def measured(peer: str, images: Sequence[Image], frames: int | None = None) -> Iterator[dict[str, Any]]:
-    """Print what the block took: seconds on the wall, of processor time, and memory without the frames."""
+    """Print what the block took: seconds on the wall, of processor time, and memory without the frames.
+
+    `searched`: frames in which faces were looked for; all, unless the block says otherwise.
+    """
     found: dict[str, Any] = {"peer": peer, "faces": 0, "visitors": None}
     wall, cpu = time.monotonic(), time.process_time()
     yield found
     found["seconds"], found["cpu_seconds"] = time.monotonic() - wall, time.process_time() - cpu
     found["frames"] = frames or len(images)
+    found.setdefault("searched", found["frames"])
     found["rss_mb"] = resident_mb() - sum(image.nbytes for image in images) / 1e6
     print(json.dumps(found))

@@ -29,10 +29,12 @@ class Kept:
     def __init__(self, images: list[Image], max_fps: float) -> None:
         self._left = enumerate(images)
         self._rate = RateLimit(max_fps)
+        self.given = 0
 
     def read(self) -> Picture | None:
         for number, image in self._left:
             if self._rate.keep(number / CLIP_FPS):
+                self.given += 1
                 return Picture(image, number / CLIP_FPS)
         return None
 
@@ -46,8 +48,11 @@ def main(clip: str, max_fps: float, tile: int) -> None:
     camera = {"name": "clip", "source": "clip.mp4", "max_fps": max_fps, "tile": tile}
     settings = load_settings(None, ("privacy.minimum=1",), {"cameras": [camera]})
 
+    opened: list[Kept] = []
+
     def kept(camera: CameraSettings, *_: object, **__: object) -> Source:
-        return Kept(images, camera.max_fps)
+        opened.append(Kept(images, camera.max_fps))
+        return opened[-1]
 
     replay.open_source = kept  # type: ignore[assignment]
     ready = build_vision(settings.cameras[0], settings, bundle, Metrics(SystemClock(), ["clip"]))
@@ -65,6 +70,7 @@ def main(clip: str, max_fps: float, tile: int) -> None:
         )
         found["visitors"] = sum(json.loads(window)["total"] for window in windows)
         value = seen[0].registry.get_sample_value
+        found["searched"] = opened[0].given
         found["faces"] = int(value("instore_faces_detected_total", {"camera": "clip"}) or 0)
     backend.close()
 

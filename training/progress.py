@@ -16,7 +16,13 @@ def silent(step: str, done: int, total: int) -> None:
 
 @contextmanager
 def bars() -> Iterator[Progress]:
-    """A bar on stderr for each step, for the length of the block; nothing before the first step is told."""
+    """A bar on stderr for each step, for the length of the block; nothing before the first step is told.
+
+    Silent where stderr is no terminal.
+    """
+    if not sys.stderr.isatty():
+        yield silent
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars

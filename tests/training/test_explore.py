@@ -84,6 +84,14 @@ def test_the_same_data_and_seed_give_the_same_report(out: Path, data: Path, tmp_
     assert (tmp_path / "again" / "report.html").read_bytes() == (out / "report.html").read_bytes()
 
 
+def test_near_copies_of_one_age_are_told_without_a_warning(tmp_path: Path, recwarn: pytest.WarningsRecorder):
+    folder = years(tmp_path / "data", {f"{i}.png": 5 + i // 2 for i in range(30)})
+    pictures(folder / "final_files", {"1.png": noise(0, 96, 96)})
+    assert explore(folder, tmp_path / "report") == 0
+    assert "1 pictures show a photo that is there already." in (tmp_path / "report" / "report.html").read_text()
+    assert not [one for one in recwarn if one.category is RuntimeWarning]
+
+
 def test_groups_are_shown_as_they_are(tmp_path: Path):
     groups = ["0-2", "20-29", "70+"]
     rows = [f"{i}.png,{groups[i % 3]},{'' if i % 2 else 'f'}" for i in range(30)]

@@ -140,9 +140,10 @@ def _catalogue(pictures: Path, entries: Iterable[tuple[str, str, Row]]) -> Catal
     faults: list[Fault] = []
     named = set()
     for name, age, traits in entries:
-        file = there.get(name) or pictures / name
-        named.add(name)
-        if not _inside(name) or not file.is_file():
+        plain = str(PurePath(name))  # `./a.jpg` is `a.jpg`
+        file = there.get(plain) or pictures / plain
+        named.add(plain)
+        if not _inside(name) or not _is_file(file):
             faults.append(Fault(FaultKind.NO_FILE, name or "(no name)"))
             continue
         match parse_age(age):
@@ -158,6 +159,13 @@ def _inside(name: str) -> bool:
     """Whether `name` is a path that stays in the folder it is relative to."""
     path = PurePath(name)
     return bool(name) and not path.is_absolute() and ".." not in path.parts
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than any that a disk takes
+        return False
 
 
 def _pictures(folder: Path) -> list[Path]:

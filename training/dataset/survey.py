@@ -123,8 +123,12 @@ def _without_copies(seen: Iterable[Seen]) -> tuple[list[Seen], list[Fault]]:
             faults += [Fault(FaultKind.CONFLICT, s.name, detail) for s in (first, *others)]
             continue
         kept.append(first)
-        faults += [Fault(FaultKind.COPY, s.name, f"of {first.name}") for s in others]
+        faults += [Fault(FaultKind.COPY, s.name, _of(first, s)) for s in others]
     return kept, faults
+
+
+def _of(first: Seen, copy: Seen) -> str:
+    return "named by another row already" if copy.name == first.name else f"of {first.name}"
 
 
 def _near_copies(seen: Sequence[Seen], groups: NDArray[np.intp]) -> Iterator[Fault]:

@@ -95,9 +95,10 @@ def _remarks(found: Survey, rows: pd.DataFrame) -> Iterator[str]:
     if conflicts := counts.get(FaultKind.CONFLICT):
         yield f"{len(conflicts):,} files are copies that bear different ages; none of them is used."
     if near := counts.get(FaultKind.NEAR_COPY):
-        apart = [gap for gap in _gaps(found) if gap]
-        differ = f", {len(apart):,} of them with another age, by {np.median(apart):g} years as a rule"
-        yield f"{len(near):,} pictures show a photo that is there already{differ if apart else ''}."
+        differ = ""
+        if apart := [gap for gap in _gaps(found) if gap]:
+            differ = f", {len(apart):,} of them with another age, by {np.median(apart):g} years as a rule"
+        yield f"{len(near):,} pictures show a photo that is there already{differ}."
     shares = rows.bracket.value_counts(normalize=True, sort=False)
     if thin := [f"{name} ({share:.1%})" for name, share in shares.items() if share < THIN]:
         yield f"Few or no pictures of {', '.join(thin)}: expect the largest errors there."

@@ -87,6 +87,20 @@ def test_every_row_that_is_wrong_is_told(tmp_path: Path):
     ]
 
 
+def test_a_name_may_be_written_as_a_path_from_the_folder(tmp_path: Path):
+    labels(tmp_path, "file_name,real_age", "./a.png,34")
+    pictures(tmp_path / "final_files", {"a.png": noise(0)})
+    catalogue = find_reader(tmp_path).read(tmp_path)
+    assert [r.file.name for r in catalogue.rows] == ["a.png"]
+    assert list(catalogue.faults) == []
+
+
+def test_a_name_longer_than_a_disk_takes_is_a_row_without_a_file(tmp_path: Path):
+    labels(tmp_path, "file_name,real_age", "a" * 300 + ".png,34")
+    catalogue = find_reader(tmp_path).read(tmp_path)
+    assert list(catalogue.faults) == [Fault(FaultKind.NO_FILE, "a" * 300 + ".png")]
+
+
 def test_utkface_file_names(tmp_path: Path):
     names = ["1_0_4_20170109150557335.jpg.chip.jpg", "110_1_20170120134639935.jpg", "readme_1.jpg"]
     pictures(tmp_path / "part1", {name: noise(i) for i, name in enumerate(names)})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -49,6 +51,13 @@ def test_identical_copies_count_once_and_not_at_all_where_ages_differ(tmp_path: 
         Fault(FaultKind.CONFLICT, "c.png", "ages 3, 4"),
         Fault(FaultKind.CONFLICT, "e.png", "ages 3, 4"),
     ]
+
+
+def test_a_picture_that_two_rows_name_is_told_as_that(tmp_path: Path, cache: Path):
+    folder = labels(tmp_path / "data", "file_name,real_age", "a.png,1", "a.png,1")
+    pictures(folder / "final_files", {"a.png": noise(0)})
+    found = survey(folder, cache, silent)
+    assert faults(found, FaultKind.COPY) == [Fault(FaultKind.COPY, "a.png", "named by another row already")]
 
 
 def test_near_copies_are_kept_and_told_with_their_ages(tmp_path: Path, cache: Path):
@@ -120,3 +129,10 @@ def test_a_cache_that_is_no_database(tmp_path: Path, cache: Path):
     store.write_bytes(b"x" * 5000)
     with pytest.raises(ConfigurationError, match="file is not a database"):
         survey(folder, cache, silent)
+
+
+def test_looking_writes_nothing_to_the_terminal():
+    look = "import numpy as np; from training.dataset.looks import Lookers; lookers = Lookers(); "
+    look += "lookers.look(np.zeros((200, 200, 3), np.uint8)); lookers.close()"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

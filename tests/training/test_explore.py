@@ -88,7 +88,8 @@ def test_near_copies_of_one_age_are_told_without_a_warning(tmp_path: Path, recwa
     folder = years(tmp_path / "data", {f"{i}.png": 5 + i // 2 for i in range(30)})
     pictures(folder / "final_files", {"1.png": noise(0, 96, 96)})
     assert explore(folder, tmp_path / "report") == 0
-    assert "1 pictures show a photo that is there already." in (tmp_path / "report" / "report.html").read_text()
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "1 pictures show a photo that is there already." in page
     assert not [one for one in recwarn if one.category is RuntimeWarning]
 
 

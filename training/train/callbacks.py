@@ -20,6 +20,9 @@ Logs = dict[str, Any]
 
 TRAINING = "training"
 
+DECIMALS = 6
+"""Of the figures in the history, and of those that choose the best epoch: a resumed run reads them there."""
+
 
 class DivergedError(InstoreError):
     """The loss is no longer a finite number."""
@@ -120,7 +123,7 @@ class History(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write down the epoch's figures."""
-        figures = {name: round(float(value), 6) for name, value in (logs or {}).items()}
+        figures = {name: round(float(value), DECIMALS) for name, value in (logs or {}).items()}
         self._lines.append(json.dumps({"epoch": epoch + 1, **figures}))
         write_text(self._path, "\n".join(self._lines))
 
@@ -170,10 +173,14 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Judge the epoch by its mean absolute error in years."""
-        self._errors.append(float((logs or {})["val_mae"]))
-        best = self._errors.index(min(self._errors))
-        waited = len(self._errors) - 1 - best
+        self._errors.append(round(float((logs or {})["val_mae"]), DECIMALS))
+        waited = waiting(self._errors)
         if not waited:
             self._keep()
         if waited >= self._patience:
             self.model.stop_training = True
+
+
+def waiting(errors: Sequence[float]) -> int:
+    """Epochs since the one with the least error; `errors`: of each epoch so far."""
+    return len(errors) - 1 - errors.index(min(errors)) if errors else 0

@@ -27,6 +27,7 @@ Size = Annotated[int, AfterValidator(_size)]
 Count = Annotated[int, Field(ge=1)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # Keras and numpy take no larger one
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -47,7 +48,7 @@ class DataSettings(Section):
     cache: Path = Path("runs/cache")
     size: Size = 208
     scale: Annotated[float, Field(ge=0.5, le=4)] = 1.04
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
 
 class ModelSettings(Section):
@@ -210,7 +211,7 @@ class TrainSettings(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     runs: Path = Path("runs")
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     data: DataSettings
     model: ModelSettings = ModelSettings()
     merge: tuple[MergePart, ...] = ()

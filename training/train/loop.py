@@ -25,6 +25,7 @@ from training.train.callbacks import (
     checkpoints,
     epochs_done,
     read_history,
+    waiting,
 )
 from training.train.config import TrainSettings
 from training.train.losses import age_loss, mae
@@ -59,13 +60,16 @@ def fit(
         pupil = Pupil.made(settings)
     workers.adopt(pupil.model, Batches(learn, settings).make(0))
     done = pupil.resume(folder)
+    errors = [line["val_mae"] for line in read_history(folder / HISTORY)[:done]]
+    if done >= settings.loop.epochs or waiting(errors) >= settings.loop.patience:
+        return folder  # it was broken off after its last epoch
     pupil.model.fit(
         workers.share(lambda part: _batches(settings, learn, done, part, workers.count)),
         validation_data=validation_dataset(judge, settings),
         steps_per_epoch=settings.loop.epoch_steps,
         epochs=settings.loop.epochs,
         initial_epoch=done,
-        callbacks=[*_callbacks(settings, folder, pupil, done), *watch, Tell(settings.loop, progress)],
+        callbacks=[*_callbacks(settings, folder, pupil, errors), *watch, Tell(settings.loop, progress)],
         shuffle=False,  # the batches are in their order
         verbose=2 if is_chief() else 0,  # a line an epoch
     )
@@ -128,9 +132,8 @@ def _batches(settings: TrainSettings, learn: Examples, done: int, part: int, par
     return train_dataset(Batches(learn, settings, part, parts), done * settings.loop.epoch_steps, settings)
 
 
-def _callbacks(settings: TrainSettings, folder: Path, pupil: Pupil, done: int) -> list[Any]:
-    """The chief writes; all workers average, and end together."""
-    errors = [line["val_mae"] for line in read_history(folder / HISTORY)[:done]]
+def _callbacks(settings: TrainSettings, folder: Path, pupil: Pupil, errors: Sequence[float]) -> list[Any]:
+    """The chief writes; all workers average, and end together. errors: of the epochs that are done."""
     every = [
         SeedEpochs(settings.seed),
         StopOnNaN(settings.loop.epoch_steps),
@@ -142,7 +145,7 @@ def _callbacks(settings: TrainSettings, folder: Path, pupil: Pupil, done: int) -
     return [
         *every,
         KeepBest(errors, patience, lambda: write_model(pupil.ship(), folder)),
-        History(folder / HISTORY, done),
+        History(folder / HISTORY, len(errors)),
         *_tensorboard(folder),
         Checkpoint(folder),  # last: what it says is done has been written
     ]

@@ -50,6 +50,7 @@ def test_an_unknown_table_is_named_with_the_allowed_ones():
         ({"merge": [{"share": 0.5}]}, "wants one of 'run', 'bundle' and 'backbone'"),
         ({"merge": [{"run": "a", "share": 0.5}, {"run": "b", "share": 0.5}]}, "sum to 1 or more"),
         ({"tilt": 0.1}, "tilt is given without merge"),
+        ({"seed": 1 << 32}, "seed = 4294967296: must be less than 4294967296"),
         ({"name": "a/b"}, "name = 'a/b'"),
         ({"augment": {"rotate": float("nan")}}, "augment.rotate"),
     ],

@@ -90,6 +90,18 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(fit, keras, tmp_path: Pat
     assert np.array_equal(predict(parts), predict(whole))
 
 
+@pytest.mark.parametrize("loop", [{"epochs": 2}, {"epochs": 9, "patience": 2}], ids=["all", "early"])
+def test_a_run_that_was_broken_off_after_its_last_epoch_learns_no_more(fit, tmp_path: Path, loop):
+    rates = {"head_rate": 1e-12, "backbone_rate": 1e-12}
+    settings = made_up.settings(tmp_path, optimiser=rates, loop={"epoch_steps": 1, **loop})
+    data = made_up.examples(), made_up.examples(8)
+    folder = fit(settings, *data)
+    told, said = history(folder), predict(folder)
+    assert fit(settings, *data) == folder  # `train` had not yet written that it is finished
+    assert history(folder) == told
+    assert np.array_equal(predict(folder), said)
+
+
 def test_the_same_seed_gives_the_same_run(fit, tmp_path: Path):
     data = made_up.examples(), made_up.examples(8)
     runs = [fit(made_up.settings(tmp_path / name), *data) for name in "ab"]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from edge import __version__
 from edge.brackets import parse_brackets
 from edge.errors import ConfigurationError, InstoreError
 
@@ -21,6 +22,16 @@ CACHE = Path("runs/cache")
 
 SPLITS = ("test", "validation", "train", "all")
 PRECISIONS = ("fp32", "fp16", "int8")
+MOST_SEED = 2**32 - 1
+"""Keras and numpy take no larger one."""
+
+EXAMPLES = """examples:
+  instore-training explore faces --out runs/explored
+  instore-training train ours.toml --set loop.epochs=3
+  instore-training export runs/ours --out runs/bundle --terms "our own pictures, for our own use"
+  instore-training evaluate runs/bundle faces --out runs/evaluated
+  instore-training compare builtin runs/bundle faces
+"""
 
 SIZES = range(64, 513, 16)
 """Input sizes in px; the last layers of a smaller one would see a single point."""
@@ -42,7 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="instore-training", description="Make age models for instore-edge.")
+    parser = argparse.ArgumentParser(
+        prog="instore-training",
+        description="Make age models for instore-edge: from labelled faces to a bundle for the boxes.",
+        epilog=EXAMPLES,
+        formatter_class=_Help,
+    )
+    parser.add_argument("--version", action="version", version=f"instore-training {__version__}")
     parser.set_defaults(interrupted=lambda _: "nothing half-made was left as a result")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_explore(commands)
@@ -55,16 +72,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Help(argparse.HelpFormatter):
+    """Wraps all but the examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("example") else super()._fill_text(text, width, indent)
+
+
+def _example(command: str) -> dict[str, Any]:
+    """What shows a command at work below its help."""
+    return {
+        "epilog": f"example:\n  {command}\n",
+        "formatter_class": _Help,
+    }
+
+
 def _add_explore(commands: Any) -> None:  # noqa: ANN401 (argparse gives the type no public name)
     explore = commands.add_parser(
         "explore",
         help="see what a data set holds, and what is wrong with it",
         description="Look at labelled faces: a report to read before a model is trained on them, and a list "
         "of every fault. Reads labels.csv beside final_files/, FairFace's tables, UTKFace's file names.",
+        **_example("instore-training explore faces --out runs/explored"),
     )
     explore.add_argument("data", type=Path, metavar="DATA", help="the folder of labelled faces")
     explore.add_argument("--out", type=Path, required=True, help="the report's folder; must not exist")
-    explore.add_argument("--seed", type=int, default=0, help="of the split and the samples (%(default)s)")
+    explore.add_argument("--seed", type=_seed, default=0, help="of the split and the samples (%(default)s)")
     explore.add_argument(
         "--cache", type=Path, default=CACHE, help="keeps what was seen and cut (%(default)s)"
     )
@@ -94,6 +127,7 @@ def _add_train(commands: Any) -> None:  # noqa: ANN401 (argparse gives the type 
         help="train an age model as a configuration says",
         description="Train an age model as a configuration says. The same command goes on with an "
         "interrupted run. With TF_CONFIG set, several workers train one model together.",
+        **_example("instore-training train ours.toml --set name=shorter --set loop.epochs=3"),
     )
     train.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file; see training/configs")
     train.add_argument(
@@ -141,10 +175,11 @@ def _add_demo_data(commands: Any) -> None:  # noqa: ANN401
         "demo-data",
         help="draw labelled faces to try the commands on",
         description="Draw faces whose age shows: a data set to try the commands on, and nothing more.",
+        **_example("instore-training demo-data --out runs/drawn --count 200"),
     )
     demo.add_argument("--out", type=Path, required=True, help="the folder to make; must not exist")
     demo.add_argument("--count", type=_count, default=400, help="pictures (%(default)s)")
-    demo.add_argument("--seed", type=int, default=0, help="of the drawings (%(default)s)")
+    demo.add_argument("--seed", type=_seed, default=0, help="of the drawings (%(default)s)")
     demo.set_defaults(run=_demo_data)
 
 
@@ -161,6 +196,9 @@ def _add_evaluate(commands: Any) -> None:  # noqa: ANN401
         help="measure a model bundle on labelled faces",
         description="Measure a model bundle on labelled faces, cut and judged as a store box does it: "
         "a report, and the figures as JSON.",
+        **_example(
+            "instore-training evaluate runs/bundle faces --out runs/evaluated --json runs/figures.json"
+        ),
     )
     evaluate.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder, or builtin")
     evaluate.add_argument("data", type=Path, metavar="DATA", help="the folder of labelled faces")
@@ -192,6 +230,7 @@ def _add_compare(commands: Any) -> None:  # noqa: ANN401
         help="set two model bundles side by side on the same faces",
         description="Set two model bundles side by side on the same faces, and say which is better by more "
         "than noise: intervals of the differences, 95 % together, from a paired bootstrap.",
+        **_example("instore-training compare builtin runs/bundle faces"),
     )
     compare.add_argument("a", metavar="BUNDLE", help="a bundle's folder, or builtin")
     compare.add_argument("b", metavar="BUNDLE", help="the other")
@@ -223,7 +262,7 @@ def _add_judging(command: argparse.ArgumentParser) -> None:
         metavar="BRACKET",
         help="to judge in, such as 0-17 18+; by default the data's own age groups, or the daemon's brackets",
     )
-    command.add_argument("--seed", type=int, default=0, help="of the draws (%(default)s)")
+    command.add_argument("--seed", type=_seed, default=0, help="of the draws (%(default)s)")
     command.add_argument(
         "--cache", type=Path, default=CACHE, help="keeps what was seen and cut (%(default)s)"
     )
@@ -259,6 +298,7 @@ def _add_export(commands: Any) -> None:  # noqa: ANN401
         help="make a model bundle from a finished run",
         description="Make a model bundle from a finished run: temperature from its validation part, figures "
         "from its test part, FP16 and INT8 variants, and the model card.",
+        **_example("instore-training export runs/ours --out runs/bundle --version 3 --against builtin"),
     )
     export.add_argument("training_run", type=Path, metavar="RUN", help="the folder of a finished run")
     export.add_argument("--out", type=Path, required=True, help="the bundle to make; must not exist")
@@ -297,6 +337,7 @@ def _add_convert(commands: Any) -> None:  # noqa: ANN401
         "convert",
         help="make a model bundle from the published backbone",
         description="Make a model bundle from the published backbone, and measure it.",
+        **_example("instore-training convert --backbone backbone --out runs/faceres-deep --data faces"),
     )
     convert.add_argument(
         "--backbone", type=Path, required=True, help="folder of the TensorFlow.js graph model"
@@ -306,7 +347,7 @@ def _add_convert(commands: Any) -> None:  # noqa: ANN401
         "--size", type=_size, default=160, help="side of the model's input in px (%(default)s)"
     )
     convert.add_argument("--data", type=Path, help="labelled faces to fit the temperature and to measure on")
-    convert.add_argument("--seed", type=int, default=0, help="of the split of --data (%(default)s)")
+    convert.add_argument("--seed", type=_seed, default=0, help="of the split of --data (%(default)s)")
     convert.add_argument(
         "--cache", type=Path, default=CACHE, help="keeps what was seen and cut (%(default)s)"
     )
@@ -330,6 +371,7 @@ def _convert(arguments: argparse.Namespace) -> None:
         cache=arguments.cache,
         seed=arguments.seed,
     )
+    _load_keras()
     with bars() as progress:
         manifest = convert(plan, progress)
     _say(_made(arguments.out, manifest), sys.stdout)
@@ -359,6 +401,12 @@ def _count(text: str) -> int:
     if text.isdigit() and int(text) >= 2:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r}: wants a number of at least 2")
+
+
+def _seed(text: str) -> int:
+    if text.isdecimal() and int(text) <= MOST_SEED:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: wants a whole number from 0 to {MOST_SEED}")
 
 
 def _load_keras() -> None:

@@ -76,6 +76,16 @@ def test_ctrl_c_ends_a_command_with_a_line_status_2_and_nothing_half_made(tmp_pa
 
 
 @pytest.mark.parametrize(
+    "command", ["explore", "train", "evaluate", "compare", "export", "convert", "demo-data"]
+)
+def test_every_command_shows_an_example(command: str, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"example:\n  instore-training {command} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ("words", "named"),
     [
         ([], "COMMAND"),
@@ -86,6 +96,8 @@ def test_ctrl_c_ends_a_command_with_a_line_status_2_and_nothing_half_made(tmp_pa
         (["demo-data", "--out", "o", "--count", "1"], "at least 2"),
         (["evaluate", "b", "d", "--out", "o", "--split", "half"], "half"),
         (["evaluate", "b", "d", "--out", "o", "--precision", "fp8"], "fp8"),
+        (["evaluate", "b", "d", "--out", "o", "--seed", "-1"], "whole number from 0 to"),
+        (["explore", "d", "--out", "o", "--seed", str(1 << 32)], "whole number from 0 to"),
         (["compare", "b"], "BUNDLE"),
         (["export", "run"], "--out"),
     ],

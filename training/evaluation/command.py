@@ -85,24 +85,39 @@ def run_compare(a: Bundle, b: Bundle, request: Request, progress: Progress) -> s
 
 def require_writable(target: str | None) -> None:
     """Raise ConfigurationError where a file of this name cannot be made."""
-    if target and target != STANDARD_OUTPUT and not Path(target).parent.is_dir():
+    if not target or target == STANDARD_OUTPUT:
+        return
+    if not Path(target).parent.is_dir():
         raise ConfigurationError(f"--json {target}: there is no folder {Path(target).parent}")
+    if Path(target).is_dir():
+        raise ConfigurationError(f"--json {target}: is a folder; name a file")
 
 
 def write_json(target: str | None, figures: Figures) -> None:
-    """Write the figures to a file, whole or not at all; `-` is the standard output, None nowhere."""
+    """Write the figures to a file, whole or not at all; `-` is the standard output, None nowhere.
+
+    What is there already and no plain file, such as /dev/null or a pipe, is written to and stays what it is.
+    """
     content = json.dumps(figures, indent=2) + "\n"
     if target == STANDARD_OUTPUT:
         sys.stdout.write(content)
     elif target:
-        path = Path(target)
-        draft = path.with_name(f".{path.name}.draft")
         try:
-            draft.write_text(content, encoding="utf-8")
-            draft.replace(path)
+            _write(Path(target).resolve(), content)
         except OSError as error:
-            draft.unlink(missing_ok=True)
-            raise ConfigurationError(f"--json {path}: cannot be written ({error.strerror})") from error
+            raise ConfigurationError(f"--json {target}: cannot be written ({error.strerror})") from error
+
+
+def _write(path: Path, content: str) -> None:
+    if path.exists() and not path.is_file():
+        path.write_text(content, encoding="utf-8")
+        return
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        draft.write_text(content, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _summary(evaluation: Evaluation) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,22 @@ def test_the_figures_go_to_a_file_or_to_the_standard_output(place: Path, tmp_pat
     del printed["milliseconds_per_face"], written["milliseconds_per_face"]
     assert printed == written
     assert {path.name for path in tmp_path.iterdir()} == {"a.json"}
+
+
+def test_the_figures_go_through_a_link_and_into_a_pipe_and_leave_both(place: Path, tmp_path: Path):
+    link, pipe = tmp_path / "link.json", tmp_path / "pipe"
+    link.symlink_to(tmp_path / "a.json")
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # open at both ends, so that neither waits
+    try:
+        for target in (link, pipe):
+            assert run(place, "compare", place / "one", place / "one", place / "faces", "--json", target) == 0
+        received = os.read(reader, 1 << 16)
+    finally:
+        os.close(reader)
+    assert link.is_symlink()
+    assert pipe.is_fifo()
+    assert json.loads(received) == json.loads((tmp_path / "a.json").read_text())
 
 
 def test_a_part_and_brackets_may_be_chosen(place: Path, capsys):
@@ -120,6 +137,7 @@ def somewhere(place: Path, tmp_path: Path, monkeypatch) -> Path:
         (("evaluate", "one", "faces", "--out", "empty"), "empty: exists already"),
         (("evaluate", "one", "faces", "--out", "no/where"), "cannot be written to"),
         (("evaluate", "one", "faces", "--json", "no/where.json"), "there is no folder"),
+        (("evaluate", "one", "faces", "--json", "empty"), "--json empty: is a folder"),
         (("evaluate", "one", "faces", "--json", "-", "--precision", "int8"), "has no variant 'int8'"),
         (("evaluate", "one", "faces", "--json", "-", "--brackets", "0-17"), "--brackets: age 18 is in no"),
         (("compare", "one", "nobundle", "faces"), "nobundle/manifest.json: cannot be read"),

@@ -35,6 +35,7 @@ from training.evaluation.scores import year_confusion
 from training.onnx_export import to_onnx
 from training.predict import BATCH, in_precision, run_bundle, run_raw
 from training.progress import Progress
+from training.provenance import made_with
 from training.variants import CALIBRATION_CROPS, VARIANTS, write_fp16, write_int8
 
 TOLERANCE = 1e-4
@@ -182,6 +183,7 @@ def _other(bundle: Bundle, source: Source, also: Sequence[Path], test: Part, opt
     return {
         "name": bundle.name,
         "version": bundle.version,
+        "made_with": made_with(bundle),
         **_brief(bundle, same, options, source.progress),
         "also": [_elsewhere(bundle, data, source, options) for data in also],
     }

@@ -94,7 +94,7 @@ def _figures(manifest: Manifest, story: Story) -> list[str]:
 def _beside_others(manifest: Manifest) -> list[str]:
     """The model on every data set, beside the other bundles on the same pictures."""
     metrics = manifest.metrics
-    names = [manifest.name, *(other["name"] for other in metrics["against"])]
+    names = _names([{"name": manifest.name, "version": manifest.version}, *metrics["against"]])
     parts = [
         f"The test part of the data, {metrics['n']:,} faces that served for no choice; the temperature was "
         "fitted on the validation part. In brackets: 95 % of 1,000 bootstrap draws.",
@@ -107,7 +107,16 @@ def _beside_others(manifest: Manifest) -> list[str]:
             "age group is known, the error is the distance to it (0 inside) and the brackets are the groups:",
             _side_by_side(names, [found, *others]),
         ]
-    return parts
+    made = zip(names[1:], (other.get("made_with") for other in metrics["against"]), strict=True)
+    return parts + [f"{name} was made by `{command}`." for name, command in made if command]
+
+
+def _names(bundles: Sequence[Figures]) -> list[str]:
+    """What stands above each bundle's column: its name, with its version where two are called the same."""
+    names = [own["name"] for own in bundles]
+    return [
+        f"{own['name']} {own['version']}" if names.count(own["name"]) > 1 else own["name"] for own in bundles
+    ]
 
 
 def _side_by_side(names: Sequence[str], columns: Sequence[Figures]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from edge.bundle import Bundle, Manifest
+from edge.errors import ConfigurationError
 
 SKETCH = 64
 """Hashes kept: of data that hold a twentieth of the training pictures, 24 in 25 are noticed."""
@@ -42,8 +43,13 @@ class TrainingData:
 
     @classmethod
     def read(cls, found: Mapping[str, Any]) -> Self:
-        """From what `as_json` wrote."""
-        return cls(**{**found, "sketch": tuple(found["sketch"])})
+        """From what `as_json` wrote; ConfigurationError where it is something else."""
+        try:
+            return cls(**{**found, "sketch": tuple(found["sketch"])})
+        except (TypeError, KeyError) as error:
+            raise ConfigurationError(
+                f"the data of a training run are not told as this version does ({error}): train again"
+            ) from error
 
     def as_json(self) -> dict[str, Any]:
         """For the manifest's provenance."""
@@ -58,6 +64,11 @@ def came_from_backbone(bundle: Bundle) -> bool:
     """Whether the weights of a bundle go back to the published backbone, whose licences then hold too."""
     found = _provenance(bundle)
     return "backbone" in found or from_backbone(found.get("run", {}).get("start", {}))
+
+
+def made_with(bundle: Bundle) -> str:
+    """The command that made a checked bundle, as its manifest tells it; empty where it does not."""
+    return str(_provenance(bundle).get("made_with", ""))
 
 
 def from_backbone(start: Mapping[str, Any]) -> bool:

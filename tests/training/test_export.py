@@ -12,6 +12,7 @@ from edge.bundle import BUILTIN, load_bundle, load_confusion
 from edge.errors import ConfigurationError
 from tests.training.evaluation.people import labelled_folder
 from tests.training.train.made_up import settings
+from training import card
 from training.evaluation.part import open_part
 from training.export import Plan, export
 from training.predict import in_precision, run_calibrated
@@ -98,16 +99,29 @@ def test_other_data_are_judged_on_whole(place: Path, tmp_path: Path):
 
 
 def test_the_card_and_the_manifest_say_what_it_was_made_from(place: Path):
-    card = (place / "bundle" / "MODEL_CARD.md").read_text()
+    told = (place / "bundle" / "MODEL_CARD.md").read_text()
     manifest = json.loads((place / "bundle" / "manifest.json").read_text())
     assert manifest["licence"].endswith("faces (labels.csv), terms of these data: Made up; for tests only")
-    assert manifest["licence"] in card
+    assert manifest["licence"] in told
     assert manifest["provenance"]["data"]["terms"] == "Made up;\nfor tests only."
     assert manifest["provenance"]["config"]["loop"]["epoch_steps"] == 2
-    assert "with a weight learnt for each channel and place" in card
-    assert "faceres-deep 1" not in card  # beside it by name, without its version
-    assert "| faceres-deep |" in card or "instore-age" in card
-    assert str(place) not in card + json.dumps(manifest)
+    assert "with a weight learnt for each channel and place" in told
+    assert "faceres-deep 1" not in told  # beside it by name, without its version
+    assert "| faceres-deep |" in told or "instore-age" in told
+    assert str(place) not in told + json.dumps(manifest)
+
+
+def test_the_card_says_how_the_bundle_beside_it_was_made(place: Path):
+    metrics = load_bundle(place / "bundle").metrics
+    (other,) = metrics["against"]
+    assert other["made_with"].startswith("instore-training export RUN --out BUNDLE --name instore-age")
+    text = (place / "bundle" / "MODEL_CARD.md").read_text()
+    assert f"instore-age was made by `{other['made_with']}`." in text
+
+
+def test_bundles_of_one_name_are_told_apart_in_the_card():
+    same = [{"name": "ours", "version": "1"}, {"name": "ours", "version": "2"}]
+    assert card._names([*same, {"name": "other", "version": "1"}]) == ["ours 1", "ours 2", "other"]
 
 
 def test_an_existing_output_is_refused(place: Path):

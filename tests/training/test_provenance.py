@@ -3,6 +3,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
+
+from edge.errors import ConfigurationError
 from tests.training import bundles
 from training.provenance import SKETCH, TrainingData, sketch
 
@@ -35,3 +38,8 @@ def test_a_bundle_carries_it(tmp_path: Path):
     data = trained_on(*keys(0, 100))
     assert TrainingData.of(bundles.write(tmp_path / "trained", data=data.as_json())) == data
     assert TrainingData.of(bundles.write(tmp_path / "converted")) is None
+
+
+def test_a_bundle_that_tells_something_else_of_its_data_is_named():
+    with pytest.raises(ConfigurationError, match="data of a training run are not told as this version does"):
+        TrainingData.read({"source": "ours"})

@@ -173,7 +173,9 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _columns(path: Path, found: Iterable[str], wanted: str) -> ConfigurationError:
-    return ConfigurationError(f"{path}: has the columns {', '.join(found)}; wants {wanted}")
+    found = list(found)
+    hint = next((f", separated by commas and not by {mark!r}" for mark in ";\t" if mark in found[0]), "")
+    return ConfigurationError(f"{path}: has the columns {', '.join(found)}; wants {wanted}{hint}")
 
 
 def _hint(folder: Path) -> str:

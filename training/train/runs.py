@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from edge.errors import ConfigurationError
+from edge.toml import faults
 from training.train.config import TrainSettings
 
 MODEL, CONFIG, INFO, HISTORY = "model.keras", "config.json", "run.json", "history.jsonl"
@@ -41,7 +44,10 @@ class Run:
 
 def load_run(folder: Path) -> Run:
     """The finished run in `folder`; ConfigurationError when it is none, or not finished."""
-    config = TrainSettings.model_validate_json(_read(folder, CONFIG))
+    try:
+        config = TrainSettings.model_validate_json(_read(folder, CONFIG))
+    except ValidationError as error:
+        raise ConfigurationError(faults(error, TrainSettings, str(folder / CONFIG))) from None
     info = read_info(folder)
     model = read_model(folder)
     return Run(folder, model, config.model.size, config.data.scale, config, info)
@@ -54,7 +60,7 @@ def read_info(folder: Path) -> dict[str, Any]:
             f"{folder}: this run is not finished; `instore-training train` goes on with it, given the same "
             "configuration"
         )
-    return dict(json.loads(_read(folder, INFO)))
+    return _table(folder, INFO)
 
 
 def read_model(folder: Path) -> Any:  # noqa: ANN401 (Keras has no types)
@@ -119,7 +125,7 @@ def require_unfinished(folder: Path) -> None:
 
 
 def _require_same(path: Path, settings: TrainSettings) -> None:
-    before = json.loads(path.read_text(encoding="utf-8"))
+    before = _table(path.parent, path.name)
     after = settings.model_dump(mode="json")
     if changed := [key for key in after if after[key] != before.get(key)]:
         raise ConfigurationError(
@@ -128,9 +134,22 @@ def _require_same(path: Path, settings: TrainSettings) -> None:
         )
 
 
+def _table(folder: Path, name: str) -> dict[str, Any]:
+    """What a JSON file of the run holds."""
+    try:
+        found = json.loads(_read(folder, name))
+    except ValueError as error:
+        raise ConfigurationError(f"{folder / name}: is damaged ({error}); remove the folder") from error
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{folder / name}: is damaged (no JSON object); remove the folder")
+    return found
+
+
 def _read(folder: Path, name: str) -> str:
     try:
         return (folder / name).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{folder / name}: is no text in UTF-8 ({error.reason})") from error
     except OSError as error:
         raise ConfigurationError(
             f"{folder / name}: cannot be read ({error.strerror}); wants the folder of a finished run"

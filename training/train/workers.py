@@ -75,6 +75,12 @@ def _task() -> dict[str, Any]:
 def _config() -> dict[str, Any]:
     text = os.environ.get("TF_CONFIG") or "{}"
     try:
-        return dict(json.loads(text))
+        found = json.loads(text)
     except ValueError as error:
         raise ConfigurationError(f"TF_CONFIG: is not JSON ({error})") from error
+    if not (isinstance(found, dict) and all(isinstance(found.get(k, {}), dict) for k in ("cluster", "task"))):
+        raise ConfigurationError(
+            'TF_CONFIG: wants {"cluster": {"worker": ["host:port", ...]}, '
+            '"task": {"type": "worker", "index": 0}}'
+        )
+    return found

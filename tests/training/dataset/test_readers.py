@@ -151,6 +151,11 @@ def test_wrong_columns_are_told_with_the_right_ones(tmp_path: Path, head: str):
     )
 
 
+def test_a_table_that_is_not_separated_by_commas_is_told_as_that(tmp_path: Path):
+    labels(tmp_path, "file_name;real_age", "a.png;3")
+    assert message(tmp_path).endswith("(such as 20-29), separated by commas and not by ';'")
+
+
 def test_a_table_without_rows(tmp_path: Path):
     labels(tmp_path, "file_name,real_age")
     assert "names no picture" in message(tmp_path)

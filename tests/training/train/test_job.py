@@ -262,6 +262,18 @@ def test_an_unfinished_run_is_not_loaded(keras, tmp_path: Path):
         load_run(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["config.json", "run.json"])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff"])
+def test_a_damaged_file_of_a_run_is_named(name: str, content: bytes, tmp_path: Path):
+    from training.train import load_run
+
+    (tmp_path / "config.json").write_text(made_up.settings(tmp_path).model_dump_json())
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigurationError, match=name.replace(".", r"\.")):
+        load_run(tmp_path)
+
+
 def test_drawn_faces_are_the_same_for_the_same_seed(tmp_path: Path):
     for name in "ab":
         write_faces(tmp_path / name, 5, seed=3)

@@ -63,3 +63,10 @@ def test_a_broken_tf_config_is_told(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "{worker")
     with pytest.raises(ConfigurationError, match="TF_CONFIG: is not JSON"):
         Workers()
+
+
+@pytest.mark.parametrize("config", ["[1]", "5", '{"cluster": []}', '{"task": "worker"}'])
+def test_a_tf_config_of_another_form_is_told(monkeypatch, config: str):
+    monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(ConfigurationError, match=re.escape('TF_CONFIG: wants {"cluster"')):
+        is_chief()

@@ -19,7 +19,6 @@ from training.progress import Progress, silent
 from training.provenance import TrainingData, from_backbone
 from training.staging import staged
 from training.train.config import TrainSettings
-from training.train.job import split_hash
 from training.train.runs import Run, load_run
 
 AND = "; "
@@ -128,7 +127,7 @@ def _phrase(terms: str) -> str:
 
 
 def _require_same_data(run: Run, part: Part) -> None:
-    if split_hash(part.prepared) != run.info["split"]:
+    if part.prepared.split_hash() != run.info["split"]:
         raise ConfigurationError(
             f"{run.config.data.folder}: the pictures, or their parts for training and test, are not those of "
             f"the run {run.folder}; name its data with --data, or train again"

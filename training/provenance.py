@@ -71,6 +71,12 @@ def made_with(bundle: Bundle) -> str:
     return str(_provenance(bundle).get("made_with", ""))
 
 
+def split_of(bundle: Bundle) -> str | None:
+    """`Prepared.split_hash` of the data that a checked bundle was trained on; None where it is not told."""
+    found = _provenance(bundle).get("run", {}).get("split")
+    return str(found) if found else None
+
+
 def from_backbone(start: Mapping[str, Any]) -> bool:
     """Whether the weights that a run started from go back to the published backbone."""
     if "parts" in start:

@@ -13,7 +13,8 @@ from edge.errors import ConfigurationError
 from tests.training.evaluation.people import labelled_folder
 from tests.training.train.made_up import settings
 from training import card
-from training.evaluation.part import open_part
+from training.cli import main
+from training.evaluation.part import CHANGED, open_part
 from training.export import Plan, export
 from training.predict import in_precision, run_calibrated
 
@@ -88,6 +89,16 @@ def test_the_figures_are_of_the_test_part_of_the_run(place: Path):
     assert part.split == "test"  # it knows its own data, and judges on what it has not seen
     assert part.trained_on
     assert len(part) == bundle.metrics["n"] == bundle.metrics["against"][0]["n"]
+
+
+def test_a_part_of_data_that_changed_since_comes_with_a_warning(place: Path, tmp_path: Path, capsys):
+    labelled_folder(tmp_path / "faces", count=39)
+    words = [str(place / "bundle"), str(tmp_path / "faces"), "--cache", str(tmp_path / "cache"), "--json"]
+    assert main(["evaluate", *words, str(tmp_path / "a.json"), "--out", str(tmp_path / "report")]) == 0
+    assert CHANGED in capsys.readouterr().out
+    assert CHANGED in (tmp_path / "report" / "report.html").read_text()
+    part = open_part(place / "faces", load_bundle(place / "bundle"), "test", place / "cache")
+    assert not part.changed
 
 
 def test_other_data_are_judged_on_whole(place: Path, tmp_path: Path):

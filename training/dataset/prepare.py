@@ -66,6 +66,11 @@ class Prepared:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def split_hash(self) -> str:
+        """SHA-256 in hexadecimal over which file is in which part of the split."""
+        lines = sorted(f"{key} {part}" for key, part in zip(self.keys, self.split, strict=True))
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
 
 def prepare(
     data: Path,

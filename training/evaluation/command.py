@@ -15,7 +15,7 @@ from training.dataset.prepare import FEWEST
 from training.evaluation import report
 from training.evaluation.compare import Comparison, compare
 from training.evaluation.evaluate import Evaluation, Figures, Options, evaluate
-from training.evaluation.part import Split, open_part
+from training.evaluation.part import CHANGED, Split, open_part
 from training.predict import Precision, in_precision
 from training.progress import Progress
 from training.staging import staged
@@ -125,7 +125,8 @@ def _summary(evaluation: Evaluation) -> list[str]:
     rows = [[words, format(figures[name], spec)] for name, (words, spec) in PLAIN.items()]
     head = f"{evaluation.bundle.name} {evaluation.bundle.version} on {part.prepared.source}"
     few = [f"so few faces say next to nothing; wants at least {FEWEST}"] if len(part) < FEWEST else []
-    return [f"{head}, {_which(part.split)}, {figures['n']:,} faces", *few, *_aligned(rows)]
+    changed = [CHANGED] if part.changed else []
+    return [f"{head}, {_which(part.split)}, {figures['n']:,} faces", *few, *changed, *_aligned(rows)]
 
 
 def _side_by_side(found: Comparison) -> str:
@@ -145,6 +146,7 @@ def _side_by_side(found: Comparison) -> str:
             f"A: {found.a.name} {found.a.version} ({found.a.folder})",
             f"B: {found.b.name} {found.b.version} ({found.b.folder})",
             f"{found.source}, {_which(found.split)}, {found.n:,} faces",
+            *([CHANGED] if found.changed else []),
             "",
             *_aligned([head, *rows]),
             "",

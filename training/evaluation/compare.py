@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Both bundles on the same n faces."""
+    """Both bundles on the same n faces; `changed`: as in `Part`, of either."""
 
     a: Bundle
     b: Bundle
@@ -60,6 +60,7 @@ class Comparison:
     split: Split
     n: int
     rows: Sequence[Row]
+    changed: bool = False
 
     @property
     def verdict(self) -> str:
@@ -121,7 +122,8 @@ def compare(
     judged_b = _judge(b, part_b, brackets, "B", progress)
     rows = compare_judged(judged_a, judged_b, len(brackets), options.seed, progress=progress)
     shared: Split = part_b.split if part_a.split == "all" else part_a.split
-    return Comparison(a, b, part_a.prepared.source, shared, len(part_a), rows)
+    changed = part_a.changed or part_b.changed
+    return Comparison(a, b, part_a.prepared.source, shared, len(part_a), rows, changed)
 
 
 def compare_judged(

@@ -16,7 +16,12 @@ from edge.types import Image
 from training.dataset import Prepared, Survey, cut, survey
 from training.evaluation.truth import Truth
 from training.progress import Progress, silent
-from training.provenance import TrainingData
+from training.provenance import TrainingData, split_of
+
+CHANGED = (
+    "The data hold pictures that the model was trained on, but are not the same as then: some of those may "
+    "be in this part too, and flatter the figures."
+)
 
 Split = Literal["train", "validation", "test", "all"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -28,7 +33,8 @@ class Part:
 
     prepared: the whole data set. rows: int (N,), the faces of this part. scale: side of a crop over the
     longer side of its face box. split: which part it is. trained_on: whether the data set holds pictures
-    that the bundle was trained on.
+    that the bundle was trained on. changed: whether it holds such pictures but is not the data set of then,
+    so that its parts are not quite those either.
     """
 
     prepared: Prepared
@@ -36,6 +42,7 @@ class Part:
     scale: float
     split: Split
     trained_on: bool = False
+    changed: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -99,7 +106,9 @@ def cut_part(
     part = part_by_seed(
         found, bundle, split, seed=trained.seed if trained else 0, cache=cache, progress=progress
     )
-    return replace(part, trained_on=trained_on)
+    known = split_of(bundle) if trained_on and split != "all" else None
+    changed = known is not None and part.prepared.split_hash() != known
+    return replace(part, trained_on=trained_on, changed=changed)
 
 
 def part_by_seed(

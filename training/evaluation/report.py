@@ -10,6 +10,7 @@ from typing import Any
 from training.evaluation import plots
 from training.evaluation.bootstrap import DRAWS
 from training.evaluation.evaluate import Evaluation, Figures
+from training.evaluation.part import CHANGED
 from training.report import heading, headlines, page, paragraph, section, table
 
 HTML = "report.html"
@@ -93,6 +94,8 @@ def _remarks(evaluation: Evaluation) -> list[str]:
                 "warning",
             )
         )
+    elif part.changed:
+        parts.append(paragraph(CHANGED, "warning"))
     if not part.truth.known.all():
         parts.append(
             paragraph(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 from collections.abc import Sequence
@@ -48,7 +47,7 @@ def train(settings: TrainSettings, progress: Progress = silent) -> Path:
     if settings.merge:
         folder = merge(settings)
     else:
-        learn = ask_teacher(examples(learning, "train"), split_hash(learning), settings, progress)
+        learn = ask_teacher(examples(learning, "train"), learning.split_hash(), settings, progress)
         folder = fit(settings, learn, held_out, progress)
     if is_chief():
         origin: dict[str, Any] = {"start": _joined(started, settings)}
@@ -78,12 +77,6 @@ def examples(prepared: Prepared, part: str) -> Examples:
     return Examples(prepared.crops, own, prepared.low[own], prepared.high[own])
 
 
-def split_hash(prepared: Prepared) -> str:
-    """SHA-256 in hexadecimal over which file is in which part of the split."""
-    lines = sorted(f"{key} {part}" for key, part in zip(prepared.keys, prepared.split, strict=True))
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 def _prepared(data: DataSettings, size: int, progress: Progress) -> Prepared:
     return prepare(
         data.folder, size=size, scale=data.scale, cache=data.cache, seed=data.seed, progress=progress
@@ -104,7 +97,7 @@ def _describe(settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
         "name": settings.name,
         "seed": settings.seed,
         "data": data.as_json(),
-        "split": split_hash(prepared),
+        "split": prepared.split_hash(),
         "preprocessing": PREPROCESSING_VERSION,
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }

@@ -11,9 +11,9 @@ import platform
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +27,8 @@ from edge import __version__
 from edge.bundle import Bundle
 from edge.clock import Clock
 from edge.config import CameraSettings, Settings
-from edge.inference.base import AgeBackend
+from edge.inference.base import AgeBackend, BackendError
+from edge.inference.cuda import Cuda
 from edge.metrics import STAGES, Metrics
 from edge.pipeline import Vision, VisionResult, build_vision
 from edge.replay import MakeVision, replay
@@ -46,6 +47,9 @@ ROWS = {
 
 PACKAGES = ("mediapipe", "opencv-python", "onnxruntime", "numpy", "scipy")
 """What the figures depend on besides the machine."""
+
+ON_A_GPU = ("cuda-bindings", "tensorrt", "tensorrt-rtx-cu13-bindings")
+"""And where there is a GPU, as far as it is installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +251,21 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "instore-analytics": __version__,
         **{name: version(name) for name in PACKAGES},
+        **_gpu(),
     }
+
+
+def _gpu() -> dict[str, str]:
+    """The GPU, where there is one, and what drives it."""
+    try:
+        gpu = Cuda().gpu()
+    except BackendError:
+        return {}
+    found = {"gpu": f"{gpu.name} ({gpu.capability}), driver for CUDA {gpu.driver}"}
+    for name in ON_A_GPU:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _cpu_model() -> str:

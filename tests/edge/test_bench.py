@@ -12,15 +12,18 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.bench import ROWS, ClipTimes, bench, render
+from edge import bench as bench_module
+from edge.bench import ROWS, ClipTimes, bench, environment, render
 from edge.bundle import Bundle, bundle_folder, load_bundle
 from edge.cli import main
 from edge.config import CameraSettings, Settings, load_settings
 from edge.demo.scene import Scene, compose
 from edge.inference.base import AgeBackend
+from edge.inference.cuda import Cuda
 from edge.metrics import Metrics
 from edge.pipeline import Vision, VisionResult
 from edge.types import AGES, FaceCrop, Frame, Image, Message, TrackEnded
+from tests.fake_gpu import FakeCuda
 from tests.fakes import ManualClock
 from tests.synthetic_video import write_clip
 
@@ -223,3 +226,12 @@ def test_ctrl_c_ends_without_a_traceback(
     monkeypatch.setattr("edge.bench.bench", interrupted)
     status, out, err = run_bench(capsys, two_seconds)
     assert (status, out, err) == (1, "", "")
+
+
+def test_figures_of_a_gpu_bear_its_name(cuda: Cuda, runtime: FakeCuda, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bench_module, "Cuda", lambda: cuda)
+    found = environment()
+    assert found["gpu"] == "Pretended RTX (sm86), driver for CUDA 13.5"
+    assert {"cuda-bindings", "tensorrt-rtx-cu13-bindings"} <= found.keys()
+    runtime.devices = 0
+    assert "gpu" not in environment()

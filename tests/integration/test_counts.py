@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,19 @@ needs_recordings = pytest.mark.skipif(
 START = datetime(2026, 1, 31, 8, tzinfo=UTC)
 
 
-def replayed(clip: Path, *settings: str) -> list[dict[str, Any]]:
-    """The windows that `instore-edge replay` prints."""
+def replayed(clip: Path, *settings: str, beside: Sequence[Path] = ()) -> list[dict[str, Any]]:
+    """The windows that `instore-edge replay` prints of a clip, and of others beside it."""
     options = [f"--set={setting}" for setting in ("privacy.minimum=1", "windows.length=60", *settings)]
-    command = [sys.executable, "-m", "edge", "replay", str(clip), "--start", START.isoformat(), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "edge",
+        "replay",
+        *map(str, (clip, *beside)),
+        "--start",
+        START.isoformat(),
+        *options,
+    ]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -80,3 +90,26 @@ def test_tiles_find_the_distant_faces_of_a_crowd(tmp_path: Path) -> None:
     assert 6 <= visitors(with_tiles) <= 9  # by eye eight look towards the camera, two of them from the side
     assert visitors(without) < visitors(with_tiles)
     assert counted_by_daemon(tmp_path, CLIPS / "crowd.mp4") == with_tiles
+
+
+@needs_recordings
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "option",
+    [
+        "",
+        "detection.still_scan_every=0",
+        "cameras.{}.decoder_threads=2",
+        "model.threads=2",
+        "model.max_batch=1",
+        "model.precision=int8",
+    ],
+)
+def test_what_is_there_for_speed_changes_no_count(option: str) -> None:
+    names = ("corridor-three.gif", "one-woman.gif", "crowd.mp4")
+    clip, *beside = (CLIPS / name for name in names)
+    settings = {option.format(Path(name).stem) for name in names} - {""}
+    totals: dict[str, int] = {}
+    for window in replayed(clip, *settings, beside=beside):
+        totals[window["camera"]] = totals.get(window["camera"], 0) + window["total"]
+    assert totals == {"corridor-three": 3, "one-woman": 1, "crowd": 7}

@@ -79,8 +79,7 @@ def build(
     if max_batch < 1:
         raise ConfigurationError(f"max_batch is {max_batch}; an engine takes 1 crop at least")
     trt = library.module
-    library.listen()
-    builder = trt.Builder(library.logger)
+    builder = library.make("Builder")
     network = builder.create_network(_strongly_typed(trt))
     _parse(library, network, graph, size)
     config = builder.create_builder_config()

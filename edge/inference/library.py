@@ -7,10 +7,10 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from edge.errors import ConfigurationError
-from edge.inference.base import BackendError
+from edge.inference.base import BackendError, Reason
 from edge.inference.cuda import PACKAGES
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,20 @@ FLAVOURS: dict[str, tuple[str, ...]] = {
 
 OLDEST = {"tensorrt": 10, RTX: 1}
 """The first major version of each with the interface that is used here."""
+
+NEEDED = (
+    "Builder.build_serialized_network", "Builder.create_builder_config", "Builder.create_network",
+    "Builder.create_optimization_profile", "BuilderFlag.TF32",
+    "ExecutionContextAllocationStrategy.USER_MANAGED", "IBuilderConfig.add_optimization_profile",
+    "IBuilderConfig.clear_flag", "IBuilderConfig.progress_monitor", "IBuilderConfig.set_memory_pool_limit",
+    "ICudaEngine.create_execution_context", "ICudaEngine.device_memory_size_v2",
+    "ICudaEngine.get_tensor_name", "ICudaEngine.get_tensor_profile_shape", "ICudaEngine.num_io_tensors",
+    "IExecutionContext.execute_async_v3", "IExecutionContext.set_device_memory",
+    "IExecutionContext.set_input_shape", "IExecutionContext.set_tensor_address",
+    "IProgressMonitor.phase_start", "MemoryPoolType.WORKSPACE", "NetworkDefinitionCreationFlag",
+    "OnnxParser.parse", "Runtime.deserialize_cuda_engine",
+)  # fmt: skip
+"""What is used of it. 10.0 lacks some, and what later versions drop must not end the daemon."""
 
 
 class Library:
@@ -46,6 +60,20 @@ class Library:
             return ()
         names = self.module.ComputeCapability.__members__
         return tuple(sorted((n.lower() for n in names if n.startswith("SM")), key=lambda n: int(n[2:])))
+
+    def make(self, kind: Literal["Builder", "Runtime"]) -> Any:  # noqa: ANN401
+        """What all begins with. Raises BackendError where TensorRT has none to give, as on a full GPU."""
+        self.listen()
+        try:
+            return getattr(self.module, kind)(self.logger)
+        except TypeError:  # what the bindings make of a null pointer
+            raise self.refusal(f"cannot make a {kind}", otherwise="lost") from None
+
+    def refusal(self, what: str, *, otherwise: Reason = "engine") -> BackendError:
+        """That it cannot do `what`, and why in its own words; a full memory is told by those."""
+        why = self.complaint()
+        full = "out of memory" in why.lower() or "outofmemory" in why.lower()
+        return BackendError("memory" if full else otherwise, f"{self.flavour} {what} ({why})")
 
     def listen(self) -> None:
         """Forget what it complained of so far: what follows is something new."""
@@ -106,7 +134,19 @@ def _checked_library(flavour: str, name: str, module: ModuleType) -> Library:
         raise BackendError(
             "library", f"{name} is version {version}; {OLDEST[flavour]} or newer is needed: {PACKAGES}"
         )
+    if lacking := [name for name in NEEDED if not _has(module, name)]:
+        raise BackendError(
+            "library",
+            f"{name} is version {version} and lacks {', '.join(lacking)}: another one is needed: {PACKAGES}",
+        )
     return Library(flavour, module)
+
+
+def _has(module: ModuleType, name: str) -> bool:
+    part: Any = module
+    for word in name.split("."):
+        part = getattr(part, word, None)
+    return part is not None
 
 
 def _logger(trt: Any) -> Any:  # noqa: ANN401

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from edge.errors import OutsideError
-from edge.inference.base import AgeBackend, BackendError, Precision, Reason, require_batch
+from edge.inference.base import AgeBackend, BackendError, Precision, require_batch
 from edge.inference.builder import build, graph_of, key_of, precision_of
 from edge.inference.cuda import Cuda, Gpu, Memory
 from edge.inference.engines import EngineKey, EngineStore
@@ -125,16 +125,15 @@ class TensorRtBackend:
         self._memory.drop_graphs()
         while self._lanes:
             self._lanes.pop().context = None
-        self._kernels = self._config = self._engine = self._runtime = None
+        self._config = self._kernels = self._engine = self._runtime = None
         self._memory.close()
 
     def _load(self, plan: bytes, kernels: bytes | None) -> None:
         trt = self._library.module
-        self._library.listen()
-        self._runtime = trt.Runtime(self._library.logger)
+        self._runtime = self._library.make("Runtime")
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
-            raise self._refusal(
+            raise self._library.refusal(
                 "cannot load the engine: was it built by another version, or for another GPU?"
             )
         self._check_profile()
@@ -188,7 +187,7 @@ class TensorRtBackend:
         self._library.listen()
         lane = _Lane(self._engine.create_execution_context(self._config), size)
         if lane.context is None:
-            raise self._refusal("cannot make an execution context")
+            raise self._library.refusal("cannot make an execution context")
         self._lanes.append(lane)
         lane.context.set_device_memory(self._scratch, self._scratch_bytes)
         ready = (
@@ -197,7 +196,7 @@ class TensorRtBackend:
             and lane.context.set_tensor_address("age", self._output)
         )
         if not ready:
-            raise self._refusal(f"refuses a batch of {size}")
+            raise self._library.refusal(f"refuses a batch of {size}")
         return lane
 
     def _captured(self, lane: _Lane) -> object | None:
@@ -217,14 +216,8 @@ class TensorRtBackend:
         self._memory.upload(self._input, self._images_at, lane.size * crop)
         self._library.listen()
         if not lane.context.execute_async_v3(self._memory.stream):
-            raise self._refusal("cannot run the engine", lost=True)
+            raise self._library.refusal("cannot run the engine", otherwise="lost")
         self._memory.download(self._ages_at, self._output, lane.size * ages)
-
-    def _refusal(self, what: str, *, lost: bool = False) -> BackendError:
-        why = self._library.complaint()
-        full = "out of memory" in why.lower() or "outofmemory" in why.lower()
-        reason: Reason = "memory" if full else "lost" if lost else "engine"
-        return BackendError(reason, f"{self._library.flavour} {what} ({why})")
 
 
 def open_tensorrt(

@@ -18,6 +18,9 @@ def pictures(count: int, size: int, seed: int = 0) -> np.ndarray:
 class BackendContract:
     """`backend` must be open on a bundle whose input size is `size`, with max_batch `MAX_BATCH`."""
 
+    alike = 1e-4
+    """By how much a probability may differ between batches of different sizes."""
+
     @pytest.fixture
     def backend(self) -> AgeBackend:
         pytest.fail("a suite of this contract opens its backend here")
@@ -42,7 +45,7 @@ class BackendContract:
     def test_a_batch_gives_what_its_crops_give_alone(self, backend: AgeBackend, size: int):
         batch = pictures(MAX_BATCH, size)
         alone = np.concatenate([backend.infer(one[None]) for one in batch])
-        assert np.allclose(backend.infer(batch), alone, atol=1e-4)
+        assert np.allclose(backend.infer(batch), alone, atol=self.alike)
 
     def test_different_pictures_give_different_distributions(self, backend: AgeBackend, size: int):
         dark, light = np.zeros((1, size, size, 3), np.uint8), np.full((1, size, size, 3), 200, np.uint8)

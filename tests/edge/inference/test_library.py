@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,38 @@ def test_a_version_that_is_too_old(module: str):
 @pytest.mark.parametrize("module", ["__version__ = '10.3'"], indirect=True)
 def test_a_package_that_is_but_a_name(module: str):
     assert "holds no TensorRT: pip install 'instore-analytics[tensorrt]'" in fault("tensorrt", module)
+
+
+WITHOUT = """
+from tensorrt_rtx_bindings import *
+__version__ = "10.0.1"
+class IExecutionContext:
+    execute_async_v3 = 1
+"""
+
+
+@pytest.mark.parametrize("module", [WITHOUT], indirect=True)
+def test_a_version_without_what_is_used_of_it(library: Library, module: str):
+    text = fault("tensorrt", module)
+    assert "is version 10.0.1 and lacks IExecutionContext.set_device_memory" in text
+    assert "IExecutionContext.execute_async_v3" not in text
+
+
+@pytest.mark.parametrize(("told", "reason"), [("CUDA: out of memory", "memory"), ("unknown error", "lost")])
+def test_bindings_that_give_nothing_are_told(library: Library, told: str, reason: str):
+    """A factory that returns a null pointer is a TypeError to Python: it must not end the daemon."""
+
+    class Module:
+        ILogger, __version__ = library.module.ILogger, library.version
+
+        @staticmethod
+        def Runtime(logger: Any) -> None:  # noqa: N802 (TensorRT's name)
+            logger.log(library.module.ILogger.ERROR, told)
+            raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    with pytest.raises(BackendError, match=rf"tensorrt cannot make a Runtime \({told}\)") as caught:
+        Library("tensorrt", Module).make("Runtime")
+    assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize(

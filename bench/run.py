@@ -119,7 +119,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="everything once, and for a few seconds")
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "bench" / "results" / "bench", help="without ending"
+        "--out",
+        type=Path,
+        default=ROOT / "bench" / "results" / "bench",
+        help="the results, without .json and .md",
     )
     arguments = parser.parse_args(argv)
     if not Path("/proc/self/smaps_rollup").exists():

@@ -204,6 +204,15 @@ def test_the_age_model_goes_to_the_gpu_and_back_while_it_counts(
     daemon.run(stop)
     assert stored(tmp_path) == {"door": 1, "gate": 1}
     assert value(daemon, "instore_model_fallbacks_total", reason="memory") >= 1
+    # Each picture was judged, that of the batch which failed as well: as many as without a GPU.
+    assert value(daemon, "instore_batch_crops_sum") == 2 * daemon.settings.crops.per_visitor
+    assert not any(
+        sample.value
+        for metric in daemon._metrics.registry.collect()
+        if metric.name == "instore_crops_dropped"
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    )
     assert trt.cuda.held == 0
     assert sorted(path.suffix for path in (tmp_path / "state" / "engines").iterdir()) == [
         ".engine",

@@ -148,7 +148,7 @@ def test_the_command_runs_what_it_builds(bundle: Bundle, tmp_path: Path):
 
 
 def test_is_faster_than_one_core(open_it: Callable[..., AgeBackend], bundle: Bundle, model: AgeBackend):
-    """`python -m bench.batching` has the figures."""
+    """`python -m bench.run --only batching` has the figures."""
     batch = pictures(MAX_BATCH, bundle.input_size)
     for backend in (gpus := [open_it("fp16"), open_it("int8")]):
         assert seconds(backend, batch) < seconds(model, batch)

@@ -57,9 +57,9 @@ class ServingBackend:
         on_fallback: Callable[[Reason], None] = lambda reason: None,
         level: int = logging.INFO,
     ) -> None:
-        """open_better: None where there is no other. recover: called between the loss of the better backend
-        and the next attempt. on_change: hears of every swap, on_fallback of every attempt and every batch
-        that failed. level: at which it is logged that the better backend cannot be.
+        """open_better: None where there is no other. recover: called when a device that was lost is given
+        back, before the next attempt. on_change: hears of every swap, on_fallback of every attempt and every
+        batch that failed. level: at which it is logged that the better backend cannot be.
         """
         self._model = model
         self._open_better = open_better
@@ -71,6 +71,7 @@ class ServingBackend:
         self._level = level
         self._better: AgeBackend | None = None
         self._broken: AgeBackend | None = None
+        self._reason: Reason | None = None
         self._since = 0.0
         self._worked = False
         self._failed = threading.Event()
@@ -101,6 +102,7 @@ class ServingBackend:
             return better.infer(batch)
         except BackendError as error:
             log.warning("%s fails, the age model goes on on %s: %s", better.name, self._model.name, error)
+            self._reason = error.reason
             self._broken, self._better = better, None
             self._on_fallback(error.reason)
             self._on_change()
@@ -142,7 +144,8 @@ class ServingBackend:
         broken, self._broken = self._broken, None
         if broken is not None:
             broken.close()
-            self._recover()
+            if self._reason == "lost":  # a full device works on, and needs no reset
+                self._recover()
         return self._backoff.next()
 
     def stop(self) -> None:

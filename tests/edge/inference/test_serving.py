@@ -111,7 +111,7 @@ def test_a_gpu_that_fails_at_work_costs_no_crop_and_is_tried_again(reason: Reaso
     assert stage.fallbacks == [reason]
     assert stage.changes == ["gpu", "painted"]
     assert 0.25 <= stage.backend.bury() <= 0.5
-    assert (broken.closed, stage.recovered) == (True, 1)
+    assert (broken.closed, stage.recovered) == (True, reason == "lost")
     stage.backend.attempt()
     stage.backend.infer(faces(1))
     assert mended.batches == [1]

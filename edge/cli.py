@@ -155,7 +155,7 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     status = runtime.run(stop, reload)
     if runtime.hangs:
-        # A thread that comes back from OpenCV while Python takes itself down ends the process with SIGABRT.
+        # A thread that comes back from OpenCV or TensorRT while Python takes itself down ends it by a signal.
         logging.shutdown()
         os._exit(status)
     return status

@@ -119,7 +119,7 @@ class Runtime:
         self._backend = self._open_model()
         self._heartbeats = Heartbeats(clock, PATIENCE + settings.mqtt.connect_timeout)
         self.hangs = False
-        """After the run: a capturing thread is still in its source, and must not come back from there."""
+        """After the run: a thread is still in a source or in TensorRT, and must not come back from there."""
         self.connected = False
         self._refused = ""
         self.stored = 0
@@ -196,7 +196,7 @@ class Runtime:
             self._until_over(stop, reload or threading.Event(), counting)
         finally:
             self._wind_down(counting, publish, accelerate)
-            self.hangs = not self._lanes.leave()
+            self.hangs = not self._lanes.leave() or accelerate.is_alive()
         if self._threads.failure is not None:
             raise self._threads.failure
         return 0

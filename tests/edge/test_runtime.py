@@ -25,6 +25,7 @@ from edge.codec import encode_open
 from edge.config import Settings, load_settings
 from edge.errors import ConfigurationError
 from edge.inference import tensorrt
+from edge.inference.base import BackendError
 from edge.inference.cuda import Cuda
 from edge.inference.library import Library
 from edge.inference.serving import ServingBackend
@@ -184,7 +185,9 @@ def test_the_age_model_goes_to_the_gpu_and_back_while_it_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(tensorrt, "Cuda", lambda: Cuda(trt.cuda))
-    monkeypatch.setattr(tensorrt, "libraries", lambda: iter([pretended]))
+    still_full = BackendError("memory", "the GPU is still full")
+    found = iter([pretended])
+    monkeypatch.setattr(tensorrt, "libraries", lambda: iter([next(found, still_full)]))
     swapped, on_swap = threading.Event(), Runtime._on_swap
 
     def tell(daemon: Runtime) -> None:
@@ -218,6 +221,32 @@ def test_the_age_model_goes_to_the_gpu_and_back_while_it_counts(
         ".engine",
         ".kernels",
     ]
+
+
+def test_an_engine_that_is_still_being_built_at_the_end_is_left_behind(
+    tmp_path: Path, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build ends at its next step, whenever that is: Python must not take itself down around it."""
+    building, end = threading.Event(), threading.Event()
+
+    def build(backend: ServingBackend) -> None:
+        building.set()
+        assert end.wait(PATIENCE)
+
+    def vision(*parts: Any, **shared: Any) -> Any:
+        assert building.wait(PATIENCE)
+        return see(*parts, **shared)
+
+    monkeypatch.setattr(ServingBackend, "run", build)
+    monkeypatch.setattr(runtimes, "build_vision", vision)
+    monkeypatch.setattr(runtimes, "GOODBYE", 0.1)
+    daemon = make(tmp_path, settings(tmp_path, "door"))
+    try:
+        assert daemon.run(stop) == 0
+        assert daemon.hangs
+    finally:
+        end.set()
+    assert stored(tmp_path) == {"door": 1}
 
 
 def test_metrics_and_health_are_served_while_it_runs(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ be loaded as a bundle from the first step on: every figure is that of the files 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,13 +146,14 @@ def measure(
 ) -> Figures:
     """All figures of the draft for its manifest.
 
-    On the test part of `source`, each variant too; on all faces of the data sets `also`; and of the bundles
-    `against` on the same faces.
+    On the test part of `source`, each variant too; on all faces of the data sets `also`, in brackets of their
+    own; and of the bundles `against` on the same faces.
     """
     bundle = load_bundle(folder)
     test = source.part(bundle, "test")
     figures = evaluate(bundle, test, options, source.progress).figures
-    quick = Options(options.brackets, options.seed, face_sizes=())
+    quick = replace(options, face_sizes=())
+    own = replace(quick, brackets=None)
     return {
         "split": "test",
         **{name: value for name, value in figures.items() if name not in LONG},
@@ -161,7 +162,7 @@ def measure(
             for name in VARIANTS
             if name in bundle.variants
         },
-        "also": [_elsewhere(bundle, data, source, quick) for data in also],
+        "also": [_elsewhere(bundle, data, source, own) for data in also],
         "against": [_other(load_bundle(other), source, also, test, quick) for other in against],
     }
 
@@ -185,7 +186,7 @@ def _other(bundle: Bundle, source: Source, also: Sequence[Path], test: Part, opt
         "version": bundle.version,
         "made_with": made_with(bundle),
         **_brief(bundle, same, options, source.progress),
-        "also": [_elsewhere(bundle, data, source, options) for data in also],
+        "also": [_elsewhere(bundle, data, source, replace(options, brackets=None)) for data in also],
     }
 
 

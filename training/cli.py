@@ -14,6 +14,7 @@ from edge.brackets import parse_brackets
 from edge.errors import ConfigurationError, InstoreError
 
 if TYPE_CHECKING:
+    from edge.brackets import Bracket
     from edge.bundle import Bundle, Manifest
     from training.evaluation.command import Request
 
@@ -257,27 +258,34 @@ def _add_judging(command: argparse.ArgumentParser) -> None:
         choices=SPLITS,
         help="the part of the data; by default the test part where a bundle was trained on them, else all",
     )
-    command.add_argument(
-        "--brackets",
-        nargs="+",
-        metavar="BRACKET",
-        help="to judge in, such as 0-17 18+; by default the data's own age groups, or the daemon's brackets",
-    )
+    _add_brackets(command)
     command.add_argument("--seed", type=_seed, default=0, help="of the draws (%(default)s)")
     command.add_argument(
         "--cache", type=Path, default=CACHE, help="keeps what was seen and cut (%(default)s)"
     )
 
 
+def _add_brackets(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--brackets",
+        nargs="+",
+        metavar="BRACKET",
+        help="to judge in, such as 0-17 18+; by default the data's own age groups, or the daemon's brackets",
+    )
+
+
+def _brackets(arguments: argparse.Namespace) -> tuple[Bracket, ...] | None:
+    try:
+        return tuple(parse_brackets(arguments.brackets)) if arguments.brackets else None
+    except ValueError as error:
+        raise ConfigurationError(f"--brackets: {error}") from error
+
+
 def _request(arguments: argparse.Namespace) -> Request:
     from training.evaluation.command import Request
     from training.evaluation.evaluate import Options
 
-    try:
-        brackets = parse_brackets(arguments.brackets) if arguments.brackets else None
-    except ValueError as error:
-        raise ConfigurationError(f"--brackets: {error}") from error
-    options = Options(brackets, arguments.seed)
+    options = Options(_brackets(arguments), arguments.seed)
     return Request(arguments.data, arguments.split, arguments.cache, options, arguments.json)
 
 
@@ -314,6 +322,7 @@ def _add_export(commands: Any) -> None:  # noqa: ANN401
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    brackets = _brackets(arguments)  # told before TensorFlow takes its time
     _load_keras()
     from training.export import Plan, export
     from training.progress import bars
@@ -327,6 +336,7 @@ def _export(arguments: argparse.Namespace) -> None:
         data=arguments.data,
         also=arguments.also,
         against=[_bundle_folder(name) for name in arguments.against],
+        brackets=brackets,
     )
     with bars() as progress:
         manifest = export(plan, progress)
@@ -369,6 +379,7 @@ def _convert(arguments: argparse.Namespace) -> None:
         data=arguments.data,
         also=arguments.also,
         against=[_bundle_folder(name) for name in arguments.against],
+        brackets=_brackets(arguments),
         cache=arguments.cache,
         seed=arguments.seed,
     )
@@ -386,6 +397,7 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--against", nargs="+", default=[], metavar="BUNDLE", help="bundles to set beside it in the card"
     )
+    _add_brackets(command)
 
 
 def _made(out: Path, manifest: Manifest) -> str:

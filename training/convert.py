@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.brackets import Bracket
 from edge.bundle import BUILTIN, Manifest, load_bundle, sha256_of
 from edge.types import Image
 from training import backbone, bundles, card
@@ -33,7 +34,7 @@ class Plan:
     backbone: folder of the TensorFlow.js graph model. out: the bundle to make. size: side in px of the
     model's input. data: labelled faces, the validation part of which fits the temperature and the test part
     of which is measured. also: further data to measure it on. against: bundles to set beside it. cache: keeps
-    what was seen in pictures. seed: of the split.
+    what was seen in pictures. seed: of the split. brackets: to measure in; None as for `evaluate`.
     """
 
     backbone: Path
@@ -42,6 +43,7 @@ class Plan:
     data: Path | None = None
     also: Sequence[Path] = ()
     against: Sequence[Path] = ()
+    brackets: tuple[Bracket, ...] | None = None
     cache: Path = Path("runs/cache")
     seed: int = 0
 
@@ -63,7 +65,7 @@ def convert(plan: Plan, progress: Progress = silent) -> Manifest:
         if source:
             validation = source.part(load_bundle(folder), "validation")
             manifest = bundles.add_temperature(folder, manifest, validation, progress)
-            metrics |= bundles.measure(folder, source, plan.also, plan.against, Options())
+            metrics |= bundles.measure(folder, source, plan.also, plan.against, Options(plan.brackets))
         changes = {"provenance": _provenance(plan), "metrics": metrics}
         manifest = bundles.write_manifest(folder, manifest.model_copy(update=changes))
         shutil.copyfile(BUILTIN / "LICENSE", folder / "LICENSE")  # the same weights, the same terms
@@ -98,6 +100,8 @@ def command_line(plan: Plan) -> str:
         words.append("--also " + " ".join(["OTHER"] * len(plan.also)))
     if plan.against:
         words.append("--against " + " ".join(["BUNDLE"] * len(plan.against)))
+    if plan.brackets:
+        words.append("--brackets " + " ".join(bracket.label for bracket in plan.brackets))
     return " ".join(words)
 
 

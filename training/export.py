@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edge.brackets import Bracket
 from edge.bundle import BUILTIN, Manifest, load_bundle
 from edge.errors import ConfigurationError
 from training import bundles, card
@@ -32,7 +33,7 @@ class Plan:
     run: folder of a finished run. out: the bundle to make. name, version: of the bundle; without a name, the
     run's. terms: what the run's data may be used for; without it, what their folder says. data: the run's
     data, where they are elsewhere now. also: further data sets to measure it on. against: bundles to set
-    beside it.
+    beside it. brackets: to measure in; None as for `evaluate`.
     """
 
     run: Path
@@ -43,6 +44,7 @@ class Plan:
     data: Path | None = None
     also: Sequence[Path] = ()
     against: Sequence[Path] = ()
+    brackets: tuple[Bracket, ...] | None = None
 
 
 def export(plan: Plan, progress: Progress = silent) -> Manifest:
@@ -68,7 +70,7 @@ def export(plan: Plan, progress: Progress = silent) -> Manifest:
         metrics: Figures = {
             "parity_max_difference": difference,
             "parity_crops": len(crops),
-            **bundles.measure(folder, source, plan.also, plan.against, Options()),
+            **bundles.measure(folder, source, plan.also, plan.against, Options(plan.brackets)),
         }
         changes = {"provenance": _provenance(plan, run, data), "metrics": metrics}
         manifest = bundles.write_manifest(folder, manifest.model_copy(update=changes))
@@ -166,6 +168,7 @@ def command_line(plan: Plan) -> str:
     words += [f'--terms "{plan.terms}"'] if plan.terms else []
     words += [f"--also {' '.join(['OTHER'] * len(plan.also))}"] if plan.also else []
     words += [f"--against {' '.join(['BUNDLE'] * len(plan.against))}"] if plan.against else []
+    words += [f"--brackets {' '.join(b.label for b in plan.brackets)}"] if plan.brackets else []
     return " ".join(words)
 
 

@@ -135,6 +135,24 @@ def test_bundles_of_one_name_are_told_apart_in_the_card():
     assert card._names([*same, {"name": "other", "version": "1"}]) == ["ours 1", "ours 2", "other"]
 
 
+def test_a_run_on_groups_that_overlap_is_exported_in_brackets_that_hold_them(keras, tmp_path: Path, capsys):
+    from training.train.job import train
+
+    ages = [(5 + i % 40, 15 + i % 40) if i % 2 else (60 + i, 60 + i) for i in range(40)]
+    rows = [f"{i}.png,{low}-{high}" for i, (low, high) in enumerate(ages)]
+    data = labelled_folder(tmp_path / "faces", count=40)
+    (data / "labels.csv").write_text("\n".join(["file_name,age_group", *rows]) + "\n")
+    folders = {"folder": str(data), "cache": str(tmp_path / "cache")}
+    train(settings(tmp_path / "runs", data=folders, loop={"epochs": 1, "epoch_steps": 1}))
+    words = ["export", str(tmp_path / "runs" / "tiny"), "--out", str(tmp_path / "bundle")]
+    assert main(words) == 2
+    assert "overlap; name brackets that hold each of them whole (--brackets)" in capsys.readouterr().err
+    assert main([*words, "--brackets", "0-59", "60+"]) == 0
+    metrics = load_bundle(tmp_path / "bundle").metrics
+    assert list(metrics["by_bracket"]) == ["0-59", "60+"]
+    assert "--brackets 0-59 60+" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+
+
 def test_an_existing_output_is_refused(place: Path):
     assert "exists already" in fault(Plan(place / "runs" / "tiny", place / "bundle"))
 

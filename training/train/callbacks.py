@@ -14,7 +14,7 @@ import numpy as np
 from edge.errors import InstoreError
 from training.progress import Progress
 from training.train.config import LoopSettings
-from training.train.runs import write_text, writing
+from training.train.runs import drafted, write_text, writing
 
 Logs = dict[str, Any]
 
@@ -94,10 +94,9 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Replace the last state, whole or not at all."""
         new = self._folder / f"last-{epoch + 1:04}.weights.h5"
-        draft = self._folder / "draft.weights.h5"
-        with writing(self._folder):
+        with drafted(new) as draft:
             self.model.save_weights(draft)
-            draft.replace(new)
+        with writing(self._folder):
             for old in set(checkpoints(self._folder)) - {new}:
                 old.unlink()
 

@@ -85,20 +85,28 @@ def writing(folder: Path) -> Iterator[None]:
         raise ConfigurationError(f"{folder}: cannot be written to ({error.strerror or error})") from error
 
 
+@contextmanager
+def drafted(path: Path) -> Iterator[Path]:
+    """A file beside `path` that takes its place when the block ends well, and is deleted otherwise."""
+    draft = path.with_name(f"draft-{path.name}")
+    with writing(path.parent):
+        try:
+            yield draft
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
 def write_model(model: Any, folder: Path) -> None:  # noqa: ANN401
     """Replace the run's model, whole or not at all."""
-    draft = folder / f"draft-{MODEL}"
-    with writing(folder):
+    with drafted(folder / MODEL) as draft:
         model.save(draft)
-        draft.replace(folder / MODEL)
 
 
 def write_text(path: Path, content: str) -> None:
     """Replace a file of the run, whole or not at all."""
-    draft = path.with_name(f"draft-{path.name}")
-    with writing(path.parent):
+    with drafted(path) as draft:
         draft.write_text(content + "\n", encoding="utf-8")
-        draft.replace(path)
 
 
 def open_folder(settings: TrainSettings) -> Path:

@@ -255,6 +255,19 @@ def test_a_full_disk_is_told_and_leaves_the_last_good_file(keras, tmp_path: Path
     assert (tmp_path / "run.json").read_text() == "good\n"
 
 
+def test_a_model_that_a_full_disk_cut_short_does_not_stay_on_it(tmp_path: Path):
+    from training.train.runs import write_model
+
+    class Model:
+        def save(self, path: Path) -> None:
+            path.write_bytes(b"half of it")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(ConfigurationError, match="cannot be written to"):
+        write_model(Model(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unfinished_run_is_not_loaded(keras, tmp_path: Path):
     from training.train import load_run
 

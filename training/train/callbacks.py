@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edge.errors import InstoreError
+from edge.errors import ConfigurationError, InstoreError
 from training.progress import Progress
 from training.train.config import LoopSettings
 from training.train.runs import drafted, write_text, writing
@@ -19,6 +20,12 @@ from training.train.runs import drafted, write_text, writing
 Logs = dict[str, Any]
 
 TRAINING = "training"
+
+WORD = 4
+"""Bytes of a number of the state, but for a few counters."""
+
+ROOM = 1 << 20
+"""Bytes for all that lies around the numbers."""
 
 DECIMALS = 6
 """Of the figures in the history, and of those that choose the best epoch: a resumed run reads them there."""
@@ -94,11 +101,25 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Replace the last state, whole or not at all."""
         new = self._folder / f"last-{epoch + 1:04}.weights.h5"
+        _require_room(self._folder, self._size())
         with drafted(new) as draft:
             self.model.save_weights(draft)
         with writing(self._folder):
             for old in set(checkpoints(self._folder)) - {new}:
                 old.unlink()
+
+    def _size(self) -> int:
+        """Bytes that the state takes at most."""
+        kept = [*self.model.variables, *self.model.optimizer.variables]
+        return ROOM + sum(WORD * int(math.prod(variable.shape)) for variable in kept)
+
+
+def _require_room(folder: Path, needed: int) -> None:
+    """Told beforehand: the library below `save_weights` kills the process when the disk fills up under it."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        room = f"the state takes {needed / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free"
+        raise ConfigurationError(f"{folder}: cannot be written to ({room})")
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -11,7 +14,7 @@ from typing import Any, Self
 import cv2
 import keras
 
-from edge.errors import ConfigurationError
+from edge.errors import ConfigurationError, InstoreError
 from training.progress import Progress, silent
 from training.train.batches import Batches, Examples, train_dataset, validation_dataset
 from training.train.callbacks import (
@@ -63,17 +66,31 @@ def fit(
     errors = [line["val_mae"] for line in read_history(folder / HISTORY)[:done]]
     if done >= settings.loop.epochs or waiting(errors) >= settings.loop.patience:
         return folder  # it was broken off after its last epoch
-    pupil.model.fit(
-        workers.share(lambda part: _batches(settings, learn, done, part, workers.count)),
-        validation_data=validation_dataset(judge, settings),
-        steps_per_epoch=settings.loop.epoch_steps,
-        epochs=settings.loop.epochs,
-        initial_epoch=done,
-        callbacks=[*_callbacks(settings, folder, pupil, errors), *watch, Tell(settings.loop, progress)],
-        shuffle=False,  # the batches are in their order
-        verbose=2 if is_chief() else 0,  # a line an epoch
-    )
+    with _full_disk_told(folder):
+        pupil.model.fit(
+            workers.share(lambda part: _batches(settings, learn, done, part, workers.count)),
+            validation_data=validation_dataset(judge, settings),
+            steps_per_epoch=settings.loop.epoch_steps,
+            epochs=settings.loop.epochs,
+            initial_epoch=done,
+            callbacks=[*_callbacks(settings, folder, pupil, errors), *watch, Tell(settings.loop, progress)],
+            shuffle=False,  # the batches are in their order
+            verbose=2 if is_chief() else 0,  # a line an epoch
+        )
     return folder
+
+
+@contextmanager
+def _full_disk_told(folder: Path) -> Iterator[None]:
+    """Turns what TensorBoard's writer raises on a full disk into a ConfigurationError that names the run."""
+    try:
+        yield
+    except InstoreError:
+        raise
+    except Exception as error:  # TensorFlow's own, which a loop for every backend does not name
+        if (full := os.strerror(errno.ENOSPC)) not in str(error):
+            raise
+        raise ConfigurationError(f"{folder}: cannot be written to ({full})") from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -178,6 +178,27 @@ def test_too_few_pictures_are_refused(fit, tmp_path: Path, learn: int, judge: in
     assert not (tmp_path / "tiny").exists()
 
 
+def test_a_disk_without_room_for_the_state_is_told_before_it_is_full(fit, tmp_path: Path, monkeypatch):
+    usage = SimpleNamespace(free=1000)
+    monkeypatch.setattr("training.train.callbacks.shutil.disk_usage", lambda folder: usage)
+    with pytest.raises(
+        ConfigurationError, match=r"tiny: cannot be written to \(the state takes .* MB are free"
+    ):
+        fit(made_up.settings(tmp_path), made_up.examples(), made_up.examples(8))
+    assert not list(tmp_path.glob("tiny/*.h5"))
+
+
+def test_a_disk_that_tensorboard_finds_full_is_told(fit, keras, tmp_path: Path):
+    import tensorflow as tf
+
+    class Full(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            raise tf.errors.ResourceExhaustedError(None, None, "events.v2; No space left on device")
+
+    with pytest.raises(ConfigurationError, match=r"tiny: cannot be written to \(No space left on device\)"):
+        fit(made_up.settings(tmp_path), made_up.examples(), made_up.examples(8), watch=[Full()])
+
+
 def test_the_head_learns_faster_than_the_backbone(keras, tmp_path: Path):
     from training.train.network import HEAD
     from training.train.optimiser import make_optimiser

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE
 from tests.training import backbones
-from training.cli import main
+from training.cli import _parser, main
+from training.train.config import validate
 
 AT_A_TERMINAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 """A suite that a shell put into the background has SIGINT ignored, and whatever it starts inherits that."""
@@ -83,6 +86,20 @@ def test_every_command_shows_an_example(command: str, capsys):
         main([command, "--help"])
     assert ended.value.code == 0
     assert f"example:\n  instore-training {command} " in capsys.readouterr().out
+
+
+def test_the_guide_is_made_of_commands_and_of_a_configuration_that_there_are():
+    guide = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    commands = re.findall(r"^instore-training ([^#\n]+)", guide, re.MULTILINE)
+    assert {_parser().parse_args(command.split()).run.__name__ for command in commands} == {
+        "_explore",
+        "_train",
+        "_export",
+        "_evaluate",
+        "_compare",
+    }
+    (configuration,) = re.findall(r"```toml\n(.+?)```", guide, re.DOTALL)
+    assert validate(tomllib.loads(configuration), "ours.toml").folder == Path("runs/ours")
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def _without_places(config: TrainSettings) -> dict[str, Any]:
             "data": {"folder", "cache"},
             "model": {"backbone", "run", "bundle"},
             "merge": {"__all__": {"backbone", "run", "bundle"}},
-            "teacher": {"bundle"},
+            "teacher": {"bundle", "opinions"},
         },
     )
 
@@ -196,8 +196,8 @@ def _story(run: Run, data: TrainingData, manifest: Manifest) -> card.Story:
         )
     if "teacher" in run.info:
         origin.append(
-            f"Beside the labels it was taught what {_named(run.info['teacher'])} says of each face and its "
-            f"mirror image, with a share of {run.config.teacher.share:g}."
+            f"Beside the labels it was taught what {_teacher_named(run.info['teacher'])}, with a share of "
+            f"{run.config.teacher.share:g}."
         )
     if from_backbone(run.info["start"]):
         origin.append(
@@ -211,6 +211,12 @@ def _story(run: Run, data: TrainingData, manifest: Manifest) -> card.Story:
 def _named(bundle: Mapping[str, Any]) -> str:
     """A bundle that the run learnt from, as its manifest told of it."""
     return f"{bundle['name']} {bundle['version']}"
+
+
+def _teacher_named(teacher: Mapping[str, Any]) -> str:
+    if "opinions" in teacher:
+        return f"{teacher['opinions']} says of each face"
+    return f"{_named(teacher)} says of each face and its mirror image"
 
 
 def _start_named(start: Mapping[str, Any]) -> str:

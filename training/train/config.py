@@ -131,11 +131,20 @@ class TeacherSettings(Section):
     """A model whose opinion is taught too: "distillation" (Hinton et al. 2015, arXiv 1503.02531).
 
     bundle: its folder, or `builtin`; its distributions for the face and for the mirrored face are averaged.
-    share: of its opinion in what is taught; the label has the rest, and alone the error of the expected age.
+    opinions: in place of a bundle, a file of what any other model says of each picture; see
+    `training.train.teacher.Opinions`. share: of its opinion in what is taught; the label has the rest, and
+    alone the error of the expected age.
     """
 
     bundle: Path | None = None
+    opinions: Path | None = None
     share: Ratio = 0.5
+
+    @model_validator(mode="after")
+    def _one_teacher(self) -> Self:
+        if self.bundle and self.opinions:
+            raise ValueError("'bundle' and 'opinions' are given: there is one teacher")
+        return self
 
     @property
     def folder(self) -> Path | None:

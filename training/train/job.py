@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ from training.progress import Progress, silent
 from training.provenance import TrainingData, came_from_backbone, sketch
 from training.train.batches import Examples
 from training.train.callbacks import read_history
-from training.train.config import DataSettings, ModelSettings, TrainSettings
+from training.train.config import DataSettings, ModelSettings, TeacherSettings, TrainSettings
 from training.train.loop import fit
 from training.train.merge import merge, parts
 from training.train.runs import HISTORY, INFO, read_info, read_model, require_unfinished, write_text
-from training.train.teacher import ask_teacher
+from training.train.teacher import Opinions, ask_teacher
 from training.train.workers import is_chief
 
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python", "mediapipe")
@@ -42,12 +43,12 @@ def train(settings: TrainSettings, progress: Progress = silent) -> Path:
     learning = _prepared(settings.data, settings.data.size, progress)
     judging = _prepared(settings.data, settings.model.size, progress)
     started = [_start(own, learning) for own, _ in parts(settings)]
-    teacher = _bundle(settings.teacher.folder, learning) if settings.teacher.folder else None
+    teacher = _teacher(settings.teacher, learning)
     held_out = examples(judging, "validation")
     if settings.merge:
         folder = merge(settings)
     else:
-        learn = ask_teacher(examples(learning, "train"), learning.split_hash(), settings, progress)
+        learn = _taught(learning, settings, progress)
         folder = fit(settings, learn, held_out, progress)
     if is_chief():
         origin: dict[str, Any] = {"start": _joined(started, settings)}
@@ -69,6 +70,8 @@ def _require_start(settings: TrainSettings) -> None:
             load_bundle(model.bundle_folder)
     if settings.teacher.folder:
         load_bundle(settings.teacher.folder)
+    if settings.teacher.opinions:
+        Opinions.read(settings.teacher.opinions)
 
 
 def examples(prepared: Prepared, part: str) -> Examples:
@@ -118,6 +121,25 @@ def _start(model: ModelSettings, prepared: Prepared) -> dict[str, Any]:
         files = [backbone.model_file(model.backbone), *backbone.weight_files(model.backbone)]
         return {"backbone": {file.name: sha256_of(file.read_bytes()) for file in files}}
     return {"random": {"width": model.width}}
+
+
+def _taught(prepared: Prepared, settings: TrainSettings, progress: Progress) -> Examples:
+    """The pictures to learn from, with what the teacher says of them, if there is one."""
+    learn, path = examples(prepared, "train"), settings.teacher.opinions
+    if path:
+        return replace(learn, opinions=Opinions.read(path).of(prepared.keys[learn.rows].tolist(), path))
+    return ask_teacher(learn, prepared.split_hash(), settings, progress)
+
+
+def _teacher(settings: TeacherSettings, prepared: Prepared) -> dict[str, Any] | None:
+    """What is known of the teacher; ConfigurationError as `_start`."""
+    if settings.folder:
+        return _bundle(settings.folder, prepared)
+    if settings.opinions:
+        told = Opinions.read(settings.opinions)
+        sha256 = sha256_of(settings.opinions.read_bytes())
+        return {"opinions": told.source, "sha256": sha256, "licence": told.terms}
+    return None
 
 
 def _joined(started: Sequence[dict[str, Any]], settings: TrainSettings) -> dict[str, Any]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 
 from edge.bundle import Bundle, load_bundle
-from edge.types import Image
+from edge.errors import ConfigurationError
+from edge.types import AGES, Image
 from training.predict import run_calibrated
 from training.progress import Progress
 from training.train.batches import Examples
@@ -21,6 +24,54 @@ from training.train.runs import writing
 from training.train.targets import Floats
 
 ASKING = "asking the teacher"
+
+SUM_TOLERANCE = 1e-3
+"""The most that the probabilities of a distribution in a file may miss 1 by."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opinions:
+    """What a model outside of this package says of N pictures, read from an `.npz` file.
+
+    keys: SHA-256 of each picture's file in hexadecimal. probs: float32 (N, 101), distributions over ages
+    0..100. source: what the model is. terms: what it may be used for. Of a picture that the model learnt
+    from it says what it learnt by heart: let one say it that learnt from others (cross-fitting).
+    """
+
+    keys: Sequence[str]
+    probs: Floats
+    source: str
+    terms: str
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Those in a file; ConfigurationError that names it where an array is missing or odd."""
+        try:
+            with np.load(path) as held:
+                arrays = {name: held[name] for name in ("keys", "probs", "source", "terms")}
+        except OSError as error:
+            raise ConfigurationError(f"{path}: cannot be read ({error.strerror or error})") from error
+        except (ValueError, KeyError, EOFError, BadZipFile, AttributeError, TypeError) as error:
+            raise ConfigurationError(
+                f"{path}: wants an .npz file with keys, probs, source and terms ({error})"
+            ) from error
+        keys, probs = np.atleast_1d(arrays["keys"]).tolist(), np.asarray(arrays["probs"], np.float32)
+        wanted = len(keys), AGES
+        if probs.shape != wanted:
+            raise ConfigurationError(f"{path}: probs is {probs.shape}; wants {wanted}, a row a key")
+        if not ((probs >= 0).all() and (np.abs(probs.sum(1) - 1) <= SUM_TOLERANCE).all()):
+            raise ConfigurationError(f"{path}: probs holds a row that is no distribution")
+        return cls(keys, probs, str(arrays["source"]), str(arrays["terms"]))
+
+    def of(self, keys: Sequence[str], path: Path) -> Floats:
+        """The distributions for these pictures, in order; ConfigurationError where one is missing."""
+        rows = {key: row for row, key in enumerate(self.keys)}
+        if missing := [key for key in keys if key not in rows]:
+            raise ConfigurationError(
+                f"{path}: has no opinion of {len(missing)} of {len(keys)} pictures to learn from, "
+                f"such as the one of SHA-256 {missing[0]}"
+            )
+        return self.probs[[rows[key] for key in keys]]
 
 
 def ask_teacher(examples: Examples, name: str, settings: TrainSettings, progress: Progress) -> Examples:

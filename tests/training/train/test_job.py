@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -196,6 +197,56 @@ def test_a_teacher_says_the_mean_of_a_face_and_its_mirror_image(keras, tmp_path:
     assert list(tmp_path.glob("teacher-*.npy"))
 
 
+def opinions(path: Path, keys: list[str], age: int, **changes: object) -> Path:
+    """A file of opinions that is sure of one age for every picture."""
+    probs = np.zeros((len(keys), 101), np.float32)
+    probs[:, age] = 1
+    held = {"keys": keys, "probs": probs, "source": "a network for faces", "terms": "MIT"}
+    np.savez(path, **{name: value for name, value in {**held, **changes}.items() if value is not None})
+    return path
+
+
+def test_opinions_of_another_model_are_taught_and_named(keras, config: Path, tmp_path: Path, monkeypatch):
+    from training.export import licence
+    from training.train import job, load_run
+
+    keys = [hashlib.sha256(file.read_bytes()).hexdigest() for file in tmp_path.rglob("final_files/*")]
+    path = opinions(tmp_path / "others.npz", keys, 40)
+    seen: list[Examples] = []
+    fit = job.fit
+    monkeypatch.setattr(job, "fit", lambda s, learn, *rest: seen.append(learn) or fit(s, learn, *rest))
+    assert train(config, f"teacher.opinions={path}") == 0
+    assert (seen[0].opinions @ np.arange(101) == 40).all()
+    run = load_run(tmp_path / "runs" / "tiny")
+    assert run.info["teacher"]["opinions"] == "a network for faces"
+    assert licence(run, TrainingData.read(run.info["data"])).endswith("; MIT")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"terms": None}, "wants an .npz file with keys, probs, source and terms"),
+        ({"probs": np.ones((1, 100))}, "probs is (1, 100); wants (1, 101), a row a key"),
+        ({"probs": np.full((1, 101), np.nan)}, "holds a row that is no distribution"),
+        ({}, "others.npz: has no opinion of "),
+    ],
+)
+@pytest.mark.usefixtures("keras")
+def test_opinions_that_cannot_be_taught_are_status_2(
+    config: Path, tmp_path: Path, capsys, changes: dict[str, object], message: str
+):
+    path = opinions(tmp_path / "others.npz", ["00" * 32], 40, **changes)
+    assert train(config, f"teacher.opinions={path}") == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("keras")
+def test_a_run_has_one_teacher(config: Path, capsys):
+    assert train(config, "teacher.opinions=others.npz", "teacher.bundle=builtin") == 2
+    assert "'bundle' and 'opinions' are given: there is one teacher" in capsys.readouterr().err
+
+
 def test_a_teacher_or_a_start_that_has_seen_the_judging_pictures_is_refused(
     keras, config: Path, tmp_path: Path, capsys
 ):
@@ -220,6 +271,7 @@ def test_a_finished_run_is_not_trained_again(keras, config: Path, capsys):
         ("model.run=nowhere", "wants the folder of a finished run"),
         ("model.bundle=nowhere", "nowhere/manifest.json: cannot be read"),
         ("teacher.bundle=nowhere", "nowhere/manifest.json: cannot be read"),
+        ("teacher.opinions=nowhere.npz", "nowhere.npz: cannot be read"),
     ],
 )
 @pytest.mark.usefixtures("keras")

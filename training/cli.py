@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -43,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        with _terminated_as_interrupted():
+            arguments.run(arguments)
     except InstoreError as error:
         _say(f"instore-training: {error}", sys.stderr)
         return 2 if isinstance(error, ConfigurationError) else 1
@@ -51,6 +54,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(f"instore-training: interrupted; {arguments.interrupted(arguments)}", sys.stderr)
         return 2
     return 0
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, which schedulers and `timeout` send, ends a command as Ctrl-C does, with nothing half-made."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:

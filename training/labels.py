@@ -32,7 +32,7 @@ def _parse(path: Path) -> list[dict[str, str | None]]:
     """The rows as they are; None where a row is cut short. More fields than the head has are left out."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before the head
-            rows = [{n: t for n, t in row.items() if n is not None} for row in csv.DictReader(file)]
+            rows = [{n.strip(): t for n, t in row.items() if n is not None} for row in csv.DictReader(file)]
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

@@ -62,14 +62,17 @@ def test_further_data_want_data(tiny: Path, tmp_path: Path, capsys):
     assert "want --data" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_a_command_with_a_line_status_2_and_nothing_half_made(tmp_path: Path):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_with_a_line_status_2_and_nothing_half_made(
+    sent: signal.Signals, tmp_path: Path
+):
     words = [sys.executable, "-c", AT_A_TERMINAL + MAIN, "demo-data"]
     words += ["--out", tmp_path / "faces", "--count", "1000000"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as command:
         try:
             while not list(tmp_path.glob(".faces-*/final_files/*.png")):
                 assert command.poll() is None
-            command.send_signal(signal.SIGINT)
+            command.send_signal(sent)
             said = command.communicate(timeout=PATIENCE)[1]
         finally:
             command.kill()

@@ -116,7 +116,7 @@ def face_sizes(figures: Figures) -> Html:
         )
         right.plot(places, [own["accuracy"] for own in found], marker="o", color=BLUE, label="right")
         right.set_ylabel("share of faces by bracket")
-        right.set_ylim(0, 1)
+        right.set_ylim(0, 1.05)  # a point at 1 is whole
         _legend_above(right)
         for axes in (left, right):
             axes.set_xticks(places, labels)

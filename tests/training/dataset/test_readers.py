@@ -59,6 +59,13 @@ def test_labels_csv_as_a_spreadsheet_saves_it(tmp_path: Path):
     assert len(find_reader(tmp_path).read(tmp_path).rows) == 1
 
 
+def test_blanks_round_what_the_head_says_do_not_matter(tmp_path: Path):
+    labels(tmp_path, "file_name, real_age , gender", "a.png, 34, female")
+    pictures(tmp_path / "final_files", {"a.png": noise(0)})
+    (row,) = find_reader(tmp_path).read(tmp_path).rows
+    assert (row.low, row.traits) == (34, {"gender": "female"})
+
+
 def test_every_row_that_is_wrong_is_told(tmp_path: Path):
     rows = [
         "a.png,34",

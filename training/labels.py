@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from edge.errors import ConfigurationError
 
 PICTURES = "final_files"
+
+SURPLUS = "(beyond the head)"
+"""Stands for the name of what a row has more of than the head: often an age or a name with a comma."""
 
 
 def labels_file(folder: Path) -> Path:
@@ -23,16 +27,17 @@ def picture(folder: Path, name: str) -> Path:
 def read_table(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file, of which there is at least one, stripped; what a short row lacks is empty.
 
+    What a row has beyond the head is under `SURPLUS`, where that is anything.
     Raises ConfigurationError when the file cannot be read, is no text or names no picture.
     """
     return [{name: (text or "").strip() for name, text in row.items()} for row in _parse(path)]
 
 
 def _parse(path: Path) -> list[dict[str, str | None]]:
-    """The rows as they are; None where a row is cut short. More fields than the head has are left out."""
+    """The rows as they are; None where a row is cut short."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before the head
-            rows = [{n.strip(): t for n, t in row.items() if n is not None} for row in csv.DictReader(file)]
+            rows = [_row(row) for row in csv.DictReader(file)]
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -42,3 +47,8 @@ def _parse(path: Path) -> list[dict[str, str | None]]:
     if not rows:
         raise ConfigurationError(f"{path}: names no picture; wants a head line and one line a picture")
     return rows
+
+
+def _row(row: dict[str | None, Any]) -> dict[str, str | None]:
+    surplus = ",".join(row.pop(None, [])).strip(" ,")
+    return {str(name).strip(): text for name, text in row.items()} | ({SURPLUS: surplus} if surplus else {})

@@ -9,12 +9,14 @@ from typing import Protocol
 
 from edge.errors import ConfigurationError
 from training.dataset.catalogue import GROUP_END, OLDEST, Catalogue, Fault, FaultKind, Labelled
-from training.labels import PICTURES, labels_file, read_table
+from training.labels import PICTURES, SURPLUS, labels_file, read_table
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 """Files with another ending are no pictures, and are not looked for in the labels."""
 
 Row = Mapping[str, str]
+Entry = tuple[str, str | FaultKind, Row]
+"""A file's name, the text of its age or what is wrong with its row, and its traits."""
 
 
 class Reader(Protocol):
@@ -40,15 +42,12 @@ class LabelsCsv:
     def read(self, folder: Path) -> Catalogue:
         path = labels_file(folder)
         rows = read_table(path)
-        columns = rows[0].keys()
+        columns = rows[0].keys() - {SURPLUS}
         ages = [c for c in ("real_age", "age_group") if c in columns]
         if "file_name" not in columns or not ages:
-            raise _columns(path, columns, "file_name and real_age (years) or age_group (such as 20-29)")
-        traits = [c for c in columns if c not in {"file_name", *ages}]
-        entries = (
-            (row["file_name"], next((row[a] for a in ages if row[a]), ""), {t: row[t] for t in traits})
-            for row in rows
-        )
+            raise _columns(path, rows[0], "file_name and real_age (years) or age_group (such as 20-29)")
+        traits = [c for c in rows[0] if c in columns - {"file_name", *ages}]
+        entries = ((row["file_name"], _age(row, *ages), {t: row[t] for t in traits}) for row in rows)
         return _catalogue(folder / PICTURES, entries)
 
 
@@ -66,14 +65,14 @@ class FairFace:
     def _tables(self, folder: Path) -> Iterator[Path]:
         return iter(sorted(folder.glob("fairface_label_*.csv")))
 
-    def _entries(self, folder: Path) -> Iterator[tuple[str, str, Row]]:
+    def _entries(self, folder: Path) -> Iterator[Entry]:
         for path in self._tables(folder):
             rows = read_table(path)
             if not {"file", "age"} <= rows[0].keys():
                 raise _columns(path, rows[0].keys(), "file and age")
             for row in rows:
                 traits = {t: row.get(t, "").lower() for t in ("gender", "race")}
-                yield row["file"], row["age"].replace("more than 70", "70+"), traits
+                yield row["file"], _age(row, "age"), traits
 
 
 class UTKFace:
@@ -133,7 +132,14 @@ def parse_age(text: str) -> tuple[float, float] | FaultKind:
     return (low, high) if high <= OLDEST else FaultKind.AGE_RANGE
 
 
-def _catalogue(pictures: Path, entries: Iterable[tuple[str, str, Row]]) -> Catalogue:
+def _age(row: Row, *columns: str) -> str | FaultKind:
+    """What a row says in the first of these columns that is filled in; its fault where fields are shifted."""
+    if SURPLUS in row:
+        return FaultKind.SURPLUS
+    return next((row[c] for c in columns if row[c]), "").replace("more than 70", "70+")  # as FairFace has it
+
+
+def _catalogue(pictures: Path, entries: Iterable[Entry]) -> Catalogue:
     """Sort rows (file name, age, traits) into usable ones and faults, and find the files that have none."""
     there = {str(file.relative_to(pictures)): file for file in _pictures(pictures)}
     rows: list[Labelled] = []
@@ -146,9 +152,9 @@ def _catalogue(pictures: Path, entries: Iterable[tuple[str, str, Row]]) -> Catal
         if not _inside(name) or not _is_file(file):
             faults.append(Fault(FaultKind.NO_FILE, name or "(no name)"))
             continue
-        match parse_age(age):
+        match age if isinstance(age, FaultKind) else parse_age(age):
             case FaultKind() as kind:
-                faults.append(Fault(kind, name, repr(age)))
+                faults.append(Fault(kind, name, "" if kind is age else repr(age)))
             case low, high:
                 rows.append(Labelled(file, low, high, traits))
     faults += [Fault(FaultKind.NO_ROW, name) for name in there if name not in named]
@@ -173,7 +179,7 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _columns(path: Path, found: Iterable[str], wanted: str) -> ConfigurationError:
-    found = list(found)
+    found = [column for column in found if column != SURPLUS]
     hint = next((f", separated by commas and not by {mark!r}" for mark in ";\t" if mark in found[0]), "")
     return ConfigurationError(f"{path}: has the columns {', '.join(found)}; wants {wanted}{hint}")
 

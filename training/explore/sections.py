@@ -39,6 +39,7 @@ BLURRED = 40.0
 WHAT_IS_DONE = {
     FaultKind.NO_FILE: "left out",
     FaultKind.NO_ROW: "left out",
+    FaultKind.SURPLUS: "left out: nobody knows which field is the age",
     FaultKind.BAD_AGE: "left out",
     FaultKind.AGE_RANGE: "left out",
     FaultKind.EMPTY: "left out",

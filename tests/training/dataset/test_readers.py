@@ -108,6 +108,18 @@ def test_a_name_longer_than_a_disk_takes_is_a_row_without_a_file(tmp_path: Path)
     assert list(catalogue.faults) == [Fault(FaultKind.NO_FILE, "a" * 300 + ".png")]
 
 
+def test_a_row_whose_fields_are_shifted_is_told(tmp_path: Path):
+    rows = ["a.png,34,5,male", "b.png,34,male,", "c.png,34,male,,"]
+    labels(tmp_path, "file_name,real_age,gender", *rows)
+    pictures(tmp_path / "final_files", {f"{n}.png": noise(i) for i, n in enumerate("abc")})
+    catalogue = find_reader(tmp_path).read(tmp_path)
+    assert [(r.file.name, r.traits) for r in catalogue.rows] == [
+        ("b.png", {"gender": "male"}),
+        ("c.png", {"gender": "male"}),
+    ]
+    assert list(catalogue.faults) == [Fault(FaultKind.SURPLUS, "a.png")]
+
+
 def test_utkface_file_names(tmp_path: Path):
     names = ["1_0_4_20170109150557335.jpg.chip.jpg", "110_1_20170120134639935.jpg", "readme_1.jpg"]
     pictures(tmp_path / "part1", {name: noise(i) for i, name in enumerate(names)})

@@ -238,9 +238,10 @@ def open_tensorrt(
     gpu = cuda.gpu()  # first of all: to import TensorRT alone takes 100 MB
     faults: list[BackendError] = []
     for library in libraries():
+        if isinstance(library, BackendError):
+            faults.append(library)
+            continue
         try:
-            if isinstance(library, BackendError):
-                raise library
             with closing(OnnxRuntimeBackend(bundle, max_batch=max_batch, threads=1)) as model:
                 backend = open_engine(
                     bundle, library, cuda, gpu, model=model, precision=chosen, max_batch=max_batch,
@@ -250,6 +251,9 @@ def open_tensorrt(
             if error.reason in ("memory", "lost"):  # of the GPU, whatever drives it
                 raise
             faults.append(error)
+            continue
+        except RuntimeError as error:  # what the bindings make of whatever is thrown in C++
+            faults.append(BackendError("engine", f"{library.flavour}: {error}"))
             continue
         passed_over = "".join(f"; passed over: {fault}" for fault in faults)
         log.info("TensorRT is %s %s%s", library.flavour, library.version, passed_over)

@@ -331,3 +331,22 @@ class TestOpening:
             f"TensorRT is tensorrt_rtx {pretended.version}; passed over: tensorrt is not installed"
             in caplog.text
         )
+
+    def test_what_is_thrown_below_the_bindings_is_told(
+        self,
+        pretended: Library,
+        cuda: Cuda,
+        runtime: FakeCuda,
+        bundle: Bundle,
+        monkeypatch: pytest.MonkeyPatch,
+    ):
+        def throw(*_: object) -> None:
+            raise RuntimeError("std::bad_alloc")
+
+        monkeypatch.setattr(_Engine, "get_tensor_profile_shape", throw)
+        monkeypatch.setattr(tensorrt_module, "libraries", lambda: iter([pretended]))
+        monkeypatch.setattr(tensorrt_module, "Cuda", lambda: cuda)
+        with pytest.raises(BackendError, match="tensorrt_rtx: std::bad_alloc") as caught:
+            open_tensorrt(bundle, max_batch=MAX_BATCH)
+        assert caught.value.reason == "engine"
+        assert runtime.held == 0

@@ -33,7 +33,7 @@ from training.train.callbacks import (
 from training.train.config import TrainSettings
 from training.train.losses import age_loss, mae
 from training.train.network import copy_averages, starting_model, trainable
-from training.train.optimiser import TwoRateAdamW, make_optimiser
+from training.train.optimiser import TwoRateAdamW, make_optimiser, scaled
 from training.train.runs import HISTORY, open_folder, write_model
 from training.train.workers import Workers, is_chief
 
@@ -105,11 +105,13 @@ class Pupil:
     def made(cls, settings: TrainSettings) -> Self:
         """As configured, ready for `fit`."""
         shipped = starting_model(settings.model, settings.seed)
-        model = trainable(shipped, settings.model, precision(settings.loop.precision))
+        policy = precision(settings.loop.precision)
+        model = trainable(shipped, settings.model, policy)
         optimiser = make_optimiser(settings)
+        steps = scaled(optimiser, policy)
         error = keras.metrics.MeanMetricWrapper(mae, name="mae")
-        model.compile(optimiser, age_loss(settings.loss), metrics=[error], jit_compile=compilation())
-        optimiser.build(model.trainable_variables)
+        model.compile(steps, age_loss(settings.loss), metrics=[error], jit_compile=compilation())
+        steps.build(model.trainable_variables)
         return cls(model, optimiser, shipped)
 
     def resume(self, folder: Path) -> int:

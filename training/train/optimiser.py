@@ -54,3 +54,12 @@ def make_optimiser(settings: TrainSettings) -> TwoRateAdamW:
     )
     optimiser.exclude_from_weight_decay(var_names=["bias"])
     return optimiser
+
+
+def scaled(optimiser: TwoRateAdamW, policy: str) -> Any:  # noqa: ANN401 (Keras has no types)
+    """The same with the loss scaled up where gradients are float16, in which small ones would be 0.
+
+    Micikevicius et al. 2018, arXiv 1710.03740. Keras does it by itself only where the policy is the model's
+    own, and not that of its layers.
+    """
+    return keras.optimizers.LossScaleOptimizer(optimiser) if policy == "mixed_float16" else optimiser

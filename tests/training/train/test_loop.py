@@ -165,6 +165,29 @@ def test_half_precision_trains_and_ships_single(fit, tmp_path: Path):
     assert all(np.isfinite(line["loss"]) for line in history(settings.folder))
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float32"])
+def test_small_gradients_survive_half_precision(keras, tmp_path: Path, policy: str):
+    from training.train.loop import Pupil
+
+    pupil = Pupil.made(made_up.settings(tmp_path, loop={"precision": policy}))
+    scaled = isinstance(pupil.model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (policy == "mixed_float16")
+    before = [average.numpy() for average in pupil.optimiser.averages()]
+    pupil.model.optimizer.apply([keras.ops.ones(v.shape) for v in pupil.model.trainable_variables])
+    after = [average.numpy() for average in pupil.optimiser.averages()]
+    assert any((a != b).any() for a, b in zip(before, after, strict=True))
+
+
+def test_half_precision_goes_on_where_it_was_broken_off(fit, tmp_path: Path):
+    data = made_up.examples(), made_up.examples(8)
+    settings = made_up.settings(tmp_path, loop={"precision": "mixed_float16", "epochs": 1})
+    folder = fit(settings, *data)
+    assert len(history(folder)) == 1
+    said = predict(folder)
+    assert fit(settings, *data) == folder
+    assert np.array_equal(predict(folder), said)
+
+
 def test_another_configuration_in_the_same_folder_is_refused(fit, tmp_path: Path):
     fit(made_up.settings(tmp_path), made_up.examples(), made_up.examples(8))
     with pytest.raises(ConfigurationError, match=r"another configuration \(seed differ\)"):

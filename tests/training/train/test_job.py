@@ -207,7 +207,7 @@ def opinions(path: Path, keys: list[str], age: int, **changes: object) -> Path:
 
 
 def test_opinions_of_another_model_are_taught_and_named(keras, config: Path, tmp_path: Path, monkeypatch):
-    from training.export import licence
+    from training.export import Plan, export
     from training.train import job, load_run
 
     keys = [hashlib.sha256(file.read_bytes()).hexdigest() for file in tmp_path.rglob("final_files/*")]
@@ -219,7 +219,11 @@ def test_opinions_of_another_model_are_taught_and_named(keras, config: Path, tmp
     assert (seen[0].opinions @ np.arange(101) == 40).all()
     run = load_run(tmp_path / "runs" / "tiny")
     assert run.info["teacher"]["opinions"] == "a network for faces"
-    assert licence(run, TrainingData.read(run.info["data"])).endswith("; MIT")
+    manifest = export(Plan(run.folder, tmp_path / "own", version="1"))
+    assert manifest.licence.endswith("; MIT")
+    assert "opinions" not in manifest.provenance["config"]["teacher"]
+    told = (tmp_path / "own" / "MODEL_CARD.md").read_text()
+    assert "it was taught what a network for faces says of each face, with a share of 0.5." in told
 
 
 @pytest.mark.parametrize(

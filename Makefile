@@ -11,15 +11,16 @@ TRAINING := .venv-training
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
 
-install: $(VENV)/.installed ## the box's environment with TensorRT and the test tools, in .venv
+install: $(VENV)/.installed ## the box's environment with TensorRT, OpenVINO and the test tools, in .venv
 
 install-training: $(TRAINING)/.installed ## the workstation's environment with TensorFlow, in .venv-training
 
-$(VENV)/.installed: requirements/edge.txt requirements/tensorrt.txt pyproject.toml deploy/system-packages.sh
+$(VENV)/.installed: requirements/edge.txt requirements/tensorrt.txt requirements/openvino.txt pyproject.toml deploy/system-packages.sh
 	deploy/system-packages.sh run
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/edge.txt \
 	  -r requirements/tensorrt.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/openvino.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
@@ -95,15 +96,16 @@ deb: install ## the Debian package of a box, in build/deb
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
         --no-annotate --no-header
+EXTRA := $(PYTHON) -c "import sys, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+         print(*p['optional-dependencies'][sys.argv[1]], sep='\n')"
 
 lock: ## pin the dependencies anew (needs uv)
 	$(LOCK) --extra demo --extra test pyproject.toml -o requirements/edge.txt
 	$(LOCK) --extra training --extra test pyproject.toml -o requirements/training.txt
 	$(LOCK) --constraint requirements/edge.txt pyproject.toml -o requirements/box.txt
 	$(LOCK) --constraint requirements/edge.txt requirements/tools.in -o requirements/tools.txt
-	$(PYTHON) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-	  print(*p['optional-dependencies']['tensorrt'], sep='\n')" | \
-	  $(LOCK) --constraint requirements/edge.txt - -o requirements/tensorrt.txt
+	$(EXTRA) tensorrt | $(LOCK) --constraint requirements/edge.txt - -o requirements/tensorrt.txt
+	$(EXTRA) openvino | $(LOCK) --no-deps - -o requirements/openvino.txt
 
 clean: ## remove the environments and what the tools left
 	rm -rf $(VENV) $(TRAINING) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,8 +1,7 @@
 """Batching: faces per second against batch size, for every backend and precision of the age model.
 
 All that can run here take turns, so that whatever else the machine does hits each alike; processor time
-leaves most of that out. What cannot run keeps its row, and a line below says why. OpenVINO is measured where
-it happens to be installed: it is no backend of ours, and its rows say whether it should be.
+leaves most of that out. What cannot run keeps its row, and a line below says why.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from edge.errors import InstoreError
 from edge.inference import open_backend
 from edge.inference.base import Precision
 from edge.inference.builder import graph_of
+from edge.inference.openvino import OpenVinoBackend
 from edge.inference.reference import difference, reference_crops
 from edge.inference.tensorrt import open_tensorrt
 
@@ -75,8 +75,9 @@ def _openers(bundle: Bundle, max_batch: int) -> Iterator[tuple[str, Callable[[],
         variant = replace(bundle, model_path=graph_of(bundle, precision))
         yield f"ONNX Runtime CPU {precision}", partial(_onnxruntime, variant, max_batch)
     for precision in PRECISIONS:
-        yield f"OpenVINO CPU {precision}", partial(_openvino, graph_of(bundle, precision), "f32")
-    yield "OpenVINO CPU bf16", partial(_openvino, bundle.model_path, "bf16")
+        variant = replace(bundle, model_path=graph_of(bundle, precision))
+        yield f"OpenVINO CPU {precision}", partial(_openvino, variant, max_batch)
+    yield "OpenVINO CPU bf16", partial(_openvino, bundle, max_batch, "bf16")
     yield "ONNX Runtime CUDA fp32", partial(_onnxruntime_cuda, bundle.model_path)
     for precision in PRECISIONS:
         yield f"TensorRT {precision}", partial(_tensorrt, bundle, precision, max_batch)
@@ -95,18 +96,8 @@ def _onnxruntime_cuda(path: Any) -> Infer:  # noqa: ANN401
     return lambda batch: np.asarray(session.run(["age"], {"image": batch})[0])
 
 
-def _openvino(path: Any, precision: str) -> Infer:  # noqa: ANN401
-    import openvino
-
-    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": precision}
-    compiled = openvino.Core().compile_model(str(path), "CPU", settings)
-    request = compiled.create_infer_request()
-
-    def infer(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        request.infer({0: batch})
-        return np.array(request.get_output_tensor(0).data)
-
-    return infer
+def _openvino(bundle: Bundle, max_batch: int, floats: Any = "f32") -> Infer:  # noqa: ANN401
+    return OpenVinoBackend(bundle, max_batch=max_batch, threads=1, floats=floats).infer
 
 
 def _tensorrt(bundle: Bundle, precision: Precision, max_batch: int) -> Infer:

@@ -1,19 +1,19 @@
 #!/bin/sh
 # Installs InStore as a service where its Debian package does not fit: another release, another architecture, or a
 # GPU, whose libraries the package does not hold. Run it from the source tree, as root; again to upgrade.
-#   deploy/install.sh [--tensorrt] [--root FOLDER]    install or upgrade
-#   deploy/install.sh --remove [--purge]              remove; with --purge configuration, secrets and windows, too
+#   deploy/install.sh [--tensorrt] [--openvino] [--root FOLDER]    install or upgrade
+#   deploy/install.sh --remove [--purge]    remove; with --purge configuration, secrets and windows, too
 # It needs systemd 252 or newer and Python 3.11 or newer with venv, and puts all where the package would.
 set -eu
 
 source=$(cd "$(dirname "$0")/.." && pwd)
-root="" tensorrt=no action=install purge=no
+root="" extras="" action=install purge=no
 usage() { sed -n '2,6s/^# *//p' "$0"; }
 fail() { echo "install.sh: $1" >&2 && exit "${2:-1}"; }
 
 while [ $# -gt 0 ]; do
     case $1 in
-    --tensorrt) tensorrt=yes ;;
+    --tensorrt | --openvino) extras="$extras ${1#--}" ;;
     --remove) action=remove ;;
     --purge) purge=yes ;;
     --root)
@@ -70,7 +70,9 @@ mkdir -p "$(dirname "$prefix")"
 "$python" -m venv "$prefix.new"
 pip="$prefix.new/bin/python3 -m pip --quiet --disable-pip-version-check --no-input install"
 $pip --require-hashes --no-deps -r "$source/requirements/box.txt"
-[ "$tensorrt" = no ] || $pip --require-hashes --no-deps -r "$source/requirements/tensorrt.txt"
+for extra in $extras; do
+    $pip --require-hashes --no-deps -r "$source/requirements/$extra.txt"
+done
 copy=$(mktemp -d) # building leaves its traces in the tree that it builds
 trap 'rm -rf "$copy" "$prefix.new"' EXIT
 cp -R "$source/edge" "$source/pyproject.toml" "$source/README.md" "$copy/"

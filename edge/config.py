@@ -155,7 +155,7 @@ class ModelSettings(Section):
     """The age model: its bundle, the backend that runs it, and how it is batched."""
 
     bundle: str = "builtin"
-    backend: Literal["auto", "onnxruntime", "tensorrt"] = "auto"
+    backend: Literal["auto", "onnxruntime", "openvino", "tensorrt"] = "auto"
     precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     max_batch: Annotated[int, Field(ge=1, le=256)] = 8

@@ -103,11 +103,13 @@ class Metrics:
         self._config = Info("instore_config", "The configuration.", registry=r)
 
         self.fallbacks = Counter(
-            "instore_model_fallbacks", "Times that the GPU could not be used.", ["reason"], registry=r
+            "instore_model_fallbacks", "Times that what is faster could not be used.", ["reason"], registry=r
         )
         for reason in MODEL_FALLBACKS:
             self.fallbacks.labels(reason)
-        self.accelerated = Gauge("instore_model_accelerated", "1 while the GPU judges ages.", registry=r)
+        self.accelerated = Gauge(
+            "instore_model_accelerated", "1 while what is faster judges ages.", registry=r
+        )
         self.engines_refused = Counter(
             "instore_engines_refused", "Engine files that were not loaded.", ["reason"], registry=r
         )

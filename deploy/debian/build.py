@@ -3,6 +3,7 @@
     make deb                                   build/deb/instore-edge_VERSION_ARCHITECTURE.deb
     python -m deploy.debian.build --version 0.1.0+2
     python -m deploy.debian.build --tensorrt   for boxes with an NVIDIA GPU, 260 MB more on their disks
+    python -m deploy.debian.build --openvino   for boxes that judge ages in 8 bits on the CPU, 180 MB more
 
 The environment belongs to Debian's own Python of one minor version, which the package depends on. Libraries
 come by the hashes of requirements/box.txt, less what a box never loads.
@@ -29,8 +30,14 @@ HERE = Path(__file__).parent
 PYTHON = Path("/usr/bin/python3")
 PREFIX = Path("opt/instore-edge")
 
-LOCKS = ("box.txt", "tensorrt.txt")
-"""What is installed, beneath requirements/; the second with --tensorrt."""
+LOCK = "box.txt"
+"""What is installed, beneath requirements/."""
+
+EXTRAS = {
+    "tensorrt": "with TensorRT for RTX, for boxes with an NVIDIA GPU",
+    "openvino": "with OpenVINO, for boxes that judge ages in 8 bits on the CPU",
+}
+"""What is installed besides where it is asked for: requirements/NAME.txt."""
 
 NEVER_LOADED = {
     # MediaPipe's drawing helpers alone import it, and edge.detect.mediapipe keeps it away; the rest serve it.
@@ -80,9 +87,8 @@ def main() -> None:
     arguments.add_argument(
         "--version", default=project_version(), help="of the package (default: the project's)"
     )
-    arguments.add_argument(
-        "--tensorrt", action="store_true", help="with TensorRT for RTX, for boxes with an NVIDIA GPU"
-    )
+    for name, told in EXTRAS.items():
+        arguments.add_argument(f"--{name}", action="store_true", help=told)
     arguments.add_argument("--folder", type=Path, default=ROOT / "build" / "deb", help="where to build")
     options = arguments.parse_args()
     os.umask(0o022)
@@ -92,7 +98,8 @@ def main() -> None:
     shutil.rmtree(tree, ignore_errors=True)
     python = python_version()
     _say("environment")
-    environment(tree / PREFIX, folder, python, LOCKS[: 2 if options.tensorrt else 1])
+    extras = [f"{name}.txt" for name in EXTRAS if getattr(options, name)]
+    environment(tree / PREFIX, folder, python, [LOCK, *extras])
     _say("stripping")
     packages = tree / PREFIX / "lib" / f"python{python}" / "site-packages"
     strip(packages)

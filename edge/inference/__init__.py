@@ -14,7 +14,7 @@ from edge.inference.engines import EngineStore
 
 log = logging.getLogger(__name__)
 
-BACKENDS = ("auto", "onnxruntime", "tensorrt")
+BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt")
 """The names that a configuration may hold."""
 
 
@@ -32,8 +32,8 @@ def open_backend(
 
     max_batch: the most crops in one call. threads: CPU threads of one call, where the backend uses any.
     precision: `auto`, or one of the bundle's; see `cpu_graph` for the CPU. store: of TensorRT's engines;
-    where it has none, one is built and waited for. `auto` takes the first backend that works, and logs why
-    the others do not; on_passed_over hears of each.
+    where it has none, one is built and waited for. `auto` takes TensorRT where it works, else ONNX
+    Runtime, and logs why; on_passed_over hears of that.
 
     Raises ConfigurationError on an unknown name or precision and when the model does not fit its manifest,
     BackendError where a named backend cannot work here.
@@ -42,7 +42,11 @@ def open_backend(
         raise ConfigurationError(f"backend {name!r} is unknown; allowed: {', '.join(map(repr, BACKENDS))}")
     from edge.inference.onnxruntime import OnnxRuntimeBackend
 
-    graph = cpu_graph(bundle, precision)
+    on_cpu = replace(bundle, model_path=cpu_graph(bundle, precision))
+    if name == "openvino":
+        from edge.inference.openvino import OpenVinoBackend
+
+        return OpenVinoBackend(on_cpu, max_batch=max_batch, threads=threads)
     if name != "onnxruntime":
         from edge.inference.tensorrt import open_tensorrt
 
@@ -55,7 +59,7 @@ def open_backend(
                 ) from error
             on_passed_over(f"tensorrt: {error}")
             log.info("backend 'auto' is onnxruntime; tensorrt does not work here: %s", error)
-    return OnnxRuntimeBackend(replace(bundle, model_path=graph), max_batch=max_batch, threads=threads)
+    return OnnxRuntimeBackend(on_cpu, max_batch=max_batch, threads=threads)
 
 
 def cpu_graph(bundle: Bundle, precision: str) -> Path:

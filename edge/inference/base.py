@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import OutsideError
-from edge.types import Image, require_array
+from edge.bundle import Bundle
+from edge.errors import ConfigurationError, OutsideError
+from edge.types import AGES, Image, require_array
 
 Precision = Literal["fp32", "fp16", "int8"]
 """What a graph computes in: `model.onnx` and the typed variants of a bundle."""
 
 Reason = Literal["library", "driver", "no_gpu", "engine", "wrong", "memory", "lost"]
-"""Why a GPU is not used. library: TensorRT or cuda-bindings is absent or lacks its parts. driver: none, or
-too old. no_gpu: none in sight. engine: cannot be built or read. wrong: its results are. memory: it is full.
-lost: it failed at work."""
+"""Why what is faster is not used. library: TensorRT, cuda-bindings or OpenVINO is absent or lacks its parts.
+driver: none, or too old. no_gpu: none in sight. engine: cannot be built or read. wrong: its results are.
+memory: it is full. lost: it failed at work."""
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
@@ -66,3 +68,27 @@ def require_batch(batch: Image, size: int, max_batch: int) -> None:
     require_array("batch", batch, (None, size, size, 3), np.uint8)
     if not 1 <= len(batch) <= max_batch:
         raise ValueError(f"batch: wants 1..{max_batch} crops, not {len(batch)}")
+
+
+def on_cpu(name: str, max_batch: int, threads: int) -> str:
+    """The `device` of a backend on the CPU. Raises ConfigurationError on a size below 1."""
+    if max_batch < 1 or threads < 1:
+        raise ConfigurationError(
+            f"backend {name!r}: max_batch is {max_batch} and threads {threads}; each must be at least 1"
+        )
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def require_ports(bundle: Bundle, found: Sequence[str], *, byte: str, real: str) -> None:
+    """Raise ConfigurationError unless a graph takes and gives what the manifest says.
+
+    found: its inputs, then its outputs, as "name type [shape]" with N for an axis of any length. byte, real:
+    what the library calls uint8 and float32.
+    """
+    size = bundle.input_size
+    wanted = [f"image {byte} [N, {size}, {size}, 3]", f"age {real} [N, {AGES}]"]
+    if found != wanted:
+        raise ConfigurationError(
+            f"{bundle.model_path}: inputs and outputs are {'; '.join(found)}; "
+            f"the manifest of {bundle.name!r} wants {'; '.join(wanted)}"
+        )

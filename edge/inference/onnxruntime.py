@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from edge.errors import ConfigurationError
-from edge.inference.base import require_batch
-from edge.types import AGES, Image
+from edge.inference.base import on_cpu, require_batch, require_ports
+from edge.types import Image
 
 ERRORS_ONLY = 3
 """ONNX Runtime's log severity: warnings are about the graph, and the graph is checked here."""
@@ -21,13 +21,8 @@ class OnnxRuntimeBackend:
     name = "onnxruntime"
 
     def __init__(self, bundle: Bundle, *, max_batch: int, threads: int) -> None:
-        if max_batch < 1 or threads < 1:
-            raise ConfigurationError(
-                f"backend 'onnxruntime': max_batch is {max_batch} and threads {threads}; "
-                "each must be at least 1"
-            )
+        self.device = on_cpu(self.name, max_batch, threads)
         self.max_batch = max_batch
-        self.device = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
         self._size = bundle.input_size
         self._session: onnxruntime.InferenceSession | None = _open(bundle, threads)
         _check_graph(self._session, bundle)
@@ -63,14 +58,8 @@ def _open(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
 
 
 def _check_graph(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:
-    size = bundle.input_size
     found = [_describe(node) for node in (*session.get_inputs(), *session.get_outputs())]
-    wanted = [f"image tensor(uint8) [N, {size}, {size}, 3]", f"age tensor(float) [N, {AGES}]"]
-    if found != wanted:
-        raise ConfigurationError(
-            f"{bundle.model_path}: inputs and outputs are {'; '.join(found)}; "
-            f"the manifest of {bundle.name!r} wants {'; '.join(wanted)}"
-        )
+    require_ports(bundle, found, byte="tensor(uint8)", real="tensor(float)")
 
 
 def _describe(node: onnxruntime.NodeArg) -> str:

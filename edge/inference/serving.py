@@ -1,4 +1,4 @@
-"""The age model of a daemon: at work from the first moment, on the GPU as soon as that is ready.
+"""The age model of a daemon: at work from the first moment, on what is faster as soon as that is ready.
 
         open the better one                        swap, between two batches
 model ───────────────────────► (engine is built) ───────────────────────────► better
@@ -13,6 +13,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,9 @@ STEADY = 60.0
 
 PASSING: tuple[Reason, ...] = ("memory", "lost")
 """What may be otherwise in a while. The rest needs somebody, and a start."""
+
+BETTER = ("auto", "openvino", "tensorrt")
+"""What is served on ONNX Runtime until it is ready."""
 
 Open = Callable[[Callable[[], bool]], AgeBackend]
 """Opens the better backend. Takes whether that is no longer wanted; raises BackendError."""
@@ -189,30 +193,31 @@ def serve(
     """The backend of a daemon, by the name in its configuration; nothing is built until it is `run`.
 
     engines: the folder that keeps them. on_refused: hears of every engine's file that is damaged or foreign.
-    `tensorrt` is served on ONNX Runtime as long as it cannot work, as `auto` is, but with a warning. Raises
-    ConfigurationError as `open_backend` does, and on a precision that the bundle lacks.
+    `tensorrt` and `openvino` are served on ONNX Runtime as long as they cannot work, as `auto` is, but with a
+    warning. Raises ConfigurationError as `open_backend` does, and on a precision that the bundle lacks.
     """
-    on_cpu = "onnxruntime" if name in ("auto", "tensorrt") else name
-    model = open_backend(on_cpu, bundle, max_batch=max_batch, threads=threads, precision=precision)
-    if name == "onnxruntime":
+    named = partial(open_backend, bundle=bundle, max_batch=max_batch, threads=threads, precision=precision)
+    model = named("onnxruntime" if name in BETTER else name)
+    if name not in BETTER:
         return ServingBackend(model, None, clock=clock, rng=rng)
     from edge.inference.cuda import Cuda
 
     store = EngineStore(engines, [bundle.folder / "engines"], on_refused=on_refused)
 
-    def open_better(cancelled: Callable[[], bool]) -> AgeBackend:
+    def open_on_gpu(cancelled: Callable[[], bool]) -> AgeBackend:
         from edge.inference.tensorrt import open_tensorrt
 
         return open_tensorrt(
             bundle, precision=precision, max_batch=max_batch, store=store, cancelled=cancelled
         )
 
+    on_gpu = name != "openvino"
     return ServingBackend(
         model,
-        open_better,
+        open_on_gpu if on_gpu else lambda _: named(name),
         clock=clock,
         rng=rng,
-        recover=lambda: Cuda().reset(),
+        recover=(lambda: Cuda().reset()) if on_gpu else lambda: None,
         on_change=on_change,
         on_fallback=on_fallback,
         level=logging.INFO if name == "auto" else logging.WARNING,

@@ -95,7 +95,7 @@ def test_tiles_find_the_distant_faces_of_a_crowd(tmp_path: Path) -> None:
 @needs_recordings
 @pytest.mark.data
 @pytest.mark.parametrize(
-    "option",
+    "options",
     [
         "",
         "detection.still_scan_every=0",
@@ -103,12 +103,13 @@ def test_tiles_find_the_distant_faces_of_a_crowd(tmp_path: Path) -> None:
         "model.threads=2",
         "model.max_batch=1",
         "model.precision=int8",
+        "model.precision=int8 model.backend=openvino",
     ],
 )
-def test_what_is_there_for_speed_changes_no_count(option: str) -> None:
+def test_what_is_there_for_speed_changes_no_count(options: str) -> None:
     names = ("corridor-three.gif", "one-woman.gif", "crowd.mp4")
     clip, *beside = (CLIPS / name for name in names)
-    settings = {option.format(Path(name).stem) for name in names} - {""}
+    settings = {one.format(Path(name).stem) for name in names for one in options.split()}
     totals: dict[str, int] = {}
     for window in replayed(clip, *settings, beside=beside):
         totals[window["camera"]] = totals.get(window["camera"], 0) + window["total"]

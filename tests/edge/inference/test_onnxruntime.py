@@ -77,9 +77,9 @@ def test_temperature_is_left_to_the_caller(bundle: Bundle):
 
 def test_an_unknown_backend_is_named_with_the_allowed_ones(bundle: Bundle):
     with pytest.raises(
-        ConfigurationError, match="backend 'openvino' is unknown; allowed: 'auto', 'onnxruntime'"
+        ConfigurationError, match="backend 'tflite' is unknown; allowed: 'auto', 'onnxruntime', 'openvino'"
     ):
-        open_backend("openvino", bundle)
+        open_backend("tflite", bundle)
 
 
 @pytest.mark.parametrize("bad", [{"max_batch": 0}, {"threads": 0}, {"threads": -1}])
@@ -105,7 +105,7 @@ def test_a_file_that_is_no_graph_is_refused(bundle: Bundle, tmp_path: Path):
 
 def test_a_backend_library_is_imported_only_when_it_is_opened():
     code = "import sys, edge.bundle, edge.inference; sys.exit(any(m in sys.modules for m in %r))"
-    heavy = ("onnxruntime", "tensorrt", "tensorflow", "training")
+    heavy = ("onnxruntime", "openvino", "tensorrt", "tensorflow", "training")
     root = Path(__file__).parents[3]
     found = subprocess.run(
         [sys.executable, "-c", code % (heavy,)],

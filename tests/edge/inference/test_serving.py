@@ -15,6 +15,7 @@ from edge.bundle import Bundle
 from edge.clock import SystemClock
 from edge.errors import ConfigurationError
 from edge.inference import open_backend
+from edge.inference import openvino as openvino_module
 from edge.inference import tensorrt as tensorrt_module
 from edge.inference.base import AgeBackend, BackendError, Reason
 from edge.inference.cuda import Cuda
@@ -325,6 +326,30 @@ class TestServe:
         assert record.levelno == level
         assert "no NVIDIA driver is loaded; one for CUDA 13 or newer is needed" in record.getMessage()
         assert backend.infer(pictures(1, 160)).shape == (1, 101)
+
+    def test_openvino_takes_over_from_onnx_runtime(
+        self, open_it: Callable[..., ServingBackend], bundle: Bundle
+    ):
+        backend = open_it("openvino", "int8")
+        assert (backend.name, backend.accelerated) == ("onnxruntime", False)
+        assert backend.attempt() is None
+        assert (backend.name, backend.accelerated) == ("openvino", True)
+        assert backend.infer(pictures(3, bundle.input_size)).shape == (3, 101)
+
+    def test_without_openvino_it_says_why_and_serves_on(
+        self, open_it: Callable[..., ServingBackend], bundle: Bundle, monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ):  # fmt: skip
+        def absent() -> None:
+            raise BackendError("library", "OpenVINO is not installed")
+
+        monkeypatch.setattr(openvino_module, "_openvino", absent)
+        fallbacks: list[str] = []
+        backend = open_it("openvino", on_fallback=fallbacks.append)
+        backend.run()
+        assert "the age model stays on onnxruntime: OpenVINO is not installed" in caplog.text
+        assert (backend.name, fallbacks) == ("onnxruntime", ["library"])
+        assert backend.infer(pictures(1, bundle.input_size)).shape == (1, 101)
 
     def test_onnx_runtime_alone_looks_for_no_gpu(self, open_it: Callable[..., ServingBackend]):
         backend = open_it("onnxruntime")

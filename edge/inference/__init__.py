@@ -65,7 +65,7 @@ def open_backend(
 def cpu_graph(bundle: Bundle, precision: str) -> Path:
     """The ONNX file that a CPU runs at this setting: 8 bits where they are asked for, else float32.
 
-    Half as wide floats are slower there, see bench/results/batching.md. Raises ConfigurationError on a
+    Half as wide floats are slower there, see bench/results/bench.md. Raises ConfigurationError on a
     precision that the bundle lacks.
     """
     from edge.inference.builder import graph_of, precision_of

@@ -23,7 +23,7 @@ CONVERTER = "openvino.tools.ovc"
 class OpenVinoBackend:
     """`AgeBackend` on OpenVINO's CPU plugin, with `threads` threads in a call.
 
-    At 8 bits a third faster than ONNX Runtime, at float32 as fast (bench/results/batching.md).
+    At 8 bits a third faster than ONNX Runtime, at float32 as fast (bench/results/bench.md).
     """
 
     name = "openvino"

@@ -36,6 +36,9 @@ STEADY = 60.0
 PASSING: tuple[Reason, ...] = ("memory", "lost")
 """What may be otherwise in a while. The rest needs somebody, and a start."""
 
+LATE: tuple[Reason, ...] = (*PASSING, "driver", "no_gpu")
+"""And where a GPU is asked for by name: after a boot or an update its driver may come later than we do."""
+
 BETTER = ("auto", "openvino", "tensorrt")
 """What is served on ONNX Runtime until it is ready."""
 
@@ -59,11 +62,13 @@ class ServingBackend:
         recover: Callable[[], None] = lambda: None,
         on_change: Callable[[], None] = lambda: None,
         on_fallback: Callable[[Reason], None] = lambda reason: None,
+        passing: tuple[Reason, ...] = PASSING,
         level: int = logging.INFO,
     ) -> None:
         """open_better: None where there is no other. recover: called when a device that was lost is given
         back, before the next attempt. on_change: hears of every swap, on_fallback of every attempt and every
-        batch that failed. level: at which it is logged that the better backend cannot be.
+        batch that failed. passing: reasons that are worth another attempt. level: at which it is logged that
+        the better backend cannot be.
         """
         self._model = model
         self._open_better = open_better
@@ -72,10 +77,12 @@ class ServingBackend:
         self._recover = recover
         self._on_change = on_change
         self._on_fallback = on_fallback
+        self._passing = passing
         self._level = level
         self._better: AgeBackend | None = None
         self._broken: AgeBackend | None = None
         self._reason: Reason | None = None
+        self._told = ""
         self._since = 0.0
         self._worked = False
         self._failed = threading.Event()
@@ -135,7 +142,7 @@ class ServingBackend:
         if self._stopping.is_set():
             better.close()
             return None
-        self._since, self._worked = self._clock.monotonic(), True
+        self._since, self._worked, self._told = self._clock.monotonic(), True, ""
         self._better = better
         self._on_change()
         return None
@@ -168,9 +175,11 @@ class ServingBackend:
     def _passed_over(self, error: BackendError | ConfigurationError) -> float | None:
         reason: Reason = error.reason if isinstance(error, BackendError) else "engine"
         self._on_fallback(reason)
-        if self._worked or reason in PASSING:
+        if self._worked or reason in self._passing:
             pause = self._backoff.next()
-            log.warning("the age model stays on %s: %s; next attempt in %.0f s", self.name, error, pause)
+            level = logging.DEBUG if str(error) == self._told else logging.WARNING
+            log.log(level, "the age model stays on %s: %s; next attempt in %.0f s", self.name, error, pause)
+            self._told = str(error)
             return pause
         log.log(self._level, "the age model stays on %s: %s", self.name, error)
         return None
@@ -194,7 +203,8 @@ def serve(
 
     engines: the folder that keeps them. on_refused: hears of every engine's file that is damaged or foreign.
     `tensorrt` and `openvino` are served on ONNX Runtime as long as they cannot work, as `auto` is, but with a
-    warning. Raises ConfigurationError as `open_backend` does, and on a precision that the bundle lacks.
+    warning; for `tensorrt` a driver and a GPU are waited for. Raises ConfigurationError as `open_backend`
+    does, and on a precision that the bundle lacks.
     """
     named = partial(open_backend, bundle=bundle, max_batch=max_batch, threads=threads, precision=precision)
     model = named("onnxruntime" if name in BETTER else name)
@@ -220,5 +230,6 @@ def serve(
         recover=(lambda: Cuda().reset()) if on_gpu else lambda: None,
         on_change=on_change,
         on_fallback=on_fallback,
+        passing=LATE if name == "tensorrt" else PASSING,
         level=logging.INFO if name == "auto" else logging.WARNING,
     )

@@ -155,7 +155,7 @@ def test_without_a_gpu_it_counts_on_onnx_runtime_and_tells(
     daemon = make(tmp_path, settings(tmp_path, "door", model={"backend": "tensorrt"}))
     daemon.run(stop)
     assert stored(tmp_path) == {"door": 1}
-    assert value(daemon, "instore_model_fallbacks_total", reason="driver") == 1
+    assert value(daemon, "instore_model_fallbacks_total", reason="driver") >= 1
     assert value(daemon, "instore_model_fallbacks_total", reason="lost") == 0
     assert value(daemon, "instore_model_accelerated") == 0
 

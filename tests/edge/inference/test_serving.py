@@ -321,11 +321,24 @@ class TestServe:
         caplog.set_level(logging.INFO)
         runtime.driver = 0
         backend = open_it(name)
-        backend.run()
+        backend.attempt()
         (record,) = [r for r in caplog.records if "stays on onnxruntime" in r.getMessage()]
         assert record.levelno == level
         assert "no NVIDIA driver is loaded; one for CUDA 13 or newer is needed" in record.getMessage()
         assert backend.infer(pictures(1, 160)).shape == (1, 101)
+
+    @pytest.mark.usefixtures("gpu")
+    def test_a_driver_that_comes_late_is_taken_where_a_gpu_was_asked_for(
+        self, open_it: Callable[..., ServingBackend], runtime: FakeCuda, caplog: pytest.LogCaptureFixture
+    ):
+        driver, runtime.driver = runtime.driver, 0
+        asked, auto = open_it("tensorrt"), open_it("auto")
+        assert auto.attempt() is None
+        assert all(asked.attempt() is not None for _ in range(5))
+        assert caplog.text.count("no NVIDIA driver is loaded") == 1  # it is said once
+        runtime.driver = driver
+        assert asked.attempt() is None
+        assert asked.name == "tensorrt"
 
     def test_openvino_takes_over_from_onnx_runtime(
         self, open_it: Callable[..., ServingBackend], bundle: Bundle

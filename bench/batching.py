@@ -71,12 +71,11 @@ def _opened(
 
 
 def _openers(bundle: Bundle, max_batch: int) -> Iterator[tuple[str, Callable[[], Infer]]]:
-    for precision in PRECISIONS:
-        variant = replace(bundle, model_path=graph_of(bundle, precision))
-        yield f"ONNX Runtime CPU {precision}", partial(_onnxruntime, variant, max_batch)
-    for precision in PRECISIONS:
-        variant = replace(bundle, model_path=graph_of(bundle, precision))
-        yield f"OpenVINO CPU {precision}", partial(_openvino, variant, max_batch)
+    variants = {name: replace(bundle, model_path=graph_of(bundle, name)) for name in PRECISIONS}
+    for name, variant in variants.items():
+        yield f"ONNX Runtime CPU {name}", partial(_onnxruntime, variant, max_batch)
+    for name, variant in variants.items():
+        yield f"OpenVINO CPU {name}", partial(_openvino, variant, max_batch)
     yield "OpenVINO CPU bf16", partial(_openvino, bundle, max_batch, "bf16")
     yield "ONNX Runtime CUDA fp32", partial(_onnxruntime_cuda, bundle.model_path)
     for precision in PRECISIONS:

@@ -47,5 +47,6 @@ for (let n = 0; n < frames; n++) faces += await look(n);
 const used = process.cpuUsage(cpu);
 console.log(JSON.stringify({
   peer: "@vladmandic/human, WASM", faces, visitors: null, seconds: (performance.now() - wall) / 1000,
-  cpu_seconds: (used.user + used.system) / 1e6, frames, searched: frames, rss_mb: (process.memoryUsage().rss - raw.length) / 1e6,
+  cpu_seconds: (used.user + used.system) / 1e6, frames, searched: frames,
+  rss_mb: (process.memoryUsage().rss - raw.length) / 1e6,
 }));

@@ -105,7 +105,7 @@ def markdown(report: Report) -> str:
         "MB",
         "frames searched",
         "faces found",
-        "a frame searched",
+        "found in each",
         "visitors",
     )
     before, after = report["load"]

@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_explore(commands)
     _add_train(commands)
+    _add_opinions(commands)
     _add_evaluate(commands)
     _add_compare(commands)
     _add_export(commands)
@@ -143,16 +144,21 @@ def _add_train(commands: Any) -> None:  # noqa: ANN401 (argparse gives the type 
         "interrupted run. With TF_CONFIG set, several workers train one model together.",
         **_example("instore-training train ours.toml --set name=shorter --set loop.epochs=3"),
     )
-    train.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file; see training/configs")
-    train.add_argument(
+    _add_config(train, "loop.epochs=3")
+    train.set_defaults(run=_train, interrupted=_how_to_go_on)
+
+
+def _add_config(command: argparse.ArgumentParser, assignment: str) -> None:
+    """The configuration of a command, and what stands in place of a key of it, such as `assignment`."""
+    command.add_argument("config", type=Path, metavar="CONFIG", help="a TOML file; see training/configs")
+    command.add_argument(
         "--set",
         action="append",
         default=[],
         dest="overrides",
         metavar="KEY=VALUE",
-        help="in place of a key of the configuration, such as loop.epochs=3; repeatable",
+        help=f"in place of a key of the configuration, such as {assignment}; repeatable",
     )
-    train.set_defaults(run=_train, interrupted=_how_to_go_on)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -183,6 +189,37 @@ def _how_to_go_on(arguments: argparse.Namespace) -> str:
 
     folder = load_config(arguments.config, arguments.overrides).folder
     return f"the same command goes on after the last whole epoch in {folder}"
+
+
+def _add_opinions(commands: Any) -> None:  # noqa: ANN401
+    opinions = commands.add_parser(
+        "opinions",
+        help="write down what other networks say of each face, to train by",
+        description="Ask networks that were trained elsewhere what they know of an age. A small head learns "
+        "ages from what they say, each time from other faces than those it judges. `train` is taught by the "
+        "file as teacher.opinions.",
+        **_example("instore-training opinions training/configs/opinions/others.toml --out runs/opinions.npz"),
+    )
+    _add_config(opinions, "heads.epochs=20")
+    opinions.add_argument("--out", type=Path, required=True, help="the .npz file to make; must not exist")
+    opinions.set_defaults(run=_opinions)
+
+
+def _opinions(arguments: argparse.Namespace) -> None:
+    from training.opinions.settings import load_config
+
+    settings = load_config(arguments.config, arguments.overrides)
+    _load_keras()
+    from training.opinions.opine import opine
+    from training.progress import bars
+
+    with bars() as progress:
+        told = opine(settings, arguments.out, progress)
+    _say(
+        f"{arguments.out}: opinions of {told.pictures:,} pictures, {told.learnt:.2f} years off in the mean; "
+        f"{told.held_out:.2f} on the validation part",
+        sys.stdout,
+    )
 
 
 def _add_demo_data(commands: Any) -> None:  # noqa: ANN401

@@ -113,7 +113,8 @@ def _terms_before(start: Mapping[str, Any], source: str) -> list[str]:
     if "run" in start:
         data = TrainingData.read(start["run"]["data"])
         own = [_terms_of(data)] if data.source != source else []
-        return own + _terms_before(start["run"]["start"], source)
+        taught = start["run"]["teacher"]["licence"].split(AND) if "teacher" in start["run"] else []
+        return own + _terms_before(start["run"]["start"], source) + taught
     if "bundle" in start:
         return str(start["bundle"]["licence"]).split(AND)
     return ["began as faceres-deep, MIT and Apache-2.0"] if from_backbone(start) else []

@@ -12,7 +12,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.training import backbones
 from training.cli import _parser, main
-from training.train.config import validate
+from training.train.config import TrainSettings, validate
 
 AT_A_TERMINAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 """A suite that a shell put into the background has SIGINT ignored, and whatever it starts inherits that."""
@@ -100,9 +100,10 @@ def test_the_guide_is_made_of_commands_and_of_a_configuration_that_there_are():
         "_export",
         "_evaluate",
         "_compare",
+        "_opinions",
     }
     (configuration,) = re.findall(r"```toml\n(.+?)```", guide, re.DOTALL)
-    assert validate(tomllib.loads(configuration), "ours.toml").folder == Path("runs/ours")
+    assert validate(TrainSettings, tomllib.loads(configuration), "ours.toml").folder == Path("runs/ours")
 
 
 @pytest.mark.parametrize(

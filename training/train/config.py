@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -35,6 +35,9 @@ class Section(BaseModel):
     """A table of the TOML file: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+Settings = TypeVar("Settings", bound=Section)
 
 
 class DataSettings(Section):
@@ -258,16 +261,21 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainSettings:
 
     Raises ConfigurationError with one line for each fault.
     """
+    return read_settings(TrainSettings, path, overrides)
+
+
+def read_settings(kind: type[Settings], path: Path, overrides: Sequence[str]) -> Settings:
+    """Settings of this kind from a file, as `load_config`."""
     table = read_toml(path)
     for assignment in overrides:
         override(table, assignment, example="loop.epochs=3")
-    return validate(table, str(path))
+    return validate(kind, table, str(path))
 
 
-def validate(table: dict[str, Any], name: str) -> TrainSettings:
+def validate(kind: type[Settings], table: dict[str, Any], name: str) -> Settings:
     """Settings from the tables of a file of this name; ConfigurationError as `load_config`."""
     try:
         # As JSON, where a string may stand for a path although the settings are strict.
-        return TrainSettings.model_validate_json(json.dumps(table, default=str))
+        return kind.model_validate_json(json.dumps(table, default=str))
     except ValidationError as error:
-        raise ConfigurationError(faults(error, TrainSettings, name)) from None
+        raise ConfigurationError(faults(error, kind, name)) from None

@@ -16,7 +16,7 @@ from edge.bundle import load_bundle, sha256_of
 from edge.errors import ConfigurationError
 from edge.preprocess import PREPROCESSING_VERSION
 from training import backbone
-from training.dataset import Prepared, prepare
+from training.dataset import Prepared, Survey, cut, survey
 from training.evaluation.scores import judge, summary
 from training.evaluation.truth import Truth, own_brackets
 from training.progress import Progress, silent
@@ -40,15 +40,17 @@ def train(settings: TrainSettings, progress: Progress = silent) -> Path:
     DivergedError when the loss is no number any more.
     """
     _require_start(settings)
-    learning = _prepared(settings.data, settings.data.size, progress)
-    judging = _prepared(settings.data, settings.model.size, progress)
+    opinions = Opinions.read(settings.teacher.opinions) if settings.teacher.opinions else None
+    found = survey(settings.data.folder, settings.data.cache, progress)
+    learning = _cut(found, settings.data, settings.data.size, progress)
+    judging = _cut(found, settings.data, settings.model.size, progress)
     started = [_start(own, learning) for own, _ in parts(settings)]
-    teacher = _teacher(settings.teacher, learning)
+    teacher = _teacher(settings.teacher, opinions, learning)
     held_out = examples(judging, "validation")
     if settings.merge:
         folder = merge(settings)
     else:
-        learn = _taught(learning, settings, progress)
+        learn = _taught(learning, opinions, settings, progress)
         folder = fit(settings, learn, held_out, progress)
     if is_chief():
         origin: dict[str, Any] = {"start": _joined(started, settings)}
@@ -70,8 +72,6 @@ def _require_start(settings: TrainSettings) -> None:
             load_bundle(model.bundle_folder)
     if settings.teacher.folder:
         load_bundle(settings.teacher.folder)
-    if settings.teacher.opinions:
-        Opinions.read(settings.teacher.opinions)
 
 
 def examples(prepared: Prepared, part: str) -> Examples:
@@ -80,10 +80,8 @@ def examples(prepared: Prepared, part: str) -> Examples:
     return Examples(prepared.crops, own, prepared.low[own], prepared.high[own])
 
 
-def _prepared(data: DataSettings, size: int, progress: Progress) -> Prepared:
-    return prepare(
-        data.folder, size=size, scale=data.scale, cache=data.cache, seed=data.seed, progress=progress
-    )
+def _cut(found: Survey, data: DataSettings, size: int, progress: Progress) -> Prepared:
+    return cut(found, size=size, scale=data.scale, cache=data.cache, seed=data.seed, progress=progress)
 
 
 def _describe(settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
@@ -114,7 +112,8 @@ def _start(model: ModelSettings, prepared: Prepared) -> dict[str, Any]:
     if model.run:
         before = read_info(model.run)
         _require_apart(model.run, TrainingData.read(before["data"]), prepared)
-        return {"run": {name: before[name] for name in ("name", "seed", "data", "start")}}
+        kept = ("name", "seed", "data", "start", "teacher")
+        return {"run": {name: before[name] for name in kept if name in before}}
     if model.bundle_folder:
         return {"bundle": _bundle(model.bundle_folder, prepared)}
     if model.backbone:
@@ -123,22 +122,25 @@ def _start(model: ModelSettings, prepared: Prepared) -> dict[str, Any]:
     return {"random": {"width": model.width}}
 
 
-def _taught(prepared: Prepared, settings: TrainSettings, progress: Progress) -> Examples:
+def _taught(
+    prepared: Prepared, opinions: Opinions | None, settings: TrainSettings, progress: Progress
+) -> Examples:
     """The pictures to learn from, with what the teacher says of them, if there is one."""
-    learn, path = examples(prepared, "train"), settings.teacher.opinions
-    if path:
-        return replace(learn, opinions=Opinions.read(path).of(prepared.keys[learn.rows].tolist(), path))
+    learn = examples(prepared, "train")
+    if opinions:
+        return replace(learn, opinions=opinions.of(prepared.keys[learn.rows].tolist()))
     return ask_teacher(learn, prepared.split_hash(), settings, progress)
 
 
-def _teacher(settings: TeacherSettings, prepared: Prepared) -> dict[str, Any] | None:
+def _teacher(
+    settings: TeacherSettings, opinions: Opinions | None, prepared: Prepared
+) -> dict[str, Any] | None:
     """What is known of the teacher; ConfigurationError as `_start`."""
     if settings.folder:
         return _bundle(settings.folder, prepared)
-    if settings.opinions:
-        told = Opinions.read(settings.opinions)
-        sha256 = sha256_of(settings.opinions.read_bytes())
-        return {"opinions": told.source, "sha256": sha256, "licence": told.terms}
+    if opinions:
+        _require_unjudged(opinions, prepared)
+        return {"opinions": opinions.source, "sha256": opinions.sha256, "licence": opinions.terms}
     return None
 
 
@@ -169,6 +171,15 @@ def _require_apart(folder: Path, data: TrainingData, prepared: Prepared) -> None
         raise ConfigurationError(
             f"{folder}: was trained on pictures that are in this run's validation or test part; "
             "set data.folder and data.seed as they were there"
+        )
+
+
+def _require_unjudged(opinions: Opinions, prepared: Prepared) -> None:
+    """ConfigurationError where the opinions may have been learnt from pictures that judge this run."""
+    if not set(opinions.keys).isdisjoint(prepared.keys[prepared.split != "train"].tolist()):
+        raise ConfigurationError(
+            f"{opinions.file}: holds opinions of pictures that are in this run's validation or test part; "
+            "set data.folder and data.seed as they were for it"
         )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Self
 from zipfile import BadZipFile
@@ -13,14 +14,14 @@ from zipfile import BadZipFile
 import cv2
 import numpy as np
 
-from edge.bundle import Bundle, load_bundle
+from edge.bundle import Bundle, load_bundle, sha256_of
 from edge.errors import ConfigurationError
 from edge.types import AGES, Image
 from training.predict import run_calibrated
 from training.progress import Progress
 from training.train.batches import Examples
 from training.train.config import TrainSettings
-from training.train.runs import writing
+from training.train.runs import drafted, writing
 from training.train.targets import Floats
 
 ASKING = "asking the teacher"
@@ -35,19 +36,23 @@ class Opinions:
 
     keys: SHA-256 of each picture's file in hexadecimal. probs: float32 (N, 101), distributions over ages
     0..100. source: what the model is. terms: what it may be used for. Of a picture that the model learnt
-    from it says what it learnt by heart: let one say it that learnt from others (cross-fitting).
+    from it says what it learnt by heart: let one say it that learnt from others (cross-fitting). file and
+    sha256: where they were read from, and of its bytes.
     """
 
     keys: Sequence[str]
     probs: Floats
     source: str
     terms: str
+    file: str = ""
+    sha256: str = ""
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Those in a file; ConfigurationError that names it where an array is missing or odd."""
         try:
-            with np.load(path) as held:
+            content = path.read_bytes()
+            with np.load(BytesIO(content)) as held:
                 arrays = {name: held[name] for name in ("keys", "probs", "source", "terms")}
         except OSError as error:
             raise ConfigurationError(f"{path}: cannot be read ({error.strerror or error})") from error
@@ -61,14 +66,21 @@ class Opinions:
             raise ConfigurationError(f"{path}: probs is {probs.shape}; wants {wanted}, a row a key")
         if not ((probs >= 0).all() and (np.abs(probs.sum(1) - 1) <= SUM_TOLERANCE).all()):
             raise ConfigurationError(f"{path}: probs holds a row that is no distribution")
-        return cls(keys, probs, str(arrays["source"]), str(arrays["terms"]))
+        source, terms = str(arrays["source"]), str(arrays["terms"])
+        return cls(keys, probs, source, terms, str(path), sha256_of(content))
 
-    def of(self, keys: Sequence[str], path: Path) -> Floats:
+    def write(self, path: Path) -> None:
+        """To a new file, whole or not at all; ConfigurationError where the disk refuses."""
+        keys, source, terms = np.array(self.keys), np.array(self.source), np.array(self.terms)
+        with drafted(path) as draft, draft.open("wb") as file:
+            np.savez(file, keys=keys, probs=self.probs, source=source, terms=terms)
+
+    def of(self, keys: Sequence[str]) -> Floats:
         """The distributions for these pictures, in order; ConfigurationError where one is missing."""
         rows = {key: row for row, key in enumerate(self.keys)}
         if missing := [key for key in keys if key not in rows]:
             raise ConfigurationError(
-                f"{path}: has no opinion of {len(missing)} of {len(keys)} pictures to learn from, "
+                f"{self.file}: has no opinion of {len(missing)} of {len(keys)} pictures to learn from, "
                 f"such as the one of SHA-256 {missing[0]}"
             )
         return self.probs[[rows[key] for key in keys]]

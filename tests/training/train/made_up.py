@@ -42,4 +42,4 @@ def table(runs: Path, **sections: Any) -> dict[str, Any]:
 
 
 def settings(runs: Path, **sections: Any) -> TrainSettings:
-    return validate(table(runs, **sections), "tiny.toml")
+    return validate(TrainSettings, table(runs, **sections), "tiny.toml")

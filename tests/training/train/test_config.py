@@ -6,14 +6,14 @@ import pytest
 
 from edge.errors import ConfigurationError
 from tests.training.train import made_up
-from training.train.config import load_config, validate
+from training.train.config import TrainSettings, load_config, validate
 
 CONFIGS = Path(__file__).parents[3] / "training" / "configs"
 
 
 def fault(**sections: object) -> str:
     with pytest.raises(ConfigurationError) as caught:
-        validate(made_up.table(Path("runs"), **sections), "tiny.toml")
+        validate(TrainSettings, made_up.table(Path("runs"), **sections), "tiny.toml")
     return str(caught.value)
 
 

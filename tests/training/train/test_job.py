@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from edge.errors import ConfigurationError
 from tests.training import backbones, bundles
 from tests.training.train import made_up
 from training.cli import main
+from training.dataset import prepare
 from training.demo_data import write_faces
 from training.progress import silent
 from training.provenance import TrainingData
@@ -197,6 +197,12 @@ def test_a_teacher_says_the_mean_of_a_face_and_its_mirror_image(keras, tmp_path:
     assert list(tmp_path.glob("teacher-*.npy"))
 
 
+def keys_of(root: Path, *parts: str) -> list[str]:
+    """SHA-256 of the pictures of these parts of the split."""
+    prepared = prepare(root / "faces", size=80, scale=1.04, cache=root / "cache", seed=0)
+    return prepared.keys[np.isin(prepared.split, parts)].tolist()
+
+
 def opinions(path: Path, keys: list[str], age: int, **changes: object) -> Path:
     """A file of opinions that is sure of one age for every picture."""
     probs = np.zeros((len(keys), 101), np.float32)
@@ -210,7 +216,7 @@ def test_opinions_of_another_model_are_taught_and_named(keras, config: Path, tmp
     from training.export import Plan, export
     from training.train import job, load_run
 
-    keys = [hashlib.sha256(file.read_bytes()).hexdigest() for file in tmp_path.rglob("final_files/*")]
+    keys = keys_of(tmp_path, "train")
     path = opinions(tmp_path / "others.npz", keys, 40)
     seen: list[Examples] = []
     fit = job.fit
@@ -224,6 +230,18 @@ def test_opinions_of_another_model_are_taught_and_named(keras, config: Path, tmp
     assert "opinions" not in manifest.provenance["config"]["teacher"]
     told = (tmp_path / "own" / "MODEL_CARD.md").read_text()
     assert "it was taught what a network for faces says of each face, with a share of 0.5." in told
+
+
+def test_the_terms_of_a_teacher_come_along_with_the_run_that_it_taught(keras, config: Path, tmp_path: Path):
+    from training.export import licence
+    from training.train import load_run
+
+    keys = keys_of(tmp_path, "train")
+    path = opinions(tmp_path / "others.npz", keys, 40, terms="for schools only")
+    assert train(config, f"teacher.opinions={path}") == 0
+    assert train(config, "name=next", f"model.run={tmp_path}/runs/tiny") == 0
+    run = load_run(tmp_path / "runs" / "next")
+    assert "for schools only" in licence(run, TrainingData.read(run.info["data"])).split("; ")
 
 
 @pytest.mark.parametrize(
@@ -243,6 +261,14 @@ def test_opinions_that_cannot_be_taught_are_status_2(
     assert train(config, f"teacher.opinions={path}") == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("keras")
+def test_opinions_from_another_split_are_refused(config: Path, tmp_path: Path, capsys):
+    path = opinions(tmp_path / "others.npz", keys_of(tmp_path, "train", "validation"), 40)
+    assert train(config, f"teacher.opinions={path}") == 2
+    said = capsys.readouterr().err
+    assert "others.npz: holds opinions of pictures that are in this run's validation or test part" in said
 
 
 @pytest.mark.usefixtures("keras")

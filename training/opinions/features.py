@@ -1,0 +1,154 @@
+"""What a network that was not trained here says of faces: features, held in memory and never written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigurationError
+from edge.preprocess import resize
+from edge.types import Image
+from training import backbone
+from training.opinions.settings import NetworkSettings
+from training.progress import Progress
+from training.train.batches import Examples
+
+ASKING = "asking network {} of {}"
+CHUNK = 32
+"""Pictures in a call, of a network that takes several."""
+
+Floats = NDArray[np.float32]
+Ask = Callable[[Image], Floats]
+"""From pictures, uint8 (n, S, S, 3) RGB, to features, float32 (n, D)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network that can be asked."""
+
+    settings: NetworkSettings
+    ask: Ask
+
+
+def opened(networks: Sequence[NetworkSettings]) -> list[Network]:
+    """The networks, ready; ConfigurationError where one is missing, damaged, or not as its settings say."""
+    return [Network(settings, _open(settings)) for settings in networks]
+
+
+def features(networks: Sequence[Network], examples: Examples, progress: Progress) -> Floats:
+    """Of every example what every network says, side by side, float32 (N, D).
+
+    Raises ConfigurationError where a network says what is no number.
+    """
+    columns = []
+    for place, network in enumerate(networks, start=1):
+        said = []
+        for chunk in _chunks(len(examples)):
+            said.append(network.ask(np.stack([framed(examples.crop(i), network.settings) for i in chunk])))
+            progress(ASKING.format(place, len(networks)), chunk[-1] + 1, len(examples))
+        columns.append(_finite(np.concatenate(said), network.settings))
+    return np.concatenate(columns, axis=1)
+
+
+def _finite(said: Floats, network: NetworkSettings) -> Floats:
+    if not np.isfinite(said).all():
+        raise ConfigurationError(f"{network.backbone or network.graph}: says of a face what is no number")
+    return said
+
+
+def _chunks(count: int) -> Iterator[range]:
+    return (range(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK))
+
+
+def framed(crop: Image, network: NetworkSettings) -> Image:
+    """The crop, uint8 (S, S, 3), in the network's input, its border repeated round it."""
+    spare = network.size - network.side
+    before, after = spare // 2, spare - spare // 2
+    shrunk = resize(crop, network.side)
+    return np.asarray(
+        cv2.copyMakeBorder(shrunk, before, after, before, after, cv2.BORDER_REPLICATE), np.uint8
+    )
+
+
+def _open(network: NetworkSettings) -> Ask:
+    if network.backbone:
+        return _open_backbone(network.backbone, network.size)
+    if network.graph:
+        return _open_graph(network.graph, network)
+    raise ValueError("a network has neither a backbone nor a graph")
+
+
+def _open_backbone(folder: Path, size: int) -> Ask:
+    import keras
+
+    model = backbone.build(backbone.read_weights(folder), size)
+    last = [model.get_layer(name).output for name in ("pool", "features")]
+    both = keras.Model(model.input, keras.layers.Concatenate()(last))
+    return lambda pictures: np.asarray(keras.ops.convert_to_numpy(both(pictures)), np.float32)
+
+
+def _open_graph(path: Path, network: NetworkSettings) -> Ask:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # published graphs hold constants that nothing uses, told one by one
+    try:
+        content = _with_outputs(path, network.outputs)
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
+    except Exception as error:  # those of ONNX and of ONNX Runtime have no common base
+        raise ConfigurationError(f"{path}: is no ONNX graph that can be run ({error})") from error
+    given = session.get_inputs()
+    _require_pictures(path, given, network.size)
+    alone = given[0].shape[0] == 1  # a graph for one picture at a time
+
+    def ask(pictures: Image) -> Floats:
+        shown = ((pictures.astype(np.float32) - network.mean) / network.scale).transpose(0, 3, 1, 2)
+        groups = np.split(shown, len(shown)) if alone else [shown]
+        return np.concatenate([_flat(session.run(list(network.outputs), {given[0].name: g})) for g in groups])
+
+    return ask
+
+
+def _flat(said: list[Any]) -> Floats:
+    """The tensors of a call side by side, (n, D), the mean over the places of each map."""
+    return np.concatenate(
+        [one.mean((2, 3)) if one.ndim == 4 else one.reshape(len(one), -1) for one in said], 1
+    )
+
+
+def _with_outputs(path: Path, names: tuple[str, ...]) -> bytes:
+    """The graph of a file with these tensors as its outputs; LookupError where it has no such tensor."""
+    import onnx
+
+    model = onnx.load(path)
+    made = [name for node in model.graph.node for name in node.output]
+    if missing := [name for name in names if name not in made]:
+        raise LookupError(f"it makes no tensor {missing[0]!r}; the last ones are {', '.join(made[-3:])}")
+    model.graph.ClearField("output")
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
+    return bytes(model.SerializeToString())
+
+
+def _require_pictures(path: Path, given: list[Any], size: int) -> None:
+    """ConfigurationError unless the one input takes RGB pictures of this size, channels first."""
+    wanted = (3, size, size)
+    shapes = [one.shape for one in given]
+    fits = (
+        len(given) == 1
+        and given[0].type == "tensor(float)"
+        and len(shapes[0]) == 4
+        and all(
+            not isinstance(own, int) or own == want for own, want in zip(shapes[0][1:], wanted, strict=True)
+        )
+    )
+    if not fits:
+        told = ", ".join(f"{one.type} {one.shape}" for one in given)
+        raise ConfigurationError(f"{path}: takes {told}; wants one tensor(float) [N, 3, {size}, {size}]")

@@ -1,0 +1,103 @@
+"""`instore-training opinions`: from networks trained elsewhere to a file that `train` is taught by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigurationError
+from edge.types import AGES
+from training.dataset import prepare
+from training.opinions.features import features, opened
+from training.opinions.heads import Head, fold_of, learn
+from training.opinions.settings import OpinionSettings
+from training.progress import Progress, silent
+from training.train.batches import Examples
+from training.train.job import examples
+from training.train.targets import Floats
+from training.train.teacher import Opinions
+
+LEARNING = "teaching a head"
+SOURCE = "a head on what {} say of a face, taught other faces of the same data,"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How well the opinions judge: mean absolute error in years.
+
+    learnt: of those in the file, each by the head that did not learn from the picture. held_out: of the mean
+    of the heads on the validation part.
+    """
+
+    pictures: int
+    learnt: float
+    held_out: float
+
+
+def opine(settings: OpinionSettings, out: Path, progress: Progress = silent) -> Told:
+    """Write what the networks say of the pictures to learn from to the file `out`, and say how well.
+
+    Raises ConfigurationError on unusable data or networks, and where `out` exists or cannot be written.
+    """
+    _require_free(out)
+    networks, data = opened(settings.networks), settings.data
+    prepared = prepare(
+        data.folder, size=data.size, scale=data.scale, cache=data.cache, seed=data.seed, progress=progress
+    )
+    own, others = examples(prepared, "train"), examples(prepared, "validation")
+    all_said = features(networks, _joined(own, others), progress)
+    said, beside = all_said[: len(own)], all_said[len(own) :]
+    heads, fold = _cross_fitted(said, own, prepared.groups[own.rows], settings, progress)
+    probs = _each_by_its_own(heads, said, fold)
+    held_out = np.mean([head(beside) for head in heads], axis=0)
+    source = SOURCE.format(" and ".join(network.source for network in settings.networks))
+    terms = "; ".join(network.terms for network in settings.networks)
+    Opinions(prepared.keys[own.rows].tolist(), probs, source, terms).write(out)
+    return Told(len(own), _error(probs, own), _error(held_out, others))
+
+
+def _joined(a: Examples, b: Examples) -> Examples:
+    """The examples of two parts of the same data, one after the other."""
+    names = ("rows", "low", "high")
+    return Examples(a.crops, *(np.concatenate([getattr(a, name), getattr(b, name)]) for name in names))
+
+
+def _cross_fitted(
+    said: Floats, own: Examples, groups: NDArray[np.intp], settings: OpinionSettings, progress: Progress
+) -> tuple[list[Head], NDArray[np.intp]]:
+    """A head for each fold, which learnt from the others, and the fold of each picture, (N,)."""
+    folds, heads = settings.heads.folds, []
+    fold = fold_of(groups, folds, settings.seed)
+    for number in range(folds):
+        rest = fold != number
+        heads.append(learn(said[rest], own.low[rest], own.high[rest], settings, settings.seed + number))
+        progress(LEARNING, number + 1, folds)
+    return heads, fold
+
+
+def _each_by_its_own(heads: Sequence[Head], said: Floats, fold: NDArray[np.intp]) -> Floats:
+    """Of each picture the distribution of the head of its fold, (N, 101)."""
+    probs = np.zeros((len(said), AGES), np.float32)
+    for number, head in enumerate(heads):
+        probs[fold == number] = head(said[fold == number])
+    return probs
+
+
+def _error(probs: Floats, examples: Examples) -> float:
+    """Mean years from the expected age to the interval of the label."""
+    expected = probs @ np.arange(AGES)
+    gap = np.maximum(
+        np.minimum(examples.low, AGES - 1) - expected, expected - np.minimum(examples.high, AGES - 1)
+    )
+    return float(np.maximum(gap, 0).mean())
+
+
+def _require_free(out: Path) -> None:
+    if out.exists():
+        raise ConfigurationError(f"{out}: exists already; name a new file or remove it first")
+    if not out.parent.is_dir():
+        raise ConfigurationError(f"{out.parent}: is no folder")

@@ -1,0 +1,104 @@
+"""The configuration of `instore-training opinions`: which networks are asked, and of which pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from training.train.config import (
+    Count,
+    DataSettings,
+    LossSettings,
+    NotNegative,
+    Positive,
+    SamplingSettings,
+    Section,
+    Seed,
+    Size,
+    read_settings,
+)
+
+Name = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class NetworkSettings(Section):
+    """A network that is asked as it came: what its last layers say is kept, its weights are not touched.
+
+    backbone: folder of the published TensorFlow.js graph model, of which the mean of the last map and the
+    layer after it are taken; or graph: an ONNX file with one input, float32 (N or 1, 3, size, size) RGB.
+    outputs: the tensors of that graph to take, the mean over its places of one that is a map. size: side of
+    its input in px. face: side in px that the crop has in it; the border is repeated round it. mean, scale:
+    (pixel - mean) / scale is what a graph is shown. source, terms: what it is and what it may be used for.
+    """
+
+    backbone: Path | None = None
+    graph: Path | None = None
+    outputs: tuple[Name, ...] = ()
+    size: Size = 160
+    face: Count | None = None
+    mean: float = 127.5
+    scale: Positive = 127.5
+    source: Name
+    terms: Name
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if bool(self.backbone) == bool(self.graph):
+            raise ValueError("wants either 'backbone' or 'graph'")
+        if bool(self.graph) != bool(self.outputs):
+            raise ValueError("'outputs' names the tensors of a 'graph': wants both or neither")
+        if self.side > self.size:
+            raise ValueError(f"face = {self.face} is more than size = {self.size}: the face would be cut off")
+        return self
+
+    @property
+    def side(self) -> int:
+        """Side in px of the crop in the network's input."""
+        return self.face or self.size
+
+
+class HeadSettings(Section):
+    """The small networks that learn ages from what the others say: one layer with dropout, then ages.
+
+    folds: parts of the pictures; a head judges the part that it did not learn from. hidden: units. drop_in,
+    drop: dropout before and after that layer. rate: of AdamW, falling to nothing as a cosine.
+    """
+
+    folds: Annotated[int, Field(ge=2, le=20)] = 3
+    hidden: Count = 256
+    drop_in: Share = 0.2
+    drop: Share = 0.5
+    rate: Positive = 1e-3
+    weight_decay: NotNegative = 0.02
+    batch: Count = 128
+    epochs: Count = 15
+
+
+class OpinionSettings(Section):
+    """The whole configuration; `seed` is that of the folds and of the heads."""
+
+    seed: Seed = 0
+    data: DataSettings
+    networks: Annotated[tuple[NetworkSettings, ...], Field(min_length=1)]
+    heads: HeadSettings = HeadSettings()
+    loss: LossSettings = LossSettings()
+    sampling: SamplingSettings = SamplingSettings()
+
+    @model_validator(mode="after")
+    def _shrinks(self) -> Self:
+        most = max(network.side for network in self.networks)
+        if most > self.data.size:
+            raise ValueError(
+                f"data.size = {self.data.size} is less than the {most} px of a network: "
+                "crops would be enlarged"
+            )
+        return self
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> OpinionSettings:
+    """Read a configuration as `training.train.config.load_config` does."""
+    return read_settings(OpinionSettings, path, overrides)

@@ -107,6 +107,7 @@ def test_no_command_leaves_a_core_dump() -> None:
 def test_signals_stop(number: signal.Signals) -> None:
     handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it, and then it stops nothing
         stop: threading.Event = stop_on_signals()
         signal.raise_signal(number)
         assert stop.wait(PATIENCE)

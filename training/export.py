@@ -17,13 +17,10 @@ from training.dataset.split import PARTS
 from training.evaluation.evaluate import Figures, Options
 from training.evaluation.part import Part
 from training.progress import Progress, silent
-from training.provenance import TrainingData, from_backbone
+from training.provenance import AND, TrainingData, from_backbone
 from training.staging import staged
 from training.train.config import TrainSettings
 from training.train.runs import Run, load_run
-
-AND = "; "
-"""Between the terms that a bundle comes under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +97,7 @@ def _identity(plan: Plan, run: Run, data: TrainingData) -> Identity:
 
 def licence(run: Run, data: TrainingData) -> str:
     """The terms of all that the weights come from, each once: the run's data, its start's, its teacher's."""
-    parts = [_terms_of(data), *_terms_before(run.info["start"], data.source)]
-    if "teacher" in run.info:
-        parts += run.info["teacher"]["licence"].split(AND)
+    parts = [_terms_of(data), *_terms_before(run.info["start"], data.source), *_terms_taught(run.info)]
     return AND.join(dict.fromkeys(parts))
 
 
@@ -113,11 +108,15 @@ def _terms_before(start: Mapping[str, Any], source: str) -> list[str]:
     if "run" in start:
         data = TrainingData.read(start["run"]["data"])
         own = [_terms_of(data)] if data.source != source else []
-        taught = start["run"]["teacher"]["licence"].split(AND) if "teacher" in start["run"] else []
-        return own + _terms_before(start["run"]["start"], source) + taught
+        return own + _terms_before(start["run"]["start"], source) + _terms_taught(start["run"])
     if "bundle" in start:
         return str(start["bundle"]["licence"]).split(AND)
     return ["began as faceres-deep, MIT and Apache-2.0"] if from_backbone(start) else []
+
+
+def _terms_taught(run: Mapping[str, Any]) -> list[str]:
+    """The terms of the teacher of a run, if it had one."""
+    return str(run["teacher"]["licence"]).split(AND) if "teacher" in run else []
 
 
 def _terms_of(data: TrainingData) -> str:

@@ -17,6 +17,9 @@ from edge.errors import ConfigurationError
 SKETCH = 64
 """Hashes kept: of data that hold a twentieth of the training pictures, 24 in 25 are noticed."""
 
+AND = "; "
+"""Between the terms that weights come under."""
+
 DIGITS = 16
 """Hexadecimal digits kept of each hash: a chance hit among a million pictures is one in a hundred billion."""
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.errors import ConfigurationError
 from edge.preprocess import resize
 from edge.types import Image
 from training import backbone
+from training.dataset.looks import chunks
 from training.opinions.settings import NetworkSettings
 from training.progress import Progress
 from training.train.batches import Examples
+from training.train.targets import Floats
 
 ASKING = "asking network {} of {}"
 CHUNK = 32
 """Pictures in a call, of a network that takes several."""
 
-Floats = NDArray[np.float32]
 Ask = Callable[[Image], Floats]
 """From pictures, uint8 (n, S, S, 3) RGB, to features, float32 (n, D)."""
 
@@ -49,7 +49,7 @@ def features(networks: Sequence[Network], examples: Examples, progress: Progress
     columns = []
     for place, network in enumerate(networks, start=1):
         said = []
-        for chunk in _chunks(len(examples)):
+        for chunk in chunks(range(len(examples)), CHUNK):
             said.append(network.ask(np.stack([framed(examples.crop(i), network.settings) for i in chunk])))
             progress(ASKING.format(place, len(networks)), chunk[-1] + 1, len(examples))
         columns.append(_finite(np.concatenate(said), network.settings))
@@ -60,10 +60,6 @@ def _finite(said: Floats, network: NetworkSettings) -> Floats:
     if not np.isfinite(said).all():
         raise ConfigurationError(f"{network.backbone or network.graph}: says of a face what is no number")
     return said
-
-
-def _chunks(count: int) -> Iterator[range]:
-    return (range(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK))
 
 
 def framed(crop: Image, network: NetworkSettings) -> Image:

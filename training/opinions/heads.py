@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from edge.types import AGES
 from training.opinions.settings import OpinionSettings
@@ -54,7 +55,7 @@ def learn(said: Floats, low: Floats, high: Floats, settings: OpinionSettings, se
         epochs=heads.epochs,
         verbose=0,
     )
-    return lambda features: _softmax(keras.ops.convert_to_numpy(model(standard(features))))
+    return lambda features: np.asarray(softmax(keras.ops.convert_to_numpy(model(standard(features))), axis=1))
 
 
 def _network(width: int, settings: OpinionSettings) -> Any:  # noqa: ANN401 (Keras has no types)
@@ -70,8 +71,3 @@ def _network(width: int, settings: OpinionSettings) -> Any:  # noqa: ANN401 (Ker
             layers.Dense(AGES),
         ]
     )
-
-
-def _softmax(logits: Floats) -> Floats:
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True), np.float32)

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from edge.errors import ConfigurationError
 from edge.types import AGES
 from training.dataset import prepare
+from training.evaluation.scores import expected_ages
+from training.evaluation.truth import Truth
 from training.opinions.features import features, opened
 from training.opinions.heads import Head, fold_of, learn
 from training.opinions.settings import OpinionSettings
 from training.progress import Progress, silent
+from training.provenance import AND
 from training.train.batches import Examples
 from training.train.job import examples
 from training.train.targets import Floats
@@ -55,15 +58,15 @@ def opine(settings: OpinionSettings, out: Path, progress: Progress = silent) -> 
     probs = _each_by_its_own(heads, said, fold)
     held_out = np.mean([head(beside) for head in heads], axis=0)
     source = SOURCE.format(" and ".join(network.source for network in settings.networks))
-    terms = "; ".join(network.terms for network in settings.networks)
+    terms = AND.join(network.terms for network in settings.networks)
     Opinions(prepared.keys[own.rows].tolist(), probs, source, terms).write(out)
     return Told(len(own), _error(probs, own), _error(held_out, others))
 
 
 def _joined(a: Examples, b: Examples) -> Examples:
     """The examples of two parts of the same data, one after the other."""
-    names = ("rows", "low", "high")
-    return Examples(a.crops, *(np.concatenate([getattr(a, name), getattr(b, name)]) for name in names))
+    rows = np.concatenate([a.rows, b.rows])
+    return Examples(a.crops, rows, np.concatenate([a.low, b.low]), np.concatenate([a.high, b.high]))
 
 
 def _cross_fitted(
@@ -89,11 +92,8 @@ def _each_by_its_own(heads: Sequence[Head], said: Floats, fold: NDArray[np.intp]
 
 def _error(probs: Floats, examples: Examples) -> float:
     """Mean years from the expected age to the interval of the label."""
-    expected = probs @ np.arange(AGES)
-    gap = np.maximum(
-        np.minimum(examples.low, AGES - 1) - expected, expected - np.minimum(examples.high, AGES - 1)
-    )
-    return float(np.maximum(gap, 0).mean())
+    estimates = expected_ages(probs)
+    return float(np.abs(estimates - Truth.of(examples.low, examples.high).nearest(estimates)).mean())
 
 
 def _require_free(out: Path) -> None:

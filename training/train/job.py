@@ -167,7 +167,7 @@ def _bundle(folder: Path, prepared: Prepared) -> dict[str, Any]:
 
 def _require_apart(folder: Path, data: TrainingData, prepared: Prepared) -> None:
     """ConfigurationError where what was trained on `data` has seen pictures that are to judge this run."""
-    if data.shares(prepared.keys[prepared.split != "train"].tolist()):
+    if data.shares(_judging(prepared)):
         raise ConfigurationError(
             f"{folder}: was trained on pictures that are in this run's validation or test part; "
             "set data.folder and data.seed as they were there"
@@ -176,11 +176,16 @@ def _require_apart(folder: Path, data: TrainingData, prepared: Prepared) -> None
 
 def _require_unjudged(opinions: Opinions, prepared: Prepared) -> None:
     """ConfigurationError where the opinions may have been learnt from pictures that judge this run."""
-    if not set(opinions.keys).isdisjoint(prepared.keys[prepared.split != "train"].tolist()):
+    if not set(opinions.keys).isdisjoint(_judging(prepared)):
         raise ConfigurationError(
             f"{opinions.file}: holds opinions of pictures that are in this run's validation or test part; "
             "set data.folder and data.seed as they were for it"
         )
+
+
+def _judging(prepared: Prepared) -> list[str]:
+    """SHA-256 of the pictures that are not learnt from."""
+    return [str(key) for key in prepared.keys[prepared.split != "train"]]
 
 
 def _results(folder: Path, held_out: Examples, settings: TrainSettings) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.training import backbones
 from tests.training.opinions import graphs
+from tests.training.train import made_up
 from training.cli import main
 from training.dataset import prepare
 from training.demo_data import write_faces
@@ -46,24 +47,6 @@ epochs = 2
 hidden = 8
 """
 
-RUN = """
-name = "taught"
-runs = "{root}/runs"
-[data]
-folder = "{root}/faces"
-cache = "{root}/cache"
-size = 80
-[model]
-size = 64
-width = 0.1
-[teacher]
-opinions = "{root}/opinions.npz"
-[loop]
-batch = 4
-epochs = 1
-epoch_steps = 2
-"""
-
 
 @pytest.fixture
 def config(keras, tmp_path: Path) -> Path:
@@ -90,9 +73,10 @@ def test_a_run_is_taught_by_what_the_command_wrote(config: Path, tmp_path: Path,
     assert told.probs.shape == (48, 101)
     assert told.source.startswith("a head on what a backbone and a network for colours say of a face")
     assert told.terms == "MIT; CC0"
-    (tmp_path / "taught.toml").write_text(RUN.format(root=tmp_path))
-    assert main(["train", str(tmp_path / "taught.toml")]) == 0
-    assert load_run(tmp_path / "runs" / "taught").info["teacher"]["licence"] == "MIT; CC0"
+    (tmp_path / "tiny.toml").write_text(made_up.CONFIG.format(root=tmp_path))
+    taught = f"teacher.opinions={tmp_path}/opinions.npz"
+    assert main(["train", str(tmp_path / "tiny.toml"), "--set", taught]) == 0
+    assert load_run(tmp_path / "runs" / "tiny").info["teacher"]["licence"] == "MIT; CC0"
 
 
 def test_the_same_configuration_says_the_same(config: Path, tmp_path: Path):

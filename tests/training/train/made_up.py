@@ -10,6 +10,23 @@ import numpy as np
 from training.train.batches import Examples
 from training.train.config import TrainSettings, validate
 
+CONFIG = """
+name = "tiny"
+runs = "{root}/runs"
+[data]
+folder = "{root}/faces"
+cache = "{root}/cache"
+size = 80
+[model]
+size = 64
+width = 0.1
+[loop]
+batch = 4
+epochs = 1
+epoch_steps = 2
+"""
+"""A run on the faces in a folder `root`, as a file has it."""
+
 
 def examples(count: int = 24, size: int = 64, seed: int = 0) -> Examples:
     """Ages 0..99 in years, each picture twice as bright as its age and noisy."""

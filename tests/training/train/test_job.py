@@ -21,22 +21,6 @@ from training.train.batches import Examples
 from training.train.config import load_config
 from training.train.teacher import ASKING, ask_teacher
 
-CONFIG = """
-name = "tiny"
-runs = "{root}/runs"
-[data]
-folder = "{root}/faces"
-cache = "{root}/cache"
-size = 80
-[model]
-size = 64
-width = 0.1
-[loop]
-batch = 4
-epochs = 1
-epoch_steps = 2
-"""
-
 # Keras 3.15 copies variables in a way that NumPy 2 will not know.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -45,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 def config(tmp_path: Path) -> Path:
     write_faces(tmp_path / "faces", 60, seed=0)
     path = tmp_path / "tiny.toml"
-    path.write_text(CONFIG.format(root=tmp_path))
+    path.write_text(made_up.CONFIG.format(root=tmp_path))
     return path
 
 

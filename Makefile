@@ -75,7 +75,7 @@ train-demo: install install-training ## from drawn faces to a model bundle that 
 	$(TOOL) train training/configs/demo.toml
 	$(TOOL) export $(MADE)/demo --out $(MADE)/bundle
 	$(TOOL) evaluate $(MADE)/bundle $(MADE)/faces --out $(MADE)/evaluated
-	$(BIN)/python -c "from pathlib import Path; from edge.demo.scene import Scene, write_clip; write_clip(Scene(), Path('$(MADE)/scene.mp4'))"
+	$(BIN)/python -c "from pathlib import Path; from edge.commands.demo.scene import Scene, write_clip; write_clip(Scene(), Path('$(MADE)/scene.mp4'))"
 	$(BIN)/instore-edge replay $(MADE)/scene.mp4 --set model.bundle=$(MADE)/bundle --set privacy.minimum=1
 
 bench: install ## speed and memory; results go to bench/results

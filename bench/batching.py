@@ -21,10 +21,10 @@ from bench.tables import table
 from edge.bundle import BUILTIN, Bundle, load_bundle
 from edge.errors import InstoreError
 from edge.inference import open_backend
-from edge.inference.base import Precision
-from edge.inference.builder import graph_of
+from edge.inference.backend import Precision
+from edge.inference.engine_build import graph_of
 from edge.inference.openvino import OpenVinoBackend
-from edge.inference.reference import difference, reference_crops
+from edge.inference.reference_check import difference, reference_crops
 from edge.inference.tensorrt import open_tensorrt
 
 SIZES = (1, 2, 4, 8, 16, 32)

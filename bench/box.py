@@ -26,10 +26,10 @@ import numpy as np
 
 from bench.material import pictures
 from bench.resident import resident_mb
-from edge import runtime
 from edge.capture import Picture, Source
 from edge.clock import SystemClock
 from edge.config import CameraSettings, load_settings
+from edge.daemon import runtime
 from edge.types import Image
 
 ROOT = Path(__file__).parent.parent

@@ -78,9 +78,9 @@ def faces_per_frame(clip: Path, tile: int) -> float:
     """How many faces for each analysed frame the daemon's age model judges on this clip."""
     from edge.bundle import bundle_folder, load_bundle
     from edge.clock import SystemClock
+    from edge.commands.replay import replay
     from edge.config import load_settings
     from edge.inference import open_backend
-    from edge.replay import replay
 
     class Counted:
         def __init__(self) -> None:
@@ -112,8 +112,8 @@ def faces_per_frame(clip: Path, tile: int) -> float:
 def parts_alone(clip: Path, seconds: float) -> Report:
     """Milliseconds of processor time and on the wall of each part, for several numbers of threads."""
     from edge.bundle import bundle_folder, load_bundle
-    from edge.detect.mediapipe import MediaPipeDetector
     from edge.inference import open_backend
+    from edge.vision.detect.mediapipe import MediaPipeDetector
 
     held = list(pictures(clip, FPS, 20))
     bundle = load_bundle(bundle_folder("builtin", Path()))
@@ -167,8 +167,8 @@ def _decode_once(clip: Path, threads: int) -> int:
 def bare_loop(clip: Path, seconds: float, faces: float, threads: int) -> Report:
     """Frames a second of all threads together, and processor time a frame."""
     from edge.bundle import bundle_folder, load_bundle
-    from edge.detect.mediapipe import MediaPipeDetector
     from edge.inference import open_backend
+    from edge.vision.detect.mediapipe import MediaPipeDetector
 
     bundle = load_bundle(bundle_folder("builtin", Path()))
     batch = np.zeros((BATCH, bundle.input_size, bundle.input_size, 3), np.uint8)

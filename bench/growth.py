@@ -19,17 +19,17 @@ import numpy as np
 from bench.box import work
 from bench.material import FULL_HD, Material
 from bench.tables import table
-from edge.aggregate import Aggregator
-from edge.bench import one_opencv_thread
 from edge.brackets import DEFAULT_BRACKETS
 from edge.bundle import bundle_folder, load_bundle
 from edge.clock import SystemClock
+from edge.commands.bench import one_opencv_thread
+from edge.commands.demo.scene import Scene, compose
 from edge.config import load_settings
-from edge.demo.scene import Scene, compose
-from edge.metrics import Metrics
-from edge.pipeline import Vision, build_vision
-from edge.track import Tracker
+from edge.counting.windows import Aggregator
+from edge.ops.metrics import Metrics
 from edge.types import KEYPOINTS, Faces, Frame, Image, Plan, Progress
+from edge.vision.pipeline import Vision, build_vision
+from edge.vision.track import Tracker
 
 CAMERAS = (1, 2, 4, 8)
 FACES = (1, 2, 5, 10, 25, 50)

@@ -44,7 +44,7 @@ def gather(clips: Path, folder: Path) -> Material:
     crowd, corridor = clips / "crowd.mp4", clips / "corridor-three.gif"
     composed = not crowd.exists()
     if composed:
-        from edge.demo.scene import Scene, write_clip
+        from edge.commands.demo.scene import Scene, write_clip
 
         crowd = folder / "scene.mp4"
         write_clip(Scene(), crowd)
@@ -79,7 +79,7 @@ def _at_480_lines(capture: cv2.VideoCapture) -> tuple[int, int]:
 
 def write_idle(to: Path, *, size: tuple[int, int] = FULL_HD, seconds: float = IDLE_SECONDS) -> Path:
     """A shop with nobody in it, as a camera sees it: the composed scene's backdrop and a sensor's noise."""
-    from edge.demo.scene import Scene, compose  # not at the top: scipy would count in a box's memory
+    from edge.commands.demo.scene import Scene, compose  # not at the top: scipy would count in a box's memory
 
     backdrop = cv2.resize(compose(Scene(), 0.0), size).astype(np.float32)
     rng = np.random.default_rng(0)

@@ -24,16 +24,17 @@ from bench.material import CLIPS, Material, picture_size, pictures
 from bench.provenance import commit, keep, rounded
 from bench.resident import resident_mb
 from bench.tables import table
-from edge.bench import environment, one_opencv_thread
 from edge.bundle import bundle_folder, load_bundle
 from edge.clock import SystemClock
+from edge.commands.bench import environment, one_opencv_thread
 from edge.config import load_settings
+from edge.counting.pipeline import build_counting
 from edge.inference import open_backend
-from edge.memory import limit_arenas, trim
-from edge.metrics import Metrics
-from edge.pipeline import build_counting, build_vision
-from edge.terminal import progress_bars
+from edge.ops.memory import limit_arenas, trim
+from edge.ops.metrics import Metrics
+from edge.ops.terminal import progress_bars
 from edge.types import Frame, Image, Progress
+from edge.vision.pipeline import build_vision
 
 FPS = 5.0
 FEW, MANY = 1, 5

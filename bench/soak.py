@@ -31,17 +31,18 @@ from typing import Any
 import numpy as np
 
 from bench.box import resident_mb
-from edge.codec import StatusEncoder, decode_open, encode_counts, encode_open, window_id
 from edge.config import Settings, load_settings
+from edge.counting.pipeline import build_counting, plan_of
+from edge.daemon.counting_thread import CHECKPOINT, CountingWorker
+from edge.daemon.queue import MessageQueue
+from edge.delivery import Failure, Publisher
+from edge.delivery.connection import DeliveryError
+from edge.delivery.outbox import Outbox
 from edge.errors import OutsideError
-from edge.messages import MessageQueue
-from edge.metrics import Metrics
-from edge.outbox import Outbox
-from edge.pipeline import Vision, build_counting, plan_of
-from edge.privacy import release
-from edge.publish import Failure, Publisher
-from edge.publish.connection import DeliveryError
-from edge.terminal import progress_bars
+from edge.ops.metrics import Metrics
+from edge.ops.terminal import progress_bars
+from edge.release.messages import StatusEncoder, decode_open, encode_counts, encode_open, window_id
+from edge.release.suppression import release
 from edge.types import (
     CameraState,
     CameraStatus,
@@ -52,7 +53,7 @@ from edge.types import (
     TrackEnded,
     WindowCounts,
 )
-from edge.workers import CHECKPOINT, CountingWorker
+from edge.vision.pipeline import Vision
 from tests.fakes import ManualClock, PaintedAges, Person, bundle, paint, painted_vision
 
 FPS = 5

@@ -41,8 +41,8 @@ sys.path[0] = str(ROOT)  # not this folder, where this file hides the library of
 from bench.provenance import keep  # noqa: E402
 from bench.tables import table  # noqa: E402
 from edge.geometry import overlap  # noqa: E402
-from edge.track import Tracker, TrackerSettings  # noqa: E402
 from edge.types import KEYPOINTS, Faces, TrackState  # noqa: E402
+from edge.vision.track import Tracker, TrackerSettings  # noqa: E402
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 START_SCORE = 0.6
@@ -496,8 +496,8 @@ def recorded(path: Path) -> tuple[float, list[Faces]]:
     """Frames per second, and the faces of every frame: the far model, tiled where the picture is large."""
     import cv2
 
-    from edge.detect import Scanner
-    from edge.detect.mediapipe import MediaPipeDetector
+    from edge.vision.detect import Scanner
+    from edge.vision.detect.mediapipe import MediaPipeDetector
 
     capture = cv2.VideoCapture(str(path))
     scanner = Scanner(MediaPipeDetector("far", 0.5), tile=540, full_scan_every=0.0, min_face=20)
@@ -533,7 +533,7 @@ def on_clips(folder: Path, makers: dict[str, Maker]) -> list[dict[str, Any]]:
 
 
 def measure(makers: dict[str, Maker], seeds: int, clips: Path | None) -> dict[str, Any]:
-    modules = {"ours": "edge.track"} | ({"library": "trackers"} if len(makers) > 1 else {})
+    modules = {"ours": "edge.vision.track"} | ({"library": "trackers"} if len(makers) > 1 else {})
     return {
         "machine": {"cpu": platform.machine(), "python": platform.python_version()},
         "versions": {name: version_of(name) for name in ("numpy", "scipy", "trackers", "supervision")},

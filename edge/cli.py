@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 from edge import __version__
 from edge.config import Settings, load_settings, state_directory
+from edge.config.redaction import is_mistyped_url
 from edge.errors import ConfigurationError, InstoreError
-from edge.logs import LEVELS, complain, set_up
-from edge.memory import forbid_core_dumps
-from edge.redact import is_mistyped_url
+from edge.ops.logs import LEVELS, complain, set_up
+from edge.ops.memory import forbid_core_dumps
 
 if TYPE_CHECKING:
     from edge.bundle import Bundle
-    from edge.inference.base import AgeBackend
+    from edge.inference.backend import AgeBackend
 
 log = logging.getLogger(__name__)
 
@@ -142,8 +142,8 @@ def _run(arguments: argparse.Namespace) -> int:
     stop = stop_on_signals()
     reload = reload_on_signal(stop)
     from edge.clock import SystemClock
-    from edge.health import Systemd
-    from edge.runtime import Runtime
+    from edge.daemon.runtime import Runtime
+    from edge.ops.systemd import Systemd
 
     runtime = Runtime(
         settings,
@@ -164,8 +164,8 @@ def _run(arguments: argparse.Namespace) -> int:
 def _replay(arguments: argparse.Namespace) -> int:
     from edge.bundle import bundle_folder, load_bundle
     from edge.clock import SystemClock
-    from edge.replay import replay
-    from edge.terminal import progress_bars
+    from edge.commands.replay import replay
+    from edge.ops.terminal import progress_bars
 
     beside = _beside(arguments)
     settings = load_settings(arguments.config, arguments.set, _recordings(arguments.clips))
@@ -205,10 +205,10 @@ def _recordings(clips: Sequence[Path]) -> dict[str, Any]:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from edge.bench import bench, environment, render
     from edge.bundle import bundle_folder, load_bundle
     from edge.clock import SystemClock
-    from edge.terminal import progress_bars
+    from edge.commands.bench import bench, environment, render
+    from edge.ops.terminal import progress_bars
 
     beside = _beside(arguments)
     settings = load_settings(arguments.config, arguments.set, _recordings(arguments.clips))
@@ -235,7 +235,7 @@ def _bench(arguments: argparse.Namespace) -> int:
 def _open_backend(settings: Settings, bundle: Bundle, beside: Path) -> AgeBackend:
     """The backend that is configured, with the daemon's engines."""
     from edge.inference import open_backend
-    from edge.inference.engines import EngineStore
+    from edge.inference.engine_store import EngineStore
 
     model = settings.model
     engines = EngineStore(state_directory(settings, beside) / "engines", [bundle.folder / "engines"])
@@ -250,8 +250,8 @@ def _open_backend(settings: Settings, bundle: Bundle, beside: Path) -> AgeBacken
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from edge.check import check, render
-    from edge.terminal import spinner
+    from edge.commands.check import check, render
+    from edge.ops.terminal import spinner
 
     settings = load_settings(arguments.config, arguments.set)
     with spinner() as say:
@@ -265,9 +265,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _engine_build(arguments: argparse.Namespace) -> int:
     from edge.bundle import bundle_folder, load_bundle
-    from edge.engine import build_engines, render
-    from edge.inference.engines import EngineStore
-    from edge.terminal import progress_bars
+    from edge.commands.engine import build_engines, render
+    from edge.inference.engine_store import EngineStore
+    from edge.ops.terminal import progress_bars
 
     beside = _beside(arguments)
     # An engine depends on the model alone: a configuration without cameras will do.
@@ -294,7 +294,7 @@ def _engine_build(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from edge.demo.command import demo
+    from edge.commands.demo.command import demo
 
     return demo(
         source=arguments.source,

@@ -258,7 +258,7 @@ class Coverage:
 class WindowCounts:
     """The visitors of one window [start, end), by age bracket. No pixels, no ids.
 
-    These are the true counts: `edge.privacy` decides what of them may leave the box.
+    These are the true counts: `edge.release.suppression` decides what of them may leave the box.
     """
 
     site: str

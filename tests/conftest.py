@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from edge import redact
-from edge.calm import Calm
 from edge.capture.video import prepare_opencv
+from edge.config import redaction as redact
+from edge.ops.log_throttle import Calm
 
 # FFmpeg reads how much it may say at its first use, which may be a test that writes a clip.
 prepare_opencv()

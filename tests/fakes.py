@@ -13,10 +13,11 @@ import numpy as np
 
 from edge.bundle import Bundle
 from edge.config import CameraSettings, Settings, load_settings
-from edge.detect import Scanner, SecondOpinion
-from edge.metrics import Metrics
-from edge.pipeline import Vision
+from edge.ops.metrics import Metrics
 from edge.types import AGES, Boxes, Faces, Image
+from edge.vision.detect import Scanner
+from edge.vision.pipeline import Vision
+from edge.vision.second_opinion import SecondOpinion
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge import runtime
 from edge.cli import main
-from edge.inference.serving import ServingBackend
+from edge.daemon import runtime
+from edge.inference.fallback import ServingBackend
 from tests.fakes import PaintedAges, Person, paint, painted_vision
 
 SIZE = (96, 128)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from edge.clock import SystemClock
-from edge.codec import StatusEncoder
 from edge.config import MqttSettings
-from edge.outbox import Outbox
-from edge.publish import Failure, Publisher
-from edge.publish.publisher import ACKNOWLEDGE_WITHIN
+from edge.delivery import Failure, Publisher
+from edge.delivery.outbox import Outbox
+from edge.delivery.publisher import ACKNOWLEDGE_WITHIN
+from edge.release.messages import StatusEncoder
 from edge.types import CameraState, CameraStatus
 from tests.fake_broker import FakeBroker
 from tests.fakes import EPOCH

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 
-from edge.demo.scene import Scene, compose
+from edge.commands.demo.scene import Scene, compose
 
 
 def write_scene(path: Path, *, seconds: float, fps: float = 10.0, size: tuple[int, int] = (640, 360)) -> Path:

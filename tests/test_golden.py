@@ -26,11 +26,11 @@ import jsonschema
 import numpy as np
 import pytest
 
-from edge.codec import COUNTS, encode_counts, schema
 from edge.config import Settings, load_settings
-from edge.metrics import Metrics
-from edge.pipeline import build_counting
-from edge.privacy import release
+from edge.counting.pipeline import build_counting
+from edge.ops.metrics import Metrics
+from edge.release.messages import COUNTS, encode_counts, schema
+from edge.release.suppression import release
 from edge.types import CameraState, Frame, Message, Progress, StreamEnded, WindowCounts
 from tests.fakes import ManualClock, PaintedAges, Person, bundle, paint, painted_vision
 

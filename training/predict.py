@@ -14,7 +14,7 @@ import numpy as np
 from edge.bundle import Bundle, Probabilities, calibrate, load_bundle
 from edge.errors import ConfigurationError
 from edge.inference import open_backend
-from edge.inference.base import AgeBackend
+from edge.inference.backend import AgeBackend
 from edge.preprocess import to_batch
 from edge.types import Image
 

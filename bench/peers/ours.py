@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 
 from bench.peers.common import held, measured, open_model
-from edge import replay
-from edge.bench import one_opencv_thread
 from edge.bundle import Bundle
 from edge.capture import Picture, RateLimit, Source
 from edge.clock import SystemClock
+from edge.commands import replay
+from edge.commands.bench import one_opencv_thread
 from edge.config import CameraSettings, Settings, load_settings
-from edge.metrics import Metrics
-from edge.pipeline import Vision, build_vision
+from edge.ops.metrics import Metrics
 from edge.types import Image
+from edge.vision.pipeline import Vision, build_vision
 
 CLIP_FPS = 25.0
 

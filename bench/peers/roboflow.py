@@ -14,9 +14,9 @@ import supervision as sv
 from inference import InferencePipeline
 
 from bench.peers.common import held, measured, open_model
-from edge.crops import cut_face
-from edge.detect.mediapipe import MediaPipeDetector
 from edge.preprocess import resize
+from edge.vision.crops import cut_face
+from edge.vision.detect.mediapipe import MediaPipeDetector
 
 
 def main(clip: str) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 
 from bench.peers.common import held, measured, open_model
-from edge.crops import cut_face
-from edge.detect.mediapipe import MediaPipeDetector
 from edge.preprocess import resize
+from edge.vision.crops import cut_face
+from edge.vision.detect.mediapipe import MediaPipeDetector
 
 
 def main(clip: str) -> None:

@@ -40,7 +40,7 @@ EXTRAS = {
 """What is installed besides where it is asked for: requirements/NAME.txt."""
 
 NEVER_LOADED = {
-    # MediaPipe's drawing helpers alone import it, and edge.detect.mediapipe keeps it away; the rest serve it.
+    # Only MediaPipe's drawing helpers import it, and edge.vision.detect.mediapipe blocks that import.
     "matplotlib", "contourpy", "cycler", "fonttools", "kiwisolver", "pillow", "pyparsing", "python-dateutil",
     # Its files are all in opencv-contrib-python, which MediaPipe asks for.
     "opencv-python",

@@ -1,11 +1,12 @@
 """From a camera or a recording to a stream of frames: the newest one wins, and its state is known."""
 
-from edge.capture.base import Picture, RateLimit, Source
 from edge.capture.camera import Camera
-from edge.capture.feed import Feed
-from edge.capture.latest import LatestFrame
-from edge.capture.sources import is_live, open_source, validate_source
-from edge.capture.watch import PictureWatch
+from edge.capture.frames import Feed
+from edge.capture.frozen_dark import PictureWatch
+from edge.capture.latest_frame import LatestFrame
+from edge.capture.rate_limit import RateLimit
+from edge.capture.select_source import is_live, open_source, validate_source
+from edge.capture.source import Picture, Source
 
 __all__ = [
     "Camera",

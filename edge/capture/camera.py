@@ -9,8 +9,8 @@ from contextlib import closing
 from datetime import datetime
 
 from edge.backoff import Backoff
-from edge.capture.feed import Feed, OnDrop, OnStatus, OpenSource
-from edge.capture.latest import LatestFrame
+from edge.capture.frames import Feed, OnDrop, OnStatus, OpenSource
+from edge.capture.latest_frame import LatestFrame
 from edge.clock import Clock
 from edge.config import CameraSettings
 from edge.errors import SourceError

@@ -8,7 +8,8 @@ from typing import cast
 
 import cv2
 
-from edge.capture.base import Picture, RateLimit
+from edge.capture.rate_limit import RateLimit
+from edge.capture.source import Picture
 from edge.capture.video import Video, prepare_opencv
 from edge.errors import SourceError
 from edge.types import Image

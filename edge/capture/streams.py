@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from edge.capture.base import Picture, RateLimit
+from edge.capture.rate_limit import RateLimit
+from edge.capture.source import Picture
 from edge.capture.video import Video
 from edge.clock import Clock
 from edge.errors import SourceError

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from edge.bundle import Bundle
 from edge.errors import ConfigurationError
-from edge.inference.base import AgeBackend, BackendError
-from edge.inference.engines import EngineStore
+from edge.inference.backend import AgeBackend, BackendError
+from edge.inference.engine_store import EngineStore
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,6 @@ def cpu_graph(bundle: Bundle, precision: str) -> Path:
     Half as wide floats are slower there, see bench/results/bench.md. Raises ConfigurationError on a
     precision that the bundle lacks.
     """
-    from edge.inference.builder import graph_of, precision_of
+    from edge.inference.engine_build import graph_of, precision_of
 
     return graph_of(bundle, "int8" if precision_of(precision, bundle) == "int8" else "fp32")

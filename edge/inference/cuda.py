@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inference.base import BackendError, Reason
+from edge.inference.backend import BackendError, Reason
 
 PACKAGES = "pip install 'instore-analytics[tensorrt]'"
 

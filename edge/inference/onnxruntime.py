@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from edge.errors import ConfigurationError
-from edge.inference.base import on_cpu, require_batch, require_ports
+from edge.inference.backend import on_cpu, require_batch, require_ports
 from edge.types import Image
 
 ERRORS_ONLY = 3

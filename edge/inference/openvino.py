@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from edge.errors import ConfigurationError
-from edge.inference.base import BackendError, on_cpu, require_batch, require_ports
+from edge.inference.backend import BackendError, on_cpu, require_batch, require_ports
 from edge.types import Image
 
 PACKAGES = "pip install --no-deps 'openvino>=2026.4,<2027'"

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from edge.errors import OutsideError
-from edge.inference.base import AgeBackend, BackendError, Precision, require_batch
-from edge.inference.builder import build, graph_of, key_of, precision_of
+from edge.inference.backend import AgeBackend, BackendError, Precision, require_batch
 from edge.inference.cuda import Cuda, Gpu, Memory
-from edge.inference.engines import EngineKey, EngineStore
-from edge.inference.library import RTX, Library, libraries
+from edge.inference.engine_build import build, graph_of, key_of, precision_of
+from edge.inference.engine_store import EngineKey, EngineStore
 from edge.inference.onnxruntime import OnnxRuntimeBackend
-from edge.inference.reference import compare, reference_crops, require_close
+from edge.inference.reference_check import compare, reference_crops, require_close
+from edge.inference.tensorrt_library import RTX, Library, libraries
 from edge.types import AGES, Image
 
 log = logging.getLogger(__name__)

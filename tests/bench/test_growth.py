@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench import growth
-from edge.detect.mediapipe import MediaPipeDetector
+from edge.vision.detect.mediapipe import MediaPipeDetector
 
 
 @pytest.mark.parametrize("k", [0.0, 1.0, 2.0])

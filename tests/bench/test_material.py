@@ -31,7 +31,7 @@ def test_without_recordings_the_demo_s_scene_stands_in(tmp_path: Path, monkeypat
     def write(scene: object, path: Path) -> None:
         path.write_bytes(b"")
 
-    monkeypatch.setattr("edge.demo.scene.write_clip", write)
+    monkeypatch.setattr("edge.commands.demo.scene.write_clip", write)
     monkeypatch.setattr("bench.material.write_idle", lambda to: to)
     monkeypatch.setattr("bench.material.shrink", lambda clip, to: to)
     found = gather(tmp_path / "absent", tmp_path)

@@ -45,7 +45,7 @@ def test_a_bug_is_logged_with_its_traceback_and_without_secrets(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError(f"cannot open {SECRET}")
 
-    monkeypatch.setattr("edge.check.check", broken)
+    monkeypatch.setattr("edge.commands.check.check", broken)
     assert main(["check", "--config", config]) == 1
     said = capsys.readouterr().err
     assert said.count("Traceback") == 1
@@ -61,7 +61,7 @@ def test_the_failure_of_a_thread_is_told_once(
         cli.log.critical("thread vision failed", exc_info=error)
         raise error
 
-    monkeypatch.setattr("edge.check.check", failed)
+    monkeypatch.setattr("edge.commands.check.check", failed)
     assert main(["check", "--config", config]) == 1
     assert capsys.readouterr().err.count("RuntimeError") == 1
 
@@ -184,7 +184,7 @@ def test_a_camera_that_hangs_at_the_end_does_not_abort_the_process(
         def run(self, *_: object) -> int:
             return 0
 
-    monkeypatch.setattr("edge.runtime.Runtime", Runtime)
+    monkeypatch.setattr("edge.daemon.runtime.Runtime", Runtime)
     monkeypatch.setattr("os._exit", left.append)
     handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:

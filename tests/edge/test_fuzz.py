@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.redact import is_mistyped_url, redact, redact_value
+from edge.config.redaction import is_mistyped_url, redact, redact_value
 from tests.fuzz.targets import SEEDS, TARGETS
 
 TRIALS = {"manifest": 60, "confusion": 60}

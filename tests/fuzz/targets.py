@@ -18,10 +18,10 @@ from pydantic import ValidationError
 from edge.bundle import BUILTIN, load_bundle, load_confusion
 from edge.capture import validate_source
 from edge.capture.streams import public_name, with_credentials
-from edge.codec import decode_counts, decode_open, encode_open
 from edge.config import CameraSettings, load_settings
+from edge.config.redaction import is_mistyped_url, redact, redact_value
 from edge.errors import ConfigurationError
-from edge.redact import is_mistyped_url, redact, redact_value
+from edge.release.messages import decode_counts, decode_open, encode_open
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "config.toml"

@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema
 
-from edge.codec import schema
+from edge.release.messages import schema
 
 
 def check_series(windows: list[dict[str, Any]], begin_anew: int = 1) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from edge.clock import SystemClock
 from edge.config import MqttSettings
-from edge.publish import Probe, probe
+from edge.delivery import Probe, probe
 from tests.mosquitto import Mosquitto, Subscriber, free_port
 from tests.patience import PATIENCE
 

@@ -17,7 +17,7 @@ import numpy as np
 from edge.capture import Camera, LatestFrame, open_source
 from edge.clock import SystemClock
 from edge.config import CameraSettings
-from edge.memory import limit_arenas, trim
+from edge.ops.memory import limit_arenas, trim
 from edge.types import CameraState, CameraStatus, Image
 from tests.daemon import Daemon
 from tests.integration.series import check_series

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edge.demo.scene import Scene, write_clip
+from edge.commands.demo.scene import Scene, write_clip
 from tests.daemon import Daemon
 from tests.mosquitto import Mosquitto, Subscriber
 from tests.patience import PATIENCE

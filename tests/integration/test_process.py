@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from edge.clock import SystemClock
+from edge.commands.replay import replay
 from edge.config import load_settings
-from edge.replay import replay
-from edge.workers import CHECKPOINT
+from edge.daemon.counting_thread import CHECKPOINT
 from tests.daemon import Daemon
 from tests.fake_broker import SUCCESS, FakeBroker
 from tests.fakes import PaintedAges, bundle, painted_vision

@@ -93,7 +93,12 @@ def test_the_journal_has_an_entry_for_each_event_with_its_fields(machine: Machin
     said = machine.run("journalctl", "--output=json", f"--unit={UNIT}", "INSTORE_CAMERA=door")
     entries = [json.loads(line) for line in said.splitlines()]
     assert [entry["MESSAGE"] for entry in entries] == ["camera door: up"]
-    wanted = {"PRIORITY": "6", "INSTORE_STATE": "up", "LOGGER": "edge.runtime", "_TRANSPORT": "journal"}
+    wanted = {
+        "PRIORITY": "6",
+        "INSTORE_STATE": "up",
+        "LOGGER": "edge.daemon.runtime",
+        "_TRANSPORT": "journal",
+    }
     assert {name: entries[0][name] for name in wanted} == wanted
     assert PASSWORD not in machine.run("journalctl", "--output=export", f"--unit={UNIT}")
 

@@ -17,11 +17,11 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from edge.detect import SecondOpinion
-from edge.detect.mediapipe import MODELS, MediaPipeDetector
 from edge.errors import ConfigurationError
 from edge.geometry import centres
 from edge.types import Boxes, Image
+from edge.vision.detect.mediapipe import MODELS, MediaPipeDetector
+from edge.vision.second_opinion import SecondOpinion
 from training.dataset.copies import Hash, difference_hash, mirrored_hash
 
 SEES_A_FACE = 0.5

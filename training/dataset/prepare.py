@@ -14,10 +14,10 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.crops import cut_face
 from edge.errors import ConfigurationError
 from edge.preprocess import PREPROCESSING_VERSION, resize
 from edge.types import Image
+from edge.vision.crops import cut_face
 from training.dataset.catalogue import Fault, interval
 from training.dataset.looks import LOOK_VERSION, chunks, decode, threads
 from training.dataset.split import split

@@ -9,7 +9,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
-from edge.crops import GOOD_LIGHT, GOOD_SHARPNESS, GOOD_SIZE
+from edge.vision.crops import GOOD_LIGHT, GOOD_SHARPNESS, GOOD_SIZE
 from training.dataset.split import PARTS
 from training.report import AMBER, BLUE, GREEN, GREY, INK, Html, drawing, picture
 

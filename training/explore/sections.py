@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from edge.crops import GOOD_LIGHT
 from edge.errors import ConfigurationError
 from edge.types import Image
+from edge.vision.crops import GOOD_LIGHT
 from training.dataset import Fault, FaultKind, Prepared, Survey
 from training.dataset.catalogue import interval
 from training.dataset.copies import members
@@ -34,7 +34,7 @@ UNSEEN = 0.1
 """In face crops, no face is found in about 1 of 100; in more than this share something is wrong."""
 
 BLURRED = 40.0
-"""Sharpness of a face that is 32 px wide: see `edge.crops`."""
+"""Sharpness of a face that is 32 px wide: see `edge.vision.crops`."""
 
 WHAT_IS_DONE = {
     FaultKind.NO_FILE: "left out",

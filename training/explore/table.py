@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from edge.brackets import DEFAULT_BRACKETS, bracket_of, parse_brackets
-from edge.crops import SHARPNESS_SIZE
 from edge.preprocess import resize
 from edge.types import Image
+from edge.vision.crops import SHARPNESS_SIZE
 from training.dataset import Prepared, Survey
 from training.dataset.catalogue import interval
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.bundle import bundle_folder
+from edge.config.toml import faults, override, read_toml
 from edge.errors import ConfigurationError
-from edge.toml import faults, override, read_toml
 
 SIZES = range(64, 513, 16)
 """Input sizes in px; the last layers of a smaller one would see a single point."""

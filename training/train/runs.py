@@ -19,8 +19,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from edge.config.toml import faults
 from edge.errors import ConfigurationError
-from edge.toml import faults
 from training.train.config import TrainSettings
 
 MODEL, CONFIG, INFO, HISTORY = "model.keras", "config.json", "run.json", "history.jsonl"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.inference.base import AgeBackend
+from edge.inference.backend import AgeBackend
 
 MAX_BATCH = 4
 """The fixture opens its backend with this."""

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from edge.inference.base import BackendError
+from edge.inference.backend import BackendError
 from edge.inference.cuda import Cuda, Gpu
 from tests.fake_gpu import FakeCuda
 

@@ -12,13 +12,13 @@ import pytest
 
 from edge.bundle import Bundle
 from edge.clock import SystemClock
-from edge.engine import build_engines
+from edge.commands.engine import build_engines
 from edge.inference import open_backend
-from edge.inference.base import AgeBackend, BackendError
+from edge.inference.backend import AgeBackend, BackendError
 from edge.inference.cuda import Cuda, Memory
-from edge.inference.engines import EngineStore
-from edge.inference.reference import TOLERANCE, compare, reference_crops
-from edge.inference.serving import serve
+from edge.inference.engine_store import EngineStore
+from edge.inference.fallback import serve
+from edge.inference.reference_check import TOLERANCE, compare, reference_crops
 from edge.inference.tensorrt import open_tensorrt
 from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
 

@@ -14,7 +14,7 @@ import pytest
 from edge.bundle import BUILTIN, Bundle, load_bundle
 from edge.errors import ConfigurationError
 from edge.inference import cpu_graph, open_backend
-from edge.inference.base import AgeBackend
+from edge.inference.backend import AgeBackend
 from edge.inference.onnxruntime import OnnxRuntimeBackend
 from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
 

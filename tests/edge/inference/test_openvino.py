@@ -15,7 +15,7 @@ import pytest
 from edge.bundle import BUILTIN, Bundle, load_bundle
 from edge.errors import ConfigurationError
 from edge.inference import open_backend, openvino
-from edge.inference.base import AgeBackend, BackendError
+from edge.inference.backend import AgeBackend, BackendError
 from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
 
 AGES = np.arange(101)

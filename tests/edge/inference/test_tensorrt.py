@@ -13,12 +13,12 @@ import pytest
 from edge.bundle import Bundle
 from edge.inference import open_backend
 from edge.inference import tensorrt as tensorrt_module
-from edge.inference.base import AgeBackend, BackendError
-from edge.inference.builder import key_of
+from edge.inference.backend import AgeBackend, BackendError
 from edge.inference.cuda import Cuda
-from edge.inference.engines import EngineStore
-from edge.inference.library import Library
+from edge.inference.engine_build import key_of
+from edge.inference.engine_store import EngineStore
 from edge.inference.tensorrt import TensorRtBackend, graph_sizes, open_engine, open_tensorrt
+from edge.inference.tensorrt_library import Library
 from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
 from tests.fake_gpu import FakeCuda, FakeTensorRt, _Engine
 

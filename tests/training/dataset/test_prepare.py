@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.crops import cut_face
 from edge.errors import ConfigurationError
 from edge.preprocess import resize
+from edge.vision.crops import cut_face
 from tests.training.dataset.folders import labels, noise, pictures, portrait, years
 from training.dataset import Prepared, prepare, survey
 from training.dataset.prepare import UNSTATED

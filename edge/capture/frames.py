@@ -1,0 +1,126 @@
+"""One camera's pictures as frames: the right way up, numbered, stamped with their time, and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import closing
+from datetime import datetime, timedelta
+
+from edge.capture.frozen_dark import PictureWatch
+from edge.capture.rotate_crop import View
+from edge.capture.source import Picture, Source
+from edge.clock import Clock
+from edge.config import CameraSettings
+from edge.types import CameraState, CameraStatus, Frame
+
+OpenSource = Callable[[CameraSettings], Source]
+OnStatus = Callable[[CameraStatus], None]
+OnDrop = Callable[[str], None]
+
+_PAUSE = 0.04
+"""Seconds of media time between the last frame before a fault of a recording and the first one after it."""
+
+
+class Feed:
+    """The frames of one camera, over as many openings of its source as it takes.
+
+    A live frame bears the time of its arrival. A recorded one bears `start` plus its media time, where
+    `start` is the argument, else the camera's setting, else the time of the first opening; it goes on
+    increasing when the source is opened again. `on_status` is told of every change of state or reason,
+    `on_drop` of every corrupt picture. Used by one thread; `status` may be read by any.
+    """
+
+    def __init__(
+        self,
+        settings: CameraSettings,
+        open_source: OpenSource,
+        clock: Clock,
+        *,
+        start: datetime | None = None,
+        on_status: OnStatus = lambda status: None,
+        on_drop: OnDrop = lambda reason: None,
+    ) -> None:
+        self._settings = settings
+        self._open_source = open_source
+        self._clock = clock
+        self._start = start or settings.start
+        self._on_status = on_status
+        self._on_drop = on_drop
+        self._view = View(settings.rotation, settings.roi)
+        self._watch = PictureWatch(settings.frozen_after, settings.dark_after)
+        self._status = CameraStatus(settings.name, CameraState.DOWN, clock.now(), "not opened yet")
+        self._index = 0
+        self._offset: float | None = None
+        self._base = 0.0
+        self.live = False
+
+    @property
+    def status(self) -> CameraStatus:
+        """The state now. At first `down`: not opened yet."""
+        return self._status
+
+    @property
+    def offset(self) -> float | None:
+        """Seconds of media time of the last frame; None when live or before the first."""
+        return self._offset
+
+    def frames(self) -> Generator[Frame]:
+        """Open the source and give its frames until it ends, then close it. Raises SourceError on a fault.
+
+        Close the iterator (`contextlib.closing`) when it is left early.
+        """
+        with closing(self._open_source(self._settings)) as source:
+            self._opened(source)
+            corrupt = 0
+            while True:
+                try:
+                    picture = source.read()
+                finally:
+                    self._count_corrupt(source.corrupt - corrupt)
+                    corrupt = source.corrupt
+                if picture is None:
+                    break
+                yield self._frame(picture)
+                del picture  # 6 MB at 1080p, for as long as the next one takes
+        self.report(CameraState.DOWN, "the recording has ended")
+
+    def report(self, state: CameraState, reason: str, at: datetime | None = None) -> None:
+        """Take on a state since `at` (default: now) and tell of it, unless nothing changes."""
+        if (state, reason) == (self._status.state, self._status.reason):
+            return
+        same = state is self._status.state
+        since = self._status.since if same else at or self._clock.now()
+        self._status = CameraStatus(self._settings.name, state, since, reason)
+        self._on_status(self._status)
+
+    def _opened(self, source: Source) -> None:
+        self.live = source.live
+        self._watch.restart()
+        self._start = self._start or self._clock.now()
+        self._base = 0.0 if self._offset is None else self._offset + _PAUSE
+
+    def _count_corrupt(self, pictures: int) -> None:
+        for _ in range(pictures):
+            self._on_drop("corrupt")
+
+    def _frame(self, picture: Picture) -> Frame:
+        image, at = self._view(picture.image), self._time_of(picture)
+        state = self._watch.judge(image, at)
+        self.report(state, self._reason(state), at)
+        self._index += 1
+        return Frame(self._settings.name, self._index - 1, at, image, state)
+
+    def _time_of(self, picture: Picture) -> datetime:
+        if picture.offset is None or self._start is None:
+            return self._clock.now()
+        self._offset = self._base + picture.offset
+        return self._start + timedelta(seconds=self._offset)
+
+    def _reason(self, state: CameraState) -> str:
+        match state:
+            case CameraState.FROZEN:
+                return f"the same picture for {self._settings.frozen_after:g} s"
+            case CameraState.DARK:
+                return f"black or one flat tone for {self._settings.dark_after:g} s: covered or unlit?"
+            case _:
+                return ""

@@ -1,0 +1,97 @@
+"""From a camera's settings to an open source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from edge.capture.recordings import Clip, Folder
+from edge.capture.source import Source
+from edge.capture.streams import DEFAULT_PORTS, LiveStream, public_name
+from edge.clock import Clock
+from edge.config import CameraSettings, read_secret
+from edge.errors import ConfigurationError, SourceError
+
+
+def validate_source(settings: CameraSettings, secrets_beside: Path) -> None:
+    """Check a camera's source and secret without opening the source.
+
+    Raises ConfigurationError for a URL of an unknown scheme or without a host, and an unreadable secret.
+    """
+    if "://" in settings.source:
+        try:
+            _check_url(settings.source)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"camera {settings.name!r}: source = {public_name(settings.source)!r}: {error}"
+            ) from None
+    _credentials(settings, secrets_beside)
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return
+    if parts.scheme not in DEFAULT_PORTS:
+        allowed = ", ".join(f"{scheme}://" for scheme in (*DEFAULT_PORTS, "file"))
+        raise ValueError(f"unknown scheme; allowed: {allowed}, a device, a file or a folder")
+    if not parts.hostname:
+        raise ValueError(f"names no host, such as {parts.scheme}://192.0.2.10/stream")
+    try:
+        _ = parts.port
+    except ValueError:  # its message repeats what stands there
+        raise ValueError("the port must be a number up to 65535") from None
+
+
+def is_live(settings: CameraSettings) -> bool:
+    """Whether the source is a stream or a device; else it is a recording."""
+    scheme = urlsplit(settings.source).scheme if "://" in settings.source else ""
+    return scheme in DEFAULT_PORTS or _is_device(settings.source)
+
+
+def open_source(settings: CameraSettings, secrets_beside: Path, clock: Clock) -> Source:
+    """Open the source that the settings name; a relative file is looked up where relative secrets are.
+
+    The secret is read at every opening, so that a camera's password can be changed while the daemon runs.
+    The read time-out of a device is OpenCV's own, 10 s. Raises SourceError; its message holds no credentials.
+    """
+    source, max_fps = settings.source, settings.max_fps
+    if _is_device(source):
+        return LiveStream.from_device(source, settings.read_timeout, max_fps, clock)
+    if is_live(settings):
+        try:
+            credentials = _credentials(settings, secrets_beside)
+        except ConfigurationError as error:
+            raise SourceError(f"{public_name(source)}: {error}") from None
+        timeouts = (settings.open_timeout, settings.read_timeout)
+        return LiveStream.from_url(
+            source, credentials, timeouts, max_fps, clock, threads=settings.decoder_threads
+        )
+    path = secrets_beside / _path(source)
+    if path.is_dir():
+        return Folder(path, max_fps, loop=settings.loop)
+    if path.exists() and not path.is_file():
+        raise SourceError(f"{path}: is neither a file nor a folder")
+    return Clip(path, max_fps, loop=settings.loop, threads=settings.decoder_threads)
+
+
+def _is_device(source: str) -> bool:
+    return source.isdecimal() or source.startswith("/dev/")
+
+
+def _path(source: str) -> Path:
+    if source.startswith("file://"):
+        return Path(unquote(urlsplit(source).path))
+    try:
+        return Path(source).expanduser()
+    except RuntimeError:
+        raise SourceError(f"{source}: there is no such user, or their home is unknown") from None
+
+
+def _credentials(settings: CameraSettings, secrets_beside: Path) -> tuple[str, str] | None:
+    if not settings.username:
+        return None
+    if not settings.password_file:
+        return settings.username, ""
+    key = f"camera {settings.name!r}: password_file"
+    return settings.username, read_secret(key, settings.password_file, secrets_beside)

@@ -1,0 +1,1 @@
+"""The commands of `instore-edge`, one file each, the parser beside its command."""

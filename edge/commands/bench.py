@@ -1,0 +1,305 @@
+"""`instore-edge bench`: how long each stage takes on recordings, seen on `replay` itself at work.
+
+`replay` runs every stage in one thread and loses no frame, so the times add up. It is watched from the two
+places where it lets one look: where it makes the vision of a camera, and where it is through with a frame.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from edge import __version__
+from edge.bundle import Bundle
+from edge.clock import Clock
+from edge.commands.replay import MakeVision, replay
+from edge.config import CameraSettings, Settings
+from edge.inference.backend import AgeBackend, BackendError
+from edge.inference.cuda import Cuda
+from edge.ops.metrics import STAGES, Metrics
+from edge.types import Frame, Message
+from edge.vision.pipeline import Vision, VisionResult, build_vision
+
+ROWS = {
+    "decode": "with frames passed over",
+    "detect": "whole picture and tiles",
+    "track": "",
+    "crops": "with the second opinion",
+    "classify": "in batches, at the end of visits",
+    "aggregate": "",
+    "other": "between the stages",
+}
+"""What the time of a clip is divided into: decoding, the stages as the metrics name them, and the rest."""
+
+PACKAGES = ("mediapipe", "opencv-python", "onnxruntime", "numpy", "scipy")
+"""What the figures depend on besides the machine."""
+
+ON_A_GPU = ("cuda-bindings", "tensorrt", "tensorrt-rtx-cu13-bindings")
+"""And where there is a GPU, as far as it is installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """Milliseconds in one part of the work, for each analysed frame.
+
+    `mean_ms`: all of the clip's time, also that after its last frame, shared out among its frames. `p50_ms`
+    and `p95_ms`: percentiles of what single frames took. `share`: of the whole time, 0..1.
+    """
+
+    mean_ms: float
+    p50_ms: float
+    p95_ms: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClipTimes:
+    """What one clip took, without loading models: `seconds` on the wall, `cpu_seconds` of all threads."""
+
+    clip: str
+    width: int
+    height: int
+    frames: int
+    faces: int
+    visitors: int
+    load_seconds: float
+    seconds: float
+    cpu_seconds: float
+    fps: float
+    cpu_ms_per_frame: float
+    stages: dict[str, StageTimes]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, to a microsecond."""
+        return cast("dict[str, Any]", _rounded(asdict(self)))
+
+
+def bench(
+    settings: Settings,
+    bundle: Bundle,
+    backend: AgeBackend,
+    *,
+    beside: Path,
+    clock: Clock,
+    cpu_clock: Callable[[], float] = time.process_time,
+    make_vision: MakeVision = build_vision,
+    on_frame: Callable[[str, float], None] = lambda camera, offset: None,
+) -> Iterator[ClipTimes]:
+    """Measure the recordings that are the configuration's cameras, one after the other.
+
+    cpu_clock: seconds of processor time of this process. `on_frame` hears of every frame as `replay` tells.
+    Raises SourceError on a recording that cannot be read.
+    """
+    for camera in settings.cameras:
+        watch = _Stopwatch(clock.monotonic, cpu_clock, make_vision)
+
+        def through(name: str, offset: float, watch: _Stopwatch = watch) -> None:
+            watch.end_lap()
+            on_frame(name, offset)
+            watch.begin_lap()
+
+        one = settings.model_copy(update={"cameras": (camera,)})
+        with one_opencv_thread():
+            windows = replay(
+                one,
+                bundle,
+                backend,
+                beside=beside,
+                clock=clock,
+                make_vision=watch.make_vision,
+                on_frame=through,
+            )
+            deque(windows, maxlen=0)
+        yield watch.result(camera.name)
+
+
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """As in the daemon."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+class _WatchedVision:
+    """A `Vision` as far as `replay` uses one, which tells of every frame before it looks at it."""
+
+    def __init__(self, vision: Vision, on_frame: Callable[[Frame], None]) -> None:
+        self._vision = vision
+        self._on_frame = on_frame
+        self.finish: Callable[[], list[Message]] = vision.finish
+        self.close: Callable[[], None] = vision.close
+
+    def process(self, frame: Frame) -> VisionResult:
+        self._on_frame(frame)
+        return self._vision.process(frame)
+
+
+class _Stopwatch:
+    """Takes the times of one clip: a lap is a frame, the last one what comes after all frames."""
+
+    def __init__(
+        self, now: Callable[[], float], cpu_clock: Callable[[], float], make_vision: MakeVision
+    ) -> None:
+        self._now = now
+        self._cpu_clock = cpu_clock
+        self._make_vision = make_vision
+        self._laps: list[NDArray[np.float64]] = []
+        self._in_stages = np.zeros(len(STAGES))
+        self._decoding = 0.0
+        self._size = (0, 0)
+
+    def make_vision(
+        self, camera: CameraSettings, settings: Settings, bundle: Bundle, metrics: Metrics
+    ) -> Vision:
+        """Make it, keep the metrics that it writes into, and start the first lap."""
+        begun = self._now()
+        vision = _WatchedVision(self._make_vision(camera, settings, bundle, metrics), self._decoded)
+        self._metrics = metrics
+        self._load_seconds = self._now() - begun
+        self._cpu_begun = self._cpu_clock()
+        self.begin_lap()
+        return cast("Vision", vision)
+
+    def begin_lap(self) -> None:
+        """What follows belongs to the next frame."""
+        self._lap_begun = self._now()
+
+    def end_lap(self) -> None:
+        """The frame is through all stages."""
+        wall = self._now() - self._lap_begun
+        before, self._in_stages = self._in_stages, _seconds_in_stages(self._metrics)
+        known = [self._decoding, *(self._in_stages - before)]
+        self._laps.append(np.array([*known, wall - sum(known)]))
+        self._decoding = 0.0
+
+    def result(self, camera: str) -> ClipTimes:
+        """The times, after the last frame and what followed it."""
+        self.end_lap()
+        cpu_seconds = self._cpu_clock() - self._cpu_begun
+        frames, seconds = len(self._laps) - 1, float(np.sum(self._laps))
+        return ClipTimes(
+            clip=camera,
+            width=self._size[0],
+            height=self._size[1],
+            frames=frames,
+            faces=_value(self._metrics, "instore_faces_detected_total", camera=camera),
+            visitors=_value(self._metrics, "instore_tracks_ended_total", camera=camera, reason="visitor"),
+            load_seconds=self._load_seconds,
+            seconds=seconds,
+            cpu_seconds=cpu_seconds,
+            fps=frames / seconds,
+            cpu_ms_per_frame=1000 * cpu_seconds / frames,
+            stages=_stage_times(np.array(self._laps)),
+        )
+
+    def _decoded(self, frame: Frame) -> None:
+        self._decoding = self._now() - self._lap_begun
+        self._size = (frame.image.shape[1], frame.image.shape[0])
+
+
+def _seconds_in_stages(metrics: Metrics) -> NDArray[np.float64]:
+    """The seconds spent in each of `STAGES` since the metrics were made, (len(STAGES),)."""
+    (family,) = metrics.stage.collect()
+    sums = {s.labels["stage"]: s.value for s in family.samples if s.name.endswith("_sum")}
+    return np.array([sums[stage] for stage in STAGES])
+
+
+def _value(metrics: Metrics, name: str, **labels: str) -> int:
+    return int(metrics.registry.get_sample_value(name, labels) or 0)
+
+
+def _stage_times(laps: NDArray[np.float64]) -> dict[str, StageTimes]:
+    """laps: seconds, (frames + 1, rows); the last lap is the end of the clip."""
+    frames = laps[:-1]
+    mean = 1000 * laps.sum(axis=0) / len(frames)
+    p50, p95 = 1000 * np.percentile(frames, (50, 95), axis=0)
+    share = laps.sum(axis=0) / laps.sum()
+    columns = zip(ROWS, mean.tolist(), p50.tolist(), p95.tolist(), share.tolist(), strict=True)
+    return {name: StageTimes(*times) for name, *times in columns}
+
+
+def _rounded(value: Any) -> Any:  # noqa: ANN401 - a JSON tree is of any shape
+    if isinstance(value, dict):
+        return {key: _rounded(entry) for key, entry in value.items()}
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def environment() -> dict[str, Any]:
+    """The machine and the versions that the figures were taken on."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "instore-analytics": __version__,
+        **{name: version(name) for name in PACKAGES},
+        **_gpu(),
+    }
+
+
+def _gpu() -> dict[str, str]:
+    """The GPU, where there is one, and what drives it."""
+    try:
+        gpu = Cuda().gpu()
+    except BackendError:
+        return {}
+    found = {"gpu": f"{gpu.name} ({gpu.capability}), driver for CUDA {gpu.driver}"}
+    for name in ON_A_GPU:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def render(results: Sequence[ClipTimes]) -> None:
+    """A table for each clip, for a person, on standard output."""
+    console = Console(highlight=False)
+    for times in results:
+        console.print(_headline(times))
+        console.print(_table(times))
+
+
+def _headline(times: ClipTimes) -> str:
+    return (
+        f"\n[bold]{times.clip}[/]  {times.width}x{times.height}, {times.frames} frames analysed, "
+        f"{times.faces} faces, {times.visitors} visitors\n"
+        f"[bold]{times.fps:.1f}[/] frames a second, {times.cpu_ms_per_frame:.1f} ms of processor time each; "
+        f"models loaded in {times.load_seconds:.1f} s\n"
+    )
+
+
+def _table(times: ClipTimes) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("ms a frame", "mean", "p50", "p95", "share", ""):
+        table.add_column(heading, justify="left" if heading in ("ms a frame", "") else "right")
+    for name, stage in times.stages.items():
+        figures = (f"{ms:.2f}" for ms in (stage.mean_ms, stage.p50_ms, stage.p95_ms))
+        table.add_row(name, *figures, f"{stage.share:.0%}", f"[dim]{ROWS[name]}[/]")
+    table.add_row("all", f"{1000 / times.fps:.2f}", style="bold")
+    return table

@@ -1,0 +1,39 @@
+"""Settings of a box: read from TOML, validated, with secrets in files and masked wherever they are shown."""
+
+from edge.config.load import load_settings, state_directory
+from edge.config.secrets import read_secret, secret_path
+from edge.config.settings import (
+    DAY,
+    CameraSettings,
+    CropSettings,
+    DetectionSettings,
+    MetricsSettings,
+    ModelSettings,
+    MqttSettings,
+    OutboxSettings,
+    PrivacySettings,
+    Section,
+    Settings,
+    TrackingSettings,
+    WindowSettings,
+)
+
+__all__ = [
+    "DAY",
+    "CameraSettings",
+    "CropSettings",
+    "DetectionSettings",
+    "MetricsSettings",
+    "ModelSettings",
+    "MqttSettings",
+    "OutboxSettings",
+    "PrivacySettings",
+    "Section",
+    "Settings",
+    "TrackingSettings",
+    "WindowSettings",
+    "load_settings",
+    "read_secret",
+    "secret_path",
+    "state_directory",
+]

@@ -1,0 +1,51 @@
+"""From a TOML file and overrides to validated settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from edge.config.settings import Settings
+from edge.config.toml import faults, laid_over, override, read_toml
+from edge.errors import ConfigurationError
+
+
+def load_settings(
+    path: Path | None,
+    overrides: Sequence[str] = (),
+    instead: Mapping[str, Any] | None = None,
+    beneath: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read a configuration file, if any; lay `instead` over it, `beneath` under it; override; validate.
+
+    Tables are laid over each other key by key, all else is replaced as a whole. overrides: `KEY=VALUE` each,
+    the last one wins. Raises ConfigurationError with one line for each fault.
+    """
+    name = str(path) if path else "configuration"
+    try:
+        table = laid_over(beneath or {}, read_toml(path) if path else {})
+        table = laid_over(table, instead or {})
+        for assignment in overrides:
+            override(table, assignment, example="privacy.minimum=1")
+        return Settings.model_validate(table)
+    except ValidationError as error:
+        raise ConfigurationError(faults(error, Settings, name)) from None
+    except RecursionError:
+        raise ConfigurationError(f"{name}: tables or lists are nested too deeply") from None
+
+
+def state_directory(settings: Settings, beside: Path = Path()) -> Path:
+    """Where the outbox lives: configured, else systemd's `$STATE_DIRECTORY`, else the user's state folder.
+
+    beside: the folder of the configuration file, where a configured relative path starts.
+    """
+    if settings.outbox.directory:
+        return beside / settings.outbox.directory
+    if state := os.environ.get("STATE_DIRECTORY"):
+        return Path(state.partition(":")[0])
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "instore"

@@ -1,0 +1,259 @@
+"""TOML to validated settings: every unknown key and bad value is named, with what is allowed.
+
+Relative paths start from the folder of the configuration file. Secrets never stand in the TOML: settings name
+files, which are looked for in `$CREDENTIALS_DIRECTORY` first where systemd provides one.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from edge.brackets import DEFAULT_BRACKETS, Bracket, parse_brackets
+from edge.config.redaction import holds_credentials, is_mistyped_url
+
+DAY = 86_400
+_SEPARATORS = re.compile(r"[/+#\x00-\x1f\x7f]")
+
+
+def _topic_level(name: str) -> str:
+    if not name or len(name.encode()) > 64 or name.startswith("$") or _SEPARATORS.search(name):
+        raise ValueError(
+            "must be one MQTT topic level: 1 to 64 bytes, no '/', '+', '#' or control character, no '$' first"
+        )
+    return name
+
+
+def _divides_day(seconds: int) -> int:
+    if seconds < 1 or DAY % seconds:
+        raise ValueError(f"must divide the day of {DAY} seconds evenly, such as 60, 300, 900 or 3600")
+    return seconds
+
+
+def _without_password(source: str) -> str:
+    if not source:
+        raise ValueError("must be a URL, a device, a file or a folder")
+    if is_mistyped_url(source):
+        raise ValueError("looks like a URL; write it as scheme://host/path, a file as ./name")
+    if "://" in source and holds_credentials(urlsplit(source)):
+        raise ValueError(
+            "holds credentials: put the name into 'username' and the password into 'password_file'"
+        )
+    return source
+
+
+def _whole_brackets(texts: tuple[str, ...]) -> tuple[str, ...]:
+    parse_brackets(texts)
+    return texts
+
+
+def _region(roi: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    left, top, right, bottom = roi
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise ValueError(
+            "must be [left, top, right, bottom] as fractions of the picture, 0 <= left < right <= 1"
+        )
+    return roi
+
+
+def _host(name: str) -> str:
+    if not name or re.search(r"[/@\s]", name):
+        raise ValueError("must be a host's name or address alone: port, user and TLS have keys of their own")
+    return name
+
+
+def _tile(side: int) -> int:
+    # Smaller than the detector's own input, tiles show no more; by the thousand they would stop the camera.
+    if side != 0 and not 192 <= side <= 4096:
+        raise ValueError("must be 0 for no tiles, or 192 to 4096 pixels")
+    return side
+
+
+def _utc(moment: datetime) -> datetime:
+    if moment.utcoffset() != timedelta(0):
+        raise ValueError("must be a time in UTC, such as 2026-01-31T08:00:00Z")
+    return moment
+
+
+TopicLevel = Annotated[str, AfterValidator(_topic_level)]
+Seconds = Annotated[float, Field(gt=0, le=DAY, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Region = Annotated[tuple[float, float, float, float], Field(strict=False), AfterValidator(_region)]
+
+
+class Section(BaseModel):
+    """A table of the TOML file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class CameraSettings(Section):
+    """One camera: where its pictures come from and how they are looked at."""
+
+    name: TopicLevel
+    source: Annotated[str, AfterValidator(_without_password)]
+    username: str = ""
+    password_file: str = ""
+    zone: TopicLevel = "all"
+    max_fps: Annotated[float, Field(ge=1, le=120)] = 10.0
+    rotation: Literal[0, 90, 180, 270] = 0
+    roi: Region = (0.0, 0.0, 1.0, 1.0)
+    range: Literal["far", "near"] = "far"
+    tile: Annotated[int, AfterValidator(_tile)] = 540
+    decoder_threads: Annotated[int, Field(ge=1, le=16)] = 1
+    open_timeout: Seconds = 10.0
+    read_timeout: Seconds = 10.0
+    frozen_after: Seconds = 30.0
+    dark_after: Seconds = 10.0
+    pace: Literal["real", "full"] = "real"
+    loop: bool = False
+    start: Annotated[datetime, AfterValidator(_utc)] | None = None
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        if self.password_file and not self.username:
+            raise ValueError("'password_file' needs a 'username'")
+        return self
+
+
+class DetectionSettings(Section):
+    """When a box is a face, and how often the whole picture is searched."""
+
+    min_score: Ratio = 0.5
+    min_face: Annotated[int, Field(ge=8, le=1000)] = 20
+    full_scan_every: Seconds = 1.0
+    still_scan_every: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 10.0
+    second_opinion: Ratio = 0.7
+
+
+class TrackingSettings(Section):
+    """How long a visitor may be out of sight, and when a track is counted at the latest."""
+
+    confirm_hits: Annotated[int, Field(ge=1, le=100)] = 3
+    lost_after: Seconds = 1.5
+    max_age: Seconds = 1800.0
+
+
+class CropSettings(Section):
+    """How many pictures of a visitor are judged, and how far apart in time."""
+
+    per_visitor: Annotated[int, Field(ge=1, le=32)] = 4
+    spacing: Seconds = 0.5
+    min_quality: Ratio = 0.05
+
+
+class ModelSettings(Section):
+    """The age model: its bundle, the backend that runs it, and how it is batched."""
+
+    bundle: str = "builtin"
+    backend: Literal["auto", "onnxruntime", "openvino", "tensorrt"] = "auto"
+    precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    max_batch: Annotated[int, Field(ge=1, le=256)] = 8
+    max_delay: Seconds = 0.02
+    max_spread: Annotated[float, Field(gt=0, le=50)] = 15.0
+    queue: Annotated[int, Field(ge=1, le=100_000)] = 256
+
+
+class WindowSettings(Section):
+    """The windows of time and the age brackets that visitors are counted in."""
+
+    length: Annotated[int, AfterValidator(_divides_day)] = 300
+    lateness: Annotated[float, Field(ge=0, le=3600)] = 2.0
+    brackets: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_whole_brackets)] = (
+        DEFAULT_BRACKETS
+    )
+
+    @property
+    def parsed_brackets(self) -> tuple[Bracket, ...]:
+        """The brackets in order of age, holding every age from 0 up exactly once."""
+        return parse_brackets(self.brackets)
+
+
+class PrivacySettings(Section):
+    """What may leave the box."""
+
+    minimum: Annotated[int, Field(ge=1, le=1000)] = 5
+
+
+class MqttSettings(Section):
+    """The broker and how to prove who we are."""
+
+    host: Annotated[str, AfterValidator(_host)] = "localhost"
+    port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    protocol: Literal["5", "3.1.1"] = "5"
+    prefix: TopicLevel = "instore"
+    username: str = ""
+    password_file: str = ""
+    tls: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    keepalive: Annotated[int, Field(ge=5, le=3600)] = 30
+    connect_timeout: Seconds = 10.0
+    in_flight: Annotated[int, Field(ge=1, le=1000)] = 20
+    drain_timeout: Seconds = 3.0
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        if self.password_file and not self.username:
+            raise ValueError("'password_file' needs a 'username'")
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("'cert_file' and 'key_file' go together: one is missing")
+        if (self.ca_file or self.cert_file) and not self.tls:
+            raise ValueError("'ca_file' and 'cert_file' need 'tls = true'")
+        return self
+
+
+class OutboxSettings(Section):
+    """Where closed windows wait for the broker's acknowledgement."""
+
+    directory: str = ""
+    max_rows: Annotated[int, Field(ge=1)] = 500_000
+    max_bytes: Annotated[int, Field(ge=65_536)] = 1 << 30
+
+
+class MetricsSettings(Section):
+    """Where Prometheus and health checks may look. Port 0 takes a free one."""
+
+    enabled: bool = True
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 9108
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    site: TopicLevel = "store"
+    box: TopicLevel = "box"
+    cameras: Annotated[tuple[CameraSettings, ...], Field(strict=False, min_length=1)]
+    detection: DetectionSettings = DetectionSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    crops: CropSettings = CropSettings()
+    model: ModelSettings = ModelSettings()
+    windows: WindowSettings = WindowSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    mqtt: MqttSettings = MqttSettings()
+    outbox: OutboxSettings = OutboxSettings()
+    metrics: MetricsSettings = MetricsSettings()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        names = [camera.name for camera in self.cameras]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two cameras are named {name!r}: every camera needs a name of its own")
+        if self.box in names:
+            raise ValueError(
+                f"box and a camera are both named {self.box!r}: they share a level of the topics"
+            )
+        if self.windows.lateness < self.tracking.lost_after:
+            raise ValueError(
+                f"windows.lateness = {self.windows.lateness} is less than tracking.lost_after = "
+                f"{self.tracking.lost_after}: a visitor's end is known only after that time"
+            )
+        return self

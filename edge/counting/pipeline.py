@@ -1,0 +1,106 @@
+"""From the messages of all cameras to closed windows, without threads or clocks.
+
+FaceCrop, TrackEnded, Progress, StreamEnded, Plan ──► classify ──► windows ──► WindowCounts
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import Bundle, calibrate
+from edge.config import Settings
+from edge.counting.batching import Classifier, Output
+from edge.counting.windows import Aggregator
+from edge.inference.backend import AgeBackend
+from edge.ops.metrics import Metrics
+from edge.types import Image, Message, Plan, Progress, Visit, WindowCounts
+
+
+class Counting:
+    """From the messages of all cameras to closed windows; used by one thread."""
+
+    def __init__(self, classifier: Classifier, aggregator: Aggregator, metrics: Metrics) -> None:
+        self._classifier = classifier
+        self._aggregator = aggregator
+        self._metrics = metrics
+
+    def handle(self, message: Message, now: float) -> list[WindowCounts]:
+        """Take one message at `now` (monotonic seconds); the windows that it closes."""
+        return self._count(self._classifier.handle(message, now))
+
+    def poll(self, now: float) -> list[WindowCounts]:
+        """What batching has held back long enough by `now`."""
+        return self._count(self._classifier.poll(now))
+
+    def patience(self, now: float) -> float | None:
+        """Seconds until the next `poll` is due; None while nothing waits."""
+        return self._classifier.patience(now)
+
+    def flush(self) -> list[WindowCounts]:
+        """Hold nothing back any more."""
+        return self._count(self._classifier.flush())
+
+    def open_windows(self) -> list[WindowCounts]:
+        """What has been counted so far in the windows that are still open."""
+        return self._aggregator.open_windows()
+
+    def resume(self, windows: Iterable[WindowCounts]) -> list[WindowCounts]:
+        """Go on with windows of an earlier run; those that do not fit any more, closed."""
+        return self._aggregator.resume(windows)
+
+    def open_since(self, camera: str) -> datetime | None:
+        """The start of a camera's oldest open window."""
+        return self._aggregator.open_since(camera)
+
+    def _count(self, outputs: Iterable[Output]) -> list[WindowCounts]:
+        closed: list[WindowCounts] = []
+        for output in outputs:
+            late = self._aggregator.late
+            with self._metrics.timed("aggregate"):
+                closed += self._take(output)
+            self._metrics.late.inc(self._aggregator.late - late)
+        for window in closed:
+            self._metrics.windows.labels(window.camera_id).inc()
+        return closed
+
+    def _take(self, output: Output) -> list[WindowCounts]:
+        if isinstance(output, Visit):
+            self._aggregator.count(output)
+            return []
+        if isinstance(output, Progress):
+            return self._aggregator.progress(output)
+        if isinstance(output, Plan):
+            self._aggregator.replan(output)
+            self._metrics.follow(output.zones)
+            return []
+        return self._aggregator.end(output)
+
+
+def build_counting(settings: Settings, bundle: Bundle, backend: AgeBackend, metrics: Metrics) -> Counting:
+    """Classification by `backend`, then aggregation, as configured."""
+    model = settings.model
+
+    def infer(batch: Image) -> NDArray[np.float32]:
+        metrics.batch.observe(len(batch))
+        with metrics.timed("classify"):
+            return calibrate(backend.infer(batch), bundle.temperature)
+
+    classifier = Classifier(
+        infer,
+        size=bundle.input_size,
+        max_batch=min(model.max_batch, backend.max_batch),
+        max_delay=model.max_delay,
+        max_spread=model.max_spread,
+    )
+    aggregator = Aggregator(settings.site, plan_of(settings), length=settings.windows.length)
+    return Counting(classifier, aggregator, metrics)
+
+
+def plan_of(settings: Settings) -> Plan:
+    """What is counted under these settings."""
+    zones = {camera.name: camera.zone for camera in settings.cameras}
+    return Plan(zones, settings.windows.brackets, settings.windows.lateness)

@@ -1,0 +1,219 @@
+"""MQTT: windows go from the outbox to the broker, and leave the outbox when the broker has acknowledged them.
+
+One thread does it all (`Publisher.run`), without the thread and the queue of paho: every connection is a new
+client, a few windows at a time are handed to it, and what was not acknowledged when it ended is read from the
+outbox again. Delivery is at least once and in order per camera, save for windows that the broker rejects (an
+ACL, a quota): they stay in the outbox and are offered again later, behind younger ones that it took.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from edge.backoff import Backoff
+from edge.clock import Clock
+from edge.config import MqttSettings
+from edge.delivery.connection import POLL, Access, Connection, DeliveryError, Failure, access
+from edge.delivery.session import Session, Statuses, Store
+from edge.delivery.topics import Topics
+from edge.errors import OutsideError
+from edge.types import CameraStatus
+
+log = logging.getLogger(__name__)
+
+ACKNOWLEDGE_WITHIN = 20.0
+"""Seconds without any acknowledgement, while some are due, after which the connection is given up."""
+
+STEADY = 10.0
+"""Seconds that a connection must last for the next failure to count as the first: two clients of one name
+take the connection from each other, and both are let in every time."""
+
+SUSPICIOUS = 3
+"""Connections in a row that were lost sooner, after which that is suspected."""
+
+
+Connect = Callable[[Access, str, Clock, tuple[str, bytes] | None], Connection]
+"""Makes a connection that is to be opened: `Connection`, or what stands in for a network."""
+
+
+def _ignore(_: Any) -> None:  # noqa: ANN401 - stands in for any callback
+    """Where nobody listens."""
+
+
+class Publisher:
+    """Carries windows and statuses to the broker, for ever, through every fault of the outside.
+
+    The constructor reads the password and the certificates and raises ConfigurationError that names the
+    setting and the file; it opens no connection. `camera_status` may be called from any thread; everything
+    else happens in the thread that calls `run`, the callbacks included:
+    on_connected(bool): the broker accepted us, or the connection ended. on_published(seconds): a window was
+    acknowledged, this long after it was stored. on_failure(Failure): a connection or a delivery failed.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        site: str,
+        box: str,
+        *,
+        store: Store,
+        statuses: Statuses,
+        clock: Clock,
+        rng: random.Random,
+        secrets_beside: Path,
+        acknowledge_within: float = ACKNOWLEDGE_WITHIN,
+        connect: Connect = Connection,
+        on_connected: Callable[[bool], None] = _ignore,
+        on_published: Callable[[float], None] = _ignore,
+        on_failure: Callable[[Failure], None] = _ignore,
+    ) -> None:
+        self._access = access(settings, secrets_beside)
+        self._connect = connect
+        self._topics = Topics(settings.prefix, site, box)
+        self._store = store
+        self._statuses = statuses
+        self._clock = clock
+        self._backoff = Backoff(rng)
+        self._acknowledge_within = acknowledge_within
+        self._on_connected = on_connected
+        self._on_published = on_published
+        self._on_failure = on_failure
+        self._lock = threading.Lock()
+        self._cameras: dict[str, CameraStatus] = {}
+        self._reason = ""
+        self._opened_at: float | None = None
+        self._short_lived = 0
+        self._deadline: float | None = None
+
+    def camera_status(self, status: CameraStatus) -> None:
+        """Publish this as the camera's state, now and on every connect."""
+        with self._lock:
+            self._cameras[status.camera_id] = status
+
+    def forget_camera(self, camera: str) -> None:
+        """The camera is gone: take back what is retained of it."""
+        with self._lock:
+            self._cameras.pop(camera, None)
+
+    def renew(self, access: Access) -> None:
+        """Show this password and these certificates from the next connection on."""
+        self._access = access
+
+    def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> int:
+        """Publish until `stop` is set, then drain; the number of windows that still wait.
+
+        Draining sends what waits until all is acknowledged or `mqtt.drain_timeout` is over, says offline and
+        disconnects. Windows that still wait stay in the store for the next run. `beat` is called before
+        everything that may take a while.
+        """
+        while not self._given_up(stop):
+            beat()
+            try:
+                self._serve(stop, beat)
+                break
+            except OutsideError as error:
+                self._report(error)
+                self._pause(stop)
+        return self._store.depth
+
+    def _serve(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        """One connection, from CONNECT to the drain; OutsideError where it fails before."""
+        will = (self._topics.box_status, self._statuses.box("offline", None, "connection lost"))
+        connection = self._connect(self._access, self._client_id, self._clock, will)
+        try:
+            connection.open(min(self._access.settings.connect_timeout, max(POLL, self._remaining(stop))))
+            log.info("connected to %s", self._access.name)
+            self._opened_at = self._clock.monotonic()
+            self._on_connected(True)
+            try:
+                self._converse(self._session(connection), stop, beat)
+            finally:
+                self._on_connected(False)
+        finally:
+            connection.cut()
+
+    def _converse(self, session: Session, stop: threading.Event, beat: Callable[[], None]) -> None:
+        session.say(self._statuses.box("online", self._clock.now()))
+        while not (stop.is_set() and (session.idle(self._current()) or self._remaining(stop) == 0)):
+            beat()
+            session.step(self._current())
+            if session.progressed and self._lasted >= STEADY:
+                self._backoff.reset()
+                self._reason = ""
+                self._short_lived = 0
+        session.goodbye(self._statuses.box("offline", self._clock.now(), "stopped"))
+
+    def _session(self, connection: Connection) -> Session:
+        return Session(
+            connection,
+            self._topics,
+            self._store,
+            self._statuses,
+            clock=self._clock,
+            backoff=self._backoff,
+            acknowledge_within=self._acknowledge_within,
+            on_published=self._on_published,
+            on_failure=self._on_failure,
+        )
+
+    @property
+    def _client_id(self) -> str:
+        return f"{self._topics.prefix}-{self._topics.site}-{self._topics.box}"
+
+    def _current(self) -> Mapping[str, CameraStatus]:
+        with self._lock:
+            return dict(self._cameras)
+
+    def _remaining(self, stop: threading.Event) -> float:
+        """Seconds that may still pass: without end until `stop`, then what is left of the drain."""
+        if not stop.is_set():
+            return float("inf")
+        now = self._clock.monotonic()
+        if self._deadline is None:
+            self._deadline = now + self._access.settings.drain_timeout
+        return max(0.0, self._deadline - now)
+
+    def _given_up(self, stop: threading.Event) -> bool:
+        """Without a connection: nothing is left to say, or no time to say it."""
+        return stop.is_set() and (self._store.depth == 0 or self._remaining(stop) == 0)
+
+    def _report(self, error: OutsideError) -> None:
+        """Count every failure, log it once until the reason changes or the broker works again."""
+        kind = error.kind if isinstance(error, DeliveryError) else Failure.DISK
+        self._on_failure(kind)
+        self._suspect_a_twin(kind)
+        if str(error) != self._reason:
+            self._reason = str(error)
+            log.warning(
+                "%s: %s; %d windows wait",
+                self._access.name,
+                error,
+                self._store.depth,
+                extra={"failure": kind},
+            )
+
+    @property
+    def _lasted(self) -> float:
+        """Seconds since the broker let us in, in this connection or the last one."""
+        return 0.0 if self._opened_at is None else self._clock.monotonic() - self._opened_at
+
+    def _suspect_a_twin(self, kind: Failure) -> None:
+        if kind is Failure.LOST and self._opened_at is not None and self._lasted < STEADY:
+            self._short_lived += 1
+            if self._short_lived == SUSPICIOUS:
+                log.warning(
+                    "%s: %d connections were lost within seconds: does another client call itself %r, too?",
+                    self._access.name,
+                    SUSPICIOUS,
+                    self._client_id,
+                )
+        self._opened_at = None
+
+    def _pause(self, stop: threading.Event) -> None:
+        event = threading.Event() if stop.is_set() else stop
+        self._clock.wait(event, min(self._backoff.next(), self._remaining(stop)))

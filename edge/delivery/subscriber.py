@@ -1,0 +1,60 @@
+"""The other side, for the demo: what comes back from the broker."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from edge.backoff import Backoff
+from edge.clock import Clock
+from edge.config import MqttSettings
+from edge.delivery.connection import POLL, Connection, access
+from edge.errors import BrokerError
+
+
+class Subscriber:
+    """Hears one topic, in a thread of its own (`run`), and connects again for as long as it takes.
+
+    on_payload is called in that thread with every message, which may come more than once.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        topic: str,
+        client_id: str,
+        *,
+        on_payload: Callable[[bytes], None],
+        clock: Clock,
+        rng: random.Random,
+        secrets_beside: Path,
+    ) -> None:
+        self._access = access(settings, secrets_beside)
+        self._topic = topic
+        self._client_id = client_id
+        self._on_payload = on_payload
+        self._clock = clock
+        self._backoff = Backoff(rng)
+        self.subscribed = threading.Event()
+        """Set once the broker has agreed: what is published from now on is heard."""
+
+    def run(self, stop: threading.Event) -> None:
+        """Listen until `stop` is set."""
+        while not stop.is_set():
+            try:
+                self._listen(stop)
+            except BrokerError:
+                self._clock.wait(stop, self._backoff.next())
+
+    def _listen(self, stop: threading.Event) -> None:
+        connection = Connection(self._access, self._client_id, self._clock, will=None)
+        try:
+            connection.open(self._access.settings.connect_timeout)
+            connection.subscribe(self._topic, self._on_payload, self.subscribed.set)
+            self._backoff.reset()
+            while not stop.is_set():
+                connection.poll(POLL)
+        finally:
+            connection.close()

@@ -1,0 +1,203 @@
+"""From an ONNX age model to an engine, for this machine's GPU or for a named one.
+
+TensorRT and TensorRT for RTX are strongly typed: an engine computes in the types of its graph, so FP16 and
+INT8 are the bundle's variants. TensorRT builds for the GPU that it runs on. TensorRT for RTX builds for named
+ones and needs none to do it; the last part is compiled where the engine is first loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge.bundle import Bundle, sha256_of
+from edge.errors import ConfigurationError
+from edge.inference.backend import BackendError, Precision
+from edge.inference.engine_store import ANY_DRIVER, EngineKey
+from edge.inference.tensorrt_library import Library, require_capability
+from edge.types import AGES
+
+WORKSPACE = 1 << 30
+"""Bytes of the GPU's memory that a layer may use for its intermediate results while engines are built."""
+
+Advance = Callable[[float], None]
+"""Takes how much of a build is done, 0..1."""
+
+
+def precision_of(wanted: str, bundle: Bundle) -> Precision:
+    """The precision that a setting stands for: `auto` is fp16 where the bundle has it.
+
+    Raises ConfigurationError on one that the bundle lacks.
+    """
+    if wanted == "auto":
+        return "fp16" if "fp16" in bundle.variants else "fp32"
+    for known in ("fp32", "fp16", "int8"):
+        if wanted == known and (known == "fp32" or known in bundle.variants):
+            return known
+    has = ", ".join(map(repr, ("auto", "fp32", *sorted(bundle.variants))))
+    raise ConfigurationError(f"precision {wanted!r}: the bundle {bundle.name!r} has {has}")
+
+
+def graph_of(bundle: Bundle, precision: Precision) -> Path:
+    """The ONNX file of this precision."""
+    return bundle.model_path if precision == "fp32" else bundle.variants[precision]
+
+
+def key_of(
+    bundle: Bundle, library: Library, *, capability: str, driver: str, precision: Precision, max_batch: int
+) -> EngineKey:
+    """What an engine of this bundle depends on. driver: this machine's, where the engine is tied to it."""
+    return EngineKey(
+        bundle=bundle.sha256,
+        graph=sha256_of(graph_of(bundle, precision).read_bytes()),
+        flavour=library.flavour,
+        version=library.version,
+        capability=capability,
+        driver=ANY_DRIVER if library.for_others else driver,
+        precision=precision,
+        size=bundle.input_size,
+        max_batch=max_batch,
+    )
+
+
+def build(
+    library: Library,
+    graph: Path,
+    *,
+    size: int,
+    max_batch: int,
+    capability: str | None,
+    on_progress: Advance = lambda done: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> bytes:
+    """Compile an ONNX age model, uint8 (1..max_batch, size, size, 3) to (N, 101).
+
+    capability: the GPU it is for, such as 'sm86'; None: the one of this machine. Raises ConfigurationError on
+    a capability, a batch or a graph that cannot be, BackendError where the build fails or is cancelled.
+    """
+    if max_batch < 1:
+        raise ConfigurationError(f"max_batch is {max_batch}; an engine takes 1 crop at least")
+    trt = library.module
+    builder = library.make("Builder")
+    network = builder.create_network(_strongly_typed(trt))
+    _parse(library, network, graph, size)
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE)
+    config.clear_flag(trt.BuilderFlag.TF32)  # float32 is asked for where its digits are wanted
+    if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # else no CUDA graph can be captured
+    _target(library, config, capability)
+    profile = builder.create_optimization_profile()
+    profile.set_shape("image", *((n, size, size, 3) for n in (1, max_batch, max_batch)))
+    config.add_optimization_profile(profile)
+    # Kept in a name: the builder holds no reference of its own to it.
+    monitor = _monitor(trt, on_progress, cancelled)
+    config.progress_monitor = monitor
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        why = "it was cancelled" if cancelled() else library.complaint()
+        of = f"{graph} for {capability}" if capability else str(graph)
+        hint = "; the bundle's fp16 may do" if "for Turing" in why else ""
+        raise BackendError("engine", f"{library.flavour} cannot build {of}: {why}{hint}")
+    return bytes(memoryview(plan))
+
+
+class BuildProgress:
+    """How much of a build is done, from the phases within phases that TensorRT tells of.
+
+    A step of a phase counts as much as any other, and a phase within it fills the step that it began in.
+    Never runs back: TensorRT takes some phases more than once.
+    """
+
+    def __init__(self) -> None:
+        self._phases: dict[str, tuple[str | None, int, int]] = {}
+        self._done = 0.0
+
+    def started(self, phase: str, parent: str | None, steps: int) -> float:
+        """A phase of so many steps begins within `parent`; how much of all is done, 0..1."""
+        self._phases[phase] = (parent, 0, max(steps, 1))
+        return self._so_far()
+
+    def stepped(self, phase: str, step: int) -> float:
+        """Step number `step`, from 0, is done."""
+        if phase in self._phases:
+            parent, _, steps = self._phases[phase]
+            self._phases[phase] = (parent, min(step + 1, steps), steps)
+        return self._so_far()
+
+    def finished(self, phase: str) -> float:
+        """The phase is over."""
+        parent, _, _ = self._phases.pop(phase, (None, 0, 1))
+        if parent is None:
+            self._done = 1.0
+        return self._so_far()
+
+    def _so_far(self) -> float:
+        done = max((self._reached(phase) for phase in self._phases), default=0.0)
+        self._done = max(self._done, min(done, 1.0))
+        return self._done
+
+    def _reached(self, phase: str) -> float:
+        parent, step, steps = self._phases[phase]
+        done = step / steps
+        while parent in self._phases:
+            parent, step, steps = self._phases[parent]
+            done = (step + done) / steps
+        return done
+
+
+def _strongly_typed(trt: Any) -> int:  # noqa: ANN401
+    # Version 10 has to be asked for it; later ones know nothing else, and may drop the flag.
+    flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    return 0 if flag is None else 1 << int(flag)
+
+
+def _target(library: Library, config: Any, capability: str | None) -> None:  # noqa: ANN401
+    if capability is None or not library.for_others:
+        return
+    require_capability(library, capability)
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(library.module.ComputeCapability.__members__[capability.upper()], 0)
+
+
+def _parse(library: Library, network: Any, graph: Path, size: int) -> None:  # noqa: ANN401
+    parser = library.module.OnnxParser(network, library.logger)
+    if not parser.parse(graph.read_bytes()):
+        faults = "; ".join(parser.get_error(i).desc() for i in range(parser.num_errors))
+        raise ConfigurationError(
+            f"{graph}: {library.flavour} cannot read it: {faults or library.complaint()}"
+        )
+    tensors = [network.get_input(i) for i in range(network.num_inputs)]
+    tensors += [network.get_output(i) for i in range(network.num_outputs)]
+    found = [_described(tensor) for tensor in tensors]
+    wanted = [f"image UINT8 [N, {size}, {size}, 3]", f"age FLOAT [N, {AGES}]"]
+    if found != wanted:
+        raise ConfigurationError(
+            f"{graph}: inputs and outputs are {'; '.join(found)}; its manifest wants {'; '.join(wanted)}: "
+            "export the bundle again"
+        )
+
+
+def _described(tensor: Any) -> str:  # noqa: ANN401
+    shape = ", ".join("N" if n < 0 else str(n) for n in tensor.shape)
+    return f"{tensor.name} {tensor.dtype.name} [{shape}]"
+
+
+def _monitor(trt: Any, on_progress: Advance, cancelled: Callable[[], bool]) -> Any:  # noqa: ANN401
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # the base has no types
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self._done = BuildProgress()
+
+        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
+            on_progress(self._done.started(phase, parent, steps))
+
+        def step_complete(self, phase: str, step: int) -> bool:
+            on_progress(self._done.stepped(phase, step))
+            return not cancelled()
+
+        def phase_finish(self, phase: str) -> None:
+            on_progress(self._done.finished(phase))
+
+    return Monitor()

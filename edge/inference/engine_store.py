@@ -1,0 +1,203 @@
+"""Compiled engines on the disk: found by everything that they depend on, and loaded only when whole.
+
+    fp16-sm86-tensorrt_rtx-3f0c....engine     one line of JSON (a `_Header`), then the engine's bytes
+
+A file is written under another name and renamed, so a crash leaves the old one or the new one. A file that is
+cut short, changed, or of another key than its name says is never loaded: it is removed and built anew. The
+digest guards against damage, not against an attacker: whoever may write here may as well change the program.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge.bundle import sha256_of
+from edge.errors import OutsideError
+from edge.inference.backend import Precision
+
+log = logging.getLogger(__name__)
+
+RECIPE = 1
+"""Raised with every change to how engines are built: older ones are then built anew."""
+
+KEPT = 24
+"""Files of one kind that stay when another is written, the newest: drivers and bundles come and go."""
+
+ANY_DRIVER = "any"
+"""The driver of an engine that any driver runs, as of TensorRT for RTX: the rest is compiled on loading."""
+
+Fault = Literal["truncated", "corrupt", "foreign"]
+
+_MOST_HEADER = 4096
+"""Bytes in which a header must end."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineKey:
+    """All that an engine depends on.
+
+    bundle, graph: SHA-256 of the bundle's model and of the variant that is compiled. flavour: `tensorrt` or
+    `tensorrt_rtx`; version: its own. capability: such as `sm86`. driver: CUDA version that it serves, or
+    `ANY_DRIVER`. size: side of a crop in px. max_batch: the profile is 1..max_batch crops.
+    """
+
+    bundle: str
+    graph: str
+    flavour: str
+    version: str
+    capability: str
+    driver: str
+    precision: Precision
+    size: int
+    max_batch: int
+    recipe: int = RECIPE
+
+    @property
+    def digest(self) -> str:
+        """All of it as 16 hexadecimal digits."""
+        return sha256_of(repr(sorted(asdict(self).items())).encode())[:16]
+
+    @property
+    def stem(self) -> str:
+        """The name of its files: what a person looks for, then the digest."""
+        return f"{self.precision}-{self.capability}-{self.flavour}-{self.digest}"
+
+
+class _Header(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    schema_: Annotated[Literal["instore.engine/1"], Field(alias="schema")] = "instore.engine/1"
+    key: EngineKey
+    bytes: int
+    sha256: str
+
+
+class _RefusedError(Exception):
+    """A file that must not be loaded, and why."""
+
+    def __init__(self, fault: Fault, what: str) -> None:
+        super().__init__(what)
+        self.fault = fault
+
+
+class EngineStore:
+    """Engines in `folder`, which is made when needed, and ready-made ones in the folders of `shipped`.
+
+    Those are read only; nothing in them is removed.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        shipped: Sequence[Path] = (),
+        *,
+        kept: int | None = KEPT,
+        on_refused: Callable[[Fault], None] = lambda fault: None,
+    ) -> None:
+        """kept: files of one kind that stay; None: all. on_refused: hears of every file that was found and
+        not loaded.
+        """
+        self.folder = folder
+        self._kept = kept
+        self._shipped = tuple(shipped)
+        self._on_refused = on_refused
+
+    def path(self, key: EngineKey, kind: str = "engine") -> Path:
+        """Where `save` puts what belongs to this key."""
+        return self.folder / f"{key.stem}.{kind}"
+
+    def load(self, key: EngineKey, kind: str = "engine") -> bytes | None:
+        """What was saved for exactly this key; None where there is nothing, or nothing that is whole."""
+        for folder in (self.folder, *self._shipped):
+            path = folder / f"{key.stem}.{kind}"
+            try:
+                return _unpacked(path.read_bytes(), key)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                log.warning("%s: cannot be read (%s)", path, error.strerror)
+            except _RefusedError as refused:
+                log.warning("%s: is %s (%s); it is not loaded", path, refused.fault, refused)
+                self._on_refused(refused.fault)
+                if folder == self.folder:
+                    _remove(path)
+        return None
+
+    def save(self, key: EngineKey, content: bytes, kind: str = "engine") -> Path:
+        """Write it, whole or not at all, and let the oldest files go. Raises OutsideError where it cannot."""
+        path = self.path(key, kind)
+        header = _Header(key=key, bytes=len(content), sha256=sha256_of(content))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write(path, header.model_dump_json(by_alias=True).encode() + b"\n" + content)
+            self._tidy(kind)
+        except OSError as error:
+            raise OutsideError(f"{path}: cannot be written: {error.strerror}") from error
+        return path
+
+    def discard(self, key: EngineKey, kind: str = "engine") -> None:
+        """Forget what was saved for this key."""
+        _remove(self.path(key, kind))
+
+    def _tidy(self, kind: str) -> None:
+        if self._kept is None:
+            return
+        for path in sorted(self.folder.glob(f"*.{kind}"), key=_written_at)[: -self._kept]:
+            _remove(path)
+
+
+def _written_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # another process tidies, too
+        return 0
+
+
+def _remove(path: Path) -> None:
+    """Remove a file where that is allowed: one that stays is refused again, or replaced."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s: cannot be removed (%s)", path, error.strerror)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace `path` in one step: after a crash there is the old file or the new one."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _unpacked(content: bytes, key: EngineKey) -> bytes:
+    """The bytes behind the header, if they are all there, unchanged and of this key; else _RefusedError."""
+    end = content.find(b"\n", 0, _MOST_HEADER)
+    if end < 0:
+        raise _RefusedError("truncated" if len(content) < _MOST_HEADER else "foreign", "it has no header")
+    try:
+        header = _Header.model_validate_json(content[:end])
+    except ValidationError:
+        raise _RefusedError("foreign", "its header is not one of this program") from None
+    if header.key != key:
+        raise _RefusedError("foreign", "it was built for something else than its name says")
+    body = content[end + 1 :]
+    if len(body) != header.bytes:
+        raise _RefusedError("truncated", f"it holds {len(body)} bytes of {header.bytes}")
+    if sha256_of(body) != header.sha256:
+        raise _RefusedError("corrupt", "its SHA-256 is not the one in its header")
+    return body

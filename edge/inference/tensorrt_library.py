@@ -1,0 +1,163 @@
+"""TensorRT and TensorRT for RTX, as installed: the only module that imports either, and by name."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any, Literal
+
+from edge.errors import ConfigurationError
+from edge.inference.backend import BackendError, Reason
+from edge.inference.cuda import PACKAGES
+
+log = logging.getLogger(__name__)
+
+RTX = "tensorrt_rtx"
+FLAVOURS: dict[str, tuple[str, ...]] = {
+    "tensorrt": ("tensorrt", "tensorrt_bindings"),
+    RTX: (RTX, "tensorrt_rtx_bindings"),
+}
+"""What may be installed, the preferred one first, and the modules that it comes as."""
+
+OLDEST = {"tensorrt": 10, RTX: 1}
+"""The first major version of each with the interface that is used here."""
+
+NEEDED = (
+    "Builder.build_serialized_network", "Builder.create_builder_config", "Builder.create_network",
+    "Builder.create_optimization_profile", "BuilderFlag.TF32",
+    "ExecutionContextAllocationStrategy.USER_MANAGED", "IBuilderConfig.add_optimization_profile",
+    "IBuilderConfig.clear_flag", "IBuilderConfig.progress_monitor", "IBuilderConfig.set_memory_pool_limit",
+    "ICudaEngine.create_execution_context", "ICudaEngine.device_memory_size_v2",
+    "ICudaEngine.get_tensor_name", "ICudaEngine.get_tensor_profile_shape", "ICudaEngine.num_io_tensors",
+    "IExecutionContext.execute_async_v3", "IExecutionContext.set_device_memory",
+    "IExecutionContext.set_input_shape", "IExecutionContext.set_tensor_address",
+    "IProgressMonitor.phase_start", "MemoryPoolType.WORKSPACE", "NetworkDefinitionCreationFlag",
+    "OnnxParser.parse", "Runtime.deserialize_cuda_engine",
+)  # fmt: skip
+"""What is used of it. 10.0 lacks some, and what later versions drop must not end the daemon."""
+
+
+class Library:
+    """One flavour of TensorRT, imported. module: as `tensorrt`. What it complains of is kept, not printed."""
+
+    def __init__(self, flavour: str, module: Any) -> None:  # noqa: ANN401 (a module without types)
+        self.flavour = flavour
+        self.module = module
+        self.version = str(module.__version__)
+        self.logger = _logger(module)
+
+    @property
+    def for_others(self) -> bool:
+        """Whether it builds engines for GPUs other than this machine's."""
+        return self.flavour == RTX
+
+    def capabilities(self) -> tuple[str, ...]:
+        """The GPUs that it builds for by name, such as ('sm75', 'sm86')."""
+        if not self.for_others:
+            return ()
+        names = self.module.ComputeCapability.__members__
+        return tuple(sorted((n.lower() for n in names if n.startswith("SM")), key=lambda n: int(n[2:])))
+
+    def make(self, kind: Literal["Builder", "Runtime"]) -> Any:  # noqa: ANN401
+        """What all begins with. Raises BackendError where TensorRT has none to give, as on a full GPU."""
+        self.listen()
+        try:
+            return getattr(self.module, kind)(self.logger)
+        except TypeError:  # what the bindings make of a null pointer
+            raise self.refusal(f"cannot make a {kind}", otherwise="lost") from None
+
+    def refusal(self, what: str, *, otherwise: Reason = "engine") -> BackendError:
+        """That it cannot do `what`, and why in its own words; a full memory is told by those."""
+        why = self.complaint()
+        full = "out of memory" in why.lower() or "outofmemory" in why.lower()
+        return BackendError("memory" if full else otherwise, f"{self.flavour} {what} ({why})")
+
+    def listen(self) -> None:
+        """Forget what it complained of so far: what follows is something new."""
+        self.logger.complaints.clear()
+
+    def complaint(self) -> str:
+        """What it complained of since `listen`, in its own words."""
+        return "; ".join(self.logger.complaints) or "it does not say why"
+
+
+def load_library(flavour: str, modules: Sequence[str] | None = None) -> Library:
+    """Import one flavour. modules: instead of those of `FLAVOURS`.
+
+    Raises BackendError that tells a package that is absent from one that lacks its libraries.
+    """
+    for name in modules or FLAVOURS[flavour]:
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name == name:
+                continue
+            raise _broken(name, error) from None
+        except (ImportError, OSError) as error:  # a shared library is missing, or one of another version
+            raise _broken(name, error) from None
+        return _checked_library(flavour, name, module)
+    raise BackendError("library", f"{flavour} is not installed")
+
+
+def libraries() -> Iterator[Library | BackendError]:
+    """Every flavour in order of preference, imported one at a time, or why it cannot be."""
+    for flavour in FLAVOURS:
+        try:
+            yield load_library(flavour)
+        except BackendError as error:
+            yield error
+
+
+def require_capability(library: Library, capability: str) -> None:
+    """Raise ConfigurationError unless the library builds for GPUs of this capability by name."""
+    if capability not in library.capabilities():
+        raise ConfigurationError(
+            f"{capability!r}: {library.flavour} {library.version} builds for "
+            f"{', '.join(library.capabilities())}; a GPU of compute capability 8.6 is sm86"
+        )
+
+
+def _broken(name: str, error: Exception) -> BackendError:
+    return BackendError(
+        "library", f"{name} is installed and does not load, are its libraries? ({error}): {PACKAGES}"
+    )
+
+
+def _checked_library(flavour: str, name: str, module: ModuleType) -> Library:
+    version = str(getattr(module, "__version__", ""))
+    if not hasattr(module, "Builder"):
+        raise BackendError("library", f"{name} is installed and holds no TensorRT: {PACKAGES}")
+    if int(version.partition(".")[0] or 0) < OLDEST[flavour]:
+        raise BackendError(
+            "library", f"{name} is version {version}; {OLDEST[flavour]} or newer is needed: {PACKAGES}"
+        )
+    if lacking := [name for name in NEEDED if not _has(module, name)]:
+        raise BackendError(
+            "library",
+            f"{name} is version {version} and lacks {', '.join(lacking)}: another one is needed: {PACKAGES}",
+        )
+    return Library(flavour, module)
+
+
+def _has(module: ModuleType, name: str) -> bool:
+    part: Any = module
+    for word in name.split("."):
+        part = getattr(part, word, None)
+    return part is not None
+
+
+def _logger(trt: Any) -> Any:  # noqa: ANN401
+    class Complaints(trt.ILogger):  # type: ignore[misc]  # the base has no types
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.complaints: deque[str] = deque(maxlen=4)
+
+        def log(self, severity: Any, message: str) -> None:  # noqa: ANN401
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                self.complaints.append(message)
+            log.debug("%s", message)
+
+    return Complaints()

@@ -1,0 +1,1 @@
+"""What operators see and the machine around: metrics, health, systemd, logs."""

@@ -1,0 +1,1 @@
+"""The gate: from true counts to what may leave the box."""

@@ -1,0 +1,10 @@
+"""From a picture to the faces in it: the detector, and the tiles it looks at."""
+
+from __future__ import annotations
+
+from edge.vision.detect.detector import FaceDetector
+from edge.vision.detect.scan import Scanner
+from edge.vision.detect.shared import SharedDetectors
+from edge.vision.detect.tiles import plan_tiles
+
+__all__ = ["FaceDetector", "Scanner", "SharedDetectors", "plan_tiles"]

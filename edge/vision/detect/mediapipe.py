@@ -1,0 +1,117 @@
+"""MediaPipe's face detectors behind `FaceDetector`: the only module that imports mediapipe.
+
+The two models came inside the mediapipe 0.10.21 wheel (Apache-2.0, `edge/models/face/LICENSE`); newer wheels
+hold none. `far` takes 192x192 and finds faces across a room, `near` takes 128x128 and finds them within
+about two metres.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, cast
+
+import cv2
+import numpy as np
+
+from edge.errors import ConfigurationError
+from edge.types import KEYPOINTS, Faces, Image
+
+Range = Literal["far", "near"]
+
+FOLDER = Path(str(resources.files("edge"))) / "models" / "face"
+MODELS: dict[Range, tuple[str, str]] = {
+    "far": (
+        "face_detection_full_range_sparse.tflite",
+        "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
+    ),
+    "near": (
+        "face_detection_short_range.tflite",
+        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+    ),
+}
+
+
+class MediaPipeDetector:
+    """One MediaPipe face detector. Not shared by threads: two in one are slower than one after the other."""
+
+    def __init__(self, range_: Range, min_score: float) -> None:
+        tasks, vision = _tasks()
+        options = vision.FaceDetectorOptions(
+            base_options=tasks.BaseOptions(model_asset_buffer=_model(range_)),
+            min_detection_confidence=min_score,
+        )
+        self._detector: Any = vision.FaceDetector.create_from_options(options)
+        self._memory = np.empty(0, np.uint8)
+
+    def detect(self, image: Image) -> Faces:
+        import mediapipe as mp
+
+        rgb = mp.Image(image_format=mp.ImageFormat.SRGB, data=self._in_rgb(image))
+        found = self._detector.detect(rgb).detections
+        return _faces(found, width=image.shape[1], height=image.shape[0])
+
+    def _in_rgb(self, image: Image) -> Image:
+        """A copy in RGB order: mp.Image reads a view with strides, such as image[..., ::-1], as garbage.
+
+        It lies in the detector's own memory, which mp.Image copies in its turn.
+        """
+        if self._memory.size < image.size:
+            self._memory = np.empty(image.size, np.uint8)
+        copy = self._memory[: image.size].reshape(image.shape)
+        return cast("Image", cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=copy))
+
+    def close(self) -> None:
+        self._detector.close()
+
+
+@cache
+def _tasks() -> tuple[Any, Any]:
+    """MediaPipe's Tasks API, without the plotting library that its drawing helpers import.
+
+    Empty stand-ins for matplotlib during the import save 40 MB and a third of a second at every start.
+    """
+    absent = [name for name in ("matplotlib", "matplotlib.pyplot") if name not in sys.modules]
+    for name in absent:
+        sys.modules[name] = ModuleType(name)
+    try:
+        from mediapipe.tasks import python as tasks
+        from mediapipe.tasks.python import vision
+    finally:
+        for name in absent:
+            del sys.modules[name]
+    return tasks, vision
+
+
+def _model(range_: Range) -> bytes:
+    name, sha256 = MODELS[range_]
+    path = FOLDER / name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be read: {error.strerror}; install the package again"
+        ) from None
+    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+        raise ConfigurationError(f"{path}: its SHA-256 is {found}, not {sha256}; install the package again")
+    return content
+
+
+def _faces(detections: list[Any], width: int, height: int) -> Faces:
+    if not detections:
+        return Faces.empty()
+    size = np.array([width, height], np.float32)
+    corners = [d.bounding_box for d in detections]
+    points = [[(k.x, k.y) for k in d.keypoints] for d in detections]
+    return Faces(
+        xyxy=np.array(
+            [(b.origin_x, b.origin_y, b.origin_x + b.width, b.origin_y + b.height) for b in corners],
+            np.float32,
+        ),
+        score=np.array([d.categories[0].score for d in detections], np.float32),
+        keypoints=np.array(points, np.float32).reshape(-1, KEYPOINTS, 2) * size,
+    )

@@ -1,0 +1,184 @@
+"""Runs a detector over a picture: the whole, and the tiles that are worth a look."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.geometry import suppress
+from edge.types import Boxes, Faces, Image
+from edge.vision.detect.detector import FaceDetector
+from edge.vision.detect.tiles import OVERLAP, Changes, holding, plan_tiles
+
+Mask = NDArray[np.bool_]
+
+DUPLICATE = 0.5
+"""Two boxes that share half of the smaller one are one face: tiles overlap, and the whole sees it again."""
+
+EDGE = 2.0
+"""Pixels: a box this close to an inner edge of its tile is cut; the neighbouring tile sees it whole."""
+
+TILES_PER_FRAME = 4
+"""The most tiles of a frame between full scans, tracks first, then motion in turn: it bounds the cost."""
+
+MOVING = 0.01
+"""A tile moves when this share of it changed: a 40 px face in a 540 px tile is 0.55 % of it, and the person
+below it several times that."""
+
+STILL = 0.001
+"""A view of which less has changed since it was last searched shows what it showed then. It is two pixels of
+the small grey picture of a tile at 1080p, where the smallest face is three and the person below it ten times
+that."""
+
+
+class Scanner:
+    """Finds the faces of one camera, frame after frame.
+
+    A view is the whole picture or one of its tiles. All are searched once every `full_scan_every` seconds of
+    the camera's time, and between those only tiles that hold a track or motion, and the whole where these
+    leave something out. A view without a track that shows what it showed when it was last searched is passed
+    over, for `still_scan_every` seconds at most: an empty aisle costs next to nothing.
+    """
+
+    def __init__(
+        self,
+        detector: FaceDetector,
+        *,
+        tile: int,
+        full_scan_every: float,
+        min_face: int,
+        still_scan_every: float = 0.0,
+    ) -> None:
+        """still_scan_every: 0 passes nothing over."""
+        self._detector = detector
+        self._tile = tile
+        self._every = timedelta(seconds=full_scan_every)
+        self._still_every = timedelta(seconds=still_scan_every)
+        self._still = STILL if still_scan_every else 0.0
+        self._min_face = min_face
+        self._size = (0, 0)
+        self._held_turn, self._moving_turn = _Turn(), _Turn()
+
+    def scan(self, image: Image, at: datetime, tracks: Boxes) -> Faces:
+        """The faces of `image`, in its pixels. `tracks` (N, 4): where visitors are expected."""
+        if (size := (image.shape[1], image.shape[0])) != self._size:
+            self._begin(*size)
+        merged = _merge([self._search(image, view) for view in self._worth_a_look(image, at, tracks)])
+        longer = (merged.xyxy[:, 2:] - merged.xyxy[:, :2]).max(axis=1, initial=0)
+        return merged.select(longer >= self._min_face)
+
+    def close(self) -> None:
+        self._detector.close()
+
+    def _begin(self, width: int, height: int) -> None:
+        """Pictures of another size come. View 0 is the whole, the others are its tiles."""
+        self._size = (width, height)
+        whole = np.array([[0, 0, width, height]], np.float32)
+        self._views = np.concatenate([whole, plan_tiles(width, height, self._tile)])
+        self._changes = Changes(self._views, width, height)
+        self._next_full: datetime | None = None
+        self._next_sweep: list[datetime] = []
+
+    def _worth_a_look(self, image: Image, at: datetime, tracks: Boxes) -> list[int]:
+        """Indices of the views to search, the whole first."""
+        changed, overdue = self._changes.show(image), self._overdue(at)
+        held = holding(self._views[1:], tracks)
+        tiles = worth = held | (changed[1:] >= self._still)
+        whole = len(tracks) > 0 or changed[0] >= self._still
+        if not self._is_time_for_all(at):
+            tiles = self._choose(held, changed[1:] >= MOVING)
+            whole &= bool((worth & ~tiles).any()) or not self._fit(tracks) or not len(tiles)
+        return np.flatnonzero(np.concatenate([[whole], tiles]) | overdue).tolist()
+
+    def _fit(self, tracks: Boxes) -> bool:
+        """Whether every track is whole in some tile, wherever it is."""
+        longer = (tracks[:, 2:] - tracks[:, :2]).max(axis=1, initial=0)
+        return bool((longer <= OVERLAP * self._tile).all())
+
+    def _is_time_for_all(self, at: datetime) -> bool:
+        due = self._next_full is None or _is_due(self._next_full, at, self._every)
+        if due:
+            self._next_full = at + self._every
+        return due
+
+    def _overdue(self, at: datetime) -> Mask:
+        """Which views to search whatever they show. One comes after the other."""
+        count, every = len(self._views), self._still_every
+        if not every:
+            return np.zeros(count, np.bool_)
+        if not self._next_sweep:
+            self._next_sweep = [at + every * (1 - view / count) for view in range(count)]
+        overdue = [_is_due(due, at, every) for due in self._next_sweep]
+        self._next_sweep = [
+            at + every if over else due for over, due in zip(overdue, self._next_sweep, strict=True)
+        ]
+        return np.array(overdue)
+
+    def _choose(self, held: Mask, moving: Mask) -> Mask:
+        """At most TILES_PER_FRAME tiles: those that hold a track, then the moving ones."""
+        chosen = np.zeros(len(held), np.bool_)
+        chosen[self._held_turn.take(np.flatnonzero(held), TILES_PER_FRAME)] = True
+        left = TILES_PER_FRAME - int(chosen.sum())
+        chosen[self._moving_turn.take(np.flatnonzero(moving & ~held), left)] = True
+        return chosen
+
+    def _search(self, image: Image, view: int) -> Faces:
+        self._changes.searched(view)
+        return self._look(image, self._views[view]) if view else self._detector.detect(image)
+
+    def _look(self, image: Image, tile: Boxes) -> Faces:
+        left, top, right, bottom = (int(v) for v in tile)
+        found = self._detector.detect(image[top:bottom, left:right])
+        whole = found.select(~_cut(found.xyxy, right - left, bottom - top, _inner_edges(tile, image)))
+        corner = np.array([left, top], np.float32)
+        return Faces(whole.xyxy + np.tile(corner, 2), whole.score, whole.keypoints + corner)
+
+
+def _is_due(due: datetime, at: datetime, every: timedelta) -> bool:
+    """Whether it is time; also after the clock was set back, when the next time seems far away."""
+    return at >= due or at < due - every
+
+
+def _inner_edges(tile: Boxes, image: Image) -> Mask:
+    """Which of left, top, right, bottom of a tile lie inside the picture: only those cut a face."""
+    height, width = image.shape[:2]
+    return np.array([tile[0] > 0, tile[1] > 0, tile[2] < width, tile[3] < height])
+
+
+def _cut(boxes: Boxes, width: int, height: int, inner: Mask) -> Mask:
+    at_edge = np.stack(
+        [boxes[:, 0] <= EDGE, boxes[:, 1] <= EDGE, boxes[:, 2] >= width - EDGE, boxes[:, 3] >= height - EDGE],
+        axis=1,
+    )
+    return np.asarray((at_edge & inner).any(axis=1), np.bool_)
+
+
+def _merge(parts: list[Faces]) -> Faces:
+    """All faces once, the best view of each."""
+    if not parts:
+        return Faces.empty()
+    if len(parts) == 1:
+        return parts[0]
+    every = Faces(
+        np.concatenate([p.xyxy for p in parts]),
+        np.concatenate([p.score for p in parts]),
+        np.concatenate([p.keypoints for p in parts]),
+    )
+    return every.select(suppress(every.xyxy, every.score, DUPLICATE))
+
+
+class _Turn:
+    """Where there are more than may go at once, all come to their turn."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def take(self, indices: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+        """At most `most` of the increasing `indices`, going on after the last one taken."""
+        later = indices >= self._next
+        line = np.concatenate([indices[later], indices[~later]])[:most]
+        if len(line):
+            self._next = int(line[-1]) + 1
+        return line

@@ -1,0 +1,99 @@
+"""Detectors that the cameras share: as many as can work at once, not two for every camera."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Hashable
+
+from edge.types import Faces, Image
+from edge.vision.detect.detector import FaceDetector
+
+
+class SharedDetectors:
+    """Opens detectors for any number of users in any number of threads.
+
+    Users of the same model share up to `most` of it; a detector is lent to one thread for one picture at a
+    time. A model costs 10 to 20 MB, and more of them than cores only wait for each other.
+    """
+
+    def __init__(self, most: int) -> None:
+        """most: detectors of one model that may work at once, at least 1."""
+        self._most = most
+        self._pools: dict[Hashable, _Pool] = {}
+        self._guard = threading.Lock()
+
+    def open(self, key: Hashable, make: Callable[[], FaceDetector]) -> FaceDetector:
+        """A detector for one user, who closes it. `make` opens one more of the model that `key` names.
+
+        The first is made here and now, so that a model that cannot be loaded is told at once.
+        """
+        with self._guard:
+            pool = self._pools.get(key)
+            if pool is None:
+                pool = self._pools[key] = _Pool(make, self._most)
+            pool.users += 1
+        return _Share(pool, lambda: self._leave(key, pool))
+
+    def _leave(self, key: Hashable, pool: _Pool) -> None:
+        with self._guard:
+            pool.users -= 1
+            if pool.users:
+                return
+            del self._pools[key]
+        pool.close()
+
+
+class _Pool:
+    """The detectors of one model; `users` is kept by those who share it."""
+
+    def __init__(self, make: Callable[[], FaceDetector], most: int) -> None:
+        self.users = 0
+        self._make = make
+        # The one given back last is lent first: its memory is in the cache.
+        self._free: queue.LifoQueue[FaceDetector] = queue.LifoQueue()
+        self._all = [make()]
+        self._free.put(self._all[0])
+        self._most = most
+        self._guard = threading.Lock()
+
+    def detect(self, image: Image) -> Faces:
+        detector = self._lend()
+        try:
+            return detector.detect(image)
+        finally:
+            self._free.put(detector)
+
+    def _lend(self) -> FaceDetector:
+        try:
+            return self._free.get_nowait()
+        except queue.Empty:
+            pass
+        with self._guard:
+            if len(self._all) < self._most:
+                self._all.append(self._make())
+                return self._all[-1]
+        return self._free.get()
+
+    def close(self) -> None:
+        for detector in self._all:
+            detector.close()
+
+
+class _Share:
+    """`FaceDetector` of one user."""
+
+    def __init__(self, pool: _Pool, leave: Callable[[], None]) -> None:
+        self._pool = pool
+        self._leave = leave
+        self._closed = False
+
+    def detect(self, image: Image) -> Faces:
+        if self._closed:
+            raise RuntimeError("the detector is closed")
+        return self._pool.detect(image)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._leave()

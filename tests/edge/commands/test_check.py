@@ -1,0 +1,233 @@
+"""The verdicts on the machine, the outbox and the port, where a daemon runs and where none does."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from edge.clock import SystemClock
+from edge.commands import check
+from edge.commands.check import Verdict
+from edge.config import Settings, load_settings
+from edge.delivery.outbox import Outbox
+from edge.errors import InstoreError
+from edge.inference import tensorrt
+from edge.inference.cuda import Cuda
+from edge.inference.tensorrt_library import Library
+from edge.ops import machine
+from edge.ops.http import HttpServer
+from tests.fake_gpu import FakeCuda, FakeTensorRt
+from tests.fakes import ManualClock
+
+
+def configured(**tables: object) -> Settings:
+    return load_settings(None, [], {"cameras": [{"name": "door", "source": "0"}], **tables})
+
+
+def outbox_verdict(folder: Path) -> Verdict:
+    settings = configured(outbox={"directory": "state"})
+    return check._try("outbox", lambda: check._outbox(settings, folder, SystemClock()))
+
+
+def port_verdict(port: int, host: str = "127.0.0.1") -> Verdict:
+    settings = configured(metrics={"host": host, "port": port})
+    return check._try("metrics", lambda: check._port(settings))
+
+
+def open_outbox(folder: Path) -> Outbox:
+    return Outbox(folder / "state" / "outbox.db", 100, 100_000)
+
+
+def test_an_outbox_to_be_is_not_made(tmp_path: Path) -> None:
+    verdict = outbox_verdict(tmp_path)
+    assert verdict.ok
+    assert verdict.detail.endswith("outbox.db: not there yet")
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_an_outbox_is_opened_and_let_go(tmp_path: Path) -> None:
+    with closing(open_outbox(tmp_path)) as outbox:
+        outbox.put("door", "w", lambda sequence: b"{}")
+    verdict = outbox_verdict(tmp_path)
+    assert verdict.ok
+    assert verdict.detail.endswith("outbox.db: 1 windows wait")
+    open_outbox(tmp_path).close()
+
+
+def test_a_damaged_outbox_is_told(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "outbox.db").write_bytes(b"no database" * 1000)
+    verdict = outbox_verdict(tmp_path)
+    assert not verdict.ok
+    assert "outbox.db: is not an SQLite database" in verdict.detail
+
+
+def test_the_outbox_of_a_running_daemon_is_as_it_should_be(tmp_path: Path) -> None:
+    with closing(open_outbox(tmp_path)):
+        verdict = outbox_verdict(tmp_path)
+    assert verdict.ok
+    assert "the daemon has it" in verdict.detail
+
+
+def test_a_free_port_is_told() -> None:
+    assert port_verdict(0) == Verdict("metrics", True, "http://127.0.0.1:0/metrics is free to serve on")
+
+
+def test_the_port_of_a_running_daemon_is_as_it_should_be() -> None:
+    server = HttpServer("127.0.0.1", 0, {"/healthz": lambda: (HTTPStatus.SERVICE_UNAVAILABLE, "a/b", b"")})
+    server.start()
+    verdict = port_verdict(server.port)
+    server.stop()
+    assert verdict == Verdict("metrics", True, f"http://127.0.0.1:{server.port}/metrics: the daemon has it")
+
+
+def test_a_port_that_another_program_has_is_told(monkeypatch) -> None:
+    monkeypatch.setattr(check, "PATIENCE", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        verdict = port_verdict(port)
+    assert not verdict.ok
+    assert f"metrics.port = {port}: cannot listen there" in verdict.detail
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state folder, not there yet, of a service that is installed."""
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    (tmp_path / "unit").touch()
+    monkeypatch.setattr(check, "SERVICE_UNITS", [tmp_path / "nowhere", tmp_path / "unit"])
+    monkeypatch.setattr(check, "SERVICE_STATE", tmp_path / "service")
+    return tmp_path / "service"
+
+
+def test_a_service_that_is_installed_says_where_the_outbox_is(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check._state(configured(), tmp_path) == installed
+    assert check._state(configured(outbox={"directory": "own"}), tmp_path) == tmp_path / "own"
+    monkeypatch.setenv("STATE_DIRECTORY", "/elsewhere")
+    assert check._state(configured(), tmp_path) == Path("/elsewhere")
+
+
+def test_before_the_first_start_nothing_is_made_in_its_place(installed: Path, tmp_path: Path) -> None:
+    verdict = check._try("outbox", lambda: check._outbox(configured(), tmp_path, SystemClock()))
+    assert verdict == Verdict("outbox", True, f"{installed}: the service makes it at its first start")
+    assert check._try("disk", lambda: check._disk(configured(), tmp_path)).ok
+    assert not installed.exists()
+
+
+@pytest.mark.parametrize(
+    ("free", "warning", "words"),
+    [
+        (1 << 40, False, "1024.0 GiB free, enough"),
+        (5 << 20, True, "5 MiB free, while the outbox may grow by 1.0 GiB"),
+    ],
+)
+def test_a_disk_that_the_outbox_may_fill_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, warning: bool, words: str
+) -> None:
+    monkeypatch.setattr(machine, "room", lambda folder: free)
+    settings = configured(outbox={"directory": "."})
+    verdict = check._try("disk", lambda: check._disk(settings, tmp_path))
+    assert (verdict.ok, verdict.warning) == (True, warning)
+    assert words in verdict.detail
+
+
+def test_a_disk_that_is_not_there_is_told(tmp_path: Path) -> None:
+    settings = configured(outbox={"directory": "nowhere"})
+    verdict = check._try("disk", lambda: check._disk(settings, tmp_path))
+    assert not verdict.ok
+    assert "nowhere: No such file" in verdict.detail
+
+
+@pytest.mark.parametrize(
+    ("kept", "warning", "words"),
+    [
+        (True, False, "kept right by a time server"),
+        (False, True, "timesyncd"),
+        (None, False, "does not tell"),
+    ],
+)
+def test_a_clock_that_nobody_keeps_is_told(kept: bool | None, warning: bool, words: str) -> None:
+    verdict = check._try("clock", lambda: check._clock(ManualClock(), lambda: kept))
+    assert (verdict.ok, verdict.warning) == (True, warning)
+    assert verdict.detail.startswith("1970-01-01T00:00:00Z")
+    assert words in verdict.detail
+
+
+def test_this_machine_tells_of_its_clock_and_its_disk(tmp_path: Path) -> None:
+    assert machine.is_clock_kept() in (True, False, None)
+    assert machine.room(tmp_path) > 0
+    with pytest.raises(OSError, match="nowhere"):
+        machine.room(tmp_path / "nowhere")
+
+
+RUNNING = {
+    "LoadState": "loaded", "ActiveState": "active", "SubState": "running", "UnitFileState": "enabled",
+    "NRestarts": "2", "Result": "success", "StatusText": "1 of 1 cameras up",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "ok", "warning", "words"),
+    [
+        ({}, True, False, "active (running), enabled, restarted 2 times: 1 of 1 cameras up"),
+        ({"LoadState": "not-found"}, True, True, "not installed"),
+        ({"ActiveState": "inactive", "SubState": "dead", "NRestarts": "0"}, True, True, "enable --now"),
+        (
+            {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code"},
+            False, False, "'exit-code': journalctl -u instore-edge.service",
+        ),
+        ({"ActiveState": "failed", "NRestarts": "0", "UnitFileState": ""}, False, False, "not enabled"),
+    ],
+)  # fmt: skip
+def test_the_service_is_as_systemd_says(facts: dict[str, str], ok: bool, warning: bool, words: str) -> None:
+    verdict = check._try("service", lambda: check._service(lambda unit: {**RUNNING, **facts}))
+    assert (verdict.ok, verdict.warning) == (ok, warning)
+    assert words in verdict.detail
+
+
+def test_a_machine_without_systemd_is_none_the_worse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(machine, "_BOOTED", tmp_path / "nowhere")
+    assert check._try("service", lambda: check._service(machine.show_unit)) == Verdict(
+        "service", True, "no systemd here"
+    )
+
+
+def test_the_table_shows_what_a_detail_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    """Brackets in it are no markup."""
+    warned, failed = Verdict("clock", True, "odd", warning=True), Verdict("b", False, "x")
+    check.render([Verdict("camera a", True, "fine [bold]"), warned, failed])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1:] == [
+        ["ok", "camera", "a", "fine", "[bold]"],
+        ["look", "clock", "odd"],
+        ["failed", "b", "x"],
+    ]
+
+
+def test_the_model_says_what_it_is_not_on_and_why(
+    tmp_path: Path, runtime: FakeCuda, cuda: Cuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.devices = 0
+    monkeypatch.setattr(tensorrt, "Cuda", lambda: cuda)
+    said = check._model(configured(), tmp_path, SystemClock())
+    assert " ms a face; not on tensorrt: no NVIDIA GPU is visible: is the GPU passed to this service" in said
+    with pytest.raises(InstoreError, match="backend 'tensorrt': no NVIDIA GPU is visible"):
+        check._model(configured(model={"backend": "tensorrt"}), tmp_path, SystemClock())
+    assert "not on" not in check._model(configured(model={"backend": "onnxruntime"}), tmp_path, SystemClock())
+
+
+def test_the_model_is_tried_on_the_daemons_engines_and_leaves_none(
+    tmp_path: Path, trt: FakeTensorRt, pretended: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorrt, "Cuda", lambda: Cuda(trt.cuda))
+    monkeypatch.setattr(tensorrt, "libraries", lambda: iter([pretended]))
+    settings = configured(model={"max_batch": trt.max_batch}, outbox={"directory": "state"})
+    said = check._model(settings, tmp_path, SystemClock())
+    assert "on tensorrt (Pretended RTX, fp16), " in said
+    assert not (tmp_path / "state").exists()

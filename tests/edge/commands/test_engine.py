@@ -1,0 +1,204 @@
+"""`engine build`: real engines, checked as far as this machine goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.bundle import Bundle
+from edge.cli import main
+from edge.commands import engine as engine_module
+from edge.commands.engine import build_engines, render
+from edge.errors import ConfigurationError
+from edge.inference import open_backend
+from edge.inference.backend import BackendError
+from edge.inference.cuda import Cuda
+from edge.inference.engine_store import KEPT, EngineStore
+from edge.inference.tensorrt import open_engine
+from edge.inference.tensorrt_library import Library
+from tests.edge.inference.contract import MAX_BATCH
+from tests.fake_gpu import FakeCuda, FakeTensorRt
+
+
+@pytest.fixture
+def no_gpu(runtime: FakeCuda) -> Callable[[], Cuda]:
+    runtime.driver = 0
+    return lambda: Cuda(runtime)
+
+
+@pytest.fixture
+def with_gpu(cuda: Cuda, pretended: Library, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Cuda]:
+    monkeypatch.setattr(engine_module, "libraries", lambda: iter([pretended]))
+    return lambda: cuda
+
+
+def test_builds_for_named_gpus_and_says_that_they_never_ran(
+    library: Library, bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path
+):
+    seen: dict[str, float] = {}
+    built = build_engines(
+        bundle, EngineStore(tmp_path), capabilities=["sm86", "sm89"], precisions=["fp16", "int8"],
+        cuda=no_gpu, on_progress=seen.__setitem__,
+    )  # fmt: skip
+    names = ["fp16 sm86", "fp16 sm89", "int8 sm86", "int8 sm89"]
+    assert [f"{one.precision} {one.capability}" for one in built] == names
+    assert seen == dict.fromkeys(names, 100)
+    for one in built:
+        assert one.engine is None
+        assert "no GPU here: no NVIDIA driver is loaded" in one.not_run
+        assert Path(one.file).stat().st_size > one.bytes > 1e6
+    assert built[0].graph == built[1].graph
+    assert 0 < built[0].graph.years < 0.5  # float16
+    assert built[0].graph.years < built[2].graph.years < 2  # 8 bits
+
+
+def test_what_was_built_is_what_a_box_looks_for(
+    bundle: Bundle, pretended: Library, cuda: Cuda, trt: FakeTensorRt, tmp_path: Path
+):
+    trt.cuda.driver = 0
+    build_engines(
+        bundle, EngineStore(tmp_path), capabilities=["sm86"], max_batch=MAX_BATCH, cuda=lambda: cuda
+    )
+    (path,) = tmp_path.iterdir()
+    shipped = path.read_bytes()
+    trt.cuda.driver = 13000
+    box = EngineStore(tmp_path / "state", [tmp_path])
+    open_engine(
+        bundle, pretended, cuda, cuda.gpu(), model=open_backend("onnxruntime", bundle), precision="fp16",
+        max_batch=MAX_BATCH, store=box,
+    )  # fmt: skip
+    assert shipped.endswith(trt.judged[0])
+    assert [file.suffix for file in (tmp_path / "state").iterdir()] == [".kernels"]
+
+
+def test_runs_the_engine_where_the_gpu_is_of_its_kind(
+    bundle: Bundle, with_gpu: Callable[[], Cuda], tmp_path: Path, runtime: FakeCuda
+):
+    here, other = build_engines(
+        bundle, EngineStore(tmp_path), capabilities=["sm86", "sm89"], max_batch=MAX_BATCH, cuda=with_gpu
+    )
+    assert here.engine is not None
+    assert here.engine.years == pytest.approx(here.graph.years, abs=1e-3)
+    assert here.not_run == ""
+    assert other.engine is None
+    assert other.not_run == "the GPU here is sm86"
+    assert runtime.held == 0
+    (alone,) = build_engines(bundle, EngineStore(tmp_path), max_batch=MAX_BATCH, cuda=with_gpu)
+    assert (alone.capability, alone.file) == ("sm86", here.file)
+
+
+def test_an_engine_beyond_the_tolerance_is_refused_and_not_kept(
+    bundle: Bundle, with_gpu: Callable[[], Cuda], tmp_path: Path, trt: FakeTensorRt
+):
+    trt.wrong = lambda probs: np.roll(probs, 1, axis=1)
+    with pytest.raises(BackendError, match=r"the engine for sm86: 1\.\d\d years .* fp16 may be 0\.5 away"):
+        build_engines(bundle, EngineStore(tmp_path), max_batch=MAX_BATCH, cuda=with_gpu)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_variant_that_is_another_model_is_refused_without_a_gpu(
+    library: Library, bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path
+):
+    mixed = replace(bundle, variants={"fp16": bundle.variants["int8"]})
+    with pytest.raises(BackendError, match=r"model\.int8\.onnx: 0\.\d\d years from the float32 model"):
+        build_engines(mixed, EngineStore(tmp_path), capabilities=["sm86"], cuda=no_gpu)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_gpu_somebody_must_name_one(
+    library: Library, bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path
+):
+    with pytest.raises(ConfigurationError, match=r"no GPU to build for \(no NVIDIA driver.*--for sm86,sm89"):
+        build_engines(bundle, EngineStore(tmp_path), cuda=no_gpu)
+
+
+def test_an_unknown_gpu_is_refused_before_anything_is_built(
+    library: Library, bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path
+):
+    with pytest.raises(ConfigurationError, match="'sm90': tensorrt_rtx"):
+        build_engines(bundle, EngineStore(tmp_path), capabilities=["sm86", "sm90"], cuda=no_gpu)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_cannot_be_built_keeps_none_of_the_others(
+    library: Library, bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path
+):
+    with pytest.raises(
+        BackendError, match=r"int8\.onnx for sm75: .*; built: fp16 sm75, fp16 sm86, int8 sm86$"
+    ):
+        build_engines(
+            bundle, EngineStore(tmp_path), capabilities=["sm75", "sm86"], precisions=["fp16", "int8"],
+            cuda=no_gpu,
+        )  # fmt: skip
+    names = sorted(path.name[:9] for path in tmp_path.iterdir())
+    assert names == ["fp16-sm75", "fp16-sm86", "int8-sm86"]
+
+
+def test_the_command_removes_nothing_from_a_folder_that_it_is_given(library: Library, tmp_path: Path):
+    for number in range(KEPT + 1):
+        (tmp_path / f"{number}.engine").write_text("of another bundle")
+    assert main(["engine", "build", "--for", "sm86", "--out", str(tmp_path)]) == 0
+    assert len(list(tmp_path.iterdir())) == KEPT + 2
+
+
+def test_no_library_to_build_with(
+    bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    absent = [BackendError("library", f"{name} is not installed") for name in ("tensorrt", "tensorrt_rtx")]
+    monkeypatch.setattr(engine_module, "libraries", lambda: iter(absent))
+    with pytest.raises(BackendError, match="to build with: tensorrt is not installed; tensorrt_rtx is not"):
+        build_engines(bundle, EngineStore(tmp_path), capabilities=["sm86"], cuda=no_gpu)
+
+
+def test_tensorrt_builds_for_no_other_machine(
+    library: Library, bundle: Bundle, cuda: Cuda, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    other = Library("tensorrt", library.module)
+    absent = BackendError("library", "tensorrt_rtx is not installed")
+    monkeypatch.setattr(engine_module, "libraries", lambda: iter([other, absent]))
+    with pytest.raises(
+        BackendError, match=r"tensorrt .* builds for the GPU of this machine only; tensorrt_rtx"
+    ):
+        build_engines(bundle, EngineStore(tmp_path), capabilities=["sm89"], cuda=lambda: cuda)
+
+
+def test_the_command_writes_json(library: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["engine", "build", "--for", "sm86", "--out", str(tmp_path / "new"), "--json"]) == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    assert (report["precision"], report["capability"], report["flavour"]) == ("fp16", "sm86", "tensorrt_rtx")
+    assert report["seconds"] > 0
+    assert report["graph"]["crops"] == 32
+    assert Path(report["file"]).parent == tmp_path / "new"
+    if report["engine"] is None:
+        assert report["not_run"]
+
+
+def test_the_command_tells_a_person_what_never_ran(
+    library: Library, bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+    render(build_engines(bundle, EngineStore(tmp_path), capabilities=["sm89"], cuda=no_gpu))
+    text = " ".join(capsys.readouterr().out.split())
+    assert "fp16 sm89" in text
+    assert "0.12 years no" in text
+    assert "never run: there is no GPU here: no NVIDIA driver is loaded" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--for", "86"], "'86': wants compute capabilities such as sm86,sm89"),
+        (["--for", "sm86,"], "'': wants compute capabilities"),
+        (["--precision", "fp8"], "'fp8': wants some of auto, fp32, fp16, int8"),
+    ],
+)
+def test_bad_usage_is_told(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as caught:
+        main(["engine", "build", *arguments])
+    assert caught.value.code == 2
+    assert complaint in capsys.readouterr().err

@@ -1,0 +1,130 @@
+"""Replay on pictures of painted visitors: the same bytes every time, recordings one after the other."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.commands.replay import replay
+from edge.config import Settings, load_settings
+from edge.errors import SourceError
+from tests.fakes import EPOCH, ManualClock, PaintedAges, Person, bundle, paint, painted_vision
+
+FPS = 5
+ANN, BEA = Person(tag=1, age=20), Person(tag=2, age=50)
+
+
+def record(folder: Path, seconds: float, *visits: tuple[Person, float, float]) -> Path:
+    """`FPS` pictures a second, without loss; each visitor stands there from one second to another."""
+    folder.mkdir()
+    for number in range(round(seconds * FPS)):
+        image = np.zeros((180, 320, 3), np.uint8)
+        for place, (person, since, until) in enumerate(visits):
+            if since <= number / FPS < until:
+                paint(image, person, 60 + 100 * place, 90, 40)
+        cv2.imwrite(str(folder / f"{number:04}.png"), image)
+    return folder
+
+
+def configured(*clips: Path, **more: Any) -> Settings:
+    cameras = [{"name": c.name, "source": str(c), "max_fps": FPS, "tile": 0} for c in clips]
+    tables = {"cameras": cameras, "windows": {"length": 10}, "privacy": {"minimum": 1}, **more}
+    return load_settings(None, [], tables)
+
+
+def replayed(settings: Settings, **more: Any) -> list[bytes]:
+    vision = partial(painted_vision, people=[ANN, BEA])
+    messages = replay(
+        settings, bundle(), PaintedAges(), beside=Path(), clock=ManualClock(), make_vision=vision, **more
+    )
+    return list(messages)
+
+
+def told(messages: list[bytes]) -> list[tuple[str, int, str, int, dict[str, int]]]:
+    """Camera, sequence, start, total and the brackets that are not zero, of each window."""
+    read = [json.loads(m) for m in messages]
+    return [
+        (m["camera"], m["sequence"], m["start"][11:], m["total"], {k: n for k, n in m["counts"].items() if n})
+        for m in read
+    ]
+
+
+def test_a_visitor_is_in_the_window_of_the_moment_last_seen(tmp_path: Path):
+    clip = record(tmp_path / "door", 14, (ANN, 1, 4), (BEA, 8, 11))
+    assert told(replayed(configured(clip))) == [
+        ("door", 1, "00:00:00Z", 1, {"18-24": 1}),
+        ("door", 2, "00:00:10Z", 1, {"45-54": 1}),
+    ]
+
+
+def test_the_same_recording_gives_the_same_bytes(tmp_path: Path):
+    settings = configured(record(tmp_path / "door", 6, (ANN, 1, 4), (BEA, 2, 5)))
+    assert replayed(settings) == replayed(settings) != []
+
+
+def test_recordings_begin_when_they_are_said_to(tmp_path: Path):
+    start = EPOCH.replace(year=2026, hour=8)
+    clip = record(tmp_path / "door", 3, (ANN, 1, 3))
+    (message,) = [json.loads(m) for m in replayed(configured(clip), start=start)]
+    assert (message["start"], message["end"]) == ("2026-01-01T08:00:00Z", "2026-01-01T08:00:10Z")
+    assert message["total"] == 1
+
+
+def test_several_begin_at_the_same_time_each_with_windows_of_its_own(tmp_path: Path):
+    door = record(tmp_path / "door", 12, (ANN, 1, 4))
+    till = record(tmp_path / "till", 3, (BEA, 1, 3))
+    assert told(replayed(configured(door, till))) == [
+        ("door", 1, "00:00:00Z", 1, {"18-24": 1}),
+        ("door", 2, "00:00:10Z", 0, {}),
+        ("till", 1, "00:00:00Z", 1, {"45-54": 1}),
+    ]
+
+
+def test_order_and_batches_do_not_change_the_counts(tmp_path: Path):
+    door = record(tmp_path / "door", 8, (ANN, 1, 4), (BEA, 2, 5))
+    till = record(tmp_path / "till", 8, (BEA, 1, 3))
+    forth = replayed(configured(door, till, model={"max_batch": 1}))
+    back = replayed(configured(till, door, model={"max_batch": 64}))
+    assert sorted(forth) == sorted(back)
+
+
+def test_coverage_counts_seconds_frames_and_what_was_lost(tmp_path: Path):
+    clip = record(tmp_path / "door", 6, (ANN, 1, 4))
+    (clip / "0003.png").write_bytes(b"no picture")
+    (clip / "0029.png").write_bytes(b"no picture")  # the last one
+    (message,) = [json.loads(m) for m in replayed(configured(clip))]
+    assert message["coverage"] == {"seconds": 5.6, "frames_analysed": 28, "frames_dropped": {"corrupt": 2}}
+
+
+def test_small_counts_are_withheld_as_configured(tmp_path: Path):
+    clip = record(tmp_path / "door", 4, (ANN, 1, 3))
+    (message,) = [json.loads(m) for m in replayed(configured(clip, privacy={"minimum": 5}))]
+    assert message["total"] is None
+    assert message["counts"]["18-24"] is None
+    assert message["privacy"] == {"minimum": 5}
+
+
+def test_frames_are_told_as_they_go(tmp_path: Path):
+    heard: list[tuple[str, float]] = []
+    replayed(
+        configured(record(tmp_path / "door", 1)),
+        on_frame=lambda camera, offset: heard.append((camera, offset)),
+    )
+    assert heard == [("door", n / FPS) for n in range(5)]
+
+
+def test_what_is_no_recording_is_an_error_of_the_source(tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="holds no picture"):
+        replayed(configured(tmp_path / "empty"))
+    broken = record(tmp_path / "broken", 1)
+    for picture in broken.iterdir():
+        picture.write_bytes(b"")
+    with pytest.raises(SourceError, match="none of its 5 pictures can be decoded"):
+        replayed(configured(broken))

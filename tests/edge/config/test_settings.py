@@ -1,0 +1,446 @@
+"""The configuration: the shipped file, every fault with its message, overrides and secrets."""
+
+from __future__ import annotations
+
+import string
+import tomllib
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from edge.config import (
+    CameraSettings,
+    Settings,
+    load_settings,
+    read_secret,
+    secret_path,
+    state_directory,
+)
+from edge.config.redaction import redact, redact_value
+from edge.errors import ConfigurationError
+
+SHIPPED = Path(__file__).parents[2] / "config.toml"
+PASSWORD = "hunter2"
+CAMERA = {"name": "entrance", "source": "rtsp://192.0.2.10/"}
+
+
+def load(*overrides: str, **tables: Any) -> Settings:
+    return load_settings(None, overrides, {"cameras": [CAMERA], **tables})
+
+
+def fault(*overrides: str, **tables: Any) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load(*overrides, **tables)
+    return str(caught.value)
+
+
+def camera_fault(**changes: Any) -> str:
+    return fault(cameras=[{**CAMERA, **changes}])
+
+
+def keys(model: type[BaseModel]) -> set[str]:
+    return set(model.model_fields)
+
+
+class TestShippedFile:
+    def test_it_is_valid_and_says_the_defaults(self):
+        shipped = load_settings(SHIPPED)
+        named = shipped.model_copy(
+            update={
+                "site": "store",
+                "box": "box",
+                "cameras": (CameraSettings(name="a", source="b"),),
+            }
+        )
+        assert named == Settings(cameras=(CameraSettings(name="a", source="b"),))
+        (camera,) = shipped.cameras
+        assert camera == CameraSettings(name=camera.name, source=camera.source)
+
+    def test_it_writes_out_every_key(self):
+        table = tomllib.loads(SHIPPED.read_text())
+        assert set(table) == keys(Settings)
+        # `start` has no default that could be written out; it is there as a comment.
+        assert set(table["cameras"][0]) == keys(CameraSettings) - {"start"}
+        assert "\n# start = " in SHIPPED.read_text()
+        for name, field in Settings.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                assert set(table[name]) == keys(field.annotation), name
+
+
+class TestFaults:
+    """Each names the key, the value, and what is allowed."""
+
+    @pytest.mark.parametrize(
+        ("tables", "says"),
+        [
+            ({"windows": {"lenght": 60}}, ["windows.lenght", "unknown key", "'length'", "lateness"]),
+            ({"sites": "a"}, ["sites", "unknown key", "'site'", "privacy"]),
+            ({"cameras": [{**CAMERA, "fps": 5}]}, ["cameras[0].fps", "unknown key", "max_fps"]),
+            ({"windows": {"length": "300"}}, ["windows.length = '300'", "must be a valid integer"]),
+            ({"windows": {"length": True}}, ["windows.length = True", "must be a valid integer"]),
+            ({"mqtt": {"tls": "yes"}}, ["mqtt.tls = 'yes'", "true or false"]),
+            ({"site": 7}, ["site = 7", "must be a string, in quotes"]),
+            ({"mqtt": 5}, ["mqtt = 5", "must be a table"]),
+            ({"cameras": {"name": "a"}}, ["cameras: must be a list"]),
+            ({"cameras": []}, ["cameras = []", "at least one entry"]),
+            ({"cameras": [{"name": "a"}]}, ["cameras[0].source: is missing"]),
+            ({"windows": {"length": 7}}, ["windows.length = 7", "must divide the day", "300"]),
+            ({"windows": {"length": 0}}, ["windows.length = 0", "must divide the day"]),
+            ({"windows": {"length": -300}}, ["windows.length = -300", "must divide the day"]),
+            ({"windows": {"length": 2 * 86_400}}, ["windows.length = 172800", "must divide the day"]),
+            ({"windows": {"brackets": ["0-12", "14+"]}}, ["windows.brackets", "gap", "'14+'", "age 13"]),
+            ({"windows": {"brackets": ["0-12", "12+"]}}, ["windows.brackets", "overlap", "age 12"]),
+            ({"windows": {"brackets": []}}, ["windows.brackets", "age 0 is in no bracket"]),
+            ({"windows": {"lateness": 1.0}}, ["windows.lateness = 1.0", "tracking.lost_after = 1.5"]),
+            ({"privacy": {"minimum": 0}}, ["privacy.minimum = 0", "greater than or equal to 1"]),
+            ({"model": {"backend": "cuda"}}, ["model.backend = 'cuda'", "onnxruntime", "tensorrt"]),
+            ({"mqtt": {"port": 70_000}}, ["mqtt.port = 70000", "65535"]),
+            ({"mqtt": {"host": "mqtt://broker"}}, ["mqtt.host = 'mqtt://broker'", "alone"]),
+            ({"mqtt": {"protocol": 5}}, ["mqtt.protocol = 5", "'5' or '3.1.1'"]),
+            ({"mqtt": {"password_file": "x"}}, ["mqtt", "'password_file' needs a 'username'"]),
+            ({"mqtt": {"cert_file": "x", "tls": True}}, ["'cert_file' and 'key_file' go together"]),
+            ({"mqtt": {"ca_file": "x"}}, ["mqtt", "need 'tls = true'"]),
+            ({"metrics": {"port": -1}}, ["metrics.port = -1", "greater than or equal to 0"]),
+            ({"box": "entrance"}, ["box", "camera", "'entrance'"]),
+            ({"tracking": {"lost_after": float("nan")}}, ["tracking.lost_after = nan"]),
+        ],
+    )  # fmt: skip
+    def test_of_a_table(self, tables: dict[str, Any], says: list[str]):
+        message = fault(**tables)
+        assert [part for part in says if part not in message] == [], message
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            ({"rotation": 45}, ["cameras[0].rotation = 45", "0, 90, 180 or 270"]),
+            ({"roi": [0.5, 0.0, 0.5, 1.0]}, ["cameras[0].roi", "left < right"]),
+            ({"roi": [0.0, 0.0, 1.0]}, ["cameras[0].roi[3]", "is missing"]),
+            ({"max_fps": 0.5}, ["cameras[0].max_fps = 0.5", "greater than or equal to 1"]),
+            ({"max_fps": float("nan")}, ["cameras[0].max_fps = nan"]),
+            ({"tile": 1}, ["cameras[0].tile = 1", "0 for no tiles, or 192 to 4096"]),
+            ({"source": ""}, ["cameras[0].source", "a URL, a device, a file or a folder"]),
+            ({"source": 0}, ["cameras[0].source = 0", "in quotes"]),
+            ({"source": "rtsp://[::1/"}, ["cameras[0].source", "IPv6"]),
+            ({"password_file": "x"}, ["cameras[0]", "'password_file' needs a 'username'"]),
+            ({"start": datetime(2026, 1, 1)}, ["cameras[0].start", "UTC"]),  # noqa: DTZ001
+            ({"start": "2026-01-01"}, ["cameras[0].start = '2026-01-01'", "2026-01-31T08:00:00Z"]),
+        ],
+    )
+    def test_of_a_camera(self, changes: dict[str, Any], says: list[str]):
+        message = camera_fault(**changes)
+        assert [part for part in says if part not in message] == [], message
+
+    @pytest.mark.parametrize("name", ["", "a/b", "a+", "#", "$SYS", "a\n", "x" * 65, "ä" * 33])
+    def test_of_a_name_that_is_no_topic_level(self, name: str):
+        message = camera_fault(name=name)
+        assert f"cameras[0].name = {name!r}" in message
+        assert "'/', '+', '#'" in message
+
+    @pytest.mark.parametrize("name", ["a", "Eingang 2", "ä" * 32, "a.b-c_d"])
+    def test_not_of_a_name_that_is_one(self, name: str):
+        assert load(cameras=[{**CAMERA, "name": name}]).cameras[0].name == name
+
+    def test_of_two_cameras_with_one_name(self):
+        assert "two cameras are named 'entrance'" in fault(cameras=[CAMERA, CAMERA])
+
+    def test_all_are_told_at_once_each_in_a_line(self):
+        message = fault(site="", privacy={"minimum": 0}, windows={"length": 7})
+        assert len(message.splitlines()) == 3
+
+    def test_of_syntax_names_the_file_and_the_line(self, tmp_path: Path):
+        path = tmp_path / "c.toml"
+        path.write_text('site = "a"\nbox = \n')
+        with pytest.raises(ConfigurationError, match=r"c\.toml: is not valid TOML: .*line 2"):
+            load_settings(path)
+
+    def test_of_bytes_that_are_no_text(self, tmp_path: Path):
+        path = tmp_path / "c.toml"
+        path.write_bytes(b"site = '\xff'")
+        with pytest.raises(ConfigurationError, match=r"c\.toml: is not valid TOML"):
+            load_settings(path)
+
+    @pytest.mark.parametrize(("name", "says"), [("no.toml", "No such file"), (".", "directory")])
+    def test_of_a_file_that_cannot_be_read(self, tmp_path: Path, name: str, says: str):
+        with pytest.raises(ConfigurationError, match=f"cannot be read: .*{says}"):
+            load_settings(tmp_path / name)
+
+    def test_name_the_file(self, tmp_path: Path):
+        path = tmp_path / "c.toml"
+        path.write_text("site = 7\n[[cameras]]\nname = 'a'\nsource = '0'\n")
+        with pytest.raises(ConfigurationError, match=r"c\.toml: site = 7: must be"):
+            load_settings(path)
+
+
+class TestCredentials:
+    """They never stand in the source, and no message repeats them."""
+
+    @pytest.mark.parametrize(
+        "userinfo",
+        ["u:hunter2", "u:hunter2/x", "u:hunter2?x", "u:hunter2#x", "u:a@hunter2", "u:hunter2 x",
+         "u:hunter2\nx", "hunter2", ":hunter2"],
+    )  # fmt: skip
+    def test_in_a_url_are_refused_and_not_echoed(self, userinfo: str):
+        message = camera_fault(source=f"rtsp://{userinfo}@192.0.2.10:554/stream")
+        assert "holds credentials" in message
+        assert "'username'" in message
+        assert PASSWORD not in message
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "rtsp:/admin:hunter2@h/",
+            "rtsp:admin:hunter2@h/",
+            "rtsp//admin:hunter2@h/",
+            "//admin:hunter2@h/",
+            "admin:hunter2@h/x",
+            "admin:hunter2/x@h",
+            "rtsp:/h/video?password=hunter2",
+            "rtsp:h/video?password=hunter2",
+        ],
+    )
+    def test_in_a_mistyped_url_are_not_echoed(self, source: str):
+        message = camera_fault(source=source)
+        assert "cameras[0].source = '***': looks like a URL; write it as scheme://host/path" in message
+        assert PASSWORD not in message
+        assert PASSWORD not in fault(mqtt={"host": source})
+
+    def test_cut_short_by_a_sign_are_refused(self):
+        assert "holds credentials" in camera_fault(source="rtsp://admin:12#3@192.0.2.10/")
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "rtsp://192.0.2.10:554/stream@1",
+            "rtsp://camera/a@b",
+            "http://[2001:db8::1]:80/video?a=1@2",
+            "./a@b.mp4",
+            "./12:30@door.mp4",
+            "/videos/12:30@door.mp4",
+            "a@b.mp4",
+            "concat:n.avi",
+        ],
+    )
+    def test_an_at_sign_elsewhere_is_none(self, source: str):
+        assert load(cameras=[{**CAMERA, "source": source}]).cameras[0].source == source
+
+    @pytest.mark.parametrize(
+        "tables",
+        [
+            {"cameras": "rtsp://admin:hunter2@h/"},
+            {"cameras": ["rtsp://admin:hunter2@h/"]},
+            {"cameras": [["rtsp://admin:hunter2 x@h/"]]},
+            {"cameras": [{**CAMERA, "password": PASSWORD}]},
+            {"mqtt": {"password": PASSWORD}},
+            {"mqtt": {"host": "mqtt://u:hunter2@broker"}},
+            {"rtsp://admin:hunter2@h/": 1},
+        ],
+    )
+    def test_elsewhere_are_not_echoed(self, tables: dict[str, Any]):
+        assert PASSWORD not in fault(**tables)
+
+    @pytest.mark.parametrize(
+        "override",
+        [
+            "cameras.entrance.source=rtsp://admin:hunter2@h/",
+            "mqtt.password=hunter2",
+            "rtsp://admin:hunter2@h/",
+        ],
+    )
+    def test_in_an_override_are_not_echoed(self, override: str):
+        assert PASSWORD not in fault(override)
+
+    @pytest.mark.parametrize(
+        ("text", "masked"),
+        [
+            ("rtsp://u:p@h/x", "rtsp://***@h/x"),
+            ("from rtsp://u:p@h/ to mqtts://v:q@b", "from rtsp://***@h/ to mqtts://***@b"),
+            ("rtsp://u:a/b@h", "rtsp://***@h"),
+            ("rtsp://h:554/x and a@b", "rtsp://h:554/x and a@b"),
+        ],
+    )
+    def test_are_masked_in_text(self, text: str, masked: str):
+        assert redact(text) == masked
+
+    @pytest.mark.parametrize(
+        ("value", "masked"),
+        [("rtsp://u:p q@h/x", "rtsp://***@h/x"), ("u:p@h/x", "***"), ("entrance", "entrance")],
+    )
+    def test_are_masked_in_a_value(self, value: str, masked: str):
+        assert redact_value(value) == masked
+
+
+class TestOverrides:
+    def test_of_nested_keys_and_of_cameras_by_name_and_number(self):
+        settings = load(
+            "privacy.minimum=1",
+            "site=store-7",
+            'windows.brackets=["0-17", "18+"]',
+            "cameras.entrance.max_fps=5",
+            "cameras.1.source='0'",
+            "cameras.exit.loop=true",
+            cameras=[CAMERA, {"name": "exit", "source": "x.mp4"}],
+        )
+        assert settings.privacy.minimum == 1
+        assert settings.site == "store-7"
+        assert settings.windows.brackets == ("0-17", "18+")
+        assert settings.cameras[0].max_fps == 5
+        assert (settings.cameras[1].source, settings.cameras[1].loop) == ("0", True)
+
+    def test_the_last_one_wins_and_the_file_is_left_alone(self, tmp_path: Path):
+        path = tmp_path / "c.toml"
+        path.write_text(SHIPPED.read_text())
+        assert load_settings(path, ["privacy.minimum=1", "privacy.minimum=3"]).privacy.minimum == 3
+        assert path.read_text() == SHIPPED.read_text()
+
+    def test_what_stands_instead_is_not_changed_by_them(self):
+        cameras = [dict(CAMERA)]
+        load("cameras.0.max_fps=5", cameras=cameras)
+        assert cameras == [CAMERA]
+
+    def test_a_name_may_be_overridden_by_another(self):
+        assert load("cameras.entrance.name=door").cameras[0].name == "door"
+
+    def test_a_value_may_hold_an_equals_sign(self):
+        assert load("cameras.0.source=http://h/?a=b").cameras[0].source == "http://h/?a=b"
+
+    @pytest.mark.parametrize(
+        ("override", "says"),
+        [
+            ("privacy.minimum", "wants KEY=VALUE"),
+            ("=5", "wants KEY=VALUE"),
+            ("privacy.minimun=1", "did you mean 'minimum'"),
+            ("privacy.minimum=many", "privacy.minimum = 'many'"),
+            ("cameras.exit.max_fps=5", "there is no entry 'exit'"),
+            ("cameras.1.max_fps=5", "there is no entry '1'"),
+            ("cameras.0=5", "cameras.0.name"),
+            ("site.x=5", "'site' is a value, not a table"),
+            ("site..x=5", "'site' is a value, not a table"),
+            ("windows.brackets.0=0-17", "a list is set as a whole, such as 'windows.brackets=[..., ...]'"),
+            ("cameras.entrance.roi.0=0.1", "such as 'cameras.entrance.roi=[..., ...]'"),
+            ("privacy.minimum=1\nsite='b'", "--set privacy.minimum: more follows after the value"),
+            ("site=" + "[" * 5000, "nested too deeply"),
+            ("..=1", "unknown key"),
+        ],
+    )
+    def test_that_cannot_be(self, override: str, says: str):
+        message = fault(override, site="a", windows={"brackets": ["0+"]})
+        assert says in message, message
+
+
+class TestLayers:
+    """Tables under the file, the file, tables over it, overrides."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        path = tmp_path / "c.toml"
+        path.write_text(
+            "[privacy]\nminimum = 5\n[mqtt]\nhost = 'a'\nprefix = 'p'\n[[cameras]]\nname = 'x'\nsource = '0'"
+        )
+        return path
+
+    def test_the_file_wins_over_what_lies_beneath(self, path: Path):
+        beneath = {"privacy": {"minimum": 1}, "windows": {"length": 10}}
+        settings = load_settings(path, beneath=beneath)
+        assert (settings.privacy.minimum, settings.windows.length) == (5, 10)
+        assert load_settings(path, ["privacy.minimum=2"], beneath=beneath).privacy.minimum == 2
+        assert beneath == {"privacy": {"minimum": 1}, "windows": {"length": 10}}
+
+    def test_what_stands_instead_replaces_keys_of_tables_and_lists_as_a_whole(self, path: Path):
+        settings = load_settings(path, ["mqtt.port=1"], {"mqtt": {"host": "b"}, "cameras": [CAMERA]})
+        assert (settings.mqtt.host, settings.mqtt.prefix, settings.mqtt.port) == ("b", "p", 1)
+        assert [camera.name for camera in settings.cameras] == ["entrance"]
+
+    def test_nested_too_deeply_are_refused(self, path: Path):
+        path.write_text("site = " + "[" * 5000)
+        with pytest.raises(ConfigurationError, match=r"c\.toml: .*nested too deeply"):
+            load_settings(path)
+
+
+class TestSecrets:
+    def test_is_the_first_line_of_a_file_beside_the_configuration(self, tmp_path: Path):
+        (tmp_path / "secret").write_bytes(b"pass word\r\nnot this\n")
+        assert read_secret("k", "secret", tmp_path) == "pass word"
+        assert read_secret("k", str(tmp_path / "secret"), Path("/nonexistent")) == "pass word"
+
+    def test_comes_from_systemd_s_credentials_first(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        credentials = tmp_path / "credentials"
+        credentials.mkdir()
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+        assert secret_path("secret", tmp_path) == tmp_path / "secret"
+        (credentials / "secret").write_text("theirs")
+        (tmp_path / "secret").write_text("ours")
+        assert read_secret("k", "secret", tmp_path) == "theirs"
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [(None, "cannot be read"), (b"", "is empty"), (b"\nx", "is empty"), (b"\xff", "not UTF-8")],
+    )
+    def test_that_is_none(self, tmp_path: Path, content: bytes | None, says: str):
+        if content is not None:
+            (tmp_path / "secret").write_bytes(content)
+        with pytest.raises(ConfigurationError, match=rf"mqtt\.password_file = 'secret': .*secret.*{says}"):
+            read_secret("mqtt.password_file", "secret", tmp_path)
+
+    @pytest.mark.parametrize("name", [".", "a\0b", "x" * 5000])
+    def test_with_a_name_that_is_no_file(self, tmp_path: Path, name: str):
+        with pytest.raises(ConfigurationError, match="k = "):
+            read_secret("k", name, tmp_path)
+
+
+def test_the_outbox_lies_where_the_service_manager_says(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/a:/var/lib/b")
+    assert state_directory(load()) == Path("/var/lib/a")
+    assert state_directory(load("outbox.directory=/data"), Path("/etc/x")) == Path("/data")
+    assert state_directory(load("outbox.directory=state"), Path("/etc/x")) == Path("/etc/x/state")
+    monkeypatch.delenv("STATE_DIRECTORY")
+    monkeypatch.setenv("XDG_STATE_HOME", "/home/x/state")
+    assert state_directory(load()) == Path("/home/x/state/instore")
+
+
+def names() -> st.SearchStrategy[str]:
+    """Keys that mean something, at every depth, and others."""
+    known = {*keys(Settings), *keys(CameraSettings)}
+    for field in Settings.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            known |= keys(field.annotation)
+    return st.sampled_from(sorted(known)) | st.text(string.printable, max_size=5)
+
+
+LEAVES = (
+    st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["rtsp://u:hunter2@h/", "rtsp://u:hunter2 /@h/", "0-12", "13+", "far", "a"])
+    | st.sampled_from([datetime(2026, 1, 1, tzinfo=UTC), date(2026, 1, 1), time(8)])
+)
+VALUES = st.recursive(LEAVES, lambda v: st.lists(v, max_size=3) | st.dictionaries(names(), v, max_size=4))
+SECTIONS = [name for name in Settings.model_fields if name not in ("site", "box", "cameras")]
+
+
+@given(
+    tables=st.dictionaries(names(), VALUES, max_size=4),
+    camera=st.dictionaries(st.sampled_from(sorted(keys(CameraSettings))), VALUES, max_size=6),
+    section=st.sampled_from(SECTIONS),
+    table=st.dictionaries(names(), VALUES, max_size=4),
+)
+def test_any_table_is_settings_or_a_fault_that_keeps_the_password(
+    tables: dict[str, Any], camera: dict[str, Any], section: str, table: dict[str, Any]
+):
+    try:
+        load_settings(None, [], {"cameras": [{**CAMERA, **camera}], section: table, **tables})
+    except ConfigurationError as error:
+        assert PASSWORD not in str(error)
+
+
+@given(path=st.lists(names() | st.sampled_from(["0", "entrance"]), max_size=4), value=st.text(max_size=12))
+def test_any_override_is_taken_or_refused(path: list[str], value: str):
+    try:
+        load_settings(SHIPPED, [f"{'.'.join(path)}={value}"])
+    except ConfigurationError as error:
+        assert str(error)

@@ -1,0 +1,80 @@
+"""What a new configuration changes while the daemon runs: as little as it must; the rest is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edge.config import Settings, load_settings
+from edge.daemon.reload import compare
+from edge.errors import ConfigurationError
+
+DOOR = {"name": "door", "source": "rtsp://192.0.2.10/"}
+TILL = {"name": "till", "source": "rtsp://192.0.2.11/"}
+
+
+def settings(*cameras: dict[str, Any], **tables: Any) -> Settings:
+    return load_settings(None, instead={"cameras": list(cameras or (DOOR, TILL)), **tables})
+
+
+def test_nothing_new_changes_nothing() -> None:
+    change = compare(settings(), settings())
+    assert (change.gone, change.changed, change.new, change.needs_restart) == ((), (), (), ())
+    assert change.settings == settings()
+    assert str(change) == "all cameras as before"
+
+
+def test_cameras_come_go_and_change() -> None:
+    exit_camera = {"name": "exit", "source": "0"}
+    change = compare(settings(), settings({**DOOR, "max_fps": 5.0}, exit_camera))
+    assert (change.gone, change.changed, change.new) == (("till",), ("door",), ("exit",))
+    assert str(change) == "gone: till; changed: door; new: exit"
+
+
+def test_a_zone_a_bracket_or_a_threshold_of_privacy_leaves_the_cameras_alone() -> None:
+    new = settings({**DOOR, "zone": "entry"}, TILL, windows={"brackets": ["0+"]}, privacy={"minimum": 9})
+    change = compare(settings(), new)
+    assert (change.changed, change.needs_restart) == ((), ())
+    assert change.settings == new
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"detection": {"min_face": 30}},
+        {"tracking": {"confirm_hits": 5}},
+        {"crops": {"per_visitor": 2}},
+    ],
+)
+def test_what_every_camera_is_looked_at_with_makes_all_anew(table: dict[str, Any]) -> None:
+    assert compare(settings(), settings(**table)).changed == ("door", "till")
+
+
+def test_what_needs_a_restart_is_named_and_stays() -> None:
+    old = settings()
+    new = settings(
+        DOOR,
+        site="other",
+        windows={"length": 60, "lateness": 4.0},
+        mqtt={"host": "elsewhere", "port": 8883},
+        model={"max_batch": 2},
+        outbox={"max_rows": 9},
+        metrics={"port": 0},
+    )
+    change = compare(old, new)
+    assert " ".join(change.needs_restart) == (
+        "site windows.length model.max_batch mqtt.host mqtt.port outbox.max_rows metrics.port"
+    )
+    kept = change.settings
+    assert (kept.site, kept.mqtt, kept.model, kept.windows.length) == ("store", old.mqtt, old.model, 300)
+    assert kept.windows.lateness == 4.0
+    assert change.gone == ("till",)
+    # And named again at the next reload: it is still not so.
+    assert compare(kept, new).needs_restart == change.needs_restart
+
+
+def test_a_camera_named_as_the_box_is_called_until_the_restart_is_refused() -> None:
+    new = settings({**DOOR, "name": "box"}, box="other")
+    with pytest.raises(ConfigurationError, match="box and a camera are both named 'box'"):
+        compare(settings(), new)

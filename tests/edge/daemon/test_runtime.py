@@ -1,0 +1,363 @@
+"""The daemon in one process: its start, its end, and what happens when a thread fails."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.clock import SystemClock
+from edge.config import Settings, load_settings
+from edge.daemon import runtime as runtimes
+from edge.daemon.runtime import Runtime, days_held
+from edge.errors import ConfigurationError
+from edge.inference import tensorrt
+from edge.inference.backend import BackendError
+from edge.inference.cuda import Cuda
+from edge.inference.fallback import ServingBackend
+from edge.inference.tensorrt_library import Library
+from edge.release.messages import encode_open
+from edge.types import Coverage, WindowCounts
+from tests.fake_gpu import FakeCuda, FakeTensorRt
+from tests.fakes import Person, paint, painted_vision
+from tests.mosquitto import free_port
+from tests.patience import PATIENCE
+
+VISITOR = Person(tag=7, age=30)
+see = partial(painted_vision, people=[VISITOR])
+
+
+def write_visit(path: Path, frames: int = 30) -> Path:
+    """A painted visitor who stands for three seconds, without loss, so that the fakes can read the pixels."""
+    path.mkdir()
+    for number in range(frames):
+        picture = np.full((240, 320, 3), 90 + number % 3, np.uint8)
+        paint(picture, VISITOR, 160, 120, 60)
+        cv2.imwrite(str(path / f"{number:03}.png"), picture)
+    return path
+
+
+def settings(folder: Path, *names: str, **tables: Any) -> Settings:
+    clip = write_visit(folder / "visit")
+    return load_settings(
+        None,
+        instead={
+            "cameras": [{"name": name, "source": str(clip), "pace": "full"} for name in names],
+            "mqtt": {"port": free_port(), "drain_timeout": 0.1},
+            "metrics": {"port": 0},
+            "outbox": {"directory": str(folder / "state")},
+            "privacy": {"minimum": 1},
+            **tables,
+        },
+    )
+
+
+def stored(folder: Path) -> dict[str, int]:
+    """The visitors in the outbox, by camera."""
+    with sqlite3.connect(folder / "state" / "outbox.db") as db:
+        rows = db.execute("SELECT camera, payload FROM windows").fetchall()
+    return {camera: json.loads(payload)["total"] for camera, payload in rows}
+
+
+@pytest.fixture(autouse=True)
+def process_settings() -> Iterator[None]:
+    """The daemon sets what holds for the whole process; other tests want it as it was."""
+    threads, interval = cv2.getNumThreads(), sys.getswitchinterval()
+    yield
+    cv2.setNumThreads(threads)
+    sys.setswitchinterval(interval)
+
+
+@pytest.fixture(autouse=True)
+def fake_vision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "build_vision", see)
+
+
+def make(folder: Path, options: Settings, **arguments: Any) -> Runtime:
+    return Runtime(options, beside=folder, clock=SystemClock(), rng=random.Random(0), **arguments)
+
+
+def test_a_thread_that_fails_ends_the_process_and_keeps_the_others_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = threading.Event()
+
+    def vision(camera: Any, *parts: Any, **shared: Any) -> Any:
+        if camera.name == "broken":
+            counted.wait(PATIENCE)  # until the other camera's visitor has been seen
+            raise RuntimeError("a bug")
+        made = see(camera, *parts, **shared)
+        finish = made.finish
+
+        def finish_and_tell() -> Any:
+            counted.set()
+            return finish()
+
+        monkeypatch.setattr(made, "finish", finish_and_tell)
+        return made
+
+    monkeypatch.setattr(runtimes, "build_vision", vision)
+    daemon = make(tmp_path, settings(tmp_path, "good", "broken"))
+    with pytest.raises(RuntimeError, match="a bug"):
+        daemon.run(threading.Event())
+    assert stored(tmp_path) == {"good": 1}
+
+
+@pytest.fixture
+def stop(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Is set when every camera's window is stored: there is no broker to take them."""
+    stop, store = threading.Event(), Runtime._store
+
+    def store_and_tell(daemon: Runtime, window: Any) -> None:
+        store(daemon, window)
+        if daemon.stored == len(daemon.settings.cameras):
+            stop.set()
+
+    monkeypatch.setattr(Runtime, "_store", store_and_tell)
+    return stop
+
+
+def value(daemon: Runtime, name: str, **labels: str) -> float | None:
+    return daemon._metrics.registry.get_sample_value(name, labels)
+
+
+def test_without_a_gpu_it_counts_on_onnx_runtime_and_tells(
+    tmp_path: Path, runtime: FakeCuda, cuda: Cuda, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.driver = 0
+    monkeypatch.setattr(tensorrt, "Cuda", lambda: cuda)
+    tried, attempt = threading.Event(), ServingBackend.attempt
+
+    def attempt_and_tell(backend: ServingBackend) -> float | None:
+        pause = attempt(backend)
+        tried.set()
+        return pause
+
+    def vision(*parts: Any, **shared: Any) -> Any:
+        assert tried.wait(PATIENCE)
+        return see(*parts, **shared)
+
+    monkeypatch.setattr(ServingBackend, "attempt", attempt_and_tell)
+    monkeypatch.setattr(runtimes, "build_vision", vision)
+    daemon = make(tmp_path, settings(tmp_path, "door", model={"backend": "tensorrt"}))
+    daemon.run(stop)
+    assert stored(tmp_path) == {"door": 1}
+    assert value(daemon, "instore_model_fallbacks_total", reason="driver") >= 1
+    assert value(daemon, "instore_model_fallbacks_total", reason="lost") == 0
+    assert value(daemon, "instore_model_accelerated") == 0
+
+
+def test_a_sandbox_that_allows_no_priorities_does_not_end_it(
+    tmp_path: Path, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+
+    def refuse(*_: object) -> None:
+        asked.set()
+        raise PermissionError(1, "Operation not permitted")
+
+    def vision(*parts: Any, **shared: Any) -> Any:
+        assert asked.wait(PATIENCE)
+        return see(*parts, **shared)
+
+    monkeypatch.setattr(runtimes.os, "setpriority", refuse)
+    monkeypatch.setattr(runtimes, "build_vision", vision)
+    daemon = make(tmp_path, settings(tmp_path, "door"))
+    assert daemon.run(stop) == 0
+    assert stored(tmp_path) == {"door": 1}
+
+
+def test_the_age_model_goes_to_the_gpu_and_back_while_it_counts(
+    tmp_path: Path, trt: FakeTensorRt, pretended: Library, stop: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(tensorrt, "Cuda", lambda: Cuda(trt.cuda))
+    still_full = BackendError("memory", "the GPU is still full")
+    found = iter([pretended])
+    monkeypatch.setattr(tensorrt, "libraries", lambda: iter([next(found, still_full)]))
+    swapped, on_swap = threading.Event(), Runtime._on_swap
+
+    def tell(daemon: Runtime) -> None:
+        on_swap(daemon)
+        if daemon._backend.accelerated:
+            trt.cuda.fails["cudaGraphLaunch"] = trt.cuda.real.cudaError_t.cudaErrorMemoryAllocation
+        swapped.set()
+
+    def vision(*parts: Any, **shared: Any) -> Any:
+        assert swapped.wait(PATIENCE)
+        return see(*parts, **shared)
+
+    monkeypatch.setattr(Runtime, "_on_swap", tell)
+    monkeypatch.setattr(runtimes, "build_vision", vision)
+    # One visitor for each camera: the first batch fails on the GPU, whichever it is.
+    daemon = make(tmp_path, settings(tmp_path, "door", "gate", model={"max_batch": trt.max_batch}))
+    daemon.run(stop)
+    assert stored(tmp_path) == {"door": 1, "gate": 1}
+    assert value(daemon, "instore_model_fallbacks_total", reason="memory") >= 1
+    # Each picture was judged, that of the batch which failed as well: as many as without a GPU.
+    assert value(daemon, "instore_batch_crops_sum") == 2 * daemon.settings.crops.per_visitor
+    assert not any(
+        sample.value
+        for metric in daemon._metrics.registry.collect()
+        if metric.name == "instore_crops_dropped"
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    )
+    assert trt.cuda.held == 0
+    assert sorted(path.suffix for path in (tmp_path / "state" / "engines").iterdir()) == [
+        ".engine",
+        ".kernels",
+    ]
+
+
+def test_an_engine_that_is_still_being_built_at_the_end_is_left_behind(
+    tmp_path: Path, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build ends at its next step, whenever that is: Python must not take itself down around it."""
+    building, end = threading.Event(), threading.Event()
+
+    def build(backend: ServingBackend) -> None:
+        building.set()
+        assert end.wait(PATIENCE)
+
+    def vision(*parts: Any, **shared: Any) -> Any:
+        assert building.wait(PATIENCE)
+        return see(*parts, **shared)
+
+    monkeypatch.setattr(ServingBackend, "run", build)
+    monkeypatch.setattr(runtimes, "build_vision", vision)
+    monkeypatch.setattr(runtimes, "GOODBYE", 0.1)
+    daemon = make(tmp_path, settings(tmp_path, "door"))
+    try:
+        assert daemon.run(stop) == 0
+        assert daemon.hangs
+    finally:
+        end.set()
+    assert stored(tmp_path) == {"door": 1}
+
+
+def test_metrics_and_health_are_served_while_it_runs(tmp_path: Path) -> None:
+    daemon = make(tmp_path, settings(tmp_path, "door"))
+    stop = threading.Event()
+    thread = threading.Thread(target=daemon.run, args=(stop,))
+    thread.start()
+    try:
+        base = f"http://127.0.0.1:{daemon.http_port}"
+        with urlopen(f"{base}/healthz") as answer:
+            health = json.load(answer)
+        with urlopen(f"{base}/metrics") as answer:
+            exposition = answer.read().decode()
+    finally:
+        stop.set()
+        thread.join(PATIENCE)
+    assert (health["status"], health["mqtt_connected"]) == ("ok", False)
+    assert 'instore_frames_captured_total{camera="door"}' in exposition
+    assert not thread.is_alive()
+
+
+def test_stopped_at_once_it_ends_and_keeps_what_was_counted(tmp_path: Path) -> None:
+    daemon = make(tmp_path, settings(tmp_path, "door"))
+    stop = threading.Event()
+    stop.set()
+    assert daemon.run(stop) == 0
+
+
+def test_a_reload_with_a_secret_that_is_not_there_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    options = settings(tmp_path, "door")
+    (door,) = options.cameras
+    options = options.model_copy(update={"cameras": (door.model_copy(update={"loop": True}),)})  # no end
+    wrong = {"name": "till", "source": "rtsp://192.0.2.1/", "username": "viewer", "password_file": "nowhere"}
+    loads = [
+        load_settings(None, instead={**options.model_dump(), "cameras": [wrong]}),
+        load_settings(None, instead={**options.model_dump(), "privacy": {"minimum": 9}}),
+    ]
+    daemon = make(tmp_path, options, load=lambda: loads.pop(0))
+    stop, reload = threading.Event(), threading.Event()
+    thread = threading.Thread(target=daemon.run, args=(stop, reload))
+    reload.set()
+    thread.start()
+    while thread.is_alive() and len(loads) == 2:
+        stop.wait(0.02)
+    before = [worker.name for worker in daemon.lanes], daemon.settings
+    reload.set()
+    while thread.is_alive() and loads:
+        stop.wait(0.02)
+    stop.set()
+    thread.join(PATIENCE)
+    assert before == (["door"], options)
+    assert "not taken over and nothing changes: camera 'till': password_file = 'nowhere'" in caplog.text
+    reloads = daemon._metrics.registry.get_sample_value
+    assert reloads("instore_reloads_total", {"reason": "refused"}) == 1
+    assert reloads("instore_reloads_total", {"reason": "applied"}) == 1
+    assert daemon.settings.privacy.minimum == 9
+
+
+def test_windows_that_a_full_outbox_gives_up_are_counted_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = {"directory": str(tmp_path / "state"), "max_rows": 1}
+    options = settings(tmp_path, "door", outbox=outbox, windows={"length": 1})
+    daemon = make(tmp_path, options)
+    stop = threading.Event()
+    thread = threading.Thread(target=daemon.run, args=(stop,))
+    thread.start()
+    while thread.is_alive() and daemon.stored < 3:
+        stop.wait(0.02)
+    stop.set()
+    thread.join(PATIENCE)
+    given_up = daemon.stored - 1
+    assert given_up >= 2
+    told = re.findall(r"the outbox is full: the oldest (\d+) windows were given up", caplog.text)
+    assert sum(map(int, told)) == given_up
+    assert daemon._metrics.registry.get_sample_value("instore_outbox_dropped_total") == given_up
+
+
+def test_an_outbox_that_is_too_small_for_a_month_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = settings(tmp_path, "door", outbox={"directory": str(tmp_path / "state"), "max_rows": 2880})
+    assert days_held(options) == 10
+    stop = threading.Event()
+    stop.set()
+    make(tmp_path, options).run(stop)
+    assert "the outbox holds 10.0 days of these cameras' windows, 30 are advised" in caplog.text
+
+
+@pytest.mark.parametrize(("cameras", "length"), [(57, 300), (11, 60)])
+def test_the_default_outbox_holds_a_month(cameras: int, length: int) -> None:
+    tables = [{"name": f"camera{number}", "source": "0"} for number in range(cameras)]
+    assert days_held(load_settings(None, instead={"cameras": tables, "windows": {"length": length}})) >= 30
+
+
+def test_a_port_in_use_is_refused_before_the_outbox_is_made(tmp_path: Path) -> None:
+    first = make(tmp_path, settings(tmp_path, "door"))
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(ConfigurationError, match="cannot listen there"):
+        make(other, settings(other, "door", metrics={"port": first.http_port}))
+    assert not (other / "state" / "outbox.db").exists()
+
+
+def test_an_open_window_that_the_disk_has_spoilt_ends_no_start(caplog: pytest.LogCaptureFixture) -> None:
+    """Else it would end every start: the process comes back to the same disk."""
+    moment = datetime(2026, 1, 31, 8, tzinfo=UTC)
+    window = WindowCounts("s", "door", "all", moment, moment + timedelta(minutes=5), {"0+": 1}, 0, Coverage())
+    whole = encode_open(window)
+    assert list(runtimes._readable([b"\xff", whole[:-5], whole, b"[]"])) == [window]
+    assert caplog.text.count("cannot be read and begins anew") == 3

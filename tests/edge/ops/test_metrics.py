@@ -1,0 +1,160 @@
+"""What Prometheus sees: every series from the start, few labels, nothing by age, a text that parses."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from edge.brackets import DEFAULT_BRACKETS
+from edge.delivery import Failure
+from edge.inference.backend import REASONS
+from edge.inference.engine_store import Fault
+from edge.ops.metrics import (
+    ENGINE_FAULTS,
+    FRAME_DROPS,
+    MODEL_FALLBACKS,
+    MQTT_FAILURES,
+    STAGES,
+    TRACK_ENDS,
+    Metrics,
+)
+from edge.types import CameraState, CameraStatus
+from tests.fakes import EPOCH, ManualClock
+
+CAMERAS = ("door", 'a "quoted" one\\')
+MECHANICS = {"le"}  # a histogram's own label
+
+
+def families(metrics: Metrics) -> list[Metric]:
+    return list(text_string_to_metric_families(metrics.exposition().decode()))
+
+
+def made() -> Metrics:
+    return Metrics(ManualClock(), CAMERAS)
+
+
+def labels(metrics: Metrics, name: str) -> list[dict[str, str]]:
+    return [s.labels for f in families(metrics) for s in f.samples if s.name == name]
+
+
+def test_the_reasons_of_the_age_model_are_those_that_its_backends_give():
+    assert MODEL_FALLBACKS == REASONS
+    assert get_args(Fault) == ENGINE_FAULTS
+
+
+def test_every_series_is_there_before_anything_happens():
+    metrics = made()
+    for name in (
+        "frames_captured_total", "frames_analysed_total", "faces_detected_total", "windows_closed_total",
+        "last_frame_timestamp_seconds", "camera_up", "camera_frozen", "camera_dark", "tracks_in_view",
+    ):  # fmt: skip
+        assert [found["camera"] for found in labels(metrics, f"instore_{name}")] == list(CAMERAS), name
+    for name, reasons in (("frames_dropped", FRAME_DROPS), ("tracks_ended", TRACK_ENDS)):
+        found = [(x["camera"], x["reason"]) for x in labels(metrics, f"instore_{name}_total")]
+        assert sorted(found) == sorted((camera, reason) for camera in CAMERAS for reason in reasons)
+    assert {x["stage"] for x in labels(metrics, "instore_stage_seconds_count")} == set(STAGES)
+    assert {x["reason"] for x in labels(metrics, "instore_mqtt_failures_total")} == set(MQTT_FAILURES)
+    assert labels(metrics, "instore_crops_dropped_total") == [
+        {"reason": "queue_full"},
+        {"reason": "stopping"},
+    ]
+    for name in (
+        "decision_seconds_count", "batch_crops_count", "visits_late_total", "windows_published_total",
+        "mqtt_connected", "publish_lag_seconds_count", "last_publish_timestamp_seconds", "outbox_rows",
+        "outbox_bytes", "outbox_failures_total",
+    ):  # fmt: skip
+        assert labels(metrics, f"instore_{name}") == [{}], name
+
+
+def test_all_begin_at_0():
+    for family in families(made()):
+        for sample in family.samples:
+            if not sample.name.endswith(("_created", "_info")):
+                assert sample.value == 0, sample
+
+
+def test_mqtt_fails_for_no_reason_that_is_unknown_here():
+    assert set(MQTT_FAILURES) == {failure.value for failure in Failure}
+
+
+def test_names_are_ours_and_say_their_kind():
+    for family in families(made()):
+        assert family.name.startswith("instore_")
+        assert family.documentation.endswith(".")
+        assert not any(unit in family.name for unit in ("percent", "_ms", "milli", "_age"))
+        if family.type == "counter":
+            assert any(s.name.endswith("_total") for s in family.samples)
+
+
+def test_labels_are_camera_stage_and_reason_only():
+    for family in families(made()):
+        if family.name.endswith("_info") or family.type == "info":
+            continue
+        for sample in family.samples:
+            assert set(sample.labels) <= {"camera", "stage", "reason"} | MECHANICS, sample
+
+
+def test_nothing_is_broken_down_by_age():
+    metrics = made()
+    metrics.describe(build={"version": "1"}, model={"name": "m"}, config={"site": "s"})
+    for family in families(metrics):
+        for sample in family.samples:
+            words = [
+                sample.name,
+                *sample.labels,
+                *(v for k, v in sample.labels.items() if k not in MECHANICS),
+            ]
+            for word in words:
+                assert word not in DEFAULT_BRACKETS
+                assert "bracket" not in word
+                assert "age" not in word.split("_")
+
+
+def test_a_camera_is_in_one_state():
+    metrics = made()
+    read = metrics.registry.get_sample_value
+    for state in CameraState:
+        metrics.camera_status(CameraStatus("door", state, EPOCH))
+        found = {s for s in ("up", "frozen", "dark") if read(f"instore_camera_{s}", {"camera": "door"})}
+        assert found == ({state.value} - {"down"})
+
+
+def test_a_stage_is_timed_also_where_it_fails():
+    clock = ManualClock()
+    metrics = Metrics(clock)
+    try:
+        with metrics.timed("detect"):
+            clock.advance(0.2)
+            raise RuntimeError
+    except RuntimeError:
+        pass
+    read = metrics.registry.get_sample_value
+    assert read("instore_stage_seconds_sum", {"stage": "detect"}) == 0.2
+    assert read("instore_stage_seconds_bucket", {"stage": "detect", "le": "0.1"}) == 0
+
+
+def test_an_acknowledged_window_leaves_its_time():
+    clock = ManualClock()
+    metrics = Metrics(clock)
+    clock.advance(100)
+    metrics.window_published(2.5)
+    read = metrics.registry.get_sample_value
+    assert read("instore_windows_published_total") == 1
+    assert read("instore_publish_lag_seconds_sum") == 2.5
+    assert read("instore_last_publish_timestamp_seconds") == 100
+
+
+def test_info_says_what_runs():
+    metrics = made()
+    metrics.describe(build={"version": "1.2"}, model={"name": "m", "device": "CPU"}, config={"site": "s"})
+    assert labels(metrics, "instore_build_info") == [{"version": "1.2"}]
+    assert labels(metrics, "instore_model_info") == [{"name": "m", "device": "CPU"}]
+    assert labels(metrics, "instore_config_info") == [{"site": "s"}]
+
+
+def test_two_daemons_in_one_process_do_not_share_series():
+    first, second = made(), made()
+    first.late.inc()
+    assert second.registry.get_sample_value("instore_visits_late_total") == 0

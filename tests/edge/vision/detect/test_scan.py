@@ -1,0 +1,242 @@
+"""The scanner: which tiles are searched when, and every face once, whole and in the picture's pixels."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from edge.types import Boxes, Faces
+from edge.vision.detect import Scanner, plan_tiles
+from edge.vision.detect.scan import TILES_PER_FRAME
+from tests.fakes import EPOCH, PaintedFaces, Person, paint
+
+WIDTH, HEIGHT, TILE = 1920, 1080, 540
+TILES = plan_tiles(WIDTH, HEIGHT, TILE)
+NOBODY = np.zeros((0, 4), np.float32)
+ANN = Person(tag=1, age=20)
+
+
+class FarSighted:
+    """Finds painted people in tiles only, as a detector that shrinks the whole picture too far."""
+
+    def __init__(self, *people: Person) -> None:
+        self._near = PaintedFaces(people)
+        self.looks = self._near.looks
+
+    def detect(self, image: np.ndarray) -> Faces:
+        found = self._near.detect(image)
+        return found if image.shape[1] <= TILE else Faces.empty()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def scanner(detector: object, **changes: object) -> Scanner:
+    return Scanner(detector, **{"tile": TILE, "full_scan_every": 1.0, "min_face": 20, **changes})
+
+
+def blank() -> np.ndarray:
+    return np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+
+
+def scene(*places: tuple[Person, float, float, float]) -> np.ndarray:
+    image = blank()
+    for person, x, y, size in places:
+        paint(image, person, x, y, size)
+    return image
+
+
+def look(scan: Scanner, image: np.ndarray, seconds: float = 0.0, tracks: Boxes = NOBODY) -> Faces:
+    return scan.scan(image, EPOCH + timedelta(seconds=seconds), tracks)
+
+
+class TestWhere:
+    def looks(self, *frames: tuple[np.ndarray, float, Boxes], **changes: object) -> list[int]:
+        """Tiles searched in each frame; the whole picture is looked at besides."""
+        detector = PaintedFaces([])
+        scan = scanner(detector, **changes)
+        counts = []
+        for image, seconds, tracks in frames:
+            detector.looks.clear()
+            look(scan, image, seconds, tracks)
+            assert detector.looks[0] == (image.shape[1], image.shape[0])
+            counts.append(len(detector.looks) - 1)
+        return counts
+
+    def test_everywhere_at_first_and_again_at_the_interval(self):
+        still = [(blank(), t, NOBODY) for t in (0, 0.5, 0.99, 1.0, 1.5, 2.0)]
+        assert self.looks(*still) == [15, 0, 0, 15, 0, 15]
+
+    def test_everywhere_when_the_clock_went_back(self):
+        assert self.looks((blank(), 100, NOBODY), (blank(), 50, NOBODY), (blank(), 50.5, NOBODY)) == [
+            15,
+            15,
+            0,
+        ]
+
+    def test_in_the_tile_of_a_track(self):
+        track = np.array([[100, 100, 140, 140]], np.float32)
+        assert self.looks((blank(), 0, NOBODY), (blank(), 0.1, track)) == [15, 1]
+
+    def test_where_something_moves(self):
+        moved = blank()
+        moved[10:110, 10:110] = 200
+        assert self.looks((blank(), 0, NOBODY), (moved, 0.1, NOBODY), (moved, 0.2, NOBODY)) == [15, 1, 0]
+
+    def test_in_a_few_tiles_only_however_much_moves(self):
+        other = np.full_like(blank(), 255)
+        assert self.looks((blank(), 0, NOBODY), (other, 0.1, NOBODY)) == [15, TILES_PER_FRAME]
+
+    def test_not_in_tiles_where_there_are_none(self):
+        small = blank()[:480, :640].copy()
+        assert self.looks((small, 0, NOBODY), (blank(), 0.1, NOBODY), tile=540) == [0, 15]
+        assert self.looks((blank(), 0, NOBODY), tile=0) == [0]
+
+    def test_every_track_has_its_turn(self):
+        people = [Person(tag=n + 1, age=20) for n in range(10)]
+        centres = (TILES[::2, :2] + TILES[::2, 2:])[: len(people)] / 2
+        places = [(p, x, y, 40) for p, (x, y) in zip(people, centres.tolist(), strict=False)]
+        tracks = np.array([[x - 20, y - 20, x + 20, y + 20] for _, x, y, _ in places], np.float32)
+        scan = scanner(FarSighted(*people), full_scan_every=100.0)
+        look(scan, scene(*places))
+        seen = [len(look(scan, scene(*places), t / 10, tracks)) for t in range(1, 9)]
+        assert max(seen) <= 2 * TILES_PER_FRAME
+        assert min(seen) >= 1
+
+
+class TestStill:
+    """What shows nothing new is passed over: never what holds a track, and nothing for ever."""
+
+    def looks(self, *frames: tuple[np.ndarray, float, Boxes], **changes: object) -> list[int]:
+        """Views searched in each frame, the whole picture among them."""
+        detector = PaintedFaces([])
+        scan = scanner(detector, still_scan_every=10.0, **changes)
+        counts = []
+        for image, seconds, tracks in frames:
+            detector.looks.clear()
+            look(scan, image, seconds, tracks)
+            counts.append(len(detector.looks))
+        return counts
+
+    def test_an_empty_aisle_is_searched_once_in_ten_seconds_one_view_after_the_other(self):
+        still = [(blank(), n / 5, NOBODY) for n in range(101)]
+        first, *others = self.looks(*still)
+        assert first == 16
+        assert max(others) == 1
+        assert sum(others) == 2 * 16
+
+    def test_a_small_picture_has_the_whole_only(self):
+        small = blank()[:480, :640].copy()
+        assert sum(self.looks(*[(small, n / 5, NOBODY) for n in range(50)])) == 1
+
+    def test_a_track_is_looked_at_in_every_frame_however_still(self):
+        track = np.array([[100, 100, 140, 140]], np.float32)
+        frames = [(blank(), n / 5, track) for n in range(9)]
+        assert min(self.looks(*frames)) == 1
+        small = [(image[:480, :640].copy(), t, tracks) for image, t, tracks in frames]
+        assert self.looks(*small) == [1] * 9
+
+    def test_the_whole_is_passed_over_where_its_tiles_show_all_that_is_new(self):
+        small = blank()[:480, :852].copy()
+        moved = small.copy()
+        moved[10:200, 10:100] = 200  # in the left tile alone
+        assert self.looks((small, 0, NOBODY), (moved, 0.2, NOBODY)) == [3, 1]
+        track = np.array([[100, 100, 140, 140]], np.float32)
+        assert self.looks((small, 0, NOBODY), (moved, 0.2, track), (moved, 1.0, track)) == [3, 1, 2]
+
+    @pytest.mark.parametrize(("size", "views"), [(135, 1), (136, 2)])
+    def test_but_not_with_a_face_that_tiles_may_cut(self, size: int, views: int):
+        track = np.array([[100, 100, 100 + size, 110]], np.float32)
+        assert self.looks((blank(), 0, NOBODY), (blank(), 0.2, track)) == [16, views]
+
+    def test_nor_where_more_moves_than_may_be_searched(self):
+        other = np.full_like(blank(), 255)
+        assert self.looks((blank(), 0, NOBODY), (other, 0.1, NOBODY)) == [16, 1 + TILES_PER_FRAME]
+
+    def test_what_came_is_looked_at_at_once_and_then_no_more(self):
+        came = blank()
+        came[10:110, 10:110] = 200
+        assert self.looks((blank(), 0, NOBODY), (came, 0.2, NOBODY), (came, 0.4, NOBODY)) == [16, 1, 0]
+
+    def test_the_smallest_face_alone_brings_a_full_scan_there(self):
+        frames = [(blank(), 0, NOBODY), (scene((ANN, 960, 540, 20)), 1.0, NOBODY)]
+        first, second = self.looks(*frames)
+        assert first == 16
+        assert 1 <= second <= 6
+
+    def test_what_comes_too_slowly_for_two_frames_to_tell_adds_up(self):
+        frames = [(np.full_like(blank(), 100 + n), n / 5, NOBODY) for n in range(14)]
+        counts = self.looks(*frames)
+        assert max(counts[1:12]) <= 1
+        assert counts[12] == 1 + TILES_PER_FRAME
+
+    def test_noise_is_nothing(self):
+        noise = np.random.default_rng(1).normal(120, 5, (4, HEIGHT, WIDTH, 3)).clip(0, 255).astype(np.uint8)
+        assert self.looks(*[(image, n / 5, NOBODY) for n, image in enumerate(noise)])[1:] == [0] * 3
+
+    def test_all_is_searched_when_the_clock_was_set_back(self):
+        frames = [(blank(), 100, NOBODY), (blank(), 50, NOBODY), (blank(), 50.2, NOBODY)]
+        assert self.looks(*frames) == [16, 16, 0]
+
+    def test_another_size_begins_anew(self):
+        small = blank()[:480, :640].copy()
+        assert self.looks((small, 0, NOBODY), (blank(), 0.2, NOBODY), (small, 0.4, NOBODY)) == [1, 16, 1]
+
+
+class TestWhat:
+    @pytest.mark.parametrize(("x", "y"), [(30, 30), (960, 540), (445, 300), (1890, 1050), (700, 1060)])
+    def test_a_face_is_found_once_whole_and_where_it_is(self, x: float, y: float):
+        faces = look(scanner(FarSighted(ANN)), scene((ANN, x, y, 40)))
+        assert faces.xyxy.tolist() == [[x - 20, y - 20, x + 20, y + 20]]
+        # The right eye is at 0.3, 0.4 of the box.
+        assert faces.keypoints[0, 0].tolist() == pytest.approx([x - 8, y - 4])
+
+    def test_a_face_at_the_picture_s_edge_is_kept_though_it_is_cut(self):
+        (box,) = look(scanner(FarSighted(ANN)), scene((ANN, 0, 1080, 80))).xyxy.tolist()
+        assert box == [0, 1040, 40, 1080]
+
+    def test_a_face_cut_by_inner_edges_is_left_to_the_other_tiles(self):
+        left_edge = float(TILES[1][0])
+        detector = FarSighted(ANN)
+        scan = scanner(detector, full_scan_every=100.0)
+        look(scan, blank())
+        # The track is held by tile 1 only; the face hangs over that tile's edge.
+        track = np.array([[700, 200, 740, 240]], np.float32)
+        image = blank()
+        look(scan, image, 0.1)
+        detector.looks.clear()
+        image[200:240, int(left_edge) - 20 : int(left_edge) + 20] = (40, 100, 1)
+        assert len(look(scan, image, 0.2, track)) == 0
+        assert len(detector.looks) == 2
+
+    def test_the_whole_and_its_tiles_see_a_large_face_once(self):
+        assert len(look(scanner(PaintedFaces([ANN])), scene((ANN, 960, 540, 400)))) == 1
+
+    def test_two_faces_side_by_side_are_two(self):
+        bea = Person(tag=2, age=50)
+        faces = look(scanner(FarSighted(ANN, bea)), scene((ANN, 500, 300, 40), (bea, 540, 300, 40)))
+        assert sorted(faces.xyxy[:, 0].tolist()) == [480, 520]
+
+    def test_the_better_view_of_a_face_stays(self):
+        class Graded(PaintedFaces):
+            def detect(self, image: np.ndarray) -> Faces:
+                found = super().detect(image)
+                return Faces(found.xyxy, found.score * (0.5 if image.shape[1] > TILE else 1), found.keypoints)
+
+        (score,) = look(scanner(Graded([ANN])), scene((ANN, 960, 540, 100))).score.tolist()
+        assert score == pytest.approx(0.9)
+
+    @pytest.mark.parametrize(("size", "found"), [(19, 0), (20, 1)])
+    def test_smaller_faces_than_asked_for_are_passed_over(self, size: float, found: int):
+        assert len(look(scanner(FarSighted(ANN)), scene((ANN, 300, 300, size)))) == found
+
+    def test_nobody_is_nobody(self):
+        assert len(look(scanner(PaintedFaces([])), blank())) == 0
+
+
+def test_closing_closes_the_detector():
+    detector = PaintedFaces([])
+    scanner(detector).close()
+    assert detector.closed

@@ -1,0 +1,108 @@
+"""Tiles cover every pixel, hold small faces whole, and are looked at where something is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.vision.detect.scan import EDGE
+from edge.vision.detect.tiles import OVERLAP, Changes, holding, plan_tiles
+
+SIZES = st.tuples(st.integers(200, 4000), st.integers(200, 4000), st.integers(192, 1200))
+
+
+def test_a_picture_that_is_small_for_its_tiles_needs_none():
+    assert plan_tiles(1920, 1080, 0).shape == (0, 4)
+    assert plan_tiles(809, 500, 540).shape == (0, 4)
+    assert len(plan_tiles(810, 500, 540)) > 0
+
+
+def test_full_hd_takes_fifteen():
+    assert len(plan_tiles(1920, 1080, 540)) == 15
+
+
+@given(size=SIZES)
+def test_tiles_lie_in_the_picture_and_cover_every_pixel(size: tuple[int, int, int]):
+    width, height, tile = size
+    tiles = plan_tiles(width, height, tile).astype(int)
+    if not len(tiles):
+        return
+    assert (tiles[:, :2] >= 0).all()
+    assert (tiles[:, 2] <= width).all()
+    assert (tiles[:, 3] <= height).all()
+    covered = np.zeros((height, width), np.bool_)
+    for left, top, right, bottom in tiles:
+        assert right - left == min(tile, width)
+        assert bottom - top == min(tile, height)
+        covered[top:bottom, left:right] = True
+    assert covered.all()
+
+
+@given(size=SIZES, x=st.floats(0, 1), y=st.floats(0, 1))
+def test_a_face_up_to_the_overlap_is_whole_in_a_tile_and_in_the_one_that_holds_it(
+    size: tuple[int, int, int], x: float, y: float
+):
+    width, height, tile = size
+    tiles = plan_tiles(width, height, tile)
+    # A pixel for rounded tiles, and what the scanner takes for cut at either side.
+    side = min(OVERLAP * tile - 1 - 2 * EDGE, width, height)
+    left, top = x * (width - side), y * (height - side)
+    face = np.array([[left, top, left + side, top + side]], np.float32)
+    if not len(tiles):
+        return
+    inner = np.array([tiles[:, 0] > 0, tiles[:, 1] > 0, tiles[:, 2] < width, tiles[:, 3] < height]).T * EDGE
+    room = np.concatenate([face[:, :2] - tiles[:, :2], tiles[:, 2:] - face[:, 2:]], axis=1) - inner
+    whole = (room >= -1e-3).all(axis=1)
+    assert whole.any()
+    assert whole[holding(tiles, face)].all()
+
+
+def test_no_boxes_are_held_by_no_tile():
+    tiles = plan_tiles(1920, 1080, 540)
+    assert not holding(tiles, np.zeros((0, 4), np.float32)).any()
+    assert holding(tiles[:0], np.zeros((3, 4), np.float32)).shape == (0,)
+
+
+class TestChanges:
+    TILES = plan_tiles(960, 540, 270)
+
+    def noise(self, seed: int) -> np.ndarray:
+        return np.random.default_rng(seed).normal(120, 5, (540, 960, 3)).clip(0, 255).astype(np.uint8)
+
+    def searched(self, image: np.ndarray) -> Changes:
+        """All tiles were searched in this picture."""
+        changes = Changes(self.TILES, image.shape[1], image.shape[0])
+        assert (changes.show(image) == 1).all()
+        for tile in range(len(self.TILES)):
+            changes.searched(tile)
+        return changes
+
+    def test_are_nowhere_in_noise(self):
+        assert not self.searched(self.noise(1)).show(self.noise(2)).any()
+
+    def test_are_in_the_tiles_where_something_came_as_large_as_it_is(self):
+        image = self.noise(1)
+        changes = self.searched(image)
+        image[20:120, 20:80] = 220
+        share = changes.show(image)
+        assert share[0] == pytest.approx(100 * 60 / 270**2, rel=0.15)
+        left, top = self.TILES[:, 0], self.TILES[:, 1]
+        assert not share[(left > 80) | (top > 120)].any()
+
+    def test_last_until_the_tile_is_searched(self):
+        changes = self.searched(np.zeros((540, 960, 3), np.uint8))
+        bright = np.full((540, 960, 3), 200, np.uint8)
+        assert (changes.show(bright) == 1).all()
+        changes.searched(3)
+        assert np.flatnonzero(changes.show(bright) == 0).tolist() == [3]
+
+    @pytest.mark.parametrize("shape", [(1, 1920, 3), (8, 1920, 3), (1920, 8, 3), (3, 3, 3)])
+    def test_are_looked_for_in_a_strip_too(self, shape: tuple[int, ...]):
+        views = np.array([[0, 0, shape[1], shape[0]]], np.float32)
+        changes = Changes(views, shape[1], shape[0])
+        changes.show(np.zeros(shape, np.uint8))
+        changes.searched(0)
+        assert changes.show(np.zeros(shape, np.uint8)).tolist() == [0]
+        assert changes.show(np.full(shape, 200, np.uint8)).tolist() == [1]

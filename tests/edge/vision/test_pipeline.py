@@ -1,0 +1,310 @@
+"""The stages put together, on painted visitors: who is counted, when, and what is kept of them."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from edge.config import Settings
+from edge.counting.pipeline import Counting, build_counting
+from edge.ops.metrics import Metrics
+from edge.types import FaceCrop, Frame, Message, Progress, StreamEnded, TrackEnded, WindowCounts
+from edge.vision.pipeline import Vision
+from tests.fakes import (
+    EPOCH,
+    ManualClock,
+    PaintedAges,
+    Person,
+    bundle,
+    paint,
+    painted_vision,
+    settings,
+)
+
+FPS = 5
+ANN = Person(tag=1, age=20)
+BEA = Person(tag=2, age=50)
+BACK = Person(tag=3, age=40, score=0.75, second=0.54)
+
+Place = tuple[float, float, float]
+Where = Callable[[float], Place | None]
+
+
+def at(seconds: float) -> datetime:
+    return EPOCH + timedelta(seconds=seconds)
+
+
+def standing(x: float = 160, y: float = 90, *, since: float = 0.0, until: float = 1e9) -> Where:
+    return lambda t: (x, y, 40) if since <= t < until else None
+
+
+class Stage:
+    """One camera: who is where when, and all that the vision says of it."""
+
+    def __init__(self, places: dict[Person, Where], *overrides: str) -> None:
+        self.places = places
+        self.settings: Settings = settings(*overrides)
+        self.metrics = Metrics(ManualClock(), ["door"])
+        self.vision: Vision = painted_vision(
+            self.settings.cameras[0], self.settings, bundle(), self.metrics, people=list(places)
+        )
+        self.messages: list[Message] = []
+        self.in_view = 0
+
+    def frame(self, seconds: float) -> Frame:
+        image = np.zeros((180, 320, 3), np.uint8)
+        for person, where in self.places.items():
+            if place := where(seconds):
+                paint(image, person, *place)
+        return Frame("door", 0, at(seconds), image)
+
+    def play(self, begin: float, end: float, *, shift: float = 0.0) -> Stage:
+        """Show the seconds [begin, end), stamped `shift` seconds later."""
+        for number in range(round(begin * FPS), round(end * FPS)):
+            frame = self.frame(number / FPS)
+            stamped = Frame("door", number, frame.captured_at + timedelta(seconds=shift), frame.image)
+            result = self.vision.process(stamped)
+            self.messages += result.messages
+            self.in_view = result.in_view
+        return self
+
+    def finish(self) -> Stage:
+        self.messages += self.vision.finish()
+        return self
+
+    @property
+    def ends(self) -> list[float]:
+        return [(m.ended_at - EPOCH).total_seconds() for m in self.messages if isinstance(m, TrackEnded)]
+
+    @property
+    def crops(self) -> list[FaceCrop]:
+        return [m for m in self.messages if isinstance(m, FaceCrop)]
+
+    def fates(self) -> dict[str, float]:
+        reasons = ("visitor", "too_short", "not_a_face", "recounted")
+        read = self.metrics.registry.get_sample_value
+        counts = {
+            reason: read("instore_tracks_ended_total", {"camera": "door", "reason": reason})
+            for reason in reasons
+        }
+        return {reason: count for reason, count in counts.items() if count}
+
+
+class TestVisitor:
+    def test_is_counted_once_when_gone_at_the_moment_last_seen(self):
+        stage = Stage({ANN: standing(until=3)}).play(0, 3)
+        assert (stage.ends, stage.in_view) == ([], 1)
+        stage.play(3, 10).finish()
+        assert stage.ends == [2.8]
+        assert stage.in_view == 0
+        assert stage.fates() == {"visitor": 1}
+
+    def test_is_told_with_pictures_first_and_the_dwell(self):
+        stage = Stage({ANN: standing(since=1, until=4)}).play(0, 8)
+        assert [type(m) for m in stage.messages] == [FaceCrop] * 4 + [TrackEnded]
+        end = stage.messages[-1]
+        assert (end.camera_id, end.dwell) == ("door", timedelta(seconds=2.8))
+        assert {c.track_id for c in stage.crops} == {end.track_id}
+        moments = sorted(c.captured_at for c in stage.crops)
+        assert all(b - a >= timedelta(seconds=0.5) for a, b in pairwise(moments))
+        assert all(at(1) <= moment < at(4) for moment in moments)
+
+    def test_is_looked_at_less_often_once_there_are_enough_pictures(self):
+        """Four of them half a second apart; from then on a glance a second instead of four."""
+        stage = Stage({ANN: standing()})
+        glances = stage.vision._opinion._detector.looks
+        stage.play(0, 3)
+        pictured = len(glances)
+        stage.play(3, 13)
+        assert (pictured, len(glances) - pictured) == (9, 10)
+
+    def test_is_pictured_as_the_bundle_says(self):
+        crop = Stage({ANN: standing(until=2)}).play(0, 5).crops[0]
+        assert crop.image.shape == (42, 42, 3)  # 40 px x 1.04
+        assert crop.image[21, 21].tolist()[::2] == [ANN.tag, 2 * ANN.age]
+        assert 0.05 < crop.quality <= 1
+
+    def test_is_the_same_after_a_second_out_of_sight(self):
+        gap = lambda t: None if 2 <= t < 3 else (160, 90, 40)  # noqa: E731
+        assert len(Stage({ANN: gap}).play(0, 5).finish().ends) == 1
+
+    def test_who_comes_again_later_is_another(self):
+        gap = lambda t: None if 2 <= t < 5 else (160, 90, 40)  # noqa: E731
+        assert Stage({ANN: gap}).play(0, 7).finish().ends == [1.8, 6.8]
+
+    def test_two_are_two(self):
+        stage = Stage({ANN: standing(60, until=3), BEA: standing(250, until=4)}).play(0, 8)
+        assert stage.ends == [2.8, 3.8]
+        ages = {c.track_id: c.image[20, 20, 2] // 2 for c in stage.crops}
+        assert list(ages.values()) == [20, 50]
+
+    def test_two_who_cross_are_two(self):
+        walk = {ANN: lambda t: (40 + 60 * t, 90, 40), BEA: lambda t: (280 - 60 * t, 95, 40)}
+        stage = Stage(walk).play(0, 4).finish()
+        assert len(stage.ends) == 2
+        assert len({c.track_id for c in stage.crops}) == 2
+
+    def test_of_a_glimpse_is_none(self):
+        stage = Stage({ANN: standing(until=0.4)}).play(0, 5).finish()
+        assert (stage.messages, stage.fates()) == ([], {"too_short": 1})
+
+    def test_seen_from_behind_is_none_however_long(self):
+        stage = Stage({BACK: standing(until=60)}).play(0, 63).finish()
+        assert (stage.messages, stage.fates()) == ([], {"not_a_face": 1})
+        assert stage.in_view == 0
+
+    def test_who_turns_round_is_one(self):
+        turn = {BACK: standing(until=5), ANN: standing(since=5, until=7)}
+        stage = Stage(turn).play(0, 10)
+        assert stage.ends == [6.8]
+        assert all(c.image[20, 20, 0] == ANN.tag for c in stage.crops[:2])
+
+    def test_without_a_picture_worth_judging_is_counted_all_the_same(self):
+        stage = Stage({ANN: standing(until=3)}, "crops.min_quality=1.0").play(0, 6)
+        assert (stage.ends, stage.crops) == ([2.8], [])
+
+    def test_smaller_than_asked_for_is_none(self):
+        assert Stage({ANN: standing(until=3)}, "detection.min_face=41").play(0, 6).finish().messages == []
+
+    def test_in_view_when_time_goes_back_is_counted_as_well(self):
+        stage = Stage({ANN: standing(since=0.6, until=5)}).play(0, 1).play(1, 10, shift=-3600)
+        assert stage.fates() == {"visitor": 1}
+
+
+class TestMaxAge:
+    def test_counts_who_stays_once_and_then(self):
+        stage = Stage({ANN: standing(until=20)}, "tracking.max_age=10").play(0, 15)
+        assert stage.ends == [10]
+        assert len(stage.crops) == 4
+        stage.play(15, 30).finish()
+        assert stage.ends == [10]
+        assert stage.fates() == {"visitor": 1, "recounted": 1}
+
+    def test_does_not_count_a_back(self):
+        assert Stage({BACK: standing()}, "tracking.max_age=2").play(0, 10).finish().messages == []
+
+
+class TestEnd:
+    def test_finish_counts_those_in_view_and_leaves_nobody_there(self):
+        stage = Stage({ANN: standing(), BEA: standing(250)}).play(0, 3).finish()
+        assert stage.ends == [2.8, 2.8]
+        assert stage.metrics.registry.get_sample_value("instore_tracks_in_view", {"camera": "door"}) == 0
+        assert stage.finish().ends == [2.8, 2.8]
+
+    def test_time_ends_the_tracks_of_a_camera_that_gives_no_frames(self):
+        stage = Stage({ANN: standing()}).play(0, 3)
+        waiting = stage.vision.pass_time(at(4))
+        assert (waiting.messages, waiting.in_view) == ([], 1)
+        gone = stage.vision.pass_time(at(5))
+        assert gone.in_view == 0
+        (end,) = [m for m in gone.messages if isinstance(m, TrackEnded)]
+        assert end.ended_at == at(2.8)
+        assert stage.vision.pass_time(at(6)).messages == []
+
+    def test_close_closes_both_detectors(self):
+        closed: list[str] = []
+
+        class Closing:
+            def __init__(self, name: str) -> None:
+                self.close = lambda: closed.append(name)
+
+        stage = Stage({})
+        stage.vision._scanner, stage.vision._opinion = Closing("first"), Closing("second")
+        stage.vision.close()
+        assert closed == ["first", "second"]
+
+
+class TestMemory:
+    def test_no_frame_is_held_after_it_was_looked_at(self):
+        stage = Stage({ANN: standing()}).play(0, 2)
+        frame = stage.frame(2)
+        alive = weakref.ref(frame.image)
+        stage.vision.process(frame)
+        del frame
+        gc.collect()
+        assert alive() is None
+
+    def test_no_picture_of_a_visitor_outlives_the_counting(self):
+        stage = Stage({ANN: standing(until=3)}).play(0, 6)
+        counting = build_counting(stage.settings, bundle(), PaintedAges(), stage.metrics)
+        pictures = [weakref.ref(c.image) for c in stage.crops]
+        while stage.messages:
+            counting.handle(stage.messages.pop(0), 0.0)
+        counting.flush()
+        gc.collect()
+        assert pictures
+        assert [picture() for picture in pictures] == [None] * len(pictures)
+
+    def test_the_pictures_of_a_glimpse_go_with_it(self):
+        stage = Stage({ANN: standing(until=0.4)}).play(0, 0.4)
+        shots = next(iter(stage.vision._visitors.values())).shots.shots
+        pictures = [weakref.ref(shot.image) for shot in shots]
+        del shots
+        stage.play(0.4, 3)
+        gc.collect()
+        assert pictures
+        assert [picture() for picture in pictures] == [None] * len(pictures)
+        assert stage.vision._visitors == {}
+
+
+class TestCounting:
+    def counting(self, *overrides: str) -> tuple[Counting, Metrics]:
+        metrics = Metrics(ManualClock(), ["door"])
+        options = settings("windows.length=60", *overrides)
+        return build_counting(options, bundle(), PaintedAges(max_batch=4), metrics), metrics
+
+    def feed(self, counting: Counting, messages: Iterable[Message]) -> list[WindowCounts]:
+        return [window for message in messages for window in counting.handle(message, 0.0)]
+
+    def test_goes_from_messages_to_windows(self):
+        stage = Stage({ANN: standing(60, until=3), BEA: standing(250, until=4)}).play(0, 8)
+        counting, metrics = self.counting()
+        self.feed(counting, [Progress("door", at(0)), *stage.messages])
+        assert counting.open_since("door") == at(0)
+        closed = [*self.feed(counting, [StreamEnded("door", at(8))]), *counting.flush()]
+        (window,) = closed
+        assert {label: n for label, n in window.counts.items() if n} == {"18-24": 1, "45-54": 1}
+        assert window.unclassified == 0
+        assert metrics.registry.get_sample_value("instore_windows_closed_total", {"camera": "door"}) == 1
+
+    def test_takes_no_larger_batches_than_the_backend(self):
+        counting, metrics = self.counting("model.max_batch=8")
+        crops = Stage({ANN: standing(until=9)}, "crops.per_visitor=9").play(0, 12).crops
+        assert len(crops) == 9
+        self.feed(counting, crops)
+        assert metrics.registry.get_sample_value("instore_batch_crops_count") == 2
+
+    def test_applies_the_bundle_s_temperature(self):
+        metrics = Metrics(ManualClock(), ["door"])
+        stage = Stage({ANN: standing(until=3)}).play(0, 6)
+        hot = build_counting(
+            settings("model.max_spread=5"), bundle(temperature=9.0), PaintedAges(sigma=3), metrics
+        )
+        closed = [*self.feed(hot, [*stage.messages, StreamEnded("door", at(6))]), *hot.flush()]
+        assert [w.unclassified for w in closed] == [1]  # sigma 3 x sqrt 9 is more than 5 years
+
+    def test_counts_the_late(self):
+        counting, metrics = self.counting()
+        self.feed(
+            counting,
+            [
+                Progress("door", at(0)),
+                Progress("door", at(62)),
+                TrackEnded("door", 1, at(59), timedelta(seconds=1)),
+            ],
+        )
+        assert metrics.registry.get_sample_value("instore_visits_late_total") == 1
+
+    @pytest.mark.parametrize(("now", "batches"), [(0.01, 0), (0.02, 1)])
+    def test_waits_for_company_as_long_as_configured(self, now: float, batches: int):
+        counting, metrics = self.counting()
+        self.feed(counting, Stage({ANN: standing(until=3)}).play(0, 6).crops[:1])
+        assert counting.patience(now) == pytest.approx(0.02 - now)
+        counting.poll(now)
+        assert metrics.registry.get_sample_value("instore_batch_crops_count") == batches

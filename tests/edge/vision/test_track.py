@@ -1,0 +1,290 @@
+"""The tracker on faces whose truth is known: positions in pixels, times in seconds from a fixed start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edge.types import KEYPOINTS, Faces, Track, TrackState
+from edge.vision.track import Tracker, TrackerSettings
+
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SIZE = 50.0
+WALK = 8.75 * SIZE  # pixels per second of someone who crosses the view at 1.4 m/s
+
+Face = tuple[float, float, float]  # centre x, y and side, in pixels
+
+
+def faces(*found: Face | NDArray[np.float64], score: float = 0.9) -> Faces:
+    x, y, side = np.array(found, np.float32).reshape(-1, 3).T
+    boxes = np.stack([x - side / 2, y - side / 2, x + side / 2, y + side / 2], axis=1)
+    n = len(boxes)
+    return Faces(boxes, np.full(n, score, np.float32), np.zeros((n, KEYPOINTS, 2), np.float32))
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def ids(tracks: Iterable[Track]) -> dict[int, int]:
+    """Face index -> track id."""
+    return {track.face: track.track_id for track in tracks if track.face is not None}
+
+
+def only(tracks: Sequence[Track]) -> Track:
+    assert len(tracks) == 1, [(track.track_id, track.state) for track in tracks]
+    return tracks[0]
+
+
+def stand(tracker: Tracker, until: float, fps: float = 10, x: float = 300.0) -> Track:
+    """Show one still face from 0 s to `until`, the last frame included; the track of the last frame."""
+    for index in range(round(until * fps) + 1):
+        tracks = tracker.update(faces((x, 300, SIZE)), at(index / fps))
+    return only(tracks)
+
+
+def test_a_face_becomes_a_confirmed_track_at_its_third_frame():
+    tracker = Tracker()
+    states = [only(tracker.update(faces((300, 300, SIZE)), at(i / 10))).state for i in range(4)]
+    assert states == [TrackState.TENTATIVE, TrackState.TENTATIVE, TrackState.CONFIRMED, TrackState.CONFIRMED]
+
+
+def test_one_frame_is_enough_where_the_settings_say_so():
+    tracker = Tracker(TrackerSettings(confirm_hits=1))
+    assert only(tracker.update(faces((300, 300, SIZE)), at(0))).state is TrackState.CONFIRMED
+
+
+def test_a_track_tells_what_it_saw_and_when():
+    tracker = Tracker()
+    track = stand(tracker, until=0.5)
+    assert (track.track_id, track.face) == (1, 0)
+    assert (track.first_seen, track.last_seen) == (at(0), at(0.5))
+    assert track.xyxy.tolist() == [275, 275, 325, 325]
+
+
+def test_the_face_index_is_the_one_of_this_frame():
+    tracker = Tracker()
+    left, right = (200.0, 300.0, SIZE), (800.0, 300.0, SIZE)
+    before = ids(tracker.update(faces(left, right), at(0)))
+    after = ids(tracker.update(faces(right, left), at(0.1)))
+    assert (before[0], before[1]) == (after[1], after[0])
+
+
+def test_nothing_in_nothing_out():
+    tracker = Tracker()
+    assert tracker.update(Faces.empty(), at(0)) == []
+    assert tracker.update(Faces.empty(), at(0)) == []
+    assert tracker.finish() == []
+
+
+@pytest.mark.parametrize("fps", [5, 10, 30])
+@pytest.mark.parametrize("speed", [0.0, WALK / 2, WALK])
+def test_an_id_survives_a_second_of_missed_detections(fps, speed):
+    tracker = Tracker()
+    states = []
+    for index in range(3 * fps):
+        t = index / fps
+        found = faces() if 1 <= t < 2 else faces((100 + speed * t, 300, SIZE))
+        track = only(tracker.update(found, at(t)))
+        assert track.track_id == 1
+        states.append(track.state)
+    assert states[fps : 2 * fps] == [TrackState.LOST] * fps
+    assert states[2 * fps] is TrackState.CONFIRMED
+
+
+@pytest.mark.parametrize("fps", [5, 10, 15])
+@pytest.mark.parametrize("speed", [WALK / 4, WALK / 2, WALK])
+def test_two_people_who_cross_keep_their_ids(fps, speed):
+    tracker, meet = Tracker(), 600 / speed
+    seen: list[dict[int, int]] = []
+    for index in range(int(2 * meet * fps)):
+        t = index / fps
+        near, far = (100 + speed * t, 300.0, SIZE * 1.2), (1300 - speed * t, 310.0, SIZE)
+        hidden = abs(t - meet) < 0.25 or abs(near[0] - far[0]) < SIZE
+        seen.append(ids(tracker.update(faces(near) if hidden else faces(near, far), at(t))))
+    assert seen[0] == seen[-1] == {0: 1, 1: 2}
+    assert {number for frame in seen for number in frame.values()} == {1, 2}
+
+
+def test_an_id_survives_a_stop_out_of_sight():
+    tracker = Tracker()
+    for index in range(40):
+        t = index / 10
+        x = 100 + WALK * min(t, 1.5)
+        track = only(tracker.update(faces() if 1.3 <= t < 1.8 else faces((x, 300, SIZE)), at(t)))
+        assert track.track_id == 1
+    assert track.state is TrackState.CONFIRMED
+
+
+@pytest.mark.parametrize("fps", [5, 15])
+def test_an_id_survives_the_growth_of_an_approach(fps):
+    tracker = Tracker()
+    for index in range(3 * fps):
+        t = index / fps
+        side = 30 / (1 - 0.28 * t)  # 30 to 190 px in 3 s at a steady pace
+        assert only(tracker.update(faces((640, 300 + side, side)), at(t))).track_id == 1
+
+
+def test_walkers_keep_their_ids_at_five_frames_a_second():
+    tracker, step = Tracker(), WALK / 5
+    assert step > SIZE  # no overlap from frame to frame
+    for index in range(12):
+        tracks = tracker.update(
+            faces((100 + step * index, 200, SIZE), (1200 - step * index, 400, SIZE)), at(index / 5)
+        )
+        assert ids(tracks) == {0: 1, 1: 2}
+
+
+def test_neighbours_side_by_side_keep_their_ids():
+    tracker = Tracker()
+    rng = np.random.default_rng(0)
+    for index in range(50):
+        row = [(200 + x * 1.5 * SIZE + index * 20, 300, SIZE) for x in range(4)]
+        jittered = np.array(row) + rng.normal(0, 3, (4, 3))
+        assert ids(tracker.update(faces(*jittered), at(index / 10))) == {0: 1, 1: 2, 2: 3, 3: 4}
+
+
+def test_a_face_of_another_size_is_another_visitor():
+    tracker = Tracker()
+    stand(tracker, until=1)
+    assert ids(tracker.update(faces((300, 300, 3 * SIZE)), at(1.1))) == {0: 2}
+
+
+def test_a_lost_track_is_predicted_and_then_removed_once():
+    tracker = Tracker()
+    for index in range(11):
+        tracker.update(faces((100 + 20 * index, 300, SIZE)), at(index / 10))
+    lost = only(tracker.update(faces(), at(1.2)))
+    assert (lost.state, lost.face, lost.last_seen) == (TrackState.LOST, None, at(1))
+    assert 310 < (lost.xyxy[0] + lost.xyxy[2]) / 2 < 345
+    assert only(tracker.update(faces(), at(2.5))).state is TrackState.LOST
+    removed = only(tracker.update(faces(), at(2.6)))
+    assert (removed.state, removed.face, removed.last_seen) == (TrackState.REMOVED, None, at(1))
+    assert tracker.update(faces(), at(2.7)) == []
+
+
+def test_a_gap_longer_than_the_patience_ends_a_track_though_the_face_is_back():
+    tracker = Tracker()
+    stand(tracker, until=1)
+    new, old = tracker.update(faces((300, 300, SIZE)), at(3))
+    assert (new.track_id, new.state, new.first_seen) == (2, TrackState.TENTATIVE, at(3))
+    assert (old.track_id, old.state) == (1, TrackState.REMOVED)
+
+
+def test_a_longer_patience_waits_for_a_face_that_comes_back_where_it_was():
+    tracker = Tracker(TrackerSettings(lost_after=10))
+    stand(tracker, until=1)
+    for index in range(80):
+        tracker.update(faces(), at(1.1 + index / 10))
+    assert only(tracker.update(faces((300, 300, SIZE)), at(9.1))).track_id == 1
+
+
+def test_a_face_that_flickered_is_soon_forgotten():
+    tracker = Tracker()
+    tracker.update(faces((300, 300, SIZE)), at(0))
+    assert only(tracker.update(faces(), at(0.5))).state is TrackState.TENTATIVE
+    assert only(tracker.update(faces(), at(0.6))).state is TrackState.REMOVED
+
+
+def test_a_visitor_who_stands_is_followed_at_one_frame_a_second():
+    assert stand(Tracker(), until=9, fps=1).state is TrackState.CONFIRMED
+
+
+def test_a_low_score_continues_a_track_but_starts_none():
+    tracker = Tracker(TrackerSettings(start_score=0.6))
+    assert tracker.update(faces((300, 300, SIZE), score=0.5), at(0)) == []
+    tracker.update(faces((300, 300, SIZE), score=0.7), at(0.1))
+    assert ids(tracker.update(faces((300, 300, SIZE), score=0.5), at(0.2))) == {0: 1}
+
+
+def test_a_confirmed_track_wins_a_face_from_a_tentative_one():
+    tracker = Tracker()
+    stand(tracker, until=1)
+    twins = tracker.update(faces((300, 300, SIZE), (320, 300, SIZE)), at(1.1))
+    assert [track.state for track in twins] == [TrackState.CONFIRMED, TrackState.TENTATIVE]
+    assert ids(tracker.update(faces((320, 300, SIZE)), at(1.2))) == {0: 1}
+
+
+def test_finish_removes_every_live_track_and_no_id_comes_again():
+    tracker = Tracker()
+    tracker.update(faces((200, 300, SIZE), (800, 300, SIZE)), at(0))
+    ended = tracker.finish()
+    assert [(track.track_id, track.state) for track in ended] == [
+        (1, TrackState.REMOVED),
+        (2, TrackState.REMOVED),
+    ]
+    assert tracker.finish() == []
+    assert ids(tracker.update(faces((200, 300, SIZE)), at(0.1))) == {0: 3}
+
+
+def test_two_trackers_do_not_share_ids():
+    first, second = Tracker(), Tracker()
+    assert ids(first.update(faces((200, 300, SIZE)), at(0))) == {0: 1}
+    assert ids(second.update(faces((200, 300, SIZE)), at(0))) == {0: 1}
+
+
+@pytest.mark.parametrize("back", [0.15, 2.0, 3600.0])
+def test_a_clock_that_steps_back_neither_loses_nor_freezes_tracks(back):
+    tracker = Tracker()
+    stand(tracker, until=1)
+    for index in range(20):
+        track = only(tracker.update(faces((300, 300, SIZE)), at(1.1 - back + index / 10)))
+        assert (track.track_id, track.state) == (1, TrackState.CONFIRMED)
+    assert track.last_seen == at(3.0 - back)
+    assert track.last_seen - track.first_seen == timedelta(seconds=2.9)  # the frame of the step took no time
+    assert only(tracker.update(faces(), at(4.4 - back))).state is TrackState.LOST
+    assert only(tracker.update(faces(), at(4.6 - back))).state is TrackState.REMOVED
+
+
+def test_a_time_may_repeat():
+    tracker = Tracker()
+    for _ in range(5):
+        track = only(tracker.update(faces((300, 300, SIZE)), at(0)))
+    assert (track.track_id, track.first_seen, track.last_seen) == (1, at(0), at(0))
+
+
+coordinate = st.floats(-100, 2000, width=32)
+face = st.tuples(coordinate, coordinate, st.floats(0, 500, width=32))
+frame = st.tuples(st.lists(face, max_size=5), st.floats(0.125, 1, width=32), st.floats(-2, 3))
+
+
+@given(st.lists(frame, max_size=30))
+def test_whatever_comes_every_track_lives_one_orderly_life(frames):
+    tracker, now, given_out, confirmed, over = Tracker(), 0.0, 0, set(), set()
+    for found, score, step in frames:
+        now += step
+        tracks = tracker.update(faces(*found, score=score), at(now))
+        seen = [track.face for track in tracks if track.face is not None]
+        assert len(seen) == len(set(seen)) and set(seen) <= set(range(len(found)))
+        assert len({track.track_id for track in tracks}) == len(tracks)
+        for track in tracks:
+            assert track.track_id not in over
+            assert track.first_seen <= track.last_seen <= at(now)
+            assert np.isfinite(track.xyxy).all()
+            check_state(track, confirmed, over)
+        newest = max((track.track_id for track in tracks), default=given_out)
+        given_out = max(given_out, newest)
+    for track in tracker.finish():
+        check_state(track, confirmed, over)
+    assert over == set(range(1, given_out + 1))
+
+
+def check_state(track: Track, confirmed: set[int], over: set[int]) -> None:
+    """The state fits what came before, and is noted."""
+    match track.state:
+        case TrackState.TENTATIVE:
+            assert track.track_id not in confirmed
+        case TrackState.CONFIRMED:
+            assert track.face is not None
+            confirmed.add(track.track_id)
+        case TrackState.LOST:
+            assert track.face is None and track.track_id in confirmed
+        case TrackState.REMOVED:
+            assert track.face is None and track.track_id not in over
+            over.add(track.track_id)

@@ -33,7 +33,7 @@ def test_ctrl_c_ends_with_1_and_no_traceback(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"edge.{command}.{command}", interrupted)
+    monkeypatch.setattr(f"edge.commands.{command}.{command}", interrupted)
     arguments = ["--config", config] if command == "check" else [config]
     assert main([command, *arguments]) == 1
     assert capsys.readouterr() == ("", "")

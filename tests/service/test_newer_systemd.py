@@ -19,7 +19,7 @@ DAEMON = """#!/usr/bin/python3 -B
 import signal, sys, time
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
 sys.path.insert(0, "/srv")
-from edge.health import Systemd
+from edge.ops.systemd import Systemd
 systemd = Systemd()
 systemd.ready("first configuration")
 while True:

@@ -24,7 +24,7 @@ from edge.config import (
 from edge.config.redaction import redact, redact_value
 from edge.errors import ConfigurationError
 
-SHIPPED = Path(__file__).parents[2] / "config.toml"
+SHIPPED = Path(__file__).parents[3] / "config.toml"
 PASSWORD = "hunter2"
 CAMERA = {"name": "entrance", "source": "rtsp://192.0.2.10/"}
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge.counting.pipeline import build_counting
-from edge.daemon import vision_thread as workers
+from edge.daemon import counting_thread as workers
 from edge.daemon.counting_thread import STORE_RETRY, CountingWorker
 from edge.daemon.queue import MessageQueue
 from edge.daemon.vision_thread import VisionWorker

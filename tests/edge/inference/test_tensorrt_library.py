@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edge.inference import library as library_module
+from edge.inference import tensorrt_library as library_module
 from edge.inference.backend import BackendError
 from edge.inference.tensorrt_library import RTX, Library, libraries, load_library
 

@@ -87,7 +87,7 @@ if len(sys.argv) > 4:
 
 def logged(level: str, journal: str, *arguments: str, socket: str = "/nonexistent") -> str:
     """What a process that logs at `level` leaves on standard error, and complains of at its end."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     environment = {k: v for k, v in os.environ.items() if k != "JOURNAL_STREAM"}
     return subprocess.run(
         [sys.executable, "-c", SCRIPT, level, journal, socket, *arguments],

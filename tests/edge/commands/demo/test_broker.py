@@ -80,7 +80,7 @@ def test_amqtt_says_nothing_when_a_client_stays_or_just_hangs_up():
     program = """
 import socket
 from edge.clock import SystemClock
-from edge.demo.broker import start_amqtt
+from edge.commands.demo.broker import start_amqtt
 with start_amqtt(SystemClock()) as broker:
     socket.create_connection((broker.host, broker.port)).close()
     stays = socket.create_connection((broker.host, broker.port))

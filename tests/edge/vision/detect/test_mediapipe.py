@@ -55,7 +55,7 @@ def add(image: np.ndarray, name: str, size: int) -> np.ndarray:
     """Lay a portrait over `image`, its face `size` px wide at its place; the face's box, float32 (4,)."""
     portrait = PORTRAITS[name]
     scale = size / portrait.width
-    path = adapter.FOLDER.parents[1] / "demo" / "portraits" / portrait.file
+    path = adapter.FOLDER.parents[1] / "commands" / "demo" / "portraits" / portrait.file
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     x, y = PLACES[name]

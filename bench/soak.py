@@ -30,7 +30,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.box import resident_mb
+from bench.painted import ManualClock, PaintedAges, Person, bundle, paint, painted_vision
+from bench.resident import resident_mb
 from edge.config import Settings, load_settings
 from edge.counting.pipeline import build_counting, plan_of
 from edge.daemon.counting_thread import CHECKPOINT, CountingWorker
@@ -54,7 +55,6 @@ from edge.types import (
     WindowCounts,
 )
 from edge.vision.pipeline import Vision
-from tests.fakes import ManualClock, PaintedAges, Person, bundle, paint, painted_vision
 
 FPS = 5
 CAMERAS = ("door", "till")

@@ -1,162 +1,42 @@
-"""Stand-ins: time that tests advance by hand, painted visitors whom a fake detector and a fake model read."""
+"""Stand-ins for the tests; the simulated visitors and their clock are the soak's."""
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import numpy as np
+from bench.painted import (
+    EPOCH,
+    ManualClock,
+    PaintedAges,
+    PaintedFaces,
+    Person,
+    bundle,
+    paint,
+    painted_vision,
+    straight_on,
+)
+from edge.config import Settings, load_settings
 
-from edge.bundle import Bundle
-from edge.config import CameraSettings, Settings, load_settings
-from edge.ops.metrics import Metrics
-from edge.types import AGES, Boxes, Faces, Image
-from edge.vision.detect import Scanner
-from edge.vision.pipeline import Vision
-from edge.vision.second_opinion import SecondOpinion
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class ManualClock:
-    """A clock that stands still until a test moves it; `wait` returns at once and moves it by the wait."""
-
-    def __init__(self, start: datetime = EPOCH) -> None:
-        self._start = start
-        self._elapsed = 0.0
-        self.waits: list[float] = []
-
-    def now(self) -> datetime:
-        return self._start + timedelta(seconds=self._elapsed)
-
-    def monotonic(self) -> float:
-        return self._elapsed
-
-    def advance(self, seconds: float) -> None:
-        self._elapsed += seconds
-
-    def jump(self, seconds: float) -> None:
-        """Move the wall clock alone, as a time server does."""
-        self._start += timedelta(seconds=seconds)
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        self.waits.append(seconds)
-        if not event.is_set():
-            self.advance(max(0.0, seconds))
-        return event.is_set()
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """A visitor as `paint` draws them: a square of one colour, so that pixels alone say who is where.
-
-    tag: 1..255, unlike everybody else's. age: what `PaintedAges` reads. score and second: what the detector
-    and the second opinion give; a back of a head has a poor `second`.
-    """
-
-    tag: int
-    age: int
-    score: float = 0.9
-    second: float = 0.9
-
-
-def paint(image: Image, person: Person, x: float, y: float, size: float) -> None:
-    """Draw a person's face, its middle at x, y: red is the tag, blue twice the age, green a sharp pattern."""
-    left, top, side = round(x - size / 2), round(y - size / 2), round(size)
-    seen = image[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
-    rows, columns = np.indices(seen.shape[:2])
-    seen[...] = (2 * person.age, 0, person.tag)
-    seen[..., 1] = np.where((rows // 4 + columns // 4) % 2, 190, 60)
-
-
-class PaintedFaces:
-    """A `FaceDetector` that finds painted people by their colour; who is covered in part gives a smaller box.
-
-    second: give the scores of the second opinion instead of the detector's.
-    """
-
-    def __init__(self, people: Iterable[Person], *, second: bool = False) -> None:
-        self._scores = {p.tag: p.second if second else p.score for p in people}
-        self.looks: list[tuple[int, int]] = []
-        self.closed = False
-
-    def detect(self, image: Image) -> Faces:
-        self.looks.append((image.shape[1], image.shape[0]))
-        seen = set(np.unique(image[..., 2]).tolist()) & {tag for tag, s in self._scores.items() if s > 0}
-        boxes = np.array([_extent(image[..., 2] == tag) for tag in sorted(seen)], np.float32).reshape(-1, 4)
-        score = np.array([self._scores[tag] for tag in sorted(seen)], np.float32)
-        return Faces(boxes, score, straight_on(boxes))
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def _extent(mask: np.ndarray) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-
-
-def straight_on(boxes: Boxes) -> np.ndarray:
-    """Keypoints (N, 6, 2) of faces that look into the camera."""
-    places = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.5, 0.8), (0.1, 0.5), (0.9, 0.5)], np.float32)
-    return boxes[:, None, :2] + places * (boxes[:, None, 2:] - boxes[:, None, :2])
-
-
-class PaintedAges:
-    """An `AgeBackend` that reads the age of a painted face off its middle: certain but for `sigma` years."""
-
-    name = "painted"
-    device = "none"
-
-    def __init__(self, max_batch: int = 8, sigma: float = 3.0) -> None:
-        self.max_batch = max_batch
-        self.sigma = sigma
-        self.batches: list[int] = []
-
-    def infer(self, batch: Image) -> np.ndarray:
-        assert len(batch) <= self.max_batch
-        self.batches.append(len(batch))
-        middle = batch.shape[1] // 2
-        ages = batch[:, middle, middle, 2].astype(np.float64) / 2
-        bell = np.exp(-(((np.arange(AGES) - ages[:, None]) / self.sigma) ** 2) / 2)
-        return (bell / bell.sum(axis=1, keepdims=True)).astype(np.float32)
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-def bundle(input_size: int = 64, temperature: float = 1.0) -> Bundle:
-    """A bundle without files, for fake backends."""
-    nowhere = Path("/nonexistent")
-    return Bundle(
-        folder=nowhere, name="painted", version="1", sha256="0" * 64, input_size=input_size,
-        temperature=temperature, crop_scale=1.04, model_path=nowhere, variants={}, confusion_path=None,
-        licence="none", metrics={},
-    )  # fmt: skip
+__all__ = [
+    "EPOCH",
+    "Kept",
+    "ManualClock",
+    "PaintedAges",
+    "PaintedFaces",
+    "Person",
+    "bundle",
+    "paint",
+    "painted_vision",
+    "settings",
+    "straight_on",
+]
 
 
 def settings(*overrides: str, cameras: Iterable[str] = ("door",)) -> Settings:
     """Settings of cameras with these names, which look at whole pictures, and `KEY=VALUE` overrides."""
     tables = [{"name": name, "source": "rtsp://192.0.2.10/", "tile": 0} for name in cameras]
     return load_settings(None, overrides, {"cameras": tables})
-
-
-def painted_vision(camera: CameraSettings, settings: Settings, bundle: Bundle, metrics: Metrics, *,
-                   people: Iterable[Person], detectors: object = None) -> Vision:  # fmt: skip
-    """A `Vision` whose detectors find these painted people."""
-    scanner = Scanner(
-        PaintedFaces(people),
-        tile=camera.tile,
-        full_scan_every=settings.detection.full_scan_every,
-        min_face=settings.detection.min_face,
-        still_scan_every=settings.detection.still_scan_every,
-    )
-    opinion = SecondOpinion(PaintedFaces(people, second=True))
-    return Vision(camera, scanner=scanner, opinion=opinion, settings=settings, bundle=bundle, metrics=metrics)
 
 
 class Kept(logging.Handler):

@@ -1,0 +1,101 @@
+"""Files are replaced whole, with their permissions, and nothing is left behind after a fault."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from edge.files import replacing, write_atomically
+
+
+@pytest.mark.parametrize(
+    ("content", "bytes_"), [(b"\x00\xff", b"\x00\xff"), ("Zürich\n", "Zürich\n".encode())]
+)
+def test_a_file_is_written_with_its_content_alone_in_its_folder(tmp_path: Path, content, bytes_: bytes):
+    path = tmp_path / "a.json"
+    path.write_text("an older and longer content")
+    write_atomically(path, content)
+    assert path.read_bytes() == bytes_
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_the_permissions_are_the_asked_ones_whatever_the_umask(tmp_path: Path, mode: int):
+    before = os.umask(0o077)
+    try:
+        write_atomically(tmp_path / "a", b"", mode=mode)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == mode
+
+
+def test_a_draft_is_private_and_keeps_the_suffix(tmp_path: Path):
+    with replacing(tmp_path / "a.npy") as draft:
+        assert (draft.parent, draft.suffix) == (tmp_path, ".npy")
+        assert draft.stat().st_mode & 0o777 == 0o600
+        assert not (tmp_path / "a.npy").exists()
+
+
+@pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
+def test_a_fault_in_the_block_leaves_the_old_file_and_no_draft(tmp_path: Path, fault: type[BaseException]):
+    path = tmp_path / "a"
+    path.write_text("old")
+    with pytest.raises(fault), replacing(path) as draft:
+        draft.write_text("half")
+        raise fault
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_disk_that_refuses_to_sync_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "a"
+    path.write_text("old")
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_file_and_folder_are_synced_in_the_order_that_survives_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The content before the name: else a crash may leave the new name with an empty file."""
+    path, synced = tmp_path / "a", []
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: synced.append((os.fstat(descriptor).st_ino, path.exists()))
+    )
+    write_atomically(path, b"new")
+    assert synced == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
+
+
+@pytest.mark.parametrize(("number", "passes"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_a_folder_that_cannot_be_synced_is_no_fault_but_a_broken_disk_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, passes: bool
+):
+    path, fsync = tmp_path / "a", os.fsync
+
+    def only_files(descriptor: int) -> None:
+        if os.fstat(descriptor).st_ino == tmp_path.stat().st_ino:
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    if passes:
+        write_atomically(path, b"new")
+    else:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+def test_a_folder_that_does_not_exist_is_an_os_error(tmp_path: Path):
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "none" / "a", b"")

@@ -71,7 +71,7 @@ def faces_in_a_frame(sizes: Sequence[int], frames: int) -> Curve:
 
         def process(number: int, vision: Vision = vision, moving: list[Image] = moving) -> None:
             at = START + timedelta(seconds=number / 10)
-            vision.process(Frame("faces", number, at, moving[number % len(moving)]))
+            vision.process(Frame("faces", at, moving[number % len(moving)]))
 
         with one_opencv_thread():
             curve.append((size, 1000 * cpu_seconds(process, frames)))

@@ -83,7 +83,7 @@ def soak(
     with one_opencv_thread():
         for number in range(frames):
             at += timedelta(seconds=3.0 if number % 100 == 0 else 1 / FPS)
-            frame = Frame("soak", number, at, images[number % len(images)])
+            frame = Frame("soak", at, images[number % len(images)])
             for message in (*vision.process(frame).messages, Progress("soak", at, 1, {}, frame.state)):
                 windows += len(counting.handle(message, at.timestamp()))
             if number % max(1, frames // SAMPLES) == 0:

@@ -180,7 +180,7 @@ class Camera:
         image = np.full((48, 80, 3), 90 + self.frames % 3, np.uint8)
         for person, _, place in self._people:
             paint(image, person, 20 + 40 * place, 24, 24)
-        return Frame(self.name, self.frames, now, image)
+        return Frame(self.name, now, image)
 
 
 class Ledger:

@@ -25,13 +25,6 @@ def intersections(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     return cast("NDArray[np.float32]", sides[..., 0] * sides[..., 1])
 
 
-def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
-    """Intersection over union of every pair, (N, M) in 0..1."""
-    shared = intersections(a, b)
-    union = areas(a)[:, None] + areas(b)[None, :] - shared
-    return cast("NDArray[np.float32]", np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
-
-
 def overlap(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     """Intersection over the smaller box of every pair, (N, M) in 0..1: 1 where one holds the other."""
     shared = intersections(a, b)

@@ -73,7 +73,6 @@ class Frame:
     """
 
     camera_id: str
-    index: int
     captured_at: datetime
     image: Image
     state: CameraState = CameraState.UP
@@ -150,7 +149,6 @@ class FaceCrop:
 
     camera_id: str
     track_id: int
-    captured_at: datetime
     image: Image
     quality: float
 

@@ -64,7 +64,7 @@ class Camera:
             if path[0, 0] <= seconds <= path[-1, 0]:
                 x, y, size = (np.interp(seconds, path[:, 0], path[:, n]) for n in (1, 2, 3))
                 paint(image, person, x, y, size)
-        return Frame(name, 0, self.at(seconds), image, state)
+        return Frame(name, self.at(seconds), image, state)
 
 
 def _person(line: dict[str, Any]) -> Person:

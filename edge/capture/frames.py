@@ -49,7 +49,6 @@ class Feed:
         self._view = View(settings.rotation, settings.roi)
         self._watch = PictureWatch(settings.frozen_after, settings.dark_after)
         self._status = CameraStatus(settings.name, CameraState.DOWN, clock.now(), "not opened yet")
-        self._index = 0
         self._offset: float | None = None
         self._base = 0.0
         self.live = False
@@ -107,8 +106,7 @@ class Feed:
         image, at = self._view(picture.image), self._time_of(picture)
         state = self._watch.judge(image, at)
         self.report(state, self._reason(state), at)
-        self._index += 1
-        return Frame(self._settings.name, self._index - 1, at, image, state)
+        return Frame(self._settings.name, at, image, state)
 
     def _time_of(self, picture: Picture) -> datetime:
         if picture.offset is None or self._start is None:

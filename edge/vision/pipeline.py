@@ -183,7 +183,7 @@ class Vision:
             return
         visitor.counted = True
         for shot in visitor.shots.shots:
-            yield FaceCrop(self._camera, track.track_id, shot.taken_at, shot.image, shot.quality)
+            yield FaceCrop(self._camera, track.track_id, shot.image, shot.quality)
         yield TrackEnded(self._camera, track.track_id, track.last_seen, track.last_seen - track.first_seen)
 
 

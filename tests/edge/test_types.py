@@ -41,11 +41,11 @@ def window(**changes: object) -> WindowCounts:
 )
 def test_a_frame_wants_a_colour_picture(image: np.ndarray):
     with pytest.raises(ValueError, match=r"Frame\.image: wants uint8 \(any, any, 3\)"):
-        Frame("c", 0, EPOCH, image)
+        Frame("c", EPOCH, image)
 
 
 def test_a_frame_may_not_be_written_to():
-    frame = Frame("c", 0, EPOCH, IMAGE.copy())
+    frame = Frame("c", EPOCH, IMAGE.copy())
     with pytest.raises(ValueError, match="read-only"):
         frame.image[0, 0] = 1
 
@@ -53,7 +53,7 @@ def test_a_frame_may_not_be_written_to():
 @pytest.mark.parametrize("at", [NAIVE, WINTER], ids=["no zone", "another zone"])
 def test_times_are_aware_and_in_utc(at: datetime):
     makers = [
-        lambda: Frame("c", 0, at, IMAGE.copy()),
+        lambda: Frame("c", at, IMAGE.copy()),
         lambda: Progress("c", at),
         lambda: CameraStatus("c", CameraState.UP, at),
         lambda: window(start=at),
@@ -97,7 +97,7 @@ def test_a_track_has_one_box():
 
 def test_a_crop_is_square():
     with pytest.raises(ValueError, match="wants a square"):
-        FaceCrop("c", 1, EPOCH, IMAGE, 0.5)
+        FaceCrop("c", 1, IMAGE, 0.5)
 
 
 def test_an_estimate_knows_its_mean_and_spread():

@@ -7,16 +7,16 @@ from edge.capture import LatestFrame
 from edge.types import Frame
 from tests.fakes import EPOCH
 from tests.patience import PATIENCE
-from tests.synthetic_video import picture
+from tests.synthetic_video import number_of, picture
 
 
 def frame(index: int) -> Frame:
-    return Frame("door", index, EPOCH, picture(index))
+    return Frame("door", EPOCH, picture(index))
 
 
 def index_of(taken: Frame | None) -> int:
     assert taken is not None
-    return taken.index
+    return number_of(taken.image)
 
 
 def in_thread(work: Callable[[], object]) -> threading.Thread:
@@ -73,7 +73,7 @@ def test_backpressure_loses_nothing() -> None:
     taken = []
     while not slot.ended:
         if (one := slot.take(PATIENCE)) is not None:
-            taken.append(one.index)
+            taken.append(index_of(one))
     assert taken == list(range(200))
 
 

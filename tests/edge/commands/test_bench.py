@@ -51,7 +51,7 @@ class SlowVision:
         assert self._last is not None
         at = self._last.captured_at
         self._metrics.tracks.labels(self._camera, "visitor").inc()
-        crop = FaceCrop(self._camera, 1, at, np.zeros((32, 32, 3), np.uint8), 1.0)
+        crop = FaceCrop(self._camera, 1, np.zeros((32, 32, 3), np.uint8), 1.0)
         return [crop, TrackEnded(self._camera, 1, at, timedelta(seconds=1))]
 
     def close(self) -> None:

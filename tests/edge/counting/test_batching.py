@@ -27,7 +27,7 @@ def classifier(backend: PaintedAges | None = None, **changes: object) -> Classif
 
 
 def crop(age: int, track: int = 1, camera: str = "door", quality: float = 0.5, side: int = SIZE) -> FaceCrop:
-    return FaceCrop(camera, track, EPOCH, np.full((side, side, 3), 2 * age, np.uint8), quality)
+    return FaceCrop(camera, track, np.full((side, side, 3), 2 * age, np.uint8), quality)
 
 
 def gone(track: int = 1, camera: str = "door", seconds: float = 7) -> TrackEnded:

@@ -55,7 +55,7 @@ class Shop:
             paint(image, ANN, 80, 60, 40)
         self._frames += 1
         now = self.clock.now()
-        result = self.vision.process(Frame("door", self._frames, now, image))
+        result = self.vision.process(Frame("door", now, image))
         for message in (*result.messages, Progress("door", now, 1)):
             self.windows += self.counting.handle(message, self.clock.monotonic())
         self.watermarks.append(self.counting._aggregator._cameras["door"].watermark)

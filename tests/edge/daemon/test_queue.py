@@ -13,7 +13,7 @@ from tests.patience import PATIENCE
 
 
 def crop(track: int = 1) -> FaceCrop:
-    return FaceCrop("door", track, EPOCH, np.zeros((2, 2, 3), np.uint8), 0.5)
+    return FaceCrop("door", track, np.zeros((2, 2, 3), np.uint8), 0.5)
 
 
 def progress() -> Progress:

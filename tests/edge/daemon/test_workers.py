@@ -115,7 +115,7 @@ def frame(seconds: float, state: CameraState = CameraState.UP, *, empty: bool = 
     image = np.zeros((180, 320, 3), np.uint8)
     if not empty:
         paint(image, ANN, 160, 90, 40)
-    return Frame("door", 0, at(seconds), image, state)
+    return Frame("door", at(seconds), image, state)
 
 
 def frames(until: float) -> list[Frame]:
@@ -319,7 +319,7 @@ class TestCountingWorker:
         face = np.full((64, 64, 3), 2 * ANN.age, np.uint8)
         for message in (
             Progress("door", at(0)),
-            FaceCrop("door", 1, at(1), face, 0.5),
+            FaceCrop("door", 1, face, 0.5),
             TrackEnded("door", 1, at(2), timedelta(seconds=1)),
             StreamEnded("door", at(3)),
         ):

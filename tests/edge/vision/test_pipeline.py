@@ -62,13 +62,13 @@ class Stage:
         for person, where in self.places.items():
             if place := where(seconds):
                 paint(image, person, *place)
-        return Frame("door", 0, at(seconds), image)
+        return Frame("door", at(seconds), image)
 
     def play(self, begin: float, end: float, *, shift: float = 0.0) -> Stage:
         """Show the seconds [begin, end), stamped `shift` seconds later."""
         for number in range(round(begin * FPS), round(end * FPS)):
             frame = self.frame(number / FPS)
-            stamped = Frame("door", number, frame.captured_at + timedelta(seconds=shift), frame.image)
+            stamped = Frame("door", frame.captured_at + timedelta(seconds=shift), frame.image)
             result = self.vision.process(stamped)
             self.messages += result.messages
             self.in_view = result.in_view
@@ -111,9 +111,13 @@ class TestVisitor:
         end = stage.messages[-1]
         assert (end.camera_id, end.dwell) == ("door", timedelta(seconds=2.8))
         assert {c.track_id for c in stage.crops} == {end.track_id}
-        moments = sorted(c.captured_at for c in stage.crops)
-        assert all(b - a >= timedelta(seconds=0.5) for a, b in pairwise(moments))
-        assert all(at(1) <= moment < at(4) for moment in moments)
+
+    def test_is_pictured_as_often_as_configured(self):
+        stage = Stage({ANN: standing(since=1)}, "crops.spacing=0.8").play(0, 4)
+        (visitor,) = stage.vision._visitors.values()
+        moments = sorted(shot.taken_at for shot in visitor.shots.shots)
+        assert all(b - a >= timedelta(seconds=0.8) for a, b in pairwise(moments))
+        assert len(moments) > 2
 
     def test_is_looked_at_less_often_once_there_are_enough_pictures(self):
         """Four of them half a second apart; from then on a glance a second instead of four."""

@@ -14,7 +14,7 @@ import pytest
 
 from edge.commands.demo.scene import PORTRAITS
 from edge.errors import ConfigurationError
-from edge.geometry import iou
+from edge.geometry import areas, intersections
 from edge.vision.detect import Scanner
 from edge.vision.detect import mediapipe as adapter
 from edge.vision.detect.mediapipe import FOLDER, MODELS, MediaPipeDetector
@@ -70,6 +70,12 @@ def add(image: np.ndarray, name: str, size: int) -> np.ndarray:
 def scan(detector: MediaPipeDetector, image: np.ndarray, tile: int) -> np.ndarray:
     scanner = Scanner(detector, tile=tile, full_scan_every=1.0, min_face=20)
     return scanner.scan(image, EPOCH, NOBODY).xyxy
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of every pair of boxes, (N, M)."""
+    shared = intersections(a, b)
+    return shared / (areas(a)[:, None] + areas(b)[None] - shared)
 
 
 @pytest.mark.parametrize("name", PLACES)

@@ -276,7 +276,7 @@ def _engine_build(arguments: argparse.Namespace) -> int:
     bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
     own = state_directory(settings, beside) / "engines"
     # The daemon's own folder is kept small; a chain's holds whatever was asked for.
-    store = EngineStore(arguments.out, kept=None) if arguments.out else EngineStore(own)
+    store = EngineStore(arguments.out, kept=None, for_others=True) if arguments.out else EngineStore(own)
     with progress_bars("%", {}, others=100) as advance:
         built = build_engines(
             bundle,

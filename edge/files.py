@@ -1,4 +1,7 @@
-"""Files that are written whole or not at all: after a crash there is the old file or the new one."""
+"""Files that are written whole or not at all, and files that no other user may read.
+
+After a crash there is the old file or the new one. Permissions are set whatever the umask is.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+PRIVATE = 0o600
+"""Permissions of a file that only its owner may read."""
 
 
 def write_atomically(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
@@ -40,6 +46,31 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def make_private_folder(path: Path) -> None:
+    """Make a folder, and its parents, that only its owner may enter; an existing folder is not changed.
+
+    A folder that a person made may be shared with other programs; only what we write in it is private.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def make_private_file(path: Path) -> None:
+    """Make an empty file that only its owner may read, or take an existing file's permissions for others.
+
+    An existing file is not opened: closing it would release this process's SQLite locks on it.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE))
+    except FileExistsError:
+        make_private(path)
+
+
+def make_private(path: Path) -> None:
+    """Take the permissions of all others from a regular file; do nothing if there is no such file."""
+    if path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o077:
+        path.chmod(PRIVATE)
 
 
 def _sync(path: Path) -> None:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edge import files
 from edge.bundle import Bundle, bundle_folder, load_bundle
 from edge.capture import Feed, open_source, validate_source
 from edge.clock import Clock, SystemClock
@@ -225,7 +226,7 @@ def _outbox(settings: Settings, beside: Path, clock: Clock) -> str:
     if folder == SERVICE_STATE and not os.path.lexists(folder):
         return f"{folder}: the service makes it at its first start"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_private_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -7,6 +7,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from edge import files
 from edge.errors import ConfigurationError, OutsideError
 
 NAME = "lock"
@@ -23,8 +24,8 @@ class StateLock:
 
     def __init__(self, directory: Path) -> None:
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(directory / NAME, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            files.make_private_folder(directory)
+            self._file = os.open(directory / NAME, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE)
         except OSError as error:
             message = f"{directory}: cannot be made or written to: {error.strerror}"
             if error.errno in _PASSING:

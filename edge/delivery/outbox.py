@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from edge import files
 from edge.clock import Clock, SystemClock
 from edge.errors import ConfigurationError, InstoreError, OutsideError
 
@@ -194,10 +195,16 @@ class Outbox:
         ]
 
     def keep_open(self, payloads: Sequence[bytes]) -> None:
-        """Remember windows that are still open, in place of those remembered before."""
+        """Remember windows that are still open, in place of those remembered before.
+
+        The replaced ones remain neither in the file nor in its write-ahead log: a series of raw counts would
+        show when single visitors came.
+        """
         with self._transaction():
             self._db.execute("DELETE FROM open_windows")
             self._db.executemany("INSERT INTO open_windows VALUES (?)", [(p,) for p in payloads])
+        with self._disk():
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def open_windows(self) -> list[bytes]:
         """What `keep_open` was last given."""
@@ -354,7 +361,8 @@ def _open(
     path: Path, set_aside: Callable[[UnusableError, sqlite3.Connection], None] | None
 ) -> sqlite3.Connection:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_private_folder(path.parent)
+        _make_private(path)
         db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     except OSError as error:
         raise ConfigurationError(f"{path.parent}: cannot be made: {error.strerror}; {_ELSEWHERE}") from None
@@ -371,6 +379,14 @@ def _open(
             db.close()
         raise fault from None
     return db
+
+
+def _make_private(path: Path) -> None:
+    """Let this user alone read the file, and those beside it, to which SQLite gives the file's mode."""
+    with suppress(OSError):  # SQLite meets the same fault, and says what it is
+        files.make_private_file(path)
+        for companion in _COMPANIONS[1:]:  # what a version before this one left
+            files.make_private(Path(f"{path}{companion}"))
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
@@ -396,6 +412,10 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         raise UnusableError(f"{path}: {_FAULTS[sqlite3.SQLITE_CORRUPT]}: {verdict}", "damaged")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
+    # Open windows are raw counts: a replaced row is overwritten (the default in Debian's SQLite only), and
+    # SQLite keeps its temporary tables in memory.
+    db.execute("PRAGMA secure_delete = ON")
+    db.execute("PRAGMA temp_store = MEMORY")
     if not tables:
         db.executescript(_SCHEMA)
     for old in range(version, _FORMAT) if tables else ():

@@ -10,8 +10,6 @@ digest guards against damage, not against an attacker: whoever may write here ma
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edge import files
 from edge.bundle import sha256_of
 from edge.errors import OutsideError
 from edge.inference.backend import Precision
@@ -100,13 +99,15 @@ class EngineStore:
         shipped: Sequence[Path] = (),
         *,
         kept: int | None = KEPT,
+        for_others: bool = False,
         on_refused: Callable[[Fault], None] = lambda fault: None,
     ) -> None:
-        """kept: files of one kind that stay; None: all. on_refused: hears of every file that was found and
-        not loaded.
+        """kept: files of one kind that stay; None: all. for_others: other users may read what is saved, as
+        where engines are built for a bundle. on_refused: hears of every file that was found and not loaded.
         """
         self.folder = folder
         self._kept = kept
+        self._for_others = for_others
         self._shipped = tuple(shipped)
         self._on_refused = on_refused
 
@@ -136,8 +137,9 @@ class EngineStore:
         path = self.path(key, kind)
         header = _Header(key=key, bytes=len(content), sha256=sha256_of(content))
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            _write(path, header.model_dump_json(by_alias=True).encode() + b"\n" + content)
+            self._make_folder()
+            whole = header.model_dump_json(by_alias=True).encode() + b"\n" + content
+            files.write_atomically(path, whole, mode=0o644 if self._for_others else files.PRIVATE)
             self._tidy(kind)
         except OSError as error:
             raise OutsideError(f"{path}: cannot be written: {error.strerror}") from error
@@ -146,6 +148,12 @@ class EngineStore:
     def discard(self, key: EngineKey, kind: str = "engine") -> None:
         """Forget what was saved for this key."""
         _remove(self.path(key, kind))
+
+    def _make_folder(self) -> None:
+        if self._for_others:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        else:
+            files.make_private_folder(self.folder)
 
     def _tidy(self, kind: str) -> None:
         if self._kept is None:
@@ -167,21 +175,6 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         log.warning("%s: cannot be removed (%s)", path, error.strerror)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace `path` in one step: after a crash there is the old file or the new one."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _unpacked(content: bytes, key: EngineKey) -> bytes:

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from edge.files import replacing, write_atomically
+from edge.files import (
+    make_private,
+    make_private_file,
+    make_private_folder,
+    replacing,
+    write_atomically,
+)
 
 
 @pytest.mark.parametrize(
@@ -99,3 +105,40 @@ def test_a_folder_that_cannot_be_synced_is_no_fault_but_a_broken_disk_is(
 def test_a_folder_that_does_not_exist_is_an_os_error(tmp_path: Path):
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "none" / "a", b"")
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_what_is_private_is_so_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        make_private_folder(tmp_path / "state")
+        make_private_file(tmp_path / "state" / "file")
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "state" / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_is_there_keeps_its_permissions(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+
+    make_private_folder(tmp_path)
+
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_file_that_is_there_keeps_its_content_and_nothing_else_is_touched(tmp_path: Path) -> None:
+    file, link, other = tmp_path / "file", tmp_path / "link", tmp_path / "other"
+    for path in (file, other):
+        path.write_text("content")
+        path.chmod(0o644)
+    link.symlink_to(other)
+
+    for path in (file, link):
+        make_private_file(path)
+    make_private(tmp_path / "nothing")
+
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("content", 0o600)
+    assert other.stat().st_mode & 0o777 == 0o644
+    assert not (tmp_path / "nothing").exists()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -189,7 +194,7 @@ def test_two_threads_may_use_it(reopen: Callable[..., Outbox]) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from edge.outbox import Outbox
+from edge.delivery.outbox import Outbox
 
 outbox = Outbox(Path(sys.argv[1]), 100_000, 1 << 30)
 for i in range(100_000):
@@ -222,7 +227,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from edge.errors import OutsideError
-from edge.outbox import Outbox
+from edge.delivery.outbox import Outbox
 
 outbox, stored = Outbox(Path(sys.argv[1]), 1000, 1 << 20), 0
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
@@ -456,3 +461,51 @@ def test_an_unwritable_disk_is_a_fault_of_the_outside(reopen: Callable[..., Outb
     with pytest.raises(OutsideError, match="readonly"):
         put(outbox, "door", "a")
     assert outbox.depth == 0
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077])
+def umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {found.name: stat.S_IMODE(found.stat().st_mode) for found in [folder, *folder.iterdir()]}
+
+
+def test_no_other_user_reads_the_files(path: Path, reopen: Callable[..., Outbox], umask: None) -> None:
+    reopen().keep_open([b"counts"])
+    put(reopen(), "door", "a")
+
+    assert modes(path.parent) == {"state": 0o700, "outbox.db": 0o600, "outbox.db-wal": 0o600}
+
+
+def test_files_that_an_older_version_left_open_are_closed(path: Path, reopen: Callable[..., Outbox]) -> None:
+    put(reopen(), "door", "a")
+    shutil.copytree(path.parent, path.parent.with_name("left"))  # as a kill leaves it, with its log
+    path = path.parent.with_name("left") / "outbox.db"
+    for file in path.parent.iterdir():
+        file.chmod(0o666)
+
+    with closing(Outbox(path, 10, 1000)) as outbox:
+        assert set(modes(path.parent).items()) >= {("outbox.db", 0o600), ("outbox.db-wal", 0o600)}
+        assert outbox.depth == 1
+
+
+@pytest.mark.parametrize("size", [40, 900, 20_000])
+def test_open_windows_that_were_replaced_are_in_no_file(
+    path: Path, reopen: Callable[..., Outbox], size: int
+) -> None:
+    outbox = reopen()
+    for moment in range(50):
+        outbox.keep_open(
+            [f"<{camera} saw {moment:02} by now>".encode().ljust(size, b".") for camera in range(9)]
+        )
+        if moment % 7 == 0:
+            put(outbox, "door", str(moment), size=700)
+
+    on_disk = b"".join(file.read_bytes() for file in path.parent.iterdir())
+
+    assert {int(moment) for moment in re.findall(rb"saw (\d\d) by now", on_disk)} == {49}
+    assert len(outbox.open_windows()) == 9

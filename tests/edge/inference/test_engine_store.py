@@ -37,6 +37,14 @@ def test_gives_back_what_was_saved(store: EngineStore):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_only_this_user_reads_them_unless_they_are_made_for_a_bundle(store: EngineStore, tmp_path: Path):
+    own = store.save(KEY, PLAN)
+    shipped = EngineStore(tmp_path / "bundle", for_others=True).save(KEY, PLAN)
+
+    assert (own.parent.stat().st_mode & 0o777, own.stat().st_mode & 0o777) == (0o700, 0o600)
+    assert shipped.stat().st_mode & 0o777 == 0o644
+
+
 @pytest.mark.parametrize(("field", "value"), OTHERS.items())
 def test_everything_that_it_depends_on_is_in_the_key(store: EngineStore, field: str, value: object):
     store.save(KEY, PLAN)

@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -42,8 +42,8 @@ from edge.delivery.outbox import Outbox
 from edge.errors import OutsideError
 from edge.ops.metrics import Metrics
 from edge.ops.terminal import progress_bars
-from edge.release.messages import StatusEncoder, decode_open, encode_counts, encode_open, window_id
-from edge.release.suppression import release
+from edge.release.gate import Gate, Store, id_of
+from edge.release.messages import StatusEncoder
 from edge.types import (
     CameraState,
     CameraStatus,
@@ -190,6 +190,7 @@ class Ledger:
         self.told = 0
         self.kept: dict[str, int] = {}
         self.open: dict[str, int] = {}
+        self.kept_at = 0.0
         self.refused = 0
         self.lost = 0
         self.faults: Counter[str] = Counter()
@@ -198,6 +199,31 @@ class Ledger:
     def persisted(self) -> int:
         """Visitors in stored windows and in the last checkpoint."""
         return sum(self.kept.values()) + sum(self.open.values())
+
+
+class NotedGate(Gate):
+    """The gate, which enters into the ledger what it stores."""
+
+    def __init__(self, store: Store, ledger: Ledger, clock: ManualClock) -> None:
+        super().__init__(store, minimum=1, model_name="painted", model_version="1")
+        self._ledger = ledger
+        self._clock = clock
+
+    def put(self, window: WindowCounts) -> bool:
+        ledger, name = self._ledger, id_of(window)
+        stored = super().put(window)
+        if stored:
+            ledger.kept[name] = window.total
+        else:
+            ledger.refused += window.total  # its name was given while the clock was wrong
+        ledger.open.pop(name, None)
+        return stored
+
+    def keep_open(self, windows: Iterable[WindowCounts]) -> None:
+        windows = list(windows)
+        super().keep_open(windows)
+        self._ledger.open = {id_of(window): window.total for window in windows}
+        self._ledger.kept_at = self._clock.monotonic()
 
 
 class Run:
@@ -211,7 +237,7 @@ class Run:
         self.broker = Broker(self.rng, self.clock)
         self.cameras = [Camera(name, random.Random(f"{seed} {name}")) for name in CAMERAS]
         self.settings = self._settings()
-        self.disk_until = self.kept_at = 0.0
+        self.disk_until = 0.0
         self._start()
 
     def _settings(self) -> Settings:
@@ -240,16 +266,17 @@ class Run:
             camera.name: painted_vision(camera, settings, bundle(), metrics, people=PEOPLE)
             for camera in settings.cameras
         }
+        gate = NotedGate(self.outbox, self.ledger, clock)
         self.worker = CountingWorker(
             build_counting(settings, bundle(), PaintedAges(), metrics),
             self.queue,
-            store=self._store,
-            keep_open=self._keep_open,
+            store=gate.put,
+            keep_open=gate.keep_open,
             metrics=metrics,
             clock=clock,
         )
-        self.worker.resume(self._left_open())
-        self.kept_at = clock.monotonic()  # what is there then is what was kept
+        self.worker.resume(gate.left_open())
+        self.ledger.kept_at = clock.monotonic()  # what is there then is what was kept
         self.publisher = Publisher(
             settings.mqtt,
             settings.site,
@@ -263,28 +290,6 @@ class Run:
         )
         for name in CAMERAS:
             self.publisher.camera_status(CameraStatus(name, CameraState.UP, clock.now()))
-
-    def _left_open(self) -> list[WindowCounts]:
-        windows = [decode_open(payload) for payload in self.outbox.open_windows()]
-        return [window for window in windows if not self.outbox.knows(window.camera_id, _id(window))]
-
-    def _store(self, window: WindowCounts) -> None:
-        name = _id(window)
-        row = self.outbox.put(
-            window.camera_id,
-            name,
-            lambda sequence: encode_counts(window, release(window, 1), sequence, "painted", "1"),
-        )
-        if row is None:
-            self.ledger.refused += window.total  # its name was given while the clock was wrong
-        else:
-            self.ledger.kept[name] = window.total
-        self.ledger.open.pop(name, None)
-
-    def _keep_open(self, windows: list[WindowCounts]) -> None:
-        self.outbox.keep_open([encode_open(window) for window in windows])
-        self.ledger.open = {_id(window): window.total for window in windows}
-        self.kept_at = self.clock.monotonic()
 
     def second(self) -> None:
         """Live for a second."""
@@ -347,9 +352,9 @@ class Run:
         ledger, now = self.ledger, self.clock.monotonic()
         lost = ledger.told - ledger.persisted() - ledger.refused - ledger.lost
         if not self.worker.unstored and self.disk_until < now - CHECKPOINT - SENDING:
-            assert now - self.kept_at <= CHECKPOINT + SENDING, "the last checkpoint is too old"
+            assert now - ledger.kept_at <= CHECKPOINT + SENDING, "the last checkpoint is too old"
             # What was told just before it may still have waited for its batch.
-            counted = sum(moment > self.kept_at - SENDING for moment in ledger.recent)
+            counted = sum(moment > ledger.kept_at - SENDING for moment in ledger.recent)
             assert 0 <= lost <= counted, f"a kill cost {lost} visitors, {counted} came since the checkpoint"
         ledger.lost += lost
         ledger.recent.clear()
@@ -373,10 +378,6 @@ class Run:
             self.send(60.0)
         self.outbox.close()
         return check(self)
-
-
-def _id(window: WindowCounts) -> str:
-    return window_id(window.site, window.camera_id, window.zone, window.start, window.end)
 
 
 def check(run: Run) -> dict[str, Any]:

@@ -16,7 +16,6 @@ A path is [time, x, y, size of the face] at which the visitor is, straight lines
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,9 +28,9 @@ import pytest
 from edge.config import Settings, load_settings
 from edge.counting.pipeline import build_counting
 from edge.ops.metrics import Metrics
-from edge.release.messages import COUNTS, encode_counts, schema
-from edge.release.suppression import release
-from edge.types import CameraState, Frame, Message, Progress, StreamEnded, WindowCounts
+from edge.release.gate import Gate, MemoryStore
+from edge.release.messages import COUNTS, schema
+from edge.types import CameraState, Frame, Message, Progress, StreamEnded
 from tests.fakes import ManualClock, PaintedAges, Person, bundle, paint, painted_vision
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -81,19 +80,16 @@ def messages_of(case: Path) -> list[bytes]:
     }
     metrics = Metrics(ManualClock(), cameras)
     counting = build_counting(settings, bundle(), PaintedAges(), metrics)
-    sequences: Counter[str] = Counter()
-
-    def encode(window: WindowCounts) -> bytes:
-        sequences[window.camera_id] += 1
-        released = release(window, settings.privacy.minimum)
-        return encode_counts(window, released, sequences[window.camera_id], "painted", "1")
-
+    store = MemoryStore()
+    gate = Gate(store, minimum=settings.privacy.minimum, model_name="painted", model_version="1")
     windows = [
         window
         for seconds, message in _play(cameras, settings, metrics)
         for window in counting.handle(message, seconds)
     ]
-    return [encode(window) for window in [*windows, *counting.flush()]]
+    for window in [*windows, *counting.flush()]:
+        gate.put(window)
+    return store.take()
 
 
 def _play(
@@ -119,7 +115,7 @@ def _play(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_case(case: str, request: pytest.FixtureRequest):
+def test_case(case: str, request: pytest.FixtureRequest) -> None:
     expected = GOLDEN / case / "expected.jsonl"
     given = b"".join(message + b"\n" for message in messages_of(GOLDEN / case)).decode()
     if request.config.getoption("--update-golden"):
@@ -128,7 +124,7 @@ def test_case(case: str, request: pytest.FixtureRequest):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_expectations_keep_to_the_schema(case: str):
+def test_expectations_keep_to_the_schema(case: str) -> None:
     lines = (GOLDEN / case / "expected.jsonl").read_text().splitlines()
     faults = jsonschema.Draft202012Validator(schema(COUNTS)).iter_errors
     assert [fault.message for line in lines for fault in faults(json.loads(line))] == []

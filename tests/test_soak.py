@@ -7,6 +7,8 @@ import json
 import pytest
 
 from bench import soak
+from edge.release.messages import encode_counts
+from edge.release.released import ReleasedWindow
 
 
 def test_a_quarter_of_an_hour_of_faults_breaks_no_promise(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,9 +33,10 @@ def test_a_broken_promise_fails_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A daemon that gives one sequence twice."""
-    encode = soak.encode_counts
-    monkeypatch.setattr(
-        soak, "encode_counts", lambda window, released, n, *model: encode(window, released, max(2, n), *model)
-    )
+
+    def encode_one_twice(window: ReleasedWindow, sequence: int, name: str, version: str) -> bytes:
+        return encode_counts(window, max(2, sequence), name, version)
+
+    monkeypatch.setattr("edge.release.gate.encode_counts", encode_one_twice)
     assert soak.main(["--hours", "0.06", "--seed", "5"]) == 1
     assert "a gap, or out of order" in capsys.readouterr().err

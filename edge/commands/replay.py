@@ -16,8 +16,7 @@ from edge.config import CameraSettings, Settings
 from edge.counting.pipeline import Counting, build_counting
 from edge.inference.backend import AgeBackend
 from edge.ops.metrics import Metrics
-from edge.release.messages import encode_counts
-from edge.release.suppression import release
+from edge.release.gate import Gate, MemoryStore
 from edge.types import Progress, StreamEnded, WindowCounts
 from edge.vision.pipeline import Vision, build_vision
 
@@ -44,7 +43,13 @@ def replay(
     """
     metrics = Metrics(clock, [camera.name for camera in settings.cameras])
     counting = build_counting(settings, bundle, backend, metrics)
-    sequences: Counter[str] = Counter()
+    store = MemoryStore()
+    gate = Gate(
+        store,
+        minimum=settings.privacy.minimum,
+        model_name=bundle.name,
+        model_version=bundle.version,
+    )
     for camera in settings.cameras:
         drops: list[str] = []
         feed = Feed(
@@ -57,9 +62,8 @@ def replay(
         vision = make_vision(camera, settings, bundle, metrics)
         told = partial(on_frame, camera.name)
         for window in _windows(feed, vision, counting, camera=camera.name, drops=drops, on_frame=told):
-            sequences[camera.name] += 1
-            released = release(window, settings.privacy.minimum)
-            yield encode_counts(window, released, sequences[camera.name], bundle.name, bundle.version)
+            gate.put(window)
+            yield from store.take()
 
 
 def _windows(

@@ -48,7 +48,7 @@ class CountingWorker:
         counting: Counting,
         queue: MessageQueue,
         *,
-        store: Callable[[WindowCounts], None],
+        store: Callable[[WindowCounts], object],
         keep_open: Callable[[list[WindowCounts]], None] = lambda windows: None,
         metrics: Metrics,
         clock: Clock,

@@ -16,7 +16,7 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -49,8 +49,8 @@ from edge.ops.http import HttpServer, Page
 from edge.ops.memory import limit_arenas, trim
 from edge.ops.metrics import Metrics
 from edge.ops.systemd import Systemd
-from edge.release.messages import StatusEncoder, decode_open, encode_counts, encode_open, window_id
-from edge.release.suppression import release
+from edge.release.gate import Gate
+from edge.release.messages import StatusEncoder
 from edge.types import CameraState, CameraStatus, WindowCounts
 from edge.vision.detect import SharedDetectors
 from edge.vision.pipeline import build_vision
@@ -146,6 +146,12 @@ class Runtime:
         self._queue = MessageQueue(settings.model.queue)
         # Whoever waits for room in the queue must not wait for ever.
         self._threads = Threads(self._heartbeats, clock, on_failure=self._queue.hurry)
+        self._gate = Gate(
+            self._outbox,
+            minimum=settings.privacy.minimum,
+            model_name=self._bundle.name,
+            model_version=self._bundle.version,
+        )
         counting = build_counting(settings, self._bundle, self._backend, self._metrics)
         self.counting = CountingWorker(
             counting,
@@ -156,7 +162,7 @@ class Runtime:
             clock=clock,
             real_time=self._is_real_time,
         )
-        self.counting.resume(self._left_open())
+        self.counting.resume(self._gate.left_open())
         cores = len(os.sched_getaffinity(0))
         self._detectors = SharedDetectors(cores)
         # More frames at once than cores would only make each of them later.
@@ -266,6 +272,7 @@ class Runtime:
         """Change the cameras: what the old ones saw comes before the new plan, what the new see after."""
         self._lanes.retire(change.gone, change.changed)
         self.settings = change.settings
+        self._gate.minimum = change.settings.privacy.minimum
         # The series of cameras that are gone go when the counting thread comes to the plan.
         self._metrics.follow([*change.gone, *(camera.name for camera in change.settings.cameras)])
         self._queue.put(plan_of(change.settings))
@@ -330,36 +337,22 @@ class Runtime:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
         self._backend.run()
 
-    def _left_open(self) -> list[WindowCounts]:
-        """What was open at the end of the last run, less what was closed between its last checkpoint and its
-        kill.
-        """
-        windows = _readable(self._outbox.open_windows())
-        return [window for window in windows if not self._outbox.knows(window.camera_id, _id_of(window))]
-
     def _keep_open(self, windows: list[WindowCounts]) -> None:
         """Only live cameras go on where they were: a recording begins anew."""
         live = {camera.name for camera in self.settings.cameras if self._resumes and is_live(camera)}
-        self._outbox.keep_open([encode_open(window) for window in windows if window.camera_id in live])
+        self._gate.keep_open(window for window in windows if window.camera_id in live)
 
     def _store(self, window: WindowCounts) -> None:
-        released = release(window, self.settings.privacy.minimum)
-        row = self._outbox.put(
+        if self._gate.put(window):
+            self.stored += 1
+            return
+        self._metrics.refused.inc()
+        log.warning(
+            "camera %s: the window from %s was stored before; it is not sent again",
             window.camera_id,
-            _id_of(window),
-            lambda sequence: encode_counts(
-                window, released, sequence, self._bundle.name, self._bundle.version
-            ),
+            window.start.isoformat(),
+            extra={"camera": window.camera_id},
         )
-        self.stored += row is not None
-        if row is None:
-            self._metrics.refused.inc()
-            log.warning(
-                "camera %s: the window from %s was stored before; it is not sent again",
-                window.camera_id,
-                window.start.isoformat(),
-                extra={"camera": window.camera_id},
-            )
 
     def _measure_outbox(self) -> None:
         self._metrics.outbox_rows.set(self._outbox.depth)
@@ -491,20 +484,7 @@ class Runtime:
         }
 
 
-def _id_of(window: WindowCounts) -> str:
-    return window_id(window.site, window.camera_id, window.zone, window.start, window.end)
-
-
 def days_held(settings: Settings) -> float:
     """Days of windows that the outbox has room for, by its bounds and a generous size of each."""
     a_day = len(settings.cameras) * DAY / settings.windows.length
     return min(settings.outbox.max_rows, settings.outbox.max_bytes / LARGEST) / a_day
-
-
-def _readable(payloads: Iterable[bytes]) -> Iterator[WindowCounts]:
-    """The open windows of the last run; one that the disk has spoilt is told and begun anew."""
-    for payload in payloads:
-        try:
-            yield decode_open(payload)
-        except ValueError as error:
-            log.error("an open window of the last run cannot be read and begins anew: %s", error)

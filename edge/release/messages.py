@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
 
+from edge.release.released import ReleasedWindow
 from edge.types import CameraStatus, Coverage, WindowCounts
 
 COUNTS = "instore.counts/1"
@@ -26,19 +27,6 @@ _WINDOWS = uuid.UUID("12e50000-7669-4a0b-97e2-0f160180020b")
 _FILES = {COUNTS: "counts-1.json", BOX: "box-1.json", CAMERA: "camera-1.json"}
 
 BoxState = Literal["online", "offline"]
-
-
-class Released(Protocol):
-    """The counts of a window as they may be published; None is withheld."""
-
-    @property
-    def counts(self) -> Mapping[str, int | None]: ...
-    @property
-    def unclassified(self) -> int | None: ...
-    @property
-    def total(self) -> int | None: ...
-    @property
-    def minimum(self) -> int: ...
 
 
 def rfc3339(moment: datetime) -> str:
@@ -53,14 +41,12 @@ def window_id(site: str, camera: str, zone: str, start: datetime, end: datetime)
     return str(uuid.uuid5(_WINDOWS, name))
 
 
-def encode_counts(
-    window: WindowCounts, released: Released, sequence: int, model_name: str, model_version: str
-) -> bytes:
-    """The `instore.counts/1` payload: place, time and coverage of `window`, the counts of `released` only.
+def encode_counts(window: ReleasedWindow, sequence: int, model_name: str, model_version: str) -> bytes:
+    """The `instore.counts/1` payload.
 
     sequence: 1, 2, ... per camera, without gaps; a consumer that sees a gap has missed a window.
     """
-    coverage = window.coverage
+    coverage, released = window.coverage, window.released
     return _json(
         {
             "schema": COUNTS,

@@ -9,7 +9,6 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,6 @@ from edge.inference.backend import BackendError
 from edge.inference.cuda import Cuda
 from edge.inference.fallback import ServingBackend
 from edge.inference.tensorrt_library import Library
-from edge.release.messages import encode_open
-from edge.types import Coverage, WindowCounts
 from tests.fake_gpu import FakeCuda, FakeTensorRt
 from tests.fakes import Person, paint, painted_vision
 from tests.mosquitto import free_port
@@ -352,12 +349,3 @@ def test_a_port_in_use_is_refused_before_the_outbox_is_made(tmp_path: Path) -> N
     with pytest.raises(ConfigurationError, match="cannot listen there"):
         make(other, settings(other, "door", metrics={"port": first.http_port}))
     assert not (other / "state" / "outbox.db").exists()
-
-
-def test_an_open_window_that_the_disk_has_spoilt_ends_no_start(caplog: pytest.LogCaptureFixture) -> None:
-    """Else it would end every start: the process comes back to the same disk."""
-    moment = datetime(2026, 1, 31, 8, tzinfo=UTC)
-    window = WindowCounts("s", "door", "all", moment, moment + timedelta(minutes=5), {"0+": 1}, 0, Coverage())
-    whole = encode_open(window)
-    assert list(runtimes._readable([b"\xff", whole[:-5], whole, b"[]"])) == [window]
-    assert caplog.text.count("cannot be read and begins anew") == 3

@@ -144,7 +144,7 @@ class _Watched:
         )
         self.delays: list[float] = []
         # What the histogram of the metrics is told, to the millisecond and not to its buckets.
-        self.runtime._metrics.decision.observe = self.delays.append  # type: ignore[method-assign]
+        self.runtime._metrics.decision.observe = self.delays.append  # type: ignore[method-assign,assignment]
 
     def run(self, seconds: float) -> Work:
         stop = threading.Event()
@@ -205,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         def held(camera: CameraSettings, *_: object, **__: object) -> Source:
             return Held(images, camera.max_fps)
 
-        runtime.open_source = held
+        vars(runtime)["open_source"] = held
     print(json.dumps(asdict(_Watched(arguments.config).run(arguments.seconds))))
     return 0
 

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -120,12 +121,10 @@ def parts_alone(clip: Path, seconds: float) -> Report:
     batch = np.zeros((BATCH, bundle.input_size, bundle.input_size, 3), np.uint8)
     found = {}
     for threads in (1, 2, 4):
-        found[f"decode a frame, {threads} threads"] = _each(lambda n=threads: _decode_once(clip, n), seconds)
+        found[f"decode a frame, {threads} threads"] = _each(partial(_decode_once, clip, threads), seconds)
     for range_ in ("far", "near"):
-        detector = MediaPipeDetector(range_, 0.5)  # type: ignore[arg-type]
-        found[f"detect in a whole frame, {range_}"] = _each(
-            lambda d=detector: _through(d.detect, held), seconds
-        )
+        detector = MediaPipeDetector(range_, 0.5)
+        found[f"detect in a whole frame, {range_}"] = _each(partial(_through, detector.detect, held), seconds)
         detector.close()
     for threads in (1, 2):
         backend = open_backend("onnxruntime", bundle, max_batch=BATCH, threads=threads)

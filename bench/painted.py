@@ -125,7 +125,8 @@ class PaintedAges:
         middle = batch.shape[1] // 2
         ages = batch[:, middle, middle, 2].astype(np.float64) / 2
         bell = np.exp(-(((np.arange(AGES) - ages[:, None]) / self.sigma) ** 2) / 2)
-        return (bell / bell.sum(axis=1, keepdims=True)).astype(np.float32)
+        probs: np.ndarray = (bell / bell.sum(axis=1, keepdims=True)).astype(np.float32)
+        return probs
 
     def close(self) -> None:
         """Nothing is held."""

@@ -72,7 +72,7 @@ def measure(name: str, material: Material, quick: bool) -> Report:
     """One part, and when and how it was measured."""
     load = os.getloadavg()[0]
     found = SECTIONS[name](material, quick=quick, step=step)
-    return rounded(
+    report: Report = rounded(
         {
             "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": f"python -m bench.run --only {name}" + (" --quick" if quick else ""),
@@ -82,6 +82,7 @@ def measure(name: str, material: Material, quick: bool) -> Report:
             "found": found,
         }
     )
+    return report
 
 
 def step(text: str) -> None:

@@ -138,7 +138,11 @@ class FakeCuda:
             self.real.cudaMemcpyKind.cudaMemcpyHostToDevice,
             self.real.cudaMemcpyKind.cudaMemcpyDeviceToHost,
         )
-        self.put(lambda: ctypes.memmove(self.at(to, size), self.at(source, size), size))
+
+        def copy() -> None:
+            ctypes.memmove(self.at(to, size), self.at(source, size), size)
+
+        self.put(copy)
         return ()
 
     def do_stream_synchronize(self, stream: int) -> tuple[()]:

@@ -6,6 +6,7 @@ windows, outbox and MQTT, is the real thing. The visitors are those of `PEOPLE`;
 
 from __future__ import annotations
 
+import random
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 
 from edge.cli import main
+from edge.clock import Clock
 from edge.daemon import runtime
 from edge.inference.fallback import ServingBackend
 from tests.fakes import PaintedAges, Person, paint, painted_vision
@@ -39,7 +41,11 @@ def write_crowd(folder: Path, visits: int, *, frames: int = 6, gap: int = 3) -> 
     return folder
 
 
+def painted_backend(*_: object, clock: Clock, rng: random.Random, **__: object) -> ServingBackend:
+    return ServingBackend(PaintedAges(), None, clock=clock, rng=rng)
+
+
 if __name__ == "__main__":
-    runtime.build_vision = partial(painted_vision, people=PEOPLE)
-    runtime.serve = lambda *_, clock, rng, **__: ServingBackend(PaintedAges(), None, clock=clock, rng=rng)
+    vars(runtime)["build_vision"] = partial(painted_vision, people=PEOPLE)
+    vars(runtime)["serve"] = painted_backend
     sys.exit(main())

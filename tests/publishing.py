@@ -147,7 +147,7 @@ def put(outbox: Outbox, camera: str, first: int, last: int) -> list[bytes]:
     """Windows first..last of a camera; their payloads."""
     payloads = [f"{camera} {i}".encode() for i in range(first, last + 1)]
     for payload in payloads:
-        outbox.put(camera, payload.decode(), lambda _, payload=payload: payload)  # type: ignore[misc]
+        outbox.put(camera, payload.decode(), lambda _, payload=payload: payload)
     return payloads
 
 

@@ -44,7 +44,7 @@ def test_no_answer_is_no_good_one(
     def unreachable(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 1, "", "INFO: asking\nConnectionError: no route\n")
 
-    monkeypatch.setattr(audit.subprocess, "run", unreachable)
+    monkeypatch.setattr(subprocess, "run", unreachable)
     assert audit.audit(Path("box.txt")) == audit.UNKNOWN
     assert "box.txt: NOT AUDITED, pip-audit did not get through: ConnectionError" in capsys.readouterr().out
 

@@ -77,7 +77,7 @@ def test_the_service_keeps_pictures_off_the_disk_and_never_gives_up() -> None:
 
 class TestRestartDelay:
     @pytest.fixture(autouse=True)
-    def folder(self, tmp_path: Path) -> None:
+    def note(self, tmp_path: Path) -> None:
         self.folder = tmp_path
         self.environment = {**os.environ, "RUNTIME_DIRECTORY": str(tmp_path), "SECOND_HAND": "echo"}
 

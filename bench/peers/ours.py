@@ -54,7 +54,7 @@ def main(clip: str, max_fps: float, tile: int) -> None:
         opened.append(Kept(images, camera.max_fps))
         return opened[-1]
 
-    replay.open_source = kept  # type: ignore[assignment]
+    vars(replay)["open_source"] = kept
     ready = build_vision(settings.cameras[0], settings, bundle, Metrics(SystemClock(), ["clip"]))
     seen: list[Metrics] = []
 

@@ -129,7 +129,15 @@ def architecture() -> str:
 def environment(prefix: Path, folder: Path, python: str, locks: Sequence[str]) -> None:
     """A virtual environment at `prefix`, that will lie at /opt/instore-edge: libraries and program."""
     _run(PYTHON, "-m", "venv", "--without-pip", prefix)
-    pip = [sys.executable, "-m", "pip", "--python", prefix / "bin" / "python3", "install", "--quiet"]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        prefix / "bin" / "python3",
+        "install",
+        "--quiet",
+    ]
     pip += ["--disable-pip-version-check", "--no-compile", "--no-deps"]
     locked = folder / "locked.txt"
     texts = [(ROOT / "requirements" / name).read_text() for name in locks]

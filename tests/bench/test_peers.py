@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_environments_that_are_there_are_run(tmp_path: Path):
 
 def test_a_peer_that_fails_says_why():
     with pytest.raises(SystemExit, match=r"(?s)-m bench\.peers\.tutorial failed.*IndexError"):
-        peers.run([peers.sys.executable, "-m", "bench.peers.tutorial"])
+        peers.run([sys.executable, "-m", "bench.peers.tutorial"])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from edge import cli
 from edge.cli import main, reload_on_signal, stop_on_signals
+from edge.config import load_settings
 from tests.patience import PATIENCE
 
 CONFIG = "[[cameras]]\nname = 'door'\nsource = '0'\n"
@@ -82,10 +83,10 @@ class TestRecordings:
     ) -> None:
         monkeypatch.chdir(tmp_path)
         assert self.cameras(Path("0")) == [("0", str(tmp_path / "0"))]
-        settings = cli.load_settings(None, [], cli._recordings([Path("0")]))
+        settings = load_settings(None, [], cli._recordings([Path("0")]))
         assert settings.box == cli.REPLAY_BOX
         Path("box.mp4").touch()
-        assert cli.load_settings(None, [], cli._recordings([Path("box.mp4")])).cameras[0].name == "box"
+        assert load_settings(None, [], cli._recordings([Path("box.mp4")])).cameras[0].name == "box"
 
     def test_that_are_urls_are_refused_without_their_password(
         self, capsys: pytest.CaptureFixture[str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001 - that it bears no zone is the poin
 WINTER = EPOCH.astimezone(timezone(timedelta(hours=1)))
 
 
-def window(**changes: object) -> WindowCounts:
+def window(**changes: Any) -> WindowCounts:
     fields = {
         "site": "s", "camera_id": "c", "zone": "all", "start": EPOCH, "end": EPOCH + timedelta(minutes=5),
         "counts": {"0-12": 2, "13+": 3}, "unclassified": 4, "coverage": Coverage(),

@@ -145,7 +145,8 @@ def test_a_camera_that_is_opened_and_lost_five_hundred_times_leaves_nothing_behi
     """Lost after two pictures, and refused in between: no memory, no thread, no file descriptor."""
     limit_arenas()
     stop, slot = threading.Event(), LatestFrame()
-    openings, measured = 0, []
+    openings = 0
+    measured: list[Any] = []
 
     def lost(status: CameraStatus) -> None:
         nonlocal openings

@@ -166,7 +166,7 @@ def test_what_a_kill_lost_is_missing_in_the_coverage_and_no_more(tmp_path: Path)
             back_at = seen_up(subscriber.messages)[-1]
             dead = back_at - killed_at
             # The window after the one of the kill: all that was open then is out.
-            subscriber.wait_for(lambda m: of(m, "door") and ended(of(m, "door")[-1]) > back_at + window)
+            subscriber.wait_for(lambda m: bool(of(m, "door")) and ended(of(m, "door")[-1]) > back_at + window)
             windows = of(subscriber.messages, "door")
             assert daemon.stop() == 0
     check_series(windows)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -135,7 +137,7 @@ def run_graph(folder: Path, image: np.ndarray) -> np.ndarray:
     tf = pytest.importorskip("tensorflow")
     model = json.loads((folder / "faceres-deep.json").read_text())
     values = {name: tf.constant(array) for name, array in read_weights(folder).items()}
-    operations = {
+    operations: dict[str, Callable[..., Any]] = {
         "Add": lambda _, x, y: x + y,
         "Mul": lambda _, x, y: x * y,
         "Relu": lambda _, x: tf.nn.relu(x),
@@ -171,7 +173,7 @@ def run_graph(folder: Path, image: np.ndarray) -> np.ndarray:
 def test_the_published_graph_gives_the_same_ages(keras, data: Path):
     pictures = sorted((data / "faces" / "faces" / "final_files").iterdir())[:4]
     batch = to_batch([cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB) for file in pictures], 160)
-    bgr = batch[..., ::-1].astype(np.float32) - np.float32([103.939, 116.779, 123.68])
+    bgr = batch[..., ::-1].astype(np.float32) - np.array([103.939, 116.779, 123.68], np.float32)
     wanted = run_graph(data / "backbone", bgr)
     found = build(read_weights(data / "backbone"), 160).predict(batch, verbose=0)
     assert np.allclose(found[:, 1:], wanted, atol=1e-5)

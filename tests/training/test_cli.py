@@ -67,7 +67,7 @@ def test_a_signal_ends_a_command_with_a_line_status_2_and_nothing_half_made(
     sent: signal.Signals, tmp_path: Path
 ):
     words = [sys.executable, "-c", AT_A_TERMINAL + MAIN, "demo-data"]
-    words += ["--out", tmp_path / "faces", "--count", "1000000"]
+    words += ["--out", str(tmp_path / "faces"), "--count", "1000000"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as command:
         try:
             while not list(tmp_path.glob(".faces-*/final_files/*.png")):

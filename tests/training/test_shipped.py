@@ -17,7 +17,8 @@ from training.predict import run_calibrated
 
 
 def some_faces(folder: Path, count: int) -> tuple[list[np.ndarray], np.ndarray]:
-    rows = np.random.default_rng(1).permutation(read_table(labels_file(folder)))[:count]
+    table = read_table(labels_file(folder))
+    rows = [table[i] for i in np.random.default_rng(1).permutation(len(table))[:count]]
     images = [cv2.imread(str(picture(folder, row["file_name"]))) for row in rows]
     kept = [(image, min(int(row["real_age"]), 100)) for image, row in zip(images, rows, strict=True)]
     return [cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for image, _ in kept], np.array([age for _, age in kept])

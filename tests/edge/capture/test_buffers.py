@@ -47,7 +47,7 @@ class TestBuffers:
             assert image is not None
 
         thread = threading.Thread(target=work, args=(picture(1),))
-        buffers.keep(thread._args[0])
+        buffers.keep(thread._args[0])  # type: ignore[attr-defined]  # no other name may hold the picture
         thread.start()
         begun.wait(10)
         assert buffers.spare() is None

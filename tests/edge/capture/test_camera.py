@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ class Rig:
     """A camera with scripted openings, and what came of it."""
 
     def __init__(
-        self, *openings: ScriptedSource | SourceError, clock: ManualClock | None = None, **changes: object
+        self, *openings: ScriptedSource | SourceError, clock: ManualClock | None = None, **changes: Any
     ) -> None:
         self.clock = clock or ManualClock()
         self.slot = LatestFrame()
@@ -37,7 +38,7 @@ class Rig:
         return None if frame is None else number_of(frame.image)
 
 
-def make_camera(rig: Rig, clock: Clock, **changes: object) -> Camera:
+def make_camera(rig: Rig, clock: Clock, **changes: Any) -> Camera:
     return Camera(
         camera_settings(**changes),
         rig.openings,

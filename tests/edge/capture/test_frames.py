@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def feed_of(
-    *openings: ScriptedSource | SourceError, clock: ManualClock | None = None, **changes: object
+    *openings: ScriptedSource | SourceError, clock: ManualClock | None = None, **changes: Any
 ) -> Feed:
     return Feed(camera_settings(**changes), Openings(*openings), clock or ManualClock())
 
@@ -59,7 +60,7 @@ def test_the_drivers_start_goes_before_the_settings() -> None:
 def test_time_goes_on_when_a_recording_is_opened_again() -> None:
     broken = recording(recorded(0, 0), recorded(1, 0.5), SourceError("the disk is gone"))
     feed = feed_of(broken, recording(recorded(0, 0), recorded(1, 0.5)))
-    frames = []
+    frames: list[Frame] = []
     with pytest.raises(SourceError, match="the disk is gone"):
         frames.extend(feed.frames())
     frames = list(feed.frames())

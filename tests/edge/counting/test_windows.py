@@ -35,7 +35,7 @@ def visit(seconds: float, bracket: str | None = "18+", camera: str = "door") -> 
 
 
 def progress(
-    seconds: float, camera: str = "door", state: CameraState = CameraState.UP, **more: object
+    seconds: float, camera: str = "door", state: CameraState = CameraState.UP, **more: Any
 ) -> Progress:
     return Progress(camera, at(seconds), state=state, **more)
 

@@ -9,7 +9,6 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,9 +161,14 @@ def test_crops_are_shed_before_visitors_the_newest_frame_wins_and_memory_is_flat
         },
     )
     daemon = Runtime(options, beside=tmp_path, clock=SystemClock(), rng=random.Random(0))
-    slots = {lane.name: lane.slot for lane in daemon.lanes}
+    slots: dict[str, Any] = {lane.name: lane.slot for lane in daemon.lanes}
     slots["rush"].fast = True
-    sample = partial(daemon._metrics.registry.get_sample_value)
+
+    def sample(name: str, labels: dict[str, str]) -> float:
+        found = daemon._metrics.registry.get_sample_value(name, labels)
+        assert found is not None
+        return found
+
     thread = threading.Thread(target=daemon.run, args=(stop,))
     thread.start()
     assert seen.wait(PATIENCE)

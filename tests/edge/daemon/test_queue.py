@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 
 from edge.daemon.queue import MessageQueue
-from edge.types import FaceCrop, Progress
+from edge.types import FaceCrop, Message, Progress
 from tests.fakes import EPOCH
 from tests.patience import PATIENCE
 
@@ -20,14 +21,14 @@ def progress() -> Progress:
     return Progress("door", EPOCH)
 
 
-def drain(queue: MessageQueue) -> list[object]:
+def drain(queue: MessageQueue) -> list[Any]:
     queue.close()
     return list(iter(lambda: queue.take(None), None))
 
 
 def test_first_in_first_out():
     queue = MessageQueue(5)
-    sent = [crop(1), progress(), crop(2), progress()]
+    sent: list[Message] = [crop(1), progress(), crop(2), progress()]
     assert all(queue.put(message) for message in sent)
     assert drain(queue) == sent
 

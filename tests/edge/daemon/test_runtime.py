@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import sqlite3
@@ -127,8 +128,10 @@ def stop(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return stop
 
 
-def value(daemon: Runtime, name: str, **labels: str) -> float | None:
-    return daemon._metrics.registry.get_sample_value(name, labels)
+def value(daemon: Runtime, name: str, **labels: str) -> float:
+    found = daemon._metrics.registry.get_sample_value(name, labels)
+    assert found is not None, name
+    return found
 
 
 def test_without_a_gpu_it_counts_on_onnx_runtime_and_tells(
@@ -170,7 +173,7 @@ def test_a_sandbox_that_allows_no_priorities_does_not_end_it(
         assert asked.wait(PATIENCE)
         return see(*parts, **shared)
 
-    monkeypatch.setattr(runtimes.os, "setpriority", refuse)
+    monkeypatch.setattr(os, "setpriority", refuse)
     monkeypatch.setattr(runtimes, "build_vision", vision)
     daemon = make(tmp_path, settings(tmp_path, "door"))
     assert daemon.run(stop) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,8 @@ def in_line(turns: Turns, count: int) -> None:
 
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_so_many_at_once_and_the_others_as_they_asked(most: int):
-    turns, order = Turns(most), []
+    order: list[Any] = []
+    turns = Turns(most)
     workers = []
     for name in range(7):
         workers.append(Worker(turns, name, order))
@@ -59,7 +61,8 @@ def test_so_many_at_once_and_the_others_as_they_asked(most: int):
 
 def test_who_asks_again_at_once_goes_behind_those_who_wait():
     """A semaphore would let it go first."""
-    turns, order = Turns(1), []
+    order: list[Any] = []
+    turns = Turns(1)
     first = Worker(turns, 0, order)
     first.has_it.wait(DEADLINE)
     waiting = Worker(turns, 1, order)

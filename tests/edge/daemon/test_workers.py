@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,11 +50,11 @@ class Lane:
         self.queue = MessageQueue(queue)
         vision = partial(painted_vision, options.cameras[0], options, bundle(), self.metrics, people=[ANN])
         self.beats = 0
-        self.worker = VisionWorker(
+        self.worker: Any = VisionWorker(
             options.cameras[0], vision, self.queue, metrics=self.metrics, clock=self.clock
         )
 
-    def run(self, *script: Step) -> list[object]:
+    def run(self, *script: Step) -> list[Any]:
         self.worker.slot = ScriptedSlot(list(script), self.clock)
         self.worker.run(self.beat)
         self.queue.close()
@@ -122,7 +123,7 @@ def frames(until: float) -> list[Frame]:
     return [frame(n / 5) for n in range(round(until * 5))]
 
 
-def kinds(messages: list[object]) -> list[str]:
+def kinds(messages: Iterable[object]) -> list[str]:
     return [type(message).__name__ for message in messages]
 
 
@@ -395,7 +396,7 @@ class TestCountingWorker:
 
     def test_a_bug_of_the_store_is_no_outside_fault(self):
         worker, queue, _, _ = self.worker(Disk())
-        worker._put = lambda _: 1 / 0
+        vars(worker)["_put"] = lambda _: 1 / 0
         queue.put(Progress("door", at(0)))
         queue.put(Progress("door", at(62)))
         queue.close()

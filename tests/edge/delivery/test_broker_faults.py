@@ -122,7 +122,7 @@ def test_a_line_of_a_kilobyte_a_second_carries_everything(
         Running(proxy, outbox, tmp_path, within=PATIENCE, connect_timeout=PATIENCE) as running,
     ):
         for number, window in enumerate(windows):
-            outbox.put("door", str(number), lambda _, window=window: window)  # type: ignore[misc]
+            outbox.put("door", str(number), lambda _, window=window: window)
         subscriber.wait_for_topic(DOOR, 3)
         running.wait_for(lambda r: len(r.lags) == 3)
     assert subscriber.on(DOOR) == windows

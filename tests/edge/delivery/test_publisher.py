@@ -55,7 +55,12 @@ def test_windows_arrive_in_order_over_tls_with_a_password(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     (tmp_path / "password").write_text(USERS["box"] + "\n")
-    access = {"tls": True, "ca_file": "ca.pem", "username": "box", "password_file": "password"}
+    access: dict[str, Any] = {
+        "tls": True,
+        "ca_file": "ca.pem",
+        "username": "box",
+        "password_file": "password",
+    }
     with (
         Mosquitto(tmp_path, users=USERS, tls=True) as broker,
         Subscriber(broker, "instore/#", user="reader", password="read") as subscriber,
@@ -116,7 +121,7 @@ def test_a_wrong_password_is_named_once_and_retried_until_it_is_right(
     (tmp_path / "password").write_text("wrong word")
     sent = put(outbox, "door", 1, 2)
     with Mosquitto(tmp_path, users=USERS) as broker:
-        access = {"username": "box", "password_file": "password"}
+        access: dict[str, Any] = {"username": "box", "password_file": "password"}
         with Running(broker, outbox, tmp_path, **access) as running:
             running.wait_for(lambda r: len(r.failures) == 3)
             running.clock.hold()
@@ -259,7 +264,7 @@ def test_a_rejected_camera_waits_and_does_not_hold_up_the_others(
         Running(broker, outbox, tmp_path, within=PATIENCE, in_flight=4, drain_timeout=0.1) as running,
     ):
         assert subscriber.wait_for_topic(TILL, 10) == sent
-        running.wait_for(lambda r: len(r.lags) == 10 and r.failures)
+        running.wait_for(lambda r: len(r.lags) == 10 and bool(r.failures))
         while (before := len(running.failures)) < 5:
             running.clock.skip(Backoff.LONGEST)  # the camera has rested
             running.wait_for(lambda r, before=before: len(r.failures) > before)
@@ -545,7 +550,7 @@ def test_a_secret_that_cannot_be_used_is_named(tmp_path: Path, settings: dict[st
 
 def test_a_client_certificate_opens_the_door(tmp_path: Path, outbox: Outbox) -> None:
     extra = (f"cafile {tmp_path / 'ca.pem'}", "require_certificate true")
-    certificate = {"cert_file": "server.pem", "key_file": "server.key"}
+    certificate: dict[str, Any] = {"cert_file": "server.pem", "key_file": "server.key"}
     with Mosquitto(tmp_path, tls=True, extra=extra) as broker:
         with Running(broker, outbox, tmp_path, tls=True, ca_file="ca.pem", **certificate) as running:
             put(outbox, "door", 1, 1)
@@ -592,7 +597,8 @@ def test_probe_says_that_a_broker_answers_and_how_fast(tmp_path: Path) -> None:
 def test_probe_says_why_a_broker_does_not_let_us_in(
     tls_broker: Mosquitto, settings: dict[str, Any], reason: str
 ) -> None:
-    access = MqttSettings(**({"host": tls_broker.host, "port": tls_broker.port} | settings))
+    address: dict[str, Any] = {"host": tls_broker.host, "port": tls_broker.port}
+    access = MqttSettings(**(address | settings))
     folder = tls_broker.ca_file.parent if tls_broker.ca_file else Path()
     found = probe(access, "check", clock=SystemClock(), secrets_beside=folder)
 

@@ -9,13 +9,15 @@ import pytest
 
 from edge.bundle import Bundle
 from edge.errors import ConfigurationError
-from edge.inference.backend import BackendError
+from edge.inference.backend import BackendError, Precision
 from edge.inference.engine_build import BuildProgress, build, graph_of, key_of, precision_of
 from edge.inference.tensorrt_library import Library
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_builds_every_variant_for_a_gpu_that_is_not_here(library: Library, bundle: Bundle, precision: str):
+def test_builds_every_variant_for_a_gpu_that_is_not_here(
+    library: Library, bundle: Bundle, precision: Precision
+):
     done: list[float] = []
     plan = build(
         library, graph_of(bundle, precision), size=bundle.input_size, max_batch=8, capability="sm89",

@@ -4,6 +4,7 @@ import errno
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -46,7 +47,7 @@ def test_only_this_user_reads_them_unless_they_are_made_for_a_bundle(store: Engi
 
 
 @pytest.mark.parametrize(("field", "value"), OTHERS.items())
-def test_everything_that_it_depends_on_is_in_the_key(store: EngineStore, field: str, value: object):
+def test_everything_that_it_depends_on_is_in_the_key(store: EngineStore, field: str, value: Any):
     store.save(KEY, PLAN)
     assert store.load(replace(KEY, **{field: value})) is None
     assert store.load(KEY) == PLAN

@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -262,7 +263,7 @@ class TestServe:
 
     @pytest.fixture
     def open_it(self, bundle: Bundle, tmp_path: Path) -> Callable[..., ServingBackend]:
-        def open_it(name: str, precision: str = "auto", **hooks: object) -> ServingBackend:
+        def open_it(name: str, precision: str = "auto", **hooks: Any) -> ServingBackend:
             return serve(
                 name, bundle, max_batch=MAX_BATCH, threads=1, precision=precision, engines=tmp_path,
                 clock=ManualClock(), rng=random.Random(0), **hooks,

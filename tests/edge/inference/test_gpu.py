@@ -14,7 +14,7 @@ from edge.bundle import Bundle
 from edge.clock import SystemClock
 from edge.commands.engine import build_engines
 from edge.inference import open_backend
-from edge.inference.backend import AgeBackend, BackendError
+from edge.inference.backend import AgeBackend, BackendError, Precision
 from edge.inference.cuda import Cuda, Memory
 from edge.inference.engine_store import EngineStore
 from edge.inference.fallback import serve
@@ -76,7 +76,7 @@ class TestOnAGpu(BackendContract):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_is_as_near_to_onnx_runtime_as_its_precision_allows(
-    open_it: Callable[..., AgeBackend], model: AgeBackend, bundle: Bundle, precision: str
+    open_it: Callable[..., AgeBackend], model: AgeBackend, bundle: Bundle, precision: Precision
 ):
     backend = open_it(precision)
     apart = compare(backend, model, reference_crops(bundle.input_size))

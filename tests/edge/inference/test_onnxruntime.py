@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_an_unknown_backend_is_named_with_the_allowed_ones(bundle: Bundle):
 
 
 @pytest.mark.parametrize("bad", [{"max_batch": 0}, {"threads": 0}, {"threads": -1}])
-def test_a_batch_or_threads_below_1_are_refused(bundle: Bundle, bad: dict[str, int]):
+def test_a_batch_or_threads_below_1_are_refused(bundle: Bundle, bad: dict[str, Any]):
     with pytest.raises(ConfigurationError, match="at least 1"):
         open_backend("onnxruntime", bundle, **bad)
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def test_threads_are_told(bundle: Bundle):
 
 
 @pytest.mark.parametrize("bad", [{"max_batch": 0}, {"threads": 0}])
-def test_a_batch_or_threads_below_1_are_refused(bundle: Bundle, bad: dict[str, int]):
+def test_a_batch_or_threads_below_1_are_refused(bundle: Bundle, bad: dict[str, Any]):
     with pytest.raises(ConfigurationError, match=r"backend 'openvino': .*at least 1"):
         open_backend("openvino", bundle, **bad)
 

@@ -22,7 +22,7 @@ from edge.inference.tensorrt_library import Library
 from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
 from tests.fake_gpu import FakeCuda, FakeTensorRt, _Engine
 
-Open = Callable[[], TensorRtBackend]
+Open = Callable[..., TensorRtBackend]
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge.inference import tensorrt_library as library_module
 from edge.inference.backend import BackendError
 from edge.inference.tensorrt_library import RTX, Library, libraries, load_library
 
@@ -16,7 +16,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
     name = "pretended_tensorrt"
     (tmp_path / f"{name}.py").write_text(request.param)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(library_module.importlib.sys.modules, name, raising=False)
+    monkeypatch.delitem(sys.modules, name, raising=False)
     return name
 
 

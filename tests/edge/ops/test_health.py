@@ -166,7 +166,12 @@ class TestHttp:
 
     def test_asks_no_name_service(self, monkeypatch: pytest.MonkeyPatch):
         asked: list[object] = []
-        monkeypatch.setattr(socket, "getfqdn", lambda *name: asked.append(name) or "name")
+
+        def asking(*name: object) -> str:
+            asked.append(name)
+            return "name"
+
+        monkeypatch.setattr(socket, "getfqdn", asking)
         HttpServer("0.0.0.0", 0, {}).stop()  # noqa: S104 - that address is the point
         assert asked == []
 

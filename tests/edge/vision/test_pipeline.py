@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from tests.fakes import (
     EPOCH,
     ManualClock,
     PaintedAges,
+    PaintedFaces,
     Person,
     bundle,
     paint,
@@ -109,6 +111,7 @@ class TestVisitor:
         stage = Stage({ANN: standing(since=1, until=4)}).play(0, 8)
         assert [type(m) for m in stage.messages] == [FaceCrop] * 4 + [TrackEnded]
         end = stage.messages[-1]
+        assert isinstance(end, TrackEnded)
         assert (end.camera_id, end.dwell) == ("door", timedelta(seconds=2.8))
         assert {c.track_id for c in stage.crops} == {end.track_id}
 
@@ -122,7 +125,9 @@ class TestVisitor:
     def test_is_looked_at_less_often_once_there_are_enough_pictures(self):
         """Four of them half a second apart; from then on a glance a second instead of four."""
         stage = Stage({ANN: standing()})
-        glances = stage.vision._opinion._detector.looks
+        detector = stage.vision._opinion._detector
+        assert isinstance(detector, PaintedFaces)
+        glances = detector.looks
         stage.play(0, 3)
         pictured = len(glances)
         stage.play(3, 13)
@@ -149,7 +154,10 @@ class TestVisitor:
         assert list(ages.values()) == [20, 50]
 
     def test_two_who_cross_are_two(self):
-        walk = {ANN: lambda t: (40 + 60 * t, 90, 40), BEA: lambda t: (280 - 60 * t, 95, 40)}
+        walk: dict[Person, Any] = {
+            ANN: lambda t: (40 + 60 * t, 90, 40),
+            BEA: lambda t: (280 - 60 * t, 95, 40),
+        }
         stage = Stage(walk).play(0, 4).finish()
         assert len(stage.ends) == 2
         assert len({c.track_id for c in stage.crops}) == 2
@@ -219,7 +227,8 @@ class TestEnd:
                 self.close = lambda: closed.append(name)
 
         stage = Stage({})
-        stage.vision._scanner, stage.vision._opinion = Closing("first"), Closing("second")
+        vision: Any = stage.vision
+        vision._scanner, vision._opinion = Closing("first"), Closing("second")
         stage.vision.close()
         assert closed == ["first", "second"]
 

@@ -27,6 +27,9 @@ class At:
         self.shown.append(image)
         return self._faces
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 def picture(x: float = 300, y: float = 200) -> np.ndarray:
     image = np.zeros((400, 600, 3), np.uint8)

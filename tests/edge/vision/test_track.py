@@ -23,9 +23,12 @@ Face = tuple[float, float, float]  # centre x, y and side, in pixels
 
 def faces(*found: Face | NDArray[np.float64], score: float = 0.9) -> Faces:
     x, y, side = np.array(found, np.float32).reshape(-1, 3).T
-    boxes = np.stack([x - side / 2, y - side / 2, x + side / 2, y + side / 2], axis=1)
+    corners = np.stack([x - side / 2, y - side / 2, x + side / 2, y + side / 2], axis=1)
+    boxes = corners.astype(np.float32)
     n = len(boxes)
-    return Faces(boxes, np.full(n, score, np.float32), np.zeros((n, KEYPOINTS, 2), np.float32))
+    return Faces(
+        boxes.astype(np.float32), np.full(n, score, np.float32), np.zeros((n, KEYPOINTS, 2), np.float32)
+    )
 
 
 def at(seconds: float) -> datetime:
@@ -256,7 +259,9 @@ frame = st.tuples(st.lists(face, max_size=5), st.floats(0.125, 1, width=32), st.
 
 @given(st.lists(frame, max_size=30))
 def test_whatever_comes_every_track_lives_one_orderly_life(frames):
-    tracker, now, given_out, confirmed, over = Tracker(), 0.0, 0, set(), set()
+    tracker, now, given_out = Tracker(), 0.0, 0
+    confirmed: set[int] = set()
+    over: set[int] = set()
     for found, score, step in frames:
         now += step
         tracks = tracker.update(faces(*found, score=score), at(now))

@@ -6,6 +6,7 @@ import errno
 import shutil
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,12 +35,14 @@ def sixty(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, cache: Path, **options) -> Prepared:
-    return prepare(folder, **{"size": 32, "scale": 1.04, "cache": cache, "seed": 0} | options)
+    base: dict[str, Any] = {"size": 32, "scale": 1.04, "cache": cache, "seed": 0}
+    return prepare(folder, **base | options)
 
 
 def test_gives_crops_labels_and_parts_in_one_order(sixty: Path, cache: Path):
     found = make(sixty, cache)
-    assert (found.crops.shape, found.crops.dtype) == ((60, 32, 32, 3), np.uint8)
+    assert found.crops.shape == (60, 32, 32, 3)
+    assert found.crops.dtype == np.uint8
     assert isinstance(found.crops, np.memmap)
     assert not found.crops.flags.writeable
     assert found.low.tolist() == found.high.tolist() == list(range(60))
@@ -128,7 +131,7 @@ def nothing_but_looks(cache: Path) -> bool:
 
 
 def test_a_disk_that_is_too_small_is_told_before_any_work(sixty: Path, cache: Path, monkeypatch):
-    usage = namedtuple("Usage", "free")
+    usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(free=1000))
     with pytest.raises(ConfigurationError, match=r"the crops take 0\.2 MB, and 0\.0 MB are free"):
         make(sixty, cache)

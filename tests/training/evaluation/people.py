@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,13 @@ BRACKETS = parse_brackets(DEFAULT_BRACKETS)
 def certain(*ages: int) -> np.ndarray:
     """Distributions (N, 101) that hold one age for sure."""
     return np.eye(101, dtype=np.float32)[list(ages)]
+
+
+def blend(shares: Mapping[int, float]) -> np.ndarray:
+    """One distribution (1, 101) that holds each age with its share."""
+    probs = np.zeros((1, 101), np.float32)
+    probs[0, list(shares)] = list(shares.values())
+    return probs
 
 
 def years(*ages: float) -> Truth:

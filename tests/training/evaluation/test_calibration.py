@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge.bundle import calibrate
-from tests.training.evaluation.people import BRACKETS, certain, years
+from tests.training.evaluation.people import BRACKETS, blend, certain, years
 from training.evaluation.calibration import DRIFT, calibration_error, fit_temperature, reliability
 from training.evaluation.scores import expected_ages, judge
 from training.evaluation.truth import Truth
@@ -12,7 +12,7 @@ from training.evaluation.truth import Truth
 
 def confident(share: float, right: int, wrong: int):
     """People taken for 30 or so with this confidence, of whom as many are and as many are not."""
-    probs = np.repeat(share * certain(30) + (1 - share) * certain(36), right + wrong, axis=0)
+    probs = blend({30: share, 36: 1 - share}).repeat(right + wrong, axis=0)
     return judge(probs, years(*[30] * right, *[50] * wrong), BRACKETS)
 
 
@@ -63,7 +63,7 @@ def test_too_sure_a_model_is_flattened_where_that_moves_nobody():
 
 def test_calibration_does_not_buy_likelihood_with_the_estimates_of_the_old():
     """Two in five who look 80 are 20; flattened to say so, everybody would be taken for younger."""
-    probs = np.repeat(0.995 * certain(80) + 0.005 * certain(20), 100, axis=0)
+    probs = blend({80: 0.995, 20: 0.005}).repeat(100, axis=0)
     temperature = fit_temperature(probs, years(*[80] * 60, *[20] * 40))
     assert temperature > 1
     assert abs(expected_ages(calibrate(probs[:1], temperature))[0] - expected_ages(probs[:1])[0]) <= DRIFT

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.training.evaluation.people import BRACKETS, certain, judged, years
+from tests.training.evaluation.people import BRACKETS, blend, certain, judged, years
 from training.evaluation.scores import (
     by_bracket,
     confusion_table,
@@ -65,7 +65,7 @@ def test_likelihood_is_the_probability_of_the_true_interval():
 
 
 def test_confidence_is_the_probability_of_the_estimated_bracket():
-    spread = 0.6 * certain(30) + 0.4 * certain(36)
+    spread = blend({30: 0.6, 36: 0.4})
     assert judge(spread, years(30), BRACKETS).confidence == pytest.approx([0.6])
 
 

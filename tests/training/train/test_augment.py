@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from edge.preprocess import resize
 from training.train.augment import augment, blend
 from training.train.config import AugmentSettings
 
-OFF = dict.fromkeys(AugmentSettings.model_fields, 0.0) | {"smallest": 24}
+OFF: dict[str, Any] = dict.fromkeys(AugmentSettings.model_fields, 0.0) | {"smallest": 24}
 
 
 def only(**on: float) -> AugmentSettings:

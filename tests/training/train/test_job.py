@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -177,6 +178,7 @@ def test_a_teacher_says_the_mean_of_a_face_and_its_mirror_image(keras, tmp_path:
         tmp_path, data={"cache": str(tmp_path)}, teacher={"bundle": str(bundle.folder)}
     )
     opinions = ask_teacher(examples, "two", settings, silent).opinions
+    assert opinions is not None
     assert np.allclose(opinions @ np.arange(101), [20, 50], atol=0.5)
     assert list(tmp_path.glob("teacher-*.npy"))
 
@@ -187,11 +189,11 @@ def keys_of(root: Path, *parts: str) -> list[str]:
     return prepared.keys[np.isin(prepared.split, parts)].tolist()
 
 
-def opinions(path: Path, keys: list[str], age: int, **changes: object) -> Path:
+def opinions(path: Path, keys: list[str], age: int, **changes: Any) -> Path:
     """A file of opinions that is sure of one age for every picture."""
     probs = np.zeros((len(keys), 101), np.float32)
     probs[:, age] = 1
-    held = {"keys": keys, "probs": probs, "source": "a network for faces", "terms": "MIT"}
+    held: dict[str, Any] = {"keys": keys, "probs": probs, "source": "a network for faces", "terms": "MIT"}
     np.savez(path, **{name: value for name, value in {**held, **changes}.items() if value is not None})
     return path
 
@@ -203,9 +205,15 @@ def test_opinions_of_another_model_are_taught_and_named(keras, config: Path, tmp
     keys = keys_of(tmp_path, "train")
     path = opinions(tmp_path / "others.npz", keys, 40)
     seen: list[Examples] = []
-    fit = job.fit
-    monkeypatch.setattr(job, "fit", lambda s, learn, *rest: seen.append(learn) or fit(s, learn, *rest))
+    fit = vars(job)["fit"]
+
+    def fit_and_note(settings: Any, learn: Examples, *rest: Any) -> Any:
+        seen.append(learn)
+        return fit(settings, learn, *rest)
+
+    monkeypatch.setattr(job, "fit", fit_and_note)
     assert train(config, f"teacher.opinions={path}") == 0
+    assert seen[0].opinions is not None
     assert (seen[0].opinions @ np.arange(101) == 40).all()
     run = load_run(tmp_path / "runs" / "tiny")
     assert run.info["teacher"]["opinions"] == "a network for faces"
@@ -312,7 +320,7 @@ def test_a_full_disk_is_told_and_leaves_the_last_good_file(keras, tmp_path: Path
 
     write_text(tmp_path / "run.json", "good")
 
-    def full(*_: object, **__: object) -> None:
+    def full(*_: object, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,7 +106,8 @@ def test_weights_for_places_begin_as_the_mean_and_then_tell_places_apart(keras, 
 def test_weights_for_places_learn_unless_there_are_none(keras):
     from training.train.network import starting_model, trainable
 
-    for pooling, learns in (("average", False), ("places", True)):
+    cases: tuple[tuple[Any, bool], ...] = (("average", False), ("places", True))
+    for pooling, learns in cases:
         settings = ModelSettings(size=64, width=0.1, pooling=pooling)
         model = trainable(starting_model(settings, 0), settings, "float32")
         assert ("pool" in {v.path.split("/")[0] for v in model.trainable_variables}) == learns

@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[3]
 def start(runs: Path, config: dict | None) -> subprocess.Popen[str]:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CONFIG": json.dumps(config or {})}
     command = [sys.executable, "-m", "tests.training.train.worker", str(runs)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=pipe, stderr=pipe)
 
 
 def end(worker: subprocess.Popen[str]) -> tuple[float, float]:

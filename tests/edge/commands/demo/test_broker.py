@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import queue
 import socket
@@ -29,7 +30,7 @@ def round_trip(broker: Broker) -> bytes:
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=version)
     client.on_connect = lambda client, *_: client.subscribe("instore/#", qos=1)
     client.on_subscribe = lambda client, *_: client.publish("instore/demo/hall/counts", b"3", qos=1)
-    client.on_message = lambda _client, _data, message: arrived.put(message.payload)
+    client.on_message = lambda _client, _data, message: arrived.put(bytes(message.payload))
     client.connect(broker.host, broker.port)
     client.loop_start()
     try:
@@ -120,10 +121,10 @@ def test_a_mosquitto_that_never_listens_is_given_up(tmp_path):
 
 def test_no_broker_at_all_says_what_to_install(tmp_path, monkeypatch):
     def missing(name):
-        raise demo_broker.importlib.metadata.PackageNotFoundError(name)
+        raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(demo_broker, "find_mosquitto", lambda: None)
-    monkeypatch.setattr(demo_broker.importlib.metadata, "version", missing)
+    monkeypatch.setattr(importlib.metadata, "version", missing)
     with pytest.raises(BrokerError, match=r"install mosquitto, or the extra instore-analytics\[demo\]"):  # noqa: SIM117
         with start_broker(tmp_path):
             pytest.fail("there is none")

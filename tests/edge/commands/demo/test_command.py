@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -29,7 +30,7 @@ def _process_as_it_was() -> Iterator[None]:
 
 
 def run(**options) -> int:
-    base = {"source": None, "broker": None, "seconds": None, "config": None, "overrides": []}
+    base: dict[str, Any] = {"source": None, "broker": None, "seconds": None, "config": None, "overrides": []}
     return demo(**{**base, **options}, stop=threading.Event())
 
 

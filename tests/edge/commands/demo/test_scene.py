@@ -41,7 +41,8 @@ def moments_of(visit: Visit):
 @pytest.mark.parametrize("t", [0.0, 8.2, 18.45])
 def test_the_same_seed_gives_the_same_bytes(scene, t):
     frame = compose(scene, t)
-    assert (frame.shape, frame.dtype) == ((720, 1280, 3), np.uint8)
+    assert frame.shape == (720, 1280, 3)
+    assert frame.dtype == np.uint8
     assert np.array_equal(frame, compose(Scene(), t))
     assert not np.array_equal(frame, compose(Scene(seed=8), t))
 
@@ -182,6 +183,7 @@ def test_the_readme_knows_every_portrait_by_its_hash():
 def test_a_portrait_is_cut_out_softly(name):
     portrait = PORTRAITS[name]
     picture = cv2.imread(str(PORTRAIT_FOLDER / portrait.file), cv2.IMREAD_UNCHANGED)
+    assert picture is not None
     alpha = picture[..., 3]
     assert picture.shape[2] == 4
     assert alpha[0, 0] == 0

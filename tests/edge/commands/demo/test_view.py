@@ -70,9 +70,10 @@ STATES = {"empty": EMPTY, "full": FULL, "crowded": CROWDED, "nothing": ViewState
 
 
 def drawn(renderable, width=80, height=24) -> str:
-    console = Console(width=width, height=height, file=io.StringIO(), force_terminal=True, color_system=None)
+    screen = io.StringIO()
+    console = Console(width=width, height=height, file=screen, force_terminal=True, color_system=None)
     console.print(renderable)
-    return console.file.getvalue()
+    return screen.getvalue()
 
 
 @pytest.mark.parametrize("state", STATES.values(), ids=STATES)

@@ -17,7 +17,7 @@ from edge.errors import ConfigurationError
 from edge.geometry import areas, intersections
 from edge.vision.detect import Scanner
 from edge.vision.detect import mediapipe as adapter
-from edge.vision.detect.mediapipe import FOLDER, MODELS, MediaPipeDetector
+from edge.vision.detect.mediapipe import FOLDER, MODELS, MediaPipeDetector, Range
 from edge.vision.second_opinion import SecondOpinion
 from tests.fakes import EPOCH
 from tests.patience import PATIENCE
@@ -123,7 +123,7 @@ def test_a_read_only_picture_is_left_alone(far: MediaPipeDetector):
 
 
 @pytest.mark.parametrize("range_", MODELS)
-def test_the_shipped_models_are_the_named_ones(range_: str):
+def test_the_shipped_models_are_the_named_ones(range_: Range):
     name, sha256 = MODELS[range_]
     assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == sha256
     assert (FOLDER / "LICENSE").is_file()

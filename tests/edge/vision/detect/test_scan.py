@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 
 from edge.types import Boxes, Faces
-from edge.vision.detect import Scanner, plan_tiles
+from edge.vision.detect import FaceDetector, Scanner, plan_tiles
 from edge.vision.detect.scan import TILES_PER_FRAME
 from tests.fakes import EPOCH, PaintedFaces, Person, paint
 
@@ -33,8 +34,9 @@ class FarSighted:
         """Nothing is held."""
 
 
-def scanner(detector: object, **changes: object) -> Scanner:
-    return Scanner(detector, **{"tile": TILE, "full_scan_every": 1.0, "min_face": 20, **changes})
+def scanner(detector: FaceDetector, **changes: Any) -> Scanner:
+    options: dict[str, Any] = {"tile": TILE, "full_scan_every": 1.0, "min_face": 20, **changes}
+    return Scanner(detector, **options)
 
 
 def blank() -> np.ndarray:
@@ -53,7 +55,7 @@ def look(scan: Scanner, image: np.ndarray, seconds: float = 0.0, tracks: Boxes =
 
 
 class TestWhere:
-    def looks(self, *frames: tuple[np.ndarray, float, Boxes], **changes: object) -> list[int]:
+    def looks(self, *frames: tuple[np.ndarray, float, Boxes], **changes: Any) -> list[int]:
         """Tiles searched in each frame; the whole picture is looked at besides."""
         detector = PaintedFaces([])
         scan = scanner(detector, **changes)
@@ -109,7 +111,7 @@ class TestWhere:
 class TestStill:
     """What shows nothing new is passed over: never what holds a track, and nothing for ever."""
 
-    def looks(self, *frames: tuple[np.ndarray, float, Boxes], **changes: object) -> list[int]:
+    def looks(self, *frames: tuple[np.ndarray, float, Boxes], **changes: Any) -> list[int]:
         """Views searched in each frame, the whole picture among them."""
         detector = PaintedFaces([])
         scan = scanner(detector, still_scan_every=10.0, **changes)

@@ -54,7 +54,7 @@ def test_a_face_up_to_the_overlap_is_whole_in_a_tile_and_in_the_one_that_holds_i
         return
     inner = np.array([tiles[:, 0] > 0, tiles[:, 1] > 0, tiles[:, 2] < width, tiles[:, 3] < height]).T * EDGE
     room = np.concatenate([face[:, :2] - tiles[:, :2], tiles[:, 2:] - face[:, 2:]], axis=1) - inner
-    whole = (room >= -1e-3).all(axis=1)
+    whole = np.asarray((room >= -1e-3).all(axis=1))
     assert whole.any()
     assert whole[holding(tiles, face)].all()
 

@@ -48,7 +48,7 @@ def spent(ledger: Ledger, wanted: Node, epsilon: Fraction | int) -> Ledger:
 def reason(ledger: Ledger, wanted: Node, epsilon: Fraction | int) -> Refused | None:
     """Why this is refused; None where it is not."""
     refusal = ledger.spend(wanted, Fraction(epsilon))[1]
-    return refusal and refusal.reason
+    return refusal.reason if refusal else None
 
 
 ALL_FLOW = {name for level in FLOW_WEIGHTS.values() for name in level}
@@ -133,7 +133,8 @@ def test_a_refusal_says_what_was_asked_and_spends_nothing() -> None:
 
     assert after == before
     assert refusal is not None
-    assert (refusal.reason, refusal.asked, refusal.spent, refusal.budget) == (Refused.BUDGET, 2, 3, 4)
+    assert refusal.reason is Refused.BUDGET
+    assert (refusal.asked, refusal.spent, refusal.budget) == (Fraction(2), Fraction(3), Fraction(4))
 
 
 def test_one_window_that_has_spent_much_is_enough_to_refuse_its_day() -> None:

@@ -27,7 +27,7 @@ from edge.commands.demo.scene import Scene, compose
 from edge.config import load_settings
 from edge.counting.windows import Aggregator
 from edge.ops.metrics import Metrics
-from edge.types import KEYPOINTS, Faces, Frame, Image, Plan, Progress
+from edge.types import KEYPOINTS, CountingPlan, Faces, Frame, Image, Progress
 from edge.vision.pipeline import Vision, build_vision
 from edge.vision.track import Tracker
 
@@ -118,7 +118,7 @@ def zones_of_a_box(sizes: Sequence[int], rounds: int) -> Curve:
     for size in sizes:
         names = [f"camera-{n}" for n in range(size)]
         zones = {name: f"zone-{n}" for n, name in enumerate(names)}
-        aggregator = Aggregator("bench", Plan(zones, DEFAULT_BRACKETS, lateness=2.0), length=1)
+        aggregator = Aggregator("bench", CountingPlan(zones, DEFAULT_BRACKETS, lateness=2.0), length=1)
 
         def advance(number: int, names: list[str] = names, aggregator: Aggregator = aggregator) -> None:
             at = START + timedelta(seconds=number / 10)

@@ -33,7 +33,7 @@ import numpy as np
 from bench.painted import ManualClock, PaintedAges, Person, bundle, paint, painted_vision
 from bench.resident import resident_mb
 from edge.config import Settings, load_settings
-from edge.counting.pipeline import build_counting, plan_of
+from edge.counting.pipeline import build_counting, counting_plan
 from edge.daemon.counting_thread import CHECKPOINT, CountingWorker
 from edge.daemon.queue import MessageQueue
 from edge.delivery import Failure, Publisher
@@ -338,7 +338,7 @@ class Run:
                 self.clock.jump(self.rng.choice(JUMPS))
             case "reload":
                 self.settings = self._settings()
-                self.queue.put(plan_of(self.settings))
+                self.queue.put(counting_plan(self.settings))
                 self.worker.step()
             case "kill":
                 self._kill()

@@ -191,7 +191,7 @@ class StreamEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CountingPlan:
     """What is counted: the zone of every camera, the age brackets, and how long a window waits for the late.
 
     A new plan holds from every camera's next window on. brackets: as they are configured. lateness: seconds.
@@ -202,7 +202,7 @@ class Plan:
     lateness: float
 
 
-Message = FaceCrop | TrackEnded | Progress | StreamEnded | Plan
+Message = FaceCrop | TrackEnded | Progress | StreamEnded | CountingPlan
 """What the counting thread is told: by the vision threads in order per camera, by the main thread a plan."""
 
 

@@ -14,6 +14,7 @@ from edge.capture.latest_frame import LatestFrame
 from edge.clock import Clock
 from edge.config import CameraSettings
 from edge.errors import SourceError
+from edge.ops.reasons import FrameDrop
 from edge.types import CameraState, CameraStatus, Frame
 
 
@@ -107,5 +108,5 @@ class Camera:
         if pace.wait(self._feed.offset, stop):
             return False
         if self._slot.put(frame):
-            self._on_drop("overwritten")
+            self._on_drop(FrameDrop.OVERWRITTEN)
         return True

@@ -11,11 +11,12 @@ from edge.capture.rotate_crop import View
 from edge.capture.source import Picture, Source
 from edge.clock import Clock
 from edge.config import CameraSettings
+from edge.ops.reasons import FrameDrop
 from edge.types import CameraState, CameraStatus, Frame
 
 OpenSource = Callable[[CameraSettings], Source]
 OnStatus = Callable[[CameraStatus], None]
-OnDrop = Callable[[str], None]
+OnDrop = Callable[[FrameDrop], None]
 
 _PAUSE = 0.04
 """Seconds of media time between the last frame before a fault of a recording and the first one after it."""
@@ -100,11 +101,11 @@ class Feed:
 
     def _count_corrupt(self, pictures: int) -> None:
         for _ in range(pictures):
-            self._on_drop("corrupt")
+            self._on_drop(FrameDrop.CORRUPT)
 
     def _frame(self, picture: Picture) -> Frame:
         image, at = self._view(picture.image), self._time_of(picture)
-        state = self._watch.judge(image, at)
+        state = self._watch.state_of(image, at)
         self.report(state, self._reason(state), at)
         return Frame(self._settings.name, at, image, state)
 

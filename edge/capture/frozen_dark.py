@@ -42,7 +42,7 @@ class PictureWatch:
         """The source was opened again: what was seen before says nothing about it."""
         self._sample = self._same_since = self._dark_since = None
 
-    def judge(self, image: Image, at: datetime) -> CameraState:
+    def state_of(self, image: Image, at: datetime) -> CameraState:
         """UP, FROZEN or DARK, after the picture `image`, uint8 (H, W, 3) BGR, taken `at`."""
         sample = _sample(image)
         same = self._sample is not None and np.array_equal(sample, self._sample)

@@ -31,7 +31,7 @@ from edge.inference.engine_store import EngineStore
 from edge.ops import machine
 from edge.ops.http import SERVER, HttpServer
 from edge.types import CameraState, Frame
-from edge.vision.pipeline import build_eyes
+from edge.vision.pipeline import build_detection
 
 FRAMES = 10
 """Frames taken from each camera: enough to tell its rate."""
@@ -148,13 +148,13 @@ def _camera(camera: CameraSettings, settings: Settings, beside: Path, clock: Clo
 
 def _faces(camera: CameraSettings, settings: Settings, frames: list[Frame]) -> int:
     """The most faces in one of these frames, by both models as the daemon judges them."""
-    scanner, opinion = build_eyes(camera, settings)
+    scanner, opinion = build_detection(camera, settings)
     nobody = np.zeros((0, 4), np.float32)
     most = 0
     with closing(scanner), closing(opinion):
         for frame in frames:
             found = scanner.scan(frame.image, frame.captured_at, nobody)
-            second = np.array([opinion.judge(frame.image, box).score for box in found.xyxy])
+            second = np.array([opinion.examine(frame.image, box).score for box in found.xyxy])
             judged = np.sqrt(found.score * second) if len(second) else second
             most = max(most, int((judged >= settings.detection.second_opinion).sum()))
     return most

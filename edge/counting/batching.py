@@ -16,10 +16,10 @@ from edge.counting.fusion import Evidence
 from edge.preprocess import to_batch
 from edge.types import (
     AgeEstimate,
+    CountingPlan,
     FaceCrop,
     Image,
     Message,
-    Plan,
     Progress,
     StreamEnded,
     TrackEnded,
@@ -29,7 +29,7 @@ from edge.types import (
 Infer = Callable[[Image], NDArray[np.float32]]
 """A batch of crops, uint8 (N, S, S, 3) RGB, to calibrated age distributions, float32 (N, 101)."""
 
-Output = Visit | Progress | StreamEnded | Plan
+Output = Visit | Progress | StreamEnded | CountingPlan
 
 
 class Classifier:
@@ -98,7 +98,7 @@ class Classifier:
         if isinstance(message, StreamEnded):
             for key in [key for key in self._evidence if key[0] == message.camera_id]:
                 del self._evidence[key]
-        return [message] if isinstance(message, Progress | StreamEnded | Plan) else []
+        return [message] if isinstance(message, Progress | StreamEnded | CountingPlan) else []
 
     def _age(self, evidence: Evidence | None) -> float | None:
         if evidence is None or evidence.weight <= 0:

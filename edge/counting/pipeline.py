@@ -1,6 +1,6 @@
 """From the messages of all cameras to closed windows, without threads or clocks.
 
-FaceCrop, TrackEnded, Progress, StreamEnded, Plan ──► classify ──► windows ──► WindowCounts
+FaceCrop, TrackEnded, Progress, StreamEnded, CountingPlan ──► classify ──► windows ──► WindowCounts
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edge.counting.batching import Classifier, Output
 from edge.counting.windows import Aggregator
 from edge.inference.backend import AgeBackend
 from edge.ops.metrics import Metrics
-from edge.types import Image, Message, Plan, Progress, Visit, WindowCounts
+from edge.types import CountingPlan, Image, Message, Progress, Visit, WindowCounts
 
 
 class Counting:
@@ -73,7 +73,7 @@ class Counting:
             return []
         if isinstance(output, Progress):
             return self._aggregator.progress(output)
-        if isinstance(output, Plan):
+        if isinstance(output, CountingPlan):
             self._aggregator.replan(output)
             self._metrics.follow(output.zones)
             return []
@@ -96,11 +96,11 @@ def build_counting(settings: Settings, bundle: Bundle, backend: AgeBackend, metr
         max_delay=model.max_delay,
         max_spread=model.max_spread,
     )
-    aggregator = Aggregator(settings.site, plan_of(settings), length=settings.windows.length)
+    aggregator = Aggregator(settings.site, counting_plan(settings), length=settings.windows.length)
     return Counting(classifier, aggregator, metrics)
 
 
-def plan_of(settings: Settings) -> Plan:
+def counting_plan(settings: Settings) -> CountingPlan:
     """What is counted under these settings."""
     zones = {camera.name: camera.zone for camera in settings.cameras}
-    return Plan(zones, settings.windows.brackets, settings.windows.lateness)
+    return CountingPlan(zones, settings.windows.brackets, settings.windows.lateness)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from edge.brackets import Bracket, bracket_of, parse_brackets
-from edge.types import CameraState, Coverage, Plan, Progress, StreamEnded, Visit, WindowCounts
+from edge.types import CameraState, CountingPlan, Coverage, Progress, StreamEnded, Visit, WindowCounts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -92,7 +92,7 @@ class _Camera:
 class Aggregator:
     """Counts visits per camera, window and bracket; used by one thread. length: seconds, divides the day."""
 
-    def __init__(self, site: str, plan: Plan, *, length: int) -> None:
+    def __init__(self, site: str, plan: CountingPlan, *, length: int) -> None:
         self._site = site
         self._plan = plan
         self._length = timedelta(seconds=length)
@@ -100,7 +100,7 @@ class Aggregator:
         self.late = 0
         """Visits that came after their window was closed; they are counted in the oldest open one."""
 
-    def replan(self, plan: Plan) -> None:
+    def replan(self, plan: CountingPlan) -> None:
         """Count by another plan from every camera's next window on."""
         self._plan = plan
         for name, camera in self._cameras.items():

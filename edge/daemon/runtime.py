@@ -30,7 +30,7 @@ from edge.bundle import bundle_folder, load_bundle
 from edge.capture import Camera, is_live, open_source, validate_source
 from edge.clock import Clock
 from edge.config import DAY, CameraSettings, Settings, state_directory
-from edge.counting.pipeline import build_counting, plan_of
+from edge.counting.pipeline import build_counting, counting_plan
 from edge.daemon.counting_thread import CountingWorker
 from edge.daemon.lanes import Lanes
 from edge.daemon.lock import StateLock
@@ -48,6 +48,7 @@ from edge.ops.heartbeats import Heartbeats
 from edge.ops.http import HttpServer, Page
 from edge.ops.memory import limit_arenas, trim
 from edge.ops.metrics import Metrics
+from edge.ops.reasons import CropDrop, ReloadResult
 from edge.ops.systemd import Systemd
 from edge.release.gate import Gate
 from edge.release.messages import StatusEncoder
@@ -255,14 +256,14 @@ class Runtime:
                 validate_source(camera, self._beside)
             self._publisher.renew(access(change.settings.mqtt, self._beside))
         except ConfigurationError as error:
-            self._metrics.reloads.labels("refused").inc()
+            self._metrics.reloads.labels(ReloadResult.REFUSED).inc()
             log.error("the configuration is not taken over and nothing changes: %s", error)
             self._refused = "; the last reload was refused, see the log"
             self._systemd.ready(self._status_line())
             return
         self._refused = ""
         self._take_over(change)
-        self._metrics.reloads.labels("applied").inc()
+        self._metrics.reloads.labels(ReloadResult.APPLIED).inc()
         log.info("configuration taken over: %s", change)
         if change.needs_restart:
             log.warning("this needs a restart, until then it stays: %s", ", ".join(change.needs_restart))
@@ -275,7 +276,7 @@ class Runtime:
         self._gate.minimum = change.settings.privacy.minimum
         # The series of cameras that are gone go when the counting thread comes to the plan.
         self._metrics.follow([*change.gone, *(camera.name for camera in change.settings.cameras)])
-        self._queue.put(plan_of(change.settings))
+        self._queue.put(counting_plan(change.settings))
         for name in change.gone:
             self._publisher.forget_camera(name)
         begin = [c for c in change.settings.cameras if c.name in (*change.new, *change.changed)]
@@ -293,7 +294,7 @@ class Runtime:
         self._queue.close()
         counting.join(JUDGING_ENDS)
         if counting.is_alive():  # the visitors count; their ages are what there is no time for
-            self._metrics.crops_dropped.labels("stopping").inc(self._queue.shed())
+            self._metrics.crops_dropped.labels(CropDrop.STOPPING).inc(self._queue.shed())
         self._threads.join([counting], self._clock.monotonic() + COUNTING_ENDS)
         for lane in self.lanes:
             lane.report(

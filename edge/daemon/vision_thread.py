@@ -15,6 +15,7 @@ from edge.config import CameraSettings
 from edge.daemon.queue import MessageQueue
 from edge.daemon.threads import TICK, Beat
 from edge.ops.metrics import Metrics
+from edge.ops.reasons import CropDrop, FrameDrop
 from edge.types import (
     CameraState,
     CameraStatus,
@@ -94,7 +95,7 @@ class VisionWorker:
                 self._down_since = status.since
             self._take_on(status)
 
-    def drop(self, reason: str) -> None:
+    def drop(self, reason: FrameDrop) -> None:
         """Note a lost frame; called by the capturing thread."""
         if self._retired:
             return
@@ -186,7 +187,7 @@ class VisionWorker:
         for message in messages:
             self.visitors += isinstance(message, TrackEnded)
             if not self._queue.put(message, wait=self._lossless):
-                self._metrics.crops_dropped.labels("queue_full").inc()
+                self._metrics.crops_dropped.labels(CropDrop.QUEUE_FULL).inc()
 
     def _take_drops(self) -> Counter[str]:
         with self._guard:

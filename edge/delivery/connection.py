@@ -9,7 +9,6 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edge.clock import Clock
 from edge.config import MqttSettings, read_secret, secret_path
 from edge.errors import BrokerError, ConfigurationError
+from edge.ops.reasons import MqttFailure
 
 POLL = 0.1
 """Seconds between two looks at the outbox, the camera statuses and the stop signal."""
@@ -32,16 +32,7 @@ _FAILURE = 0x80  # reason codes from here on are refusals
 _WRONG_VERSION = "Unsupported protocol version"
 
 
-class Failure(StrEnum):
-    """Why a connection or a delivery failed: a closed set, fit for a metric's label."""
-
-    UNREACHABLE = "unreachable"
-    TLS = "tls"
-    REFUSED = "refused"
-    LOST = "lost"
-    TIMEOUT = "timeout"
-    REJECTED = "rejected"
-    DISK = "disk"
+Failure = MqttFailure
 
 
 class DeliveryError(BrokerError):

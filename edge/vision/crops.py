@@ -1,4 +1,4 @@
-"""From a face in a frame to the few pictures of a visitor that are worth judging.
+"""From a face in a frame to the few crops of a visitor that the age model gets.
 
 A crop is a square on the short-range detector's box, scaled as the model bundle says: what the age model was
 trained on. The training package cuts its crops with this same code.
@@ -19,7 +19,7 @@ from edge.preprocess import resize
 from edge.types import Boxes, Image
 
 GOOD_SIZE = 96.0
-"""Pixels: with a longer side than this, more pixels do not make a face easier to judge."""
+"""Pixels: with a longer side than this, more pixels do not make an age easier to estimate."""
 
 SHARPNESS_SIZE = 64
 """Side in pixels at which sharpness is measured, so that near and far faces are comparable."""
@@ -28,7 +28,8 @@ GOOD_SHARPNESS = 150.0
 """Variance of the Laplacian of a sharp face of 64 px; a face that is 32 px wide comes to about 40."""
 
 WORST_TURN = 0.7
-"""The nose this far from the middle of the eyes, in distances between them, is a profile."""
+"""A face is a profile when the nose is this far from the middle of the eyes, in distances between the
+eyes."""
 
 GOOD_LIGHT = (60.0, 200.0)
 """Mean grey level of a well-lit face, out of 255."""
@@ -48,7 +49,7 @@ def cut_face(image: Image, box: Boxes, scale: float, most: int) -> Image:
 
 
 def quality(crop: Image, box: Boxes, keypoints: NDArray[np.float32]) -> float:
-    """How well a face can be judged, 0..1: the product of size, sharpness, pose and light, each 0..1.
+    """How well an age can be estimated from a face, 0..1: size x sharpness x pose x light, each 0..1.
 
     crop: uint8 (S, S, 3) RGB. box: float32 (4,) and keypoints: float32 (6, 2), in pixels of the picture.
     """
@@ -79,42 +80,42 @@ def _light(grey: NDArray[np.uint8]) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shot:
-    """One picture of a visitor: the crop, uint8 (S, S, 3) RGB, its quality, and when it was taken."""
+class Crop:
+    """One picture of a visitor's face: uint8 (S, S, 3) RGB, its quality 0..1, and when it was taken."""
 
     image: Image
     quality: float
     taken_at: datetime
 
 
-class BestShots:
-    """The best few pictures of one visitor, spread over time.
+class BestCrops:
+    """The best few crops of one visitor, spread over time.
 
-    At most `most` are kept, no two nearer in time than `spacing` seconds: pictures of one moment share their
-    blur and pose, so a second one tells the age model little.
+    At most `most` are kept, no two closer in time than `spacing` seconds: crops of one moment share their
+    blur and pose, so a second one adds little for the age model.
     """
 
     def __init__(self, most: int, spacing: float) -> None:
         self._most = most
         self._spacing = timedelta(seconds=spacing)
-        self._shots: list[Shot] = []
+        self._crops: list[Crop] = []
 
-    def offer(self, shot: Shot) -> None:
-        """Keep `shot` if it is better than those near it in time, or than the worst once there are enough."""
-        near = [s for s in self._shots if abs(s.taken_at - shot.taken_at) < self._spacing]
-        if any(s.quality >= shot.quality for s in near):
+    def offer(self, crop: Crop) -> None:
+        """Keep `crop` if it is better than those close in time, or than the worst once there are enough."""
+        close = [c for c in self._crops if abs(c.taken_at - crop.taken_at) < self._spacing]
+        if any(c.quality >= crop.quality for c in close):
             return
-        kept = [s for s in self._shots if s not in near]
-        kept.append(shot)
-        kept.sort(key=lambda s: -s.quality)
-        self._shots = kept[: self._most]
+        kept = [c for c in self._crops if c not in close]
+        kept.append(crop)
+        kept.sort(key=lambda c: -c.quality)
+        self._crops = kept[: self._most]
 
     @property
     def full(self) -> bool:
         """Whether there are as many as are kept."""
-        return len(self._shots) == self._most
+        return len(self._crops) == self._most
 
     @property
-    def shots(self) -> list[Shot]:
-        """The pictures kept, the best first."""
-        return list(self._shots)
+    def best(self) -> list[Crop]:
+        """The crops kept, the best first; a new list."""
+        return list(self._crops)

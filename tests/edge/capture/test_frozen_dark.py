@@ -21,7 +21,7 @@ def scene(level: int = 120, noise: int = 40) -> Image:
 def states(pictures: list[Image], frozen_after: float = 3, dark_after: float = 2) -> list[CameraState]:
     """The state after each picture, one a second."""
     watch = PictureWatch(frozen_after, dark_after)
-    return [watch.judge(image, EPOCH + timedelta(seconds=n)) for n, image in enumerate(pictures)]
+    return [watch.state_of(image, EPOCH + timedelta(seconds=n)) for n, image in enumerate(pictures)]
 
 
 def test_changing_pictures_are_up() -> None:
@@ -65,9 +65,9 @@ def test_a_small_change_thaws() -> None:
 
 def test_a_new_opening_begins_anew() -> None:
     image, watch = scene(), PictureWatch(3, 2)
-    watch.judge(image, EPOCH)
+    watch.state_of(image, EPOCH)
     watch.restart()
-    assert watch.judge(image, EPOCH + timedelta(seconds=60)) is UP
+    assert watch.state_of(image, EPOCH + timedelta(seconds=60)) is UP
 
 
 def test_the_shape_may_change() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edge.brackets import parse_bracket
 from edge.counting.windows import Aggregator
-from edge.types import CameraState, Plan, Progress, StreamEnded, Visit, WindowCounts
+from edge.types import CameraState, CountingPlan, Progress, StreamEnded, Visit, WindowCounts
 from tests.fakes import EPOCH
 
 BRACKETS = ("0-17", "18+")
@@ -23,7 +23,7 @@ LENGTH = 60
 
 def aggregator(length: int = LENGTH, lateness: float = 0.0) -> Aggregator:
     zones = {"door": "entry", "till": "exit"}
-    return Aggregator("store", Plan(zones, BRACKETS, lateness), length=length)
+    return Aggregator("store", CountingPlan(zones, BRACKETS, lateness), length=length)
 
 
 def at(seconds: float) -> datetime:
@@ -242,7 +242,7 @@ class TestRestart:
         before = aggregator()
         before.progress(progress(10))
         before.count(visit(12))
-        after = Aggregator("store", Plan({"door": "hall"}, ("0-29", "30+"), 0.0), length=LENGTH)
+        after = Aggregator("store", CountingPlan({"door": "hall"}, ("0-29", "30+"), 0.0), length=LENGTH)
         assert after.resume(before.open_windows()) == []
         after.count(visit(30))
         first, second = after.progress(progress(130))
@@ -252,7 +252,7 @@ class TestRestart:
     def test_closes_at_once_what_is_of_a_camera_that_is_gone(self):
         before = aggregator()
         before.progress(progress(10))
-        after = Aggregator("store", Plan({"till": "exit"}, BRACKETS, 0.0), length=LENGTH)
+        after = Aggregator("store", CountingPlan({"till": "exit"}, BRACKETS, 0.0), length=LENGTH)
         (misfit,) = after.resume(before.open_windows())
         assert (misfit.camera_id, misfit.zone, misfit.start) == ("door", "entry", at(0))
 
@@ -260,7 +260,7 @@ class TestRestart:
 class TestPlan:
     """A change of zones and brackets while windows are open."""
 
-    NEW = Plan({"door": "hall", "exit": "back"}, ("0-29", "30+"), 5.0)
+    NEW = CountingPlan({"door": "hall", "exit": "back"}, ("0-29", "30+"), 5.0)
 
     def test_holds_from_the_next_window_on(self):
         windows = aggregator()
@@ -289,7 +289,7 @@ class TestPlan:
         windows = aggregator()
         windows.progress(progress(0))
         windows.replan(self.NEW)
-        windows.replan(Plan({"door": "roof"}, ("0+",), 0.0))
+        windows.replan(CountingPlan({"door": "roof"}, ("0+",), 0.0))
         assert [(w.zone, *w.counts) for w in windows.progress(progress(120))] == [
             ("entry", *BRACKETS),
             ("roof", "0+"),

@@ -68,8 +68,8 @@ def test_lines_elsewhere_bear_time_and_level():
 
 SCRIPT = """
 import logging, os, pathlib, sys
-from edge import journal
-from edge.logs import complain, set_up
+from edge.ops import journal
+from edge.ops.logs import complain, set_up
 journal.SOCKET = pathlib.Path(sys.argv[3])
 if sys.argv[2] == "same":
     status = os.fstat(2)

@@ -8,18 +8,10 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.brackets import DEFAULT_BRACKETS
-from edge.delivery import Failure
 from edge.inference.backend import REASONS
 from edge.inference.engine_store import Fault
-from edge.ops.metrics import (
-    ENGINE_FAULTS,
-    FRAME_DROPS,
-    MODEL_FALLBACKS,
-    MQTT_FAILURES,
-    STAGES,
-    TRACK_ENDS,
-    Metrics,
-)
+from edge.ops.metrics import ENGINE_FAULTS, MODEL_FALLBACKS, STAGES, Metrics
+from edge.ops.reasons import CropDrop, FrameDrop, MqttFailure, OutboxFault, ReloadResult, TrackEnd
 from edge.types import CameraState, CameraStatus
 from tests.fakes import EPOCH, ManualClock
 
@@ -51,15 +43,16 @@ def test_every_series_is_there_before_anything_happens():
         "last_frame_timestamp_seconds", "camera_up", "camera_frozen", "camera_dark", "tracks_in_view",
     ):  # fmt: skip
         assert [found["camera"] for found in labels(metrics, f"instore_{name}")] == list(CAMERAS), name
-    for name, reasons in (("frames_dropped", FRAME_DROPS), ("tracks_ended", TRACK_ENDS)):
+    for name, reasons in (("frames_dropped", FrameDrop), ("tracks_ended", TrackEnd)):
         found = [(x["camera"], x["reason"]) for x in labels(metrics, f"instore_{name}_total")]
         assert sorted(found) == sorted((camera, reason) for camera in CAMERAS for reason in reasons)
     assert {x["stage"] for x in labels(metrics, "instore_stage_seconds_count")} == set(STAGES)
-    assert {x["reason"] for x in labels(metrics, "instore_mqtt_failures_total")} == set(MQTT_FAILURES)
-    assert labels(metrics, "instore_crops_dropped_total") == [
-        {"reason": "queue_full"},
-        {"reason": "stopping"},
-    ]
+    for name, reasons in (
+        ("mqtt_failures", MqttFailure), ("crops_dropped", CropDrop), ("outbox_set_aside", OutboxFault),
+        ("reloads", ReloadResult), ("model_fallbacks", MODEL_FALLBACKS), ("engines_refused", ENGINE_FAULTS),
+    ):  # fmt: skip
+        found = {x["reason"] for x in labels(metrics, f"instore_{name}_total")}
+        assert found == {str(reason) for reason in reasons}, name
     for name in (
         "decision_seconds_count", "batch_crops_count", "visits_late_total", "windows_published_total",
         "mqtt_connected", "publish_lag_seconds_count", "last_publish_timestamp_seconds", "outbox_rows",
@@ -75,8 +68,13 @@ def test_all_begin_at_0():
                 assert sample.value == 0, sample
 
 
-def test_mqtt_fails_for_no_reason_that_is_unknown_here():
-    assert set(MQTT_FAILURES) == {failure.value for failure in Failure}
+def test_a_camera_that_is_removed_has_no_series_and_the_others_keep_theirs():
+    metrics = made()
+    metrics.captured.labels("door").inc()
+    metrics.follow(["door"])
+    with_camera = [s for f in families(metrics) for s in f.samples if "camera" in s.labels]
+    assert {s.labels["camera"] for s in with_camera} == {"door"}
+    assert metrics.registry.get_sample_value("instore_frames_captured_total", {"camera": "door"}) == 1
 
 
 def test_names_are_ours_and_say_their_kind():

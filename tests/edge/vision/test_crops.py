@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.vision.crops import BestShots, Shot, cut_face, quality
+from edge.vision.crops import BestCrops, Crop, cut_face, quality
 from tests.fakes import EPOCH, straight_on
 
 BOX = np.array([100, 60, 200, 160], np.float32)
@@ -103,18 +103,18 @@ class TestQuality:
         assert 0 <= face(side, level=level, contrast=contrast, nose=nose) <= 1
 
 
-def shot(seconds: float, worth: float) -> Shot:
-    return Shot(np.zeros((1, 1, 3), np.uint8), worth, EPOCH + timedelta(seconds=seconds))
+def crop(seconds: float, worth: float) -> Crop:
+    return Crop(np.zeros((1, 1, 3), np.uint8), worth, EPOCH + timedelta(seconds=seconds))
 
 
 def kept(*offered: tuple[float, float], most: int = 3, spacing: float = 1.0) -> list[tuple[float, float]]:
-    best = BestShots(most, spacing)
+    best = BestCrops(most, spacing)
     for seconds, worth in offered:
-        best.offer(shot(seconds, worth))
-    return [((s.taken_at - EPOCH).total_seconds(), s.quality) for s in best.shots]
+        best.offer(crop(seconds, worth))
+    return [((s.taken_at - EPOCH).total_seconds(), s.quality) for s in best.best]
 
 
-class TestBestShots:
+class TestBestCrops:
     def test_are_the_best_first(self):
         assert kept((0, 0.1), (2, 0.3), (4, 0.2)) == [(2, 0.3), (4, 0.2), (0, 0.1)]
 
@@ -129,10 +129,10 @@ class TestBestShots:
         assert kept((0, 0.2), (1.0, 0.3)) == [(1.0, 0.3), (0, 0.2)]
 
     def test_handed_out_are_a_list_of_their_own(self):
-        best = BestShots(3, 1.0)
-        best.offer(shot(0, 0.5))
-        best.shots.clear()
-        assert len(best.shots) == 1
+        best = BestCrops(3, 1.0)
+        best.offer(crop(0, 0.5))
+        best.best.clear()
+        assert len(best.best) == 1
 
     @given(
         offered=st.lists(st.tuples(st.floats(0, 10), st.floats(0, 1)), max_size=30),
@@ -142,11 +142,11 @@ class TestBestShots:
     def test_are_few_spread_and_hold_the_best_of_all(
         self, offered: list[tuple[float, float]], most: int, spacing: float
     ):
-        shots = kept(*offered, most=most, spacing=spacing)
-        assert len(shots) <= most
-        assert bool(shots) == bool(offered)
-        assert [worth for _, worth in shots] == sorted((worth for _, worth in shots), reverse=True)
-        moments = sorted(seconds for seconds, _ in shots)
+        crops = kept(*offered, most=most, spacing=spacing)
+        assert len(crops) <= most
+        assert bool(crops) == bool(offered)
+        assert [worth for _, worth in crops] == sorted((worth for _, worth in crops), reverse=True)
+        moments = sorted(seconds for seconds, _ in crops)
         assert all(b - a > spacing - 1e-5 for a, b in pairwise(moments))
         if offered:
-            assert shots[0][1] == max(worth for _, worth in offered)
+            assert crops[0][1] == max(worth for _, worth in offered)

@@ -15,6 +15,7 @@ import pytest
 from edge.config import Settings
 from edge.counting.pipeline import Counting, build_counting
 from edge.ops.metrics import Metrics
+from edge.ops.reasons import TrackEnd
 from edge.types import FaceCrop, Frame, Message, Progress, StreamEnded, TrackEnded, WindowCounts
 from edge.vision.pipeline import Vision
 from tests.fakes import (
@@ -89,11 +90,10 @@ class Stage:
         return [m for m in self.messages if isinstance(m, FaceCrop)]
 
     def fates(self) -> dict[str, float]:
-        reasons = ("visitor", "too_short", "not_a_face", "recounted")
         read = self.metrics.registry.get_sample_value
         counts = {
             reason: read("instore_tracks_ended_total", {"camera": "door", "reason": reason})
-            for reason in reasons
+            for reason in TrackEnd
         }
         return {reason: count for reason, count in counts.items() if count}
 
@@ -117,8 +117,8 @@ class TestVisitor:
 
     def test_is_pictured_as_often_as_configured(self):
         stage = Stage({ANN: standing(since=1)}, "crops.spacing=0.8").play(0, 4)
-        (visitor,) = stage.vision._visitors.values()
-        moments = sorted(shot.taken_at for shot in visitor.shots.shots)
+        (visitor,) = stage.vision._visitors._visitors.values()
+        moments = sorted(crop.taken_at for crop in visitor.crops.best)
         assert all(b - a >= timedelta(seconds=0.8) for a, b in pairwise(moments))
         assert len(moments) > 2
 
@@ -254,16 +254,16 @@ class TestMemory:
         assert pictures
         assert [picture() for picture in pictures] == [None] * len(pictures)
 
-    def test_the_pictures_of_a_glimpse_go_with_it(self):
+    def test_the_crops_of_a_short_track_go_with_it(self):
         stage = Stage({ANN: standing(until=0.4)}).play(0, 0.4)
-        shots = next(iter(stage.vision._visitors.values())).shots.shots
-        pictures = [weakref.ref(shot.image) for shot in shots]
-        del shots
+        crops = next(iter(stage.vision._visitors._visitors.values())).crops.best
+        pictures = [weakref.ref(crop.image) for crop in crops]
+        del crops
         stage.play(0.4, 3)
         gc.collect()
         assert pictures
         assert [picture() for picture in pictures] == [None] * len(pictures)
-        assert stage.vision._visitors == {}
+        assert stage.vision._visitors._visitors == {}
 
 
 class TestCounting:

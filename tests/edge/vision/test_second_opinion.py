@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.types import Faces
-from edge.vision.second_opinion import PANEL, QUORUM, SecondOpinion, Verdict
+from edge.vision.second_opinion import PANEL, QUORUM, FaceVerdict, SecondOpinion
 from tests.fakes import PaintedFaces, Person, paint, straight_on
 
 ANN = Person(tag=1, age=20, second=0.8)
@@ -40,7 +40,7 @@ def picture(x: float = 300, y: float = 200) -> np.ndarray:
 class TestSecondOpinion:
     def test_shows_twice_the_box_and_answers_in_the_picture_s_pixels(self):
         detector = PaintedFaces([ANN], second=True)
-        opinion = SecondOpinion(detector).judge(picture(), BOX)
+        opinion = SecondOpinion(detector).examine(picture(), BOX)
         assert detector.looks == [(80, 80)]
         assert opinion.score == pytest.approx(0.8)
         assert opinion.xyxy.tolist() == BOX.tolist()
@@ -49,43 +49,43 @@ class TestSecondOpinion:
     @pytest.mark.parametrize(("x", "y"), [(4, 4), (596, 396), (4, 396)])
     def test_also_at_the_picture_s_edge(self, x: float, y: float):
         box = np.array([x - 20, y - 20, x + 20, y + 20], np.float32)
-        opinion = SecondOpinion(PaintedFaces([ANN], second=True)).judge(picture(x, y), box)
+        opinion = SecondOpinion(PaintedFaces([ANN], second=True)).examine(picture(x, y), box)
         # The edge is repeated outside, so the face reaches as far as the region does.
         assert opinion.score == pytest.approx(0.8)
 
     @pytest.mark.parametrize("shift", [(-200, 0), (0, -200), (400, 300), (-300, -300)])
     def test_of_a_box_outside_the_picture_is_that_nothing_is_there(self, shift: tuple[int, int]):
         box = np.array([0, 0, 40, 40], np.float32) + np.tile(np.array(shift, np.float32), 2) * 3
-        opinion = SecondOpinion(PaintedFaces([ANN], second=True)).judge(picture(), box)
+        opinion = SecondOpinion(PaintedFaces([ANN], second=True)).examine(picture(), box)
         assert (opinion.score, opinion.keypoints.shape) == (0, (0, 2))
 
     def test_of_a_point_is_no_fault(self):
-        assert SecondOpinion(At()).judge(picture(), np.array([5, 5, 5, 5], np.float32)).score == 0
+        assert SecondOpinion(At()).examine(picture(), np.array([5, 5, 5, 5], np.float32)).score == 0
 
     def test_is_the_asked_box_where_it_sees_nothing(self):
-        opinion = SecondOpinion(At()).judge(picture(), BOX)
+        opinion = SecondOpinion(At()).examine(picture(), BOX)
         assert (opinion.score, opinion.xyxy.tolist(), opinion.keypoints.shape) == (0, BOX.tolist(), (0, 2))
 
     def test_does_not_take_a_neighbour_s_face(self):
         # The region is 80 px wide and the box its middle: a centre 20 px away is half a side, no longer near.
-        assert SecondOpinion(At(((0, 20, 40, 60), 0.9))).judge(picture(), BOX).score == 0
-        assert SecondOpinion(At(((1, 20, 41, 60), 0.9))).judge(picture(), BOX).score == pytest.approx(0.9)
+        assert SecondOpinion(At(((0, 20, 40, 60), 0.9))).examine(picture(), BOX).score == 0
+        assert SecondOpinion(At(((1, 20, 41, 60), 0.9))).examine(picture(), BOX).score == pytest.approx(0.9)
 
     def test_takes_the_best_of_the_near_ones(self):
         faces = At(((18, 18, 58, 58), 0.6), ((22, 22, 62, 62), 0.7), ((0, 0, 10, 10), 0.9))
-        opinion = SecondOpinion(faces).judge(picture(), BOX)
+        opinion = SecondOpinion(faces).examine(picture(), BOX)
         assert opinion.score == pytest.approx(0.7)
         assert opinion.xyxy.tolist() == [282, 182, 322, 222]
 
 
 def settled(pairs: list[tuple[float, float]], threshold: float = 0.7) -> bool:
-    verdict = Verdict(threshold)
+    verdict = FaceVerdict(threshold)
     for first, second in pairs:
-        verdict.hear(first, second)
+        verdict.add(first, second)
     return verdict.is_face
 
 
-class TestVerdict:
+class TestFaceVerdict:
     def test_needs_a_quorum(self):
         assert not settled([(0.9, 0.9)] * (QUORUM - 1))
         assert settled([(0.9, 0.9)] * QUORUM)

@@ -87,7 +87,7 @@ def test_a_face_of_40_px_in_full_hd_is_found_with_tiles_and_seconded(
     found = scan(far, image, 540)
     assert len(found) == 1
     assert iou(found, truth[None])[0, 0] > 0.4
-    opinion = SecondOpinion(near).judge(image, found[0])
+    opinion = SecondOpinion(near).examine(image, found[0])
     assert opinion.score > 0.5
     assert iou(opinion.xyxy[None], truth[None])[0, 0] > 0.5
     eyes = opinion.keypoints[:2]

@@ -1,0 +1,131 @@
+"""Which tracks are visitors: how often each is looked at, whether it is a face, and when it is counted.
+
+A track is one visitor as long as the tracker follows it, however often the person turns round. It is counted
+once, when it ends or when it has lasted for `tracking.max_age`, if the tracker confirmed it and the second
+opinion took it for a face. A person who comes back after their track has ended is another visitor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from edge.bundle import Bundle
+from edge.config import Settings
+from edge.ops.metrics import Metrics
+from edge.ops.reasons import TrackEnd
+from edge.types import Boxes, FaceCrop, Faces, Frame, Message, Track, TrackEnded, TrackState
+from edge.vision.crops import BestCrops, Crop, cut_face, quality
+from edge.vision.second_opinion import FaceVerdict, Opinion, SecondOpinion
+
+UNSETTLED_EVERY = timedelta(seconds=0.2)
+"""How often a track is looked at until it is known to be a face: pictures closer in time show the same."""
+
+
+@dataclass(slots=True, eq=False)
+class _Visitor:
+    """What is kept of a track while it lives; deleted when the track ends."""
+
+    verdict: FaceVerdict
+    crops: BestCrops
+    next_look: datetime
+    confirmed: bool = False
+    counted: bool = False
+
+    @property
+    def end(self) -> TrackEnd:
+        """What this track counts as, if it ended now."""
+        if self.counted:
+            return TrackEnd.RECOUNTED
+        if not self.confirmed:
+            return TrackEnd.TOO_SHORT
+        return TrackEnd.VISITOR if self.verdict.is_face else TrackEnd.NOT_A_FACE
+
+
+class Visitors:
+    """The visitors of one camera; used by one thread. Every method takes tracks of the same tracker."""
+
+    def __init__(
+        self, camera: str, opinion: SecondOpinion, settings: Settings, bundle: Bundle, metrics: Metrics
+    ) -> None:
+        self._camera = camera
+        self._opinion = opinion
+        self._threshold = settings.detection.second_opinion
+        self._max_age = timedelta(seconds=settings.tracking.max_age)
+        self._crops = settings.crops
+        spacing = timedelta(seconds=settings.crops.spacing)
+        self._often, self._rarely = spacing / 2, spacing * 2
+        self._bundle = bundle
+        self._metrics = metrics
+        self._visitors: dict[int, _Visitor] = {}
+
+    def look(self, frame: Frame, faces: Faces, tracks: Iterable[Track]) -> None:
+        """Look again at the live tracks that this frame shows and that are due; keep their best crops."""
+        for track in tracks:
+            visitor = self._of(track, frame.captured_at)
+            visitor.confirmed |= track.state is TrackState.CONFIRMED
+            if track.face is not None and not visitor.counted and self._is_due(visitor, frame.captured_at):
+                self._look_at(visitor, frame, faces.xyxy[track.face], float(faces.score[track.face]))
+
+    def count_ended(self, tracks: Iterable[Track]) -> Iterator[Message]:
+        """Count these tracks, which have ended, where they are visitors not counted before; forget them."""
+        for track in tracks:
+            visitor = self._visitors.pop(track.track_id, None)
+            if visitor is not None:
+                yield from self._count(track, visitor)
+
+    def count_overdue(self, tracks: Iterable[Track]) -> Iterator[Message]:
+        """Count the live tracks that have lasted for `tracking.max_age`, once each."""
+        for track in tracks:
+            visitor = self._visitors[track.track_id]
+            if track.last_seen - track.first_seen >= self._max_age and visitor.end is TrackEnd.VISITOR:
+                yield from self._count(track, visitor)
+
+    def in_view(self, tracks: Iterable[Track]) -> int:
+        """How many of the live tracks are known to be faces."""
+        return sum(self._visitors[track.track_id].verdict.is_face for track in tracks)
+
+    def _of(self, track: Track, now: datetime) -> _Visitor:
+        visitor = self._visitors.get(track.track_id)
+        if visitor is None:
+            crops = BestCrops(self._crops.per_visitor, self._crops.spacing)
+            visitor = _Visitor(FaceVerdict(self._threshold), crops, next_look=now)
+            self._visitors[track.track_id] = visitor
+        return visitor
+
+    def _is_due(self, visitor: _Visitor, now: datetime) -> bool:
+        """Whether to look again; also after the clock was set back, when the next look seems far away."""
+        wait = visitor.next_look - now
+        return wait <= timedelta(0) or wait > max(UNSETTLED_EVERY, self._rarely)
+
+    def _pause(self, visitor: _Visitor) -> timedelta:
+        """Time until the next look: once there are enough crops, few are better."""
+        if not visitor.verdict.is_face:
+            return UNSETTLED_EVERY
+        return self._rarely if visitor.crops.full else self._often
+
+    def _look_at(self, visitor: _Visitor, frame: Frame, box: Boxes, score: float) -> None:
+        """Ask for a second opinion on a face, and keep its crop where the second model saw it well."""
+        opinion = self._opinion.examine(frame.image, box)
+        visitor.verdict.add(score, opinion.score)
+        visitor.next_look = frame.captured_at + self._pause(visitor)
+        if opinion.saw_face:
+            crop = self._crop(frame, opinion)
+            if crop.quality >= self._crops.min_quality:
+                visitor.crops.offer(crop)
+
+    def _crop(self, frame: Frame, opinion: Opinion) -> Crop:
+        image = cut_face(frame.image, opinion.xyxy, self._bundle.crop_scale, self._bundle.input_size)
+        worth = quality(image, opinion.xyxy, opinion.keypoints) * opinion.score
+        return Crop(image, worth, frame.captured_at)
+
+    def _count(self, track: Track, visitor: _Visitor) -> Iterator[Message]:
+        """The crops and the end of a track, where it is a visitor who was not counted before."""
+        self._metrics.tracks.labels(self._camera, visitor.end).inc()
+        if visitor.end is not TrackEnd.VISITOR:
+            return
+        visitor.counted = True
+        for crop in visitor.crops.best:
+            yield FaceCrop(self._camera, track.track_id, crop.image, crop.quality)
+        yield TrackEnded(self._camera, track.track_id, track.last_seen, track.last_seen - track.first_seen)

@@ -206,28 +206,6 @@ Message = FaceCrop | TrackEnded | Progress | StreamEnded | CountingPlan
 """What the counting thread is told: by the vision threads in order per camera, by the main thread a plan."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class AgeEstimate:
-    """The age distribution of one visitor: probs float32 (101,) over ages 0..100, sum 1."""
-
-    probs: NDArray[np.float32]
-    n_crops: int
-
-    def __post_init__(self) -> None:
-        require_array("AgeEstimate.probs", self.probs, (AGES,), np.float32)
-
-    @property
-    def mean(self) -> float:
-        """Expected age in years."""
-        return float(self.probs @ np.arange(AGES, dtype=np.float32))
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation in years."""
-        ages = np.arange(AGES, dtype=np.float32)
-        return float(np.sqrt(self.probs @ (ages - self.mean) ** 2))
-
-
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One counted visitor: where, when, and the expected age in years (None: unclassified).

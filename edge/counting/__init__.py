@@ -1,1 +1,1 @@
-"""Crops and ends of tracks to visits, visits to windows: true counts, in memory."""
+"""From crops and ended tracks to visits, from visits to windows: the true counts, in memory."""

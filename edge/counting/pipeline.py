@@ -1,6 +1,6 @@
-"""From the messages of all cameras to closed windows, without threads or clocks.
+"""The stages of counting put together, without threads or clocks: messages in, closed windows out.
 
-FaceCrop, TrackEnded, Progress, StreamEnded, CountingPlan ──► classify ──► windows ──► WindowCounts
+FaceCrop, TrackEnded, Progress, StreamEnded, CountingPlan ──► batching ──► Visit ──► windows ──► WindowCounts
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edge.types import CountingPlan, Image, Message, Progress, Visit, WindowCoun
 
 
 class Counting:
-    """From the messages of all cameras to closed windows; used by one thread."""
+    """Everything that happens to the messages of all cameras; used by one thread."""
 
     def __init__(self, classifier: Classifier, aggregator: Aggregator, metrics: Metrics) -> None:
         self._classifier = classifier
@@ -29,45 +29,45 @@ class Counting:
         self._metrics = metrics
 
     def handle(self, message: Message, now: float) -> list[WindowCounts]:
-        """Take one message at `now` (monotonic seconds); the windows that it closes."""
-        return self._count(self._classifier.handle(message, now))
+        """Take one message at `now` (monotonic seconds); the windows that close."""
+        return self._advance(self._classifier.handle(message, now))
 
     def poll(self, now: float) -> list[WindowCounts]:
-        """What batching has held back long enough by `now`."""
-        return self._count(self._classifier.poll(now))
+        """Count what has waited long enough for a batch by `now`; the windows that close."""
+        return self._advance(self._classifier.poll(now))
 
     def patience(self, now: float) -> float | None:
         """Seconds until the next `poll` is due; None while nothing waits."""
         return self._classifier.patience(now)
 
     def flush(self) -> list[WindowCounts]:
-        """Hold nothing back any more."""
-        return self._count(self._classifier.flush())
+        """Count everything that waits for a batch; the windows that close."""
+        return self._advance(self._classifier.flush())
 
     def open_windows(self) -> list[WindowCounts]:
-        """What has been counted so far in the windows that are still open."""
+        """The counts so far of the windows that are still open."""
         return self._aggregator.open_windows()
 
     def resume(self, windows: Iterable[WindowCounts]) -> list[WindowCounts]:
-        """Go on with windows of an earlier run; those that do not fit any more, closed."""
+        """Continue the windows of an earlier run; those that no longer fit the configuration, closed."""
         return self._aggregator.resume(windows)
 
     def open_since(self, camera: str) -> datetime | None:
-        """The start of a camera's oldest open window."""
+        """The start of a camera's oldest open window; None before its first frame."""
         return self._aggregator.open_since(camera)
 
-    def _count(self, outputs: Iterable[Output]) -> list[WindowCounts]:
+    def _advance(self, outputs: Iterable[Output]) -> list[WindowCounts]:
         closed: list[WindowCounts] = []
         for output in outputs:
             late = self._aggregator.late
             with self._metrics.timed("aggregate"):
-                closed += self._take(output)
+                closed += self._apply(output)
             self._metrics.late.inc(self._aggregator.late - late)
         for window in closed:
             self._metrics.windows.labels(window.camera_id).inc()
         return closed
 
-    def _take(self, output: Output) -> list[WindowCounts]:
+    def _apply(self, output: Output) -> list[WindowCounts]:
         if isinstance(output, Visit):
             self._aggregator.count(output)
             return []
@@ -81,7 +81,7 @@ class Counting:
 
 
 def build_counting(settings: Settings, bundle: Bundle, backend: AgeBackend, metrics: Metrics) -> Counting:
-    """Classification by `backend`, then aggregation, as configured."""
+    """The counting of a box as configured, with `backend` as its age model."""
     model = settings.model
 
     def infer(batch: Image) -> NDArray[np.float32]:
@@ -101,6 +101,6 @@ def build_counting(settings: Settings, bundle: Bundle, backend: AgeBackend, metr
 
 
 def counting_plan(settings: Settings) -> CountingPlan:
-    """What is counted under these settings."""
+    """The plan that these settings describe."""
     zones = {camera.name: camera.zone for camera in settings.cameras}
     return CountingPlan(zones, settings.windows.brackets, settings.windows.lateness)

@@ -1,11 +1,11 @@
-"""Visits to counts per window: event time, half-open UTC windows, a watermark that never runs back.
+"""Visits to counts per window: event time, half-open UTC windows, a watermark that never moves back.
 
-    event time   when it happened at the camera, not when it was worked out
-    watermark    the camera's event time less `lateness`: nothing older is still to come
+    event time   when it happened at the camera, not when it was processed
+    watermark    the camera's event time minus `lateness`: nothing older is expected
     window       [start, end) of `length` seconds from UTC midnight; closed once the watermark reaches its end
-    shape        the zone and the brackets of a window; those of one that has begun never change
+    shape        the zone and the brackets of a window; they never change once it has begun
 
-Every camera has a watermark of its own, so one that is slow or down holds up no other.
+Each camera has its own watermark, so a camera that is slow or down delays no other.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from edge.types import CameraState, CountingPlan, Coverage, Progress, StreamEnde
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 LONGEST_GAP = timedelta(days=1)
-"""A restart after a longer time: no empty windows fill it."""
+"""After a restart, a gap of up to this length is filled with empty windows; a longer one is not."""
 
 LONGEST_PAUSE = timedelta(minutes=10)
-"""A camera's time goes on every second, also while it is down. A longer step is a clock that was set: empty
-windows in its place would use up names that the time which is still to come may need."""
+"""A camera's event time moves on every second, also while the camera is down. A longer step means that the
+clock was set. It is not filled with empty windows: their names may be needed when that time really comes."""
 
-LONGEST_PICTURE = timedelta(seconds=3)
-"""Pictures farther apart than this leave a gap in the coverage: the slowest camera gives one each second."""
+LONGEST_FRAME_GAP = timedelta(seconds=3)
+"""Frames further apart than this leave a gap in the coverage: the slowest camera gives one each second."""
 
 LONGEST_STEP_BACK = timedelta(minutes=10)
-"""A clock set back by less is waited for, as the windows of that time are out; by more, it was wrong."""
+"""After a smaller step back, the camera waits until its time is reached again: those windows were published.
+After a larger one, its windows close and new ones start at the new time: the clock was wrong before."""
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class _Window:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What a window counts by."""
+    """The zone and the brackets of a window."""
 
     zone: str
     brackets: tuple[Bracket, ...]
@@ -59,11 +60,12 @@ class _Shape:
 
 @dataclass(slots=True)
 class _Camera:
-    """Where one camera is in event time.
+    """The event time and the open windows of one camera.
 
-    first: the start of its oldest open window. shapes: from the start of which window on each of them holds,
-    in order; the first also holds before. seen: its last picture, None unless that was a good one. resumed:
-    its windows are those of an earlier run, and nothing has been heard of it in this one.
+    first: the start of the oldest open window. shapes: (start, shape) in order; a shape holds for windows
+    from that start on, the first one also before. seen: the time of the last frame, None if the camera gave
+    no usable picture then. resumed: the windows come from an earlier run, and the camera has not reported in
+    this one.
     """
 
     event_time: datetime
@@ -75,16 +77,16 @@ class _Camera:
     windows: dict[datetime, _Window] = field(default_factory=dict)
 
     def shape(self, start: datetime) -> _Shape:
-        """That of the window which begins at `start`."""
+        """The shape of the window that begins at `start`."""
         return next((shape for since, shape in reversed(self.shapes) if since <= start), self.shapes[0][1])
 
     def take_shape(self, since: datetime, shape: _Shape) -> None:
-        """Windows from `since` on have this shape, whatever was planned for them before."""
+        """Give windows from `since` on this shape, in place of any planned for them."""
         self.shapes = [planned for planned in self.shapes if planned[0] < since] or self.shapes[:1]
         self.shapes.append((since, shape))
 
     def forget_shapes(self) -> None:
-        """Drop those that no open or later window has."""
+        """Drop the shapes that no open or later window has."""
         while len(self.shapes) > 1 and self.shapes[1][0] <= self.first:
             del self.shapes[0]
 
@@ -98,17 +100,17 @@ class Aggregator:
         self._length = timedelta(seconds=length)
         self._cameras: dict[str, _Camera] = {}
         self.late = 0
-        """Visits that came after their window was closed; they are counted in the oldest open one."""
+        """Visits that came after their window had closed; they were counted in the oldest open one."""
 
     def replan(self, plan: CountingPlan) -> None:
-        """Count by another plan from every camera's next window on."""
+        """Use another plan from each camera's next window on."""
         self._plan = plan
         for name, camera in self._cameras.items():
             if name in plan.zones:
                 self._plan_next(name, camera, camera.event_time)
 
     def count(self, visit: Visit) -> None:
-        """Count one visitor in the window of that moment."""
+        """Count one visitor in the window of `visit.at`, or in the oldest open one if that has closed."""
         camera = self._camera(visit.camera_id, visit.at)
         start = self._start(visit.at)
         if start < camera.first:
@@ -121,10 +123,10 @@ class Aggregator:
             window.counts[bracket_of(visit.age, camera.shape(start).brackets).label] += 1
 
     def progress(self, progress: Progress) -> list[WindowCounts]:
-        """Move a camera's event time on; the windows that this closes, oldest first."""
+        """Move a camera's event time on and note what was watched; the windows that close, oldest first."""
         camera = self._camera(progress.camera_id, progress.event_time)
         if camera.event_time - progress.event_time > LONGEST_STEP_BACK:
-            return self._begin_anew(progress)
+            return self._restart(progress)
         now = camera.event_time = max(camera.event_time, progress.event_time)
         self._watch(camera, progress, now)
         window = camera.windows.setdefault(max(self._start(now), camera.first), _Window())
@@ -136,14 +138,14 @@ class Aggregator:
         return closed
 
     def end(self, ended: StreamEnded) -> list[WindowCounts]:
-        """The last windows of a camera that gives no more frames, the partly watched one among them."""
+        """Close all windows of a camera that gives no more frames, also the one that has just begun."""
         if ended.camera_id not in self._cameras:
             return []
         closed = self.progress(Progress(ended.camera_id, ended.event_time))
         return closed + self._close_all(ended.camera_id)
 
     def open_windows(self) -> list[WindowCounts]:
-        """What has been counted so far in the windows that are still open."""
+        """The counts so far of the windows that are still open."""
         return [
             self._counts(name, camera, start, window)
             for name, camera in self._cameras.items()
@@ -151,15 +153,15 @@ class Aggregator:
         ]
 
     def resume(self, windows: Iterable[WindowCounts]) -> list[WindowCounts]:
-        """Go on with windows that were open when the daemon ended; those that do not fit any more, closed.
+        """Continue windows that were open when the daemon ended; those that no longer fit, closed.
 
-        A window fits when its site, camera and length are still configured so. Its zone and its brackets
-        stay what they were: those of now hold from the next window on.
+        A window fits if its site, camera and length are still configured. It keeps its zone and its brackets;
+        the plan holds from the next window on.
         """
-        misfits: list[WindowCounts] = []
+        unfit: list[WindowCounts] = []
         for window in sorted(windows, key=lambda w: w.start):
             if not self._fits(window):
-                misfits.append(window)
+                unfit.append(window)
                 continue
             camera = self._camera(window.camera_id, window.start)
             camera.resumed = True
@@ -172,7 +174,7 @@ class Aggregator:
                 window.coverage.analysed,
                 Counter(window.coverage.dropped),
             )
-        return misfits
+        return unfit
 
     def open_since(self, camera_id: str) -> datetime | None:
         """The start of the camera's oldest open window; None before its first frame."""
@@ -186,8 +188,8 @@ class Aggregator:
             and window.end - window.start == self._length
         )
 
-    def _begin_anew(self, progress: Progress) -> list[WindowCounts]:
-        """Close what a wrong clock has opened, and start at the time that it was set to."""
+    def _restart(self, progress: Progress) -> list[WindowCounts]:
+        """Close the windows that a wrong clock has opened; start again at the time that it was set to."""
         return self._close_all(progress.camera_id) + self.progress(progress)
 
     def _close_all(self, camera_id: str) -> list[WindowCounts]:
@@ -196,11 +198,11 @@ class Aggregator:
         return list(self._close(camera_id, camera, last))
 
     def _watch(self, camera: _Camera, progress: Progress, now: datetime) -> None:
-        """Note what was watched: the time between two good pictures that are not too far apart."""
+        """Add to the coverage: the time between two frames with usable pictures that are close enough."""
         if progress.state is not CameraState.UP:
             camera.seen = None
         elif progress.analysed:
-            if camera.seen is not None and now - camera.seen <= LONGEST_PICTURE:
+            if camera.seen is not None and now - camera.seen <= LONGEST_FRAME_GAP:
                 self._cover(camera, camera.seen, now)
             camera.seen = now
 
@@ -214,7 +216,7 @@ class Aggregator:
         return _Shape.of(self._plan.zones[camera_id], self._plan.brackets)
 
     def _plan_next(self, camera_id: str, camera: _Camera, at: datetime) -> None:
-        """The plan holds for the windows of a camera after the one of the moment `at`."""
+        """Apply the plan to a camera's windows after the one that holds `at`."""
         camera.take_shape(self._start(at) + self._length, self._shape(camera_id))
 
     def _start(self, at: datetime) -> datetime:
@@ -231,7 +233,7 @@ class Aggregator:
             since = stop
 
     def _close(self, camera_id: str, camera: _Camera, watermark: datetime) -> Iterator[WindowCounts]:
-        """Give and forget the windows that end by `watermark`, empty ones too."""
+        """Remove and return the windows that end by `watermark`, also the empty ones."""
         longest = LONGEST_GAP if camera.resumed else LONGEST_PAUSE
         while (end := camera.first + self._length) <= watermark:
             window = camera.windows.pop(camera.first, None)

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 from edge.types import (
-    AGES,
-    AgeEstimate,
     CameraState,
     CameraStatus,
     Coverage,
@@ -99,15 +97,6 @@ def test_a_track_has_one_box():
 def test_a_crop_is_square():
     with pytest.raises(ValueError, match="wants a square"):
         FaceCrop("c", 1, IMAGE, 0.5)
-
-
-def test_an_estimate_knows_its_mean_and_spread():
-    probs = np.zeros(AGES, np.float32)
-    probs[[20, 40]] = 0.5
-    estimate = AgeEstimate(probs, 1)
-    assert (estimate.mean, estimate.spread) == (30, 10)
-    with pytest.raises(ValueError, match=r"AgeEstimate\.probs"):
-        AgeEstimate(probs[:100], 1)
 
 
 def test_a_window_counts_the_unclassified_too():

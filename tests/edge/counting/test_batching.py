@@ -187,11 +187,11 @@ class TestMemory:
         gc.collect()
         assert alive() is None
 
-    def test_the_evidence_goes_when_the_visitor_is_counted(self):
+    def test_the_age_goes_when_the_visitor_is_counted(self):
         judge = classifier()
         assert brackets(told(judge, [crop(20), gone(), gone()])) == ["0-29", None]
 
-    def test_the_evidence_of_a_camera_goes_when_that_has_ended(self):
+    def test_the_ages_of_a_camera_go_when_that_has_ended(self):
         judge = classifier()
         told(judge, [crop(20), crop(20, 1, "till"), StreamEnded("door", EPOCH)])
         assert brackets(told(judge, [gone(), gone(1, "till")])) == [None, "0-29"]

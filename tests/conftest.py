@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from edge.capture.video import prepare_opencv
 from edge.config import redaction as redact
-from edge.ops.log_throttle import Calm
+from edge.ops.log_throttle import LogThrottle
 
 # FFmpeg reads how much it may say at its first use, which may be a test that writes a clip.
 prepare_opencv()
@@ -37,5 +37,5 @@ def log_of_ones_own() -> Iterator[None]:
     yield
     redact.forget_secrets()
     root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if isinstance(handler, Calm)]:
+    for handler in [handler for handler in root.handlers if isinstance(handler, LogThrottle)]:
         root.removeHandler(handler)

@@ -76,7 +76,7 @@ def check(
     beside: Path,
     clock: Clock | None = None,
     *,
-    is_clock_kept: Callable[[], bool | None] = machine.is_clock_kept,
+    is_clock_kept: Callable[[], bool | None] = machine.is_clock_synchronised,
     show_unit: machine.Show = machine.show_unit,
     on_begin: Callable[[str], None] = lambda what: None,
 ) -> list[Verdict]:
@@ -240,7 +240,7 @@ def _outbox(settings: Settings, beside: Path, clock: Clock) -> str:
 def _disk(settings: Settings, beside: Path) -> str:
     folder = _state(settings, beside)
     try:
-        free = machine.room(folder.parent if folder == SERVICE_STATE else folder)
+        free = machine.free_bytes(folder.parent if folder == SERVICE_STATE else folder)
     except OSError as error:
         raise InstoreError(f"{folder}: {error.strerror}") from None
     needed = max(0, settings.outbox.max_bytes - _bytes(folder / "outbox.db"))

@@ -1,1 +1,1 @@
-"""What operators see and the machine around: metrics, health, systemd, logs."""
+"""Operation: metrics, health, systemd, logs, and the machine that the program runs on."""

@@ -11,12 +11,16 @@ from edge.ops.http import Page
 
 
 def health_page(stuck: Callable[[], list[str]], facts: Callable[[], Mapping[str, Any]]) -> Page:
-    """The page `/healthz`: 200 while every thread gets on, else 503 and which do not."""
+    """The page `/healthz`: 200 while every thread makes progress, else 503 with the names of those that do
+    not.
+
+    stuck: the names of threads without progress. facts: further fields of the JSON object.
+    """
 
     def page() -> tuple[HTTPStatus, str, bytes]:
-        late = stuck()
-        status = HTTPStatus.SERVICE_UNAVAILABLE if late else HTTPStatus.OK
-        body = {"status": "stuck" if late else "ok", "stuck": late, **facts()}
+        names = stuck()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if names else HTTPStatus.OK
+        body = {"status": "stuck" if names else "ok", "stuck": names, **facts()}
         return status, "application/json", json.dumps(body).encode() + b"\n"
 
     return page

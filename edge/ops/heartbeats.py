@@ -1,4 +1,4 @@
-"""When each thread last made progress: the watchdog and `/healthz` ask."""
+"""When each thread last made progress: the watchdog and `/healthz` read it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from edge.clock import Clock
 
 
 class Heartbeats:
-    """When each thread last got on with its work."""
+    """The time of each thread's last progress; used by any thread."""
 
     def __init__(self, clock: Clock, patience: float) -> None:
         """patience: seconds without a beat after which a thread counts as stuck."""
@@ -15,14 +15,14 @@ class Heartbeats:
         self._beats: dict[str, float] = {}
 
     def beat(self, thread: str) -> None:
-        """The thread got on."""
+        """Note that the thread made progress."""
         self._beats[thread] = self._clock.monotonic()
 
     def forget(self, thread: str) -> None:
-        """The thread ended as it should."""
+        """Watch a thread no longer that has ended normally."""
         self._beats.pop(thread, None)
 
     def stuck(self) -> list[str]:
-        """Threads that have not got on for too long, by name."""
+        """The names of the threads that have made no progress for too long, sorted."""
         now = self._clock.monotonic()
         return sorted(name for name, beat in list(self._beats.items()) if now - beat > self._patience)

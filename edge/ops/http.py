@@ -1,4 +1,4 @@
-"""Is the daemon getting on? Heartbeats of its threads, systemd's readiness and watchdog, and `/healthz`."""
+"""A small HTTP server for the pages of the daemon, such as `/metrics` and `/healthz`."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ from edge.errors import ConfigurationError
 log = logging.getLogger(__name__)
 
 SERVER = "instore"
-"""What the HTTP server calls itself: `check` knows a running daemon by it."""
+"""The server name in responses, by which `check` recognises a running daemon."""
 
 Page = Callable[[], tuple[HTTPStatus, str, bytes]]
-"""Makes one page: status, content type, body."""
+"""Makes a page: its status, content type and body."""
 
 
 class HttpServer:
     """Serves a few pages over HTTP, in a thread of its own; GET and HEAD only."""
 
     def __init__(self, host: str, port: int, pages: Mapping[str, Page]) -> None:
-        """Bind at once. Raises ConfigurationError when the port is taken or the host is not ours."""
+        """Bind to the port at once. Raises ConfigurationError if it is in use or the host is not this
+        machine."""
         try:
             self._server = _Server(host, port, _handler(pages))
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise ConfigurationError(
                 f"metrics.host = {host!r}, metrics.port = {port}: cannot listen there: {reason}; "
-                "name a free port, or 0 for any"
+                "allowed: an address of this machine and a free port, or 0 for any free port"
             ) from None
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start answering requests."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer no more, and give the port back."""
+        """Stop answering requests and release the port."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -61,15 +62,15 @@ class _Server(ThreadingHTTPServer):
         super().__init__((host, port), handler)
 
     def server_bind(self) -> None:
-        # HTTPServer's own asks DNS for a name that nobody uses: seconds where there is no network.
+        # HTTPServer's own method asks DNS for a name that is not used: it takes seconds without a network.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's signature
-        """A reader that went away is nothing; anything else is a fault of a page."""
+        """Ignore a client that went away; log any other error, which is a fault of a page."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
-            log.error("http: a page cannot be made", exc_info=error)
+            log.error("http: a page failed", exc_info=error)
 
 
 def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
@@ -81,7 +82,7 @@ def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             page = pages.get(self.path.partition("?")[0])
             if page is None:
-                self.send_error(HTTPStatus.NOT_FOUND, explain=f"There is {', '.join(sorted(pages))}.")
+                self.send_error(HTTPStatus.NOT_FOUND, explain=f"The pages are {', '.join(sorted(pages))}.")
                 return
             status, kind, body = page()
             self.send_response(status)
@@ -97,13 +98,13 @@ def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
             self.send_response(HTTPStatus.METHOD_NOT_ALLOWED)
             self.send_header("Allow", "GET, HEAD")
             self.send_header("Content-Length", "0")
-            # A body that nobody reads would be taken for the next request.
+            # The body is not read; on a connection kept open it would be taken for the next request.
             self.send_header("Connection", "close")
             self.end_headers()
 
         do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _refuse  # noqa: N815
 
         def log_message(self, *_: Any) -> None:  # noqa: ANN401 - the signature is http.server's
-            """A scrape every few seconds is no news."""
+            """Log no request: Prometheus sends one every few seconds."""
 
     return Handler

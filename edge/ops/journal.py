@@ -1,6 +1,6 @@
-"""journald in its own protocol: one entry an event, with its level and fields, traceback and all.
+"""Log records to journald in its native protocol: one entry for each, with level, fields and traceback.
 
-`journalctl -u instore-edge INSTORE_CAMERA=entrance` finds what one camera did, `-p warning` what went wrong.
+`journalctl -u instore-edge INSTORE_CAMERA=entrance` shows the events of one camera, `-p warning` the faults.
 The protocol is described at systemd.io/JOURNAL_NATIVE_PROTOCOL.
 """
 
@@ -14,22 +14,22 @@ from pathlib import Path
 SOCKET = Path("/run/systemd/journal/socket")
 
 PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
-"""Levels as syslog has them, by those of `logging`."""
+"""The levels of syslog by those of `logging`."""
 
 FIELDS = ("camera", "state", "failure")
-"""What callers say of an event by `extra=`, as INSTORE_CAMERA and so on; by these names only."""
+"""The names that callers may pass in `extra=`; each becomes a field such as INSTORE_CAMERA."""
 
 LONGEST = 48 * 1024
-"""Bytes of a field: all of an entry must fit into a datagram."""
+"""The most bytes of a field: a whole entry must fit into one datagram."""
 
-_TIMEOUT = 1.0  # seconds: a journal that hangs must not hold up the daemon
+_TIMEOUT = 1.0  # seconds: a journal that hangs must not stop the daemon
 
 
 class JournalHandler(logging.Handler):
-    """Sends every record as one entry; what cannot be sent goes to `fallback`."""
+    """Sends each record as one entry; a record that cannot be sent goes to `fallback`."""
 
     def __init__(self, path: Path, fallback: logging.Handler) -> None:
-        """Raises OSError where nobody listens at `path`."""
+        """path: the socket of journald. Raises OSError if nothing listens there."""
         super().__init__()
         self._fallback = fallback
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -46,14 +46,14 @@ class JournalHandler(logging.Handler):
         try:
             self._socket.send(entry)
         except OSError:
-            self._again(entry, record)
+            self._reconnect(entry, record)
 
     def close(self) -> None:
         self._socket.close()
         super().close()
 
-    def _again(self, entry: bytes, record: logging.LogRecord) -> None:
-        """journald was restarted and has a new socket, or is gone."""
+    def _reconnect(self, entry: bytes, record: logging.LogRecord) -> None:
+        """Send to the new socket of a journald that was restarted; without one, use the fallback."""
         try:
             self._socket.connect(self._path)
             self._socket.send(entry)
@@ -62,7 +62,7 @@ class JournalHandler(logging.Handler):
 
 
 def fields(record: logging.LogRecord, message: str) -> dict[str, str]:
-    """The fields of a record's entry. message: its text, without secrets."""
+    """The fields of the entry for a record. message: its text, with secrets already masked."""
     given = {name: getattr(record, name, None) for name in FIELDS}
     return {
         "MESSAGE": message,
@@ -78,7 +78,9 @@ def fields(record: logging.LogRecord, message: str) -> dict[str, str]:
 
 
 def pack(entry: Mapping[str, str]) -> bytes:
-    """`NAME=value` lines; a value of several lines follows its name and its length, 64 bits little-endian."""
+    """The bytes of an entry: `NAME=value` lines; for a value of several lines, the name, the length as 64
+    bits little-endian, then the value.
+    """
     parts = []
     for name, text in entry.items():
         value = text.encode(errors="backslashreplace")[:LONGEST]

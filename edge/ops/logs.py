@@ -1,4 +1,4 @@
-"""Logs: one line an event, never a secret; entries of journald under systemd, plain text elsewhere."""
+"""Logging: one line for each event, secrets masked; journald entries under systemd, plain text elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TextIO
 
 from edge.config.redaction import redact
 from edge.ops import journal
-from edge.ops.log_throttle import Calm
+from edge.ops.log_throttle import LogThrottle
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -38,19 +38,19 @@ class EntryFormatter(logging.Formatter):
 
 
 def set_up(level: str) -> None:
-    """Log from `level` on: to journald where standard error goes there, else to standard error.
+    """Log from `level` on: to journald if standard error goes there, else to standard error.
 
-    At `debug` every event is told, however many there are.
+    At `debug` every event is logged; at other levels repeated ones are limited, see `LogThrottle`.
     """
     stream = sys.stderr if level == "debug" else _silence_native_libraries()
     handler = _handler(stream)
     logging.basicConfig(
-        level=level.upper(), handlers=[handler if level == "debug" else Calm(handler)], force=True
+        level=level.upper(), handlers=[handler if level == "debug" else LogThrottle(handler)], force=True
     )
 
 
 def complain(message: str) -> None:
-    """Say why a command ends, one line for each fault: in red on a terminal, as errors in the journal."""
+    """Print why a command failed, one line for each fault: in red on a terminal, as errors in the journal."""
     text = redact(message)
     if _is_journal(sys.stderr, os.environ.get("JOURNAL_STREAM", "")):
         for line in text.splitlines():
@@ -69,7 +69,7 @@ def _handler(stream: TextIO) -> logging.Handler:
         return lines
     try:
         entries = journal.JournalHandler(journal.SOCKET, lines)
-    except OSError:  # no journald, or none that we may reach: it reads levels off the lines, too
+    except OSError:  # no journald, or no access to it; it also reads levels from the lines
         return lines
     entries.setFormatter(EntryFormatter())
     return entries
@@ -78,7 +78,8 @@ def _handler(stream: TextIO) -> logging.Handler:
 def _is_journal(stream: TextIO, named: str) -> bool:
     """Whether `stream` is the one that `$JOURNAL_STREAM` names as `device:inode`.
 
-    Whatever runs below a service inherits the variable, a shell on a desktop too: see systemd.exec(5).
+    The variable alone says little: every child of a service inherits it, also a desktop's shell
+    (systemd.exec(5)).
     """
     try:
         status = os.fstat(stream.fileno())
@@ -88,15 +89,15 @@ def _is_journal(stream: TextIO, named: str) -> bool:
 
 
 def _silence_native_libraries() -> TextIO:
-    """Keep standard error for Python alone, and return it.
+    """Keep standard error for Python only, and return it.
 
-    FFmpeg, LiteRT and MediaPipe write to file descriptor 2 themselves: dozens of lines at every start, and
-    what FFmpeg prints may hold a camera's URL. At level `debug` they are left to.
+    FFmpeg, LiteRT and MediaPipe write to file descriptor 2 themselves: dozens of lines at each start, and
+    those of FFmpeg may hold a camera's URL. At level `debug` they may.
     """
     try:
         own = os.dup(sys.stderr.fileno())
     except (OSError, ValueError):
-        return sys.stderr  # captured by a test, or closed: nothing to keep apart
+        return sys.stderr  # captured by a test, or closed: nothing to separate
     sys.stderr = os.fdopen(own, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
     faulthandler.enable(sys.stderr)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""The process's memory: given back when start-up has used it once (glibc only), never dumped to the disk."""
+"""The memory of the process: returned to the system after start-up (glibc only), never dumped to disk."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ def _libc() -> ctypes.CDLL | None:
 
 
 def limit_arenas() -> None:
-    """Let all threads share two heaps; call it before there are threads.
+    """Let all threads share two heaps; call it before any thread starts.
 
-    glibc gives each thread one of its own by default, up to eight for each core, and none of them shrinks: 10
-    to 30 MB for one camera.
+    By default glibc makes one heap for each thread, up to eight for each core, and none of them shrinks: that
+    costs 10 to 30 MB with one camera.
     """
     if libc := _libc():
         libc.mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def trim() -> None:
-    """Give free memory back to the system: loading the models leaves about 35 MB of it."""
+    """Return free memory to the system: about 35 MB after the models were loaded."""
     if libc := _libc():
         libc.malloc_trim(0)
 
 
 def forbid_core_dumps() -> None:
-    """Let no crash write the memory to a disk: it holds pictures. systemd-coredump heeds the limit too."""
+    """Disable core dumps, also those of systemd-coredump: memory holds pictures."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class Systemd:
-    """Tells systemd how we are, over the socket that it names; without one it does nothing.
+    """Reports the daemon's state to systemd, over the socket that it names; does nothing without one.
 
     The protocol is sd_notify(3): datagrams of `KEY=VALUE` lines.
     """
@@ -20,22 +20,22 @@ class Systemd:
         self._address = environment.get("NOTIFY_SOCKET", "")
         microseconds = environment.get("WATCHDOG_USEC", "")
         self.watchdog_every = int(microseconds) / 2e6 if microseconds.isdigit() else None
-        """Seconds between two pings: half of what systemd waits for; None without a watchdog."""
+        """Seconds between two watchdog pings: half of systemd's limit; None without a watchdog."""
 
     def ready(self, status: str) -> None:
-        """Start-up is over."""
+        """Report that start-up, or a reload, is finished."""
         self._send(f"READY=1\nSTATUS={status}")
 
     def alive(self, status: str) -> None:
-        """The progress check passed: feed the watchdog."""
+        """Ping the watchdog: every thread makes progress."""
         self._send(f"WATCHDOG=1\nSTATUS={status}")
 
     def reloading(self, monotonic: float) -> None:
-        """The configuration is read again, since `monotonic` (seconds); `ready` says that this is over."""
+        """Report a reload that began at `monotonic` (seconds); call `ready` when it is finished."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={round(monotonic * 1e6)}")
 
     def stopping(self) -> None:
-        """The end has begun."""
+        """Report that the daemon is stopping."""
         self._send("STOPPING=1")
 
     def _send(self, text: str) -> None:
@@ -47,4 +47,4 @@ class Systemd:
                 notify.connect(address)
                 notify.sendall(text.encode())
         except OSError as error:
-            log.warning("systemd cannot be told: %s", error)
+            log.warning("cannot notify systemd: %s", error)

@@ -130,7 +130,7 @@ def test_before_the_first_start_nothing_is_made_in_its_place(installed: Path, tm
 def test_a_disk_that_the_outbox_may_fill_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, warning: bool, words: str
 ) -> None:
-    monkeypatch.setattr(machine, "room", lambda folder: free)
+    monkeypatch.setattr(machine, "free_bytes", lambda folder: free)
     settings = configured(outbox={"directory": "."})
     verdict = check._try("disk", lambda: check._disk(settings, tmp_path))
     assert (verdict.ok, verdict.warning) == (True, warning)
@@ -160,10 +160,10 @@ def test_a_clock_that_nobody_keeps_is_told(kept: bool | None, warning: bool, wor
 
 
 def test_this_machine_tells_of_its_clock_and_its_disk(tmp_path: Path) -> None:
-    assert machine.is_clock_kept() in (True, False, None)
-    assert machine.room(tmp_path) > 0
+    assert machine.is_clock_synchronised() in (True, False, None)
+    assert machine.free_bytes(tmp_path) > 0
     with pytest.raises(OSError, match="nowhere"):
-        machine.room(tmp_path / "nowhere")
+        machine.free_bytes(tmp_path / "nowhere")
 
 
 RUNNING = {

@@ -227,7 +227,7 @@ class TestSystemd:
 
     def test_that_is_gone_is_a_line_in_the_log(self, tmp_path: Path, caplog: pytest.LogCaptureFixture):
         Systemd({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).alive("up")
-        assert "systemd cannot be told: " in caplog.text
+        assert "cannot notify systemd: " in caplog.text
 
     @pytest.mark.parametrize("value", ["", "soon", "-5"])
     def test_s_watchdog_is_off_where_its_time_is_no_number(self, value: str):

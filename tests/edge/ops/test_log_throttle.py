@@ -7,21 +7,21 @@ from collections.abc import Callable
 
 import pytest
 
-from edge.ops import log_throttle as calm
-from edge.ops.log_throttle import BURST, WINDOW, Calm
+from edge.ops import log_throttle
+from edge.ops.log_throttle import BURST, WINDOW, LogThrottle
 from tests.fakes import Kept, ManualClock
 
 
 class Desk:
-    """A logger behind a `Calm`, and the timers that it set."""
+    """A logger behind a `LogThrottle`, and the timers that it set."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.kept = Kept()
         self._timers: list[tuple[float, Callable[[], None]]] = []
         self.log = logging.Logger("edge")
-        self.calm = Calm(self.kept, self.clock.monotonic, self._later)
-        self.log.addHandler(self.calm)
+        self.throttle = LogThrottle(self.kept, self.clock.monotonic, self._later)
+        self.log.addHandler(self.throttle)
 
     def _later(self, seconds: float, what: Callable[[], None]) -> None:
         self._timers.append((self.clock.monotonic() + seconds, what))
@@ -86,16 +86,16 @@ def test_what_ends_the_process_is_always_told(desk: Desk) -> None:
 def test_the_end_of_the_process_tells_what_is_held_back(desk: Desk) -> None:
     for _ in range(BURST + 2):
         desk.log.warning("fault")
-    desk.calm.close()
+    desk.throttle.close()
     assert desk.messages[BURST:] == ["fault (the last of 2 more within a minute)"]
     desk.advance(WINDOW)
     assert desk.messages == []
 
 
 def test_kinds_without_end_take_no_memory_without_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calm, "MOST_KINDS", 10)
+    monkeypatch.setattr(log_throttle, "MOST_KINDS", 10)
     for number in range(1000):
         desk.log.warning(f"fault {number}")
         desk.advance(WINDOW / 5)
     assert len(desk.messages) == 1000
-    assert len(desk.calm._storms) <= 10
+    assert len(desk.throttle._kinds) <= 10

@@ -1,4 +1,5 @@
-"""From a camera or a recording to a stream of frames: the newest one wins, and its state is known."""
+"""From a camera or a recording to frames: the newest frame replaces older ones, and the camera's state is
+known."""
 
 from edge.capture.camera import Camera
 from edge.capture.frames import Feed

@@ -1,4 +1,4 @@
-"""The capturing thread of one camera: opens it, opens it again when it fails, and hands on its frames."""
+"""The capturing thread of one camera: opens the source, reopens it after a fault, and delivers its frames."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from edge.types import CameraState, CameraStatus, Frame
 
 
 class Pace:
-    """Plays one opening of a recording as fast as it was taken."""
+    """Plays a recording at the speed at which it was taken, from one opening of it on."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._origin: float | None = None
 
     def wait(self, offset: float | None, stop: threading.Event) -> bool:
-        """Wait until the frame of this media time is due; True when `stop` was set. None: live, due now."""
+        """Wait until the frame of media time `offset` (seconds; None: live) is due; True if `stop` was
+        set."""
         if offset is None:
             return stop.is_set()
         now = self._clock.monotonic()
@@ -36,11 +37,10 @@ class Pace:
 
 
 class Camera:
-    """One camera's way into its slot.
+    """Captures one camera into its slot.
 
-    A live source puts its newest frame over an older one, and so does a recording at its own pace; a
-    recording at full speed waits until its frame was taken. `on_drop` gets the reason of every frame lost:
-    `overwritten`, `corrupt`.
+    A live source, and a recording in real time, overwrite a frame that was not taken yet. A recording at full
+    speed waits until its frame was taken. `on_drop` gets the reason of each lost frame.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class Camera:
 
     @property
     def status(self) -> CameraStatus:
-        """The state now; any thread may ask."""
+        """The present state; any thread may read it."""
         return self._feed.status
 
     def run(self, stop: threading.Event) -> None:
         """Capture until `stop` is set or the recording has ended, then close the slot.
 
-        A fault of the source is reported and retried for ever; but a recording that breaks off has ended, as
-        playing it again would count its visitors again.
+        A fault of the source is reported and retried without limit. A recording that fails midway ends
+        instead: playing it again would count its visitors twice.
         """
         try:
             while not stop.is_set():
@@ -88,7 +88,7 @@ class Camera:
             self._slot.close()
 
     def _play(self, stop: threading.Event) -> None:
-        """Hand on the frames of one opening; a fault after a long time of them counts as the first again."""
+        """Deliver the frames of one opening; after a long time without a fault the backoff starts over."""
         steady_at = math.inf
         pace = Pace(self._clock)
         with closing(self._feed.frames()) as frames:
@@ -99,10 +99,10 @@ class Camera:
                     self._backoff.reset()
                 if stop.is_set() or not self._deliver(frame, pace, stop):
                     return
-                del frame  # it is the slot's now, not to be held while the next one is waited for
+                del frame  # it belongs to the slot now; do not hold it while waiting for the next one
 
     def _deliver(self, frame: Frame, pace: Pace, stop: threading.Event) -> bool:
-        """False when it is time to stop."""
+        """Put a frame into the slot when it is due; False when it is time to stop."""
         if self._full_speed and not self._feed.live:
             return self._slot.put_when_taken(frame, stop)
         if pace.wait(self._feed.offset, stop):

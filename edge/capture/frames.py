@@ -1,4 +1,4 @@
-"""One camera's pictures as frames: the right way up, numbered, stamped with their time, and judged."""
+"""One camera's pictures as frames: rotated, cut to the region of interest, with their time and state."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ OnStatus = Callable[[CameraStatus], None]
 OnDrop = Callable[[FrameDrop], None]
 
 _PAUSE = 0.04
-"""Seconds of media time between the last frame before a fault of a recording and the first one after it."""
+"""Seconds of media time between the last frame of a recording before a fault and the first one after it."""
 
 
 class Feed:
-    """The frames of one camera, over as many openings of its source as it takes.
+    """The frames of one camera, over any number of openings of its source.
 
-    A live frame bears the time of its arrival. A recorded one bears `start` plus its media time, where
-    `start` is the argument, else the camera's setting, else the time of the first opening; it goes on
-    increasing when the source is opened again. `on_status` is told of every change of state or reason,
-    `on_drop` of every corrupt picture. Used by one thread; `status` may be read by any.
+    A live frame has the time of its arrival. A recorded one has `start` plus its media time, where `start` is
+    the argument, else the camera's setting, else the time of the first opening; the time keeps increasing
+    when the source is opened again. `on_status` is called on each change of state or reason, `on_drop` for
+    each corrupt picture. Used by one thread; any thread may read `status`.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Feed:
 
     @property
     def status(self) -> CameraStatus:
-        """The state now. At first `down`: not opened yet."""
+        """The present state; at first `down`: not opened yet."""
         return self._status
 
     @property
@@ -85,7 +85,7 @@ class Feed:
         self.report(CameraState.DOWN, "the recording has ended")
 
     def report(self, state: CameraState, reason: str, at: datetime | None = None) -> None:
-        """Take on a state since `at` (default: now) and tell of it, unless nothing changes."""
+        """Set the state, since `at` (default: now), and call `on_status`; do nothing if it is the same."""
         if (state, reason) == (self._status.state, self._status.reason):
             return
         same = state is self._status.state

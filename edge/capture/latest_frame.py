@@ -1,4 +1,4 @@
-"""The one place between a camera and its analysis: the newest frame wins."""
+"""The one-frame slot between a camera and its analysis: a newer frame replaces an older one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STOP_CHECK: Final = 0.1
 class LatestFrame:
     """One slot that a capturing thread fills and an analysing thread empties.
 
-    `close` may come from either side: what lies in the slot may still be taken, nothing is put any more.
+    Either side may call `close`: the frame in the slot can still be taken, and no frame is put any more.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class LatestFrame:
             return self._closed and self._frame is None
 
     def put(self, frame: Frame) -> bool:
-        """Put a frame in place of whatever lies there; True when that was a frame nobody had taken."""
+        """Put a frame into the slot; True if it replaced a frame that was not taken."""
         with self._changed:
             if self._closed:
                 return False
@@ -38,10 +38,10 @@ class LatestFrame:
             return displaced
 
     def put_when_taken(self, frame: Frame, stop: threading.Event) -> bool:
-        """Wait until the slot is empty, then put; False when `stop` is set or the slot closed meanwhile."""
+        """Wait until the slot is empty, then put; False if `stop` was set or the slot closed before."""
         with self._changed:
             while self._frame is not None and not self._closed and not stop.is_set():
-                self._changed.wait(_STOP_CHECK)  # setting `stop` wakes nobody here
+                self._changed.wait(_STOP_CHECK)  # setting `stop` does not wake this wait
             if self._closed or stop.is_set():
                 return False
             self._frame = frame
@@ -49,13 +49,13 @@ class LatestFrame:
             return True
 
     def wait(self, timeout: float) -> bool:
-        """Wait up to `timeout` seconds for a frame; whether there is one. `ended` tells if none will come."""
+        """Wait up to `timeout` seconds; whether there is a frame. `ended` says whether one can still come."""
         with self._changed:
             self._changed.wait_for(lambda: self._frame is not None or self._closed, timeout)
             return self._frame is not None
 
     def take(self, timeout: float = 0.0) -> Frame | None:
-        """The frame in the slot, waiting up to `timeout` seconds for one; None when none came."""
+        """Take the frame, waiting up to `timeout` seconds for one; None if none came."""
         with self._changed:
             self.wait(timeout)
             frame, self._frame = self._frame, None
@@ -63,7 +63,7 @@ class LatestFrame:
             return frame
 
     def close(self) -> None:
-        """No more frames."""
+        """Accept no more frames, and wake all who wait."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,14 +1,14 @@
-"""Which pictures of a source are kept, so that there are at most `max_fps` a second."""
+"""Limits a source to `max_fps` pictures a second."""
 
 from __future__ import annotations
 
 
 class RateLimit:
-    """Which pictures to keep so that there are at most `max_fps` of them a second, evenly and without drift.
+    """Selects at most `max_fps` pictures a second, evenly and without drift.
 
-    Pictures are due at multiples of the period. One that comes up to half a period early counts as due, so
-    neither the jitter of a network nor time stamps rounded to milliseconds cost a picture; lateness is made
-    up for by half a period at most, so no burst follows a pause.
+    Pictures are due at multiples of the period. One that comes up to half a period early is kept, so neither
+    network jitter nor time stamps rounded to milliseconds lose a picture. After a late picture the schedule
+    catches up by half a period at most, so no burst follows a pause.
     """
 
     def __init__(self, max_fps: float) -> None:

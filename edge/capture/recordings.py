@@ -1,4 +1,4 @@
-"""Recordings: a video file, a folder of pictures. They end, unless they are looped."""
+"""Recordings: a video file or a folder of pictures. They end unless they are looped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.errors import SourceError
 from edge.types import Image
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-"""The endings of the files that a folder is played from."""
+"""The suffixes of the picture files in a folder; other files are ignored."""
 
 _DEFAULT_FPS = 25.0
 _MAX_FPS = 240.0
@@ -23,10 +23,11 @@ _MAX_STEP = 86_400.0
 
 
 class MediaTime:
-    """Media time that begins at 0 and strictly increases, whatever the file says.
+    """Media time that starts at 0 and strictly increases, also where the file's own times do not.
 
-    A position that is not later than the one before, or later by more than a day, is wrong: the duration of
-    a frame stands in. So is a frame rate that is not in 0..240 (files with 0 or 1000 exist): 25 stands in.
+    A position that is not after the one before, or more than a day after it, is wrong: the duration of a
+    frame is added instead. A frame rate outside 0..240 is wrong as well (files with 0 or 1000 exist): 25 is
+    used.
     """
 
     def __init__(self, fps: float) -> None:
@@ -35,20 +36,20 @@ class MediaTime:
         self.restart()
 
     def restart(self) -> None:
-        """The recording begins anew; its time goes on by the duration of a frame."""
+        """The recording starts again; the media time continues by the duration of a frame."""
         self._position: float | None = None
 
     def advance(self, position: float) -> float:
         """The offset in seconds of the next frame, which is at `position` as the file says."""
         step = self._duration if self._position is None else position - self._position
-        self._offset += step if 0 < step <= _MAX_STEP else self._duration  # NaN is not in there either
+        self._offset += step if 0 < step <= _MAX_STEP else self._duration  # NaN fails this comparison as well
         if self._position is None or position > self._position:
             self._position = position
         return self._offset
 
 
 class Clip:
-    """A video file. Raises SourceError when it is missing, empty or no video."""
+    """A video file. Raises SourceError if it is missing, empty or not a video."""
 
     live = False
 
@@ -85,7 +86,7 @@ class Clip:
         return self._next_frame()
 
     def _open_again(self) -> None:
-        """Not every format can seek, so a clip is rewound by opening it."""
+        """Rewind by opening the file again: not every format can seek."""
         self._corrupt_before = self.corrupt
         self._video.close()
         self._video = _open_clip(self._path, self._threads)
@@ -104,17 +105,17 @@ def _open_clip(path: Path, threads: int) -> Video:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
     if size == 0:
         raise SourceError(f"{path}: is empty (0 bytes)")
-    # An absolute path: FFmpeg would take "concat:a.mp4" for a protocol.
+    # An absolute path: FFmpeg would read a relative "concat:a.mp4" as a protocol.
     video = Video.with_ffmpeg(str(path), str(path.absolute()), threads=threads)
     if video is None:
-        raise SourceError(f"{path}: is no video, or is damaged: it cannot be decoded")
+        raise SourceError(f"{path}: cannot be decoded: it is not a video, or is damaged")
     return video
 
 
 class Folder:
     """The pictures of a folder in the order of their names, `max_fps` of them a second.
 
-    Raises SourceError when there are none.
+    Raises SourceError if there are none.
     """
 
     live = False
@@ -141,7 +142,7 @@ class Folder:
         return None
 
     def close(self) -> None:
-        """Nothing is held open between two pictures."""
+        """Do nothing: no file stays open between two pictures."""
 
 
 def _pictures_in(folder: Path) -> list[Path]:
@@ -150,7 +151,7 @@ def _pictures_in(folder: Path) -> list[Path]:
     except OSError as error:
         raise SourceError(f"{folder}: cannot be read: {error.strerror}") from None
     if not paths:
-        raise SourceError(f"{folder}: holds no picture ({', '.join(PICTURES)})")
+        raise SourceError(f"{folder}: holds no pictures; allowed: {', '.join(PICTURES)}")
     return paths
 
 

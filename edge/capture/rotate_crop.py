@@ -1,4 +1,4 @@
-"""The part of a camera's picture that is looked at, the right way up."""
+"""Rotates a camera's picture and cuts out its region of interest."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from edge.types import Image
 
 Region = tuple[float, float, float, float]
 
-_TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+_ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
 class View:
-    """Turns a picture clockwise by `rotation` degrees, then cuts out the region of interest.
+    """Rotates pictures clockwise by `rotation` degrees, then cuts out the region of interest.
 
-    roi: left, top, right, bottom as fractions of the turned picture, as a person sees it.
+    roi: left, top, right, bottom as fractions of the rotated picture.
     """
 
     def __init__(self, rotation: Literal[0, 90, 180, 270], roi: Region) -> None:
-        self._turn = _TURNS.get(rotation)
+        self._rotate_by = _ROTATIONS.get(rotation)
         self._roi = roi
 
     def __call__(self, image: Image) -> Image:
-        """uint8 (H, W, 3) in, C-contiguous uint8 (h, w, 3) out, at least one pixel."""
-        if self._turn is not None:
-            image = cast("Image", cv2.rotate(image, self._turn))
+        """The region of `image`, uint8 (H, W, 3), as C-contiguous uint8 (h, w, 3) of at least one pixel."""
+        if self._rotate_by is not None:
+            image = cast("Image", cv2.rotate(image, self._rotate_by))
         rows = _span(self._roi[1], self._roi[3], image.shape[0])
         columns = _span(self._roi[0], self._roi[2], image.shape[1])
         return np.ascontiguousarray(image[rows, columns])
 
 
 def _span(low: float, high: float, length: int) -> slice:
-    """The pixels between two fractions of a side, one at least."""
+    """The pixels between two fractions of a side, at least one."""
     first = min(round(low * length), length - 1)
     return slice(first, max(round(high * length), first + 1))

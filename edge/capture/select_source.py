@@ -16,7 +16,7 @@ from edge.errors import ConfigurationError, SourceError
 def validate_source(settings: CameraSettings, secrets_beside: Path) -> None:
     """Check a camera's source and secret without opening the source.
 
-    Raises ConfigurationError for a URL of an unknown scheme or without a host, and an unreadable secret.
+    Raises ConfigurationError for a URL of an unknown scheme or without a host, and for an unreadable secret.
     """
     if "://" in settings.source:
         try:
@@ -34,26 +34,26 @@ def _check_url(url: str) -> None:
         return
     if parts.scheme not in DEFAULT_PORTS:
         allowed = ", ".join(f"{scheme}://" for scheme in (*DEFAULT_PORTS, "file"))
-        raise ValueError(f"unknown scheme; allowed: {allowed}, a device, a file or a folder")
+        raise ValueError(f"the scheme is unknown; allowed: {allowed}, a device, a file or a folder")
     if not parts.hostname:
-        raise ValueError(f"names no host, such as {parts.scheme}://192.0.2.10/stream")
+        raise ValueError(f"names no host; allowed: a URL such as {parts.scheme}://192.0.2.10/stream")
     try:
         _ = parts.port
-    except ValueError:  # its message repeats what stands there
-        raise ValueError("the port must be a number up to 65535") from None
+    except ValueError:  # its message repeats the value, which may hold a password
+        raise ValueError("the port is wrong; allowed: 0 to 65535") from None
 
 
 def is_live(settings: CameraSettings) -> bool:
-    """Whether the source is a stream or a device; else it is a recording."""
+    """Whether the source is a stream or a device; otherwise it is a recording."""
     scheme = urlsplit(settings.source).scheme if "://" in settings.source else ""
     return scheme in DEFAULT_PORTS or _is_device(settings.source)
 
 
 def open_source(settings: CameraSettings, secrets_beside: Path, clock: Clock) -> Source:
-    """Open the source that the settings name; a relative file is looked up where relative secrets are.
+    """Open the source that the settings name; a relative file is relative to `secrets_beside`.
 
     The secret is read at every opening, so that a camera's password can be changed while the daemon runs.
-    The read time-out of a device is OpenCV's own, 10 s. Raises SourceError; its message holds no credentials.
+    A device has OpenCV's own read time-out, 10 s. Raises SourceError; its message holds no credentials.
     """
     source, max_fps = settings.source, settings.max_fps
     if _is_device(source):
@@ -85,7 +85,7 @@ def _path(source: str) -> Path:
     try:
         return Path(source).expanduser()
     except RuntimeError:
-        raise SourceError(f"{source}: there is no such user, or their home is unknown") from None
+        raise SourceError(f"{source}: the user does not exist or has no home folder") from None
 
 
 def _credentials(settings: CameraSettings, secrets_beside: Path) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""What every source of pictures is, and which of its pictures are kept."""
+"""The interface of all sources of pictures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edge.types import Image
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """What a source gives: image uint8 (H, W, 3) BGR.
+    """One picture of a source: image uint8 (H, W, 3) BGR.
 
     offset: seconds of media time since the recording's first picture, strictly increasing; None when live.
     """
@@ -24,17 +24,17 @@ class Source(Protocol):
 
     @property
     def live(self) -> bool:
-        """Whether its pictures are of this moment, and lost unless they are taken now."""
+        """Whether its pictures show the present moment and are lost if they are not read in time."""
 
     @property
     def corrupt(self) -> int:
-        """Pictures so far that could not be decoded and were stepped over."""
+        """How many pictures so far could not be decoded and were skipped."""
 
     def read(self) -> Picture | None:
-        """The next picture that is kept; None once a recording has ended.
+        """The next picture within the rate limit; None once a recording has ended.
 
-        Raises SourceError on a fault; the source is of no use afterwards.
+        Raises SourceError on a fault; the source cannot be read afterwards.
         """
 
     def close(self) -> None:
-        """Let go of the device, the connection or the file."""
+        """Release the device, the connection or the file."""

@@ -14,11 +14,11 @@ from edge.clock import Clock
 from edge.errors import SourceError
 
 DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
-"""The schemes that are understood, and the port of each where the URL names none."""
+"""The allowed schemes, and the port of each if the URL names none."""
 
 
 class LiveStream:
-    """Frames of this moment. Those beyond `max_fps` are decoded, as the next ones need them, and let go."""
+    """A live source. Pictures beyond `max_fps` are decoded, as later ones depend on them, and dropped."""
 
     live = True
 
@@ -55,10 +55,10 @@ class LiveStream:
         """Open a camera by its index or its path under /dev. Raises SourceError."""
         path = f"/dev/video{int(device)}" if device.isdecimal() else device
         if not Path(path).exists():
-            raise SourceError(f"{path}: there is no such device")
+            raise SourceError(f"{path}: the device does not exist")
         video = Video.with_v4l2(path, path)
         if video is None:
-            raise SourceError(f"{path}: is no camera, is in use, or may not be read by this user")
+            raise SourceError(f"{path}: is not a camera, is in use, or this user may not read it")
         return cls(video, max_fps, read_timeout, clock)
 
     @property
@@ -79,7 +79,7 @@ class LiveStream:
 
         if not self._video.grab(give_up=timed_out):
             silent = f"no frame for {self._timeout:g} s"
-            broken = "the stream ended, broke off or cannot be decoded"
+            broken = "the stream ended, was interrupted or cannot be decoded"
             raise SourceError(f"{self._video.name}: {silent if timed_out() else broken}")
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class LiveStream:
 
 
 def public_name(url: str) -> str:
-    """Scheme, host and port of a URL: what may be logged. Some cameras take passwords in path or query."""
+    """Scheme, host and port of a URL, which may be logged. Some cameras take passwords in path or query."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
@@ -102,7 +102,7 @@ def with_credentials(url: str, credentials: tuple[str, str] | None) -> str:
 
 
 def _why_closed(url: str, timeout: float, waited: float) -> str:
-    """OpenCV tells no reason: ask the host itself, so that a person knows where to look."""
+    """Why a stream could not be opened: OpenCV gives no reason, so connect to the host to find out more."""
     if waited >= timeout:
         return f"no answer within {timeout:g} s"
     parts = urlsplit(url)
@@ -112,4 +112,4 @@ def _why_closed(url: str, timeout: float, waited: float) -> str:
         ).close()
     except OSError as error:
         return f"cannot be reached: {error.strerror or error}"
-    return "answers but gives no video: wrong user name, password or path?"
+    return "answers but gives no video; check the user name, password and path"

@@ -1,4 +1,4 @@
-"""OpenCV's VideoCapture: the one place that opens it, keeps it quiet, and lets go of it."""
+"""OpenCV's VideoCapture: the only module that opens, silences and releases it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from edge.errors import SourceError
 from edge.types import Image
 
 MAX_CORRUPT = 50
-"""Frames in a row that may be undecodable before a source counts as lost: two seconds at 25 a second."""
+"""Undecodable frames in a row after which a source counts as lost: two seconds at 25 a second."""
 
 _ENVIRONMENT = {
-    # Without it one lock spans every open: a camera that is switched off holds up all the others.
+    # Without it OpenCV opens one source at a time: a camera that is switched off delays all others.
     "OPENCV_FFMPEG_IS_THREAD_SAFE": "1",
-    # OpenCV's own default only prefers TCP, and takes UDP with its torn pictures where TCP fails at first.
+    # OpenCV's default only prefers TCP: if TCP fails at first, it uses UDP, which loses parts of pictures.
     "OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_transport;tcp|allowed_media_types;video",
-    # Quiet (AV_LOG_QUIET): FFmpeg and OpenCV name URLs in what they print, credentials and all.
+    # AV_LOG_QUIET: FFmpeg and OpenCV print URLs with their credentials.
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
 }
 
 
 def prepare_opencv() -> None:
-    """Set what OpenCV reads from the environment, except where the user has set it already."""
+    """Set the environment variables of OpenCV that the user has not set."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if "OPENCV_LOG_LEVEL" not in os.environ:
@@ -34,7 +34,7 @@ def prepare_opencv() -> None:
 
 
 class Video:
-    """An open capture that tells a frame it cannot decode from the end of them all."""
+    """An open capture that distinguishes a frame that cannot be decoded from the end of the stream."""
 
     def __init__(self, name: str, capture: Any) -> None:  # noqa: ANN401 - cv2 has no types
         self.name = name
@@ -47,10 +47,10 @@ class Video:
     def with_ffmpeg(
         cls, name: str, address: str, *, threads: int, timeouts: tuple[float, float] | None = None
     ) -> Video | None:
-        """Open a URL or a file; None when it cannot be opened. timeouts: open and read, in seconds.
+        """Open a URL or a file; None if it cannot be opened. timeouts: open and read, in seconds.
 
-        threads: of the decoder, and every one beyond the first holds a frame back. FFmpeg's own default is
-        one for each core: 16 cores would show a visitor 0.6 s late.
+        threads: decoder threads; each one beyond the first delays the picture by a frame. FFmpeg's default is
+        one for each core: with 16 cores a visitor would be seen 0.6 s late.
         """
         parameters = [cv2.CAP_PROP_N_THREADS, threads]
         if timeouts is not None:
@@ -61,7 +61,7 @@ class Video:
 
     @classmethod
     def with_v4l2(cls, name: str, device: str) -> Video | None:
-        """Open a camera of this machine; None when it cannot be opened."""
+        """Open a camera of this machine; None if it cannot be opened."""
         return cls._opened(name, device, cv2.CAP_V4L2, [])
 
     @classmethod
@@ -69,7 +69,7 @@ class Video:
         prepare_opencv()
         try:
             capture = cv2.VideoCapture(address, backend, parameters)
-        except cv2.error:  # its message may hold the address, credentials and all
+        except cv2.error:  # its message may hold the address with its credentials
             return None
         if capture.isOpened():
             return cls(name, capture)
@@ -77,11 +77,11 @@ class Video:
         return None
 
     def grab(self, give_up: Callable[[], bool] = lambda: False) -> bool:
-        """Go to the next frame without converting it; False when there are no more.
+        """Advance to the next frame without converting it; False if there are no more.
 
-        Frames that cannot be decoded are stepped over and counted once a good one follows: at the end of a
-        stream every attempt fails. `give_up` is asked before another attempt. Raises SourceError where OpenCV
-        does not fail but breaks.
+        Frames that cannot be decoded are skipped, and counted once a good one follows: at the end of a stream
+        every attempt fails. `give_up` is called before each further attempt. Raises SourceError if OpenCV
+        itself raises an error.
         """
         for skipped in range(MAX_CORRUPT + 1):
             if self._grab():
@@ -94,14 +94,14 @@ class Video:
     def _grab(self) -> bool:
         try:
             return bool(self._capture.grab())
-        except cv2.error:  # its message may hold the address, credentials and all
-            raise SourceError(f"{self.name}: OpenCV cannot go on reading it") from None
+        except cv2.error:  # its message may hold the address with its credentials
+            raise SourceError(f"{self.name}: OpenCV cannot continue to read it") from None
 
     def retrieve(self) -> Image | None:
-        """The frame last grabbed, uint8 (H, W, 3) BGR; None when it is corrupt.
+        """The frame last grabbed, uint8 (H, W, 3) BGR; None if it is corrupt.
 
-        Its memory is used for a later one when nobody holds it, or a part of it, any more. Raises SourceError
-        when none could be decoded again and again.
+        Its memory is reused for a later frame once nothing refers to it or a part of it. Raises SourceError
+        after more than `MAX_CORRUPT` corrupt frames in a row.
         """
         try:
             good, image = self._capture.retrieve(self._buffers.spare())
@@ -119,12 +119,12 @@ class Video:
 
     @property
     def fps(self) -> float:
-        """Frames a second as the file says; may be 0 or absurd."""
+        """Frames a second according to the file; may be 0 or wrong."""
         return float(self._capture.get(cv2.CAP_PROP_FPS))
 
     @property
     def position(self) -> float:
-        """Media time of the frame last grabbed as the file says, in seconds."""
+        """Media time of the frame last grabbed according to the file, in seconds."""
         return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
 
     def close(self) -> None:

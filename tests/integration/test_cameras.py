@@ -48,13 +48,13 @@ def counts(messages: list[Received], camera: str) -> list[dict[str, Any]]:
 FAULTS = {
     # What is said of each camera: its state, and words of the reason.
     "absent": ("down", "Connection refused"),
-    "refusing": ("down", "wrong user name, password or path"),
+    "refusing": ("down", "check the user name, password and path"),
     "hanging": ("down", "no answer within 1 s"),
     "stalling": ("down", "no frame for 1 s"),
     "corrupt": ("down", "decoded"),
     "frozen": ("frozen", "the same picture for 1 s"),
     "dark": ("dark", "black or one flat tone for 1 s"),
-    "unplugged": ("down", "there is no such device"),
+    "unplugged": ("down", "the device does not exist"),
 }
 
 

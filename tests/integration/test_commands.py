@@ -56,7 +56,10 @@ def configured(folder: Path, **tables: Any) -> Path:
         ({"cameras": [CAMERA, CAMERA]}, ("two cameras are named 'door'",)),
         ({"cameras": [{**CAMERA, "name": "a/b"}]}, ("cameras[0].name = 'a/b'", "'/', '+', '#'")),
         ({"cameras": [{**CAMERA, "source": "rtsp://u:hush@h/"}]}, ("cameras[0].source", "password_file")),
-        ({"cameras": [{**CAMERA, "source": "gopher://h/"}]}, ("'gopher://h'", "unknown scheme", "rtsp://")),
+        (
+            {"cameras": [{**CAMERA, "source": "gopher://h/"}]},
+            ("'gopher://h'", "the scheme is unknown", "rtsp://"),
+        ),
         ({"mqtt": {"username": "box", "password_file": "nowhere"}}, ("mqtt.password_file", "nowhere")),
         ({"model": {"bundle": "nowhere"}}, ("nowhere/manifest.json", "cannot be read")),
     ],
@@ -92,7 +95,7 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "wanted"),
-    [(b"", "is empty"), (b"no video at all\n" * 99, "is no video"), (None, "there is no such file")],
+    [(b"", "is empty"), (b"no video at all\n" * 99, "it is not a video"), (None, "there is no such file")],
 )
 def test_replay_refuses_what_is_no_video(tmp_path: Path, content: bytes | None, wanted: str) -> None:
     clip = tmp_path / "clip.mp4"

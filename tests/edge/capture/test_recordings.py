@@ -87,8 +87,8 @@ def test_a_corrupt_frame_is_stepped_over_and_counted(clip: Path, tmp_path: Path)
     [
         ("missing.mp4", None, "cannot be read: No such file or directory"),
         ("empty.mp4", b"", "is empty (0 bytes)"),
-        ("text.mp4", b"This is not a film.\n" * 20, "is no video"),
-        ("noise.avi", bytes(range(256)) * 64, "is no video"),
+        ("text.mp4", b"This is not a film.\n" * 20, "it is not a video"),
+        ("noise.avi", bytes(range(256)) * 64, "it is not a video"),
     ],
 )
 def test_what_is_no_clip_is_named(name: str, content: bytes | None, why: str, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_corrupt_picture_is_stepped_over_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_picture_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"holds no picture \(\.jpg, "):
+    with pytest.raises(SourceError, match=r"holds no pictures; allowed: \.jpg, "):
         Folder(tmp_path, max_fps=10)
 
 

@@ -73,7 +73,7 @@ def test_a_refusal_is_told_without_the_credentials(
     with caplog.at_level(logging.DEBUG), pytest.raises(SourceError) as caught:
         opened(server.url(refused[0]), tmp_path, refused[1])
     assert str(caught.value) == (
-        f"rtsp://127.0.0.1:{server.port}: answers but gives no video: wrong user name, password or path?"
+        f"rtsp://127.0.0.1:{server.port}: answers but gives no video; check the user name, password and path"
     )
     said = "".join((*capfd.readouterr(), caplog.text))
     assert said == ""

@@ -24,11 +24,11 @@ def opened(source: str, beside: Path, **changes: object) -> Source:
         (
             "ftp://h/a?pwd=hunter2",
             "ftp://h",
-            "unknown scheme; allowed: rtsp://, rtsps://, http://, https://, file://",
+            "the scheme is unknown; allowed: rtsp://, rtsps://, http://, https://, file://",
         ),
-        ("rtsp:///door", "rtsp://", "names no host, such as rtsp://192.0.2.10/stream"),
-        ("rtsp://10.0.0.7:port/door", "rtsp://10.0.0.7:port", "the port must be a number up to 65535"),
-        ("http://10.0.0.7:99999/", "http://10.0.0.7:99999", "the port must be a number up to 65535"),
+        ("rtsp:///door", "rtsp://", "names no host; allowed: a URL such as rtsp://192.0.2.10/stream"),
+        ("rtsp://10.0.0.7:port/door", "rtsp://10.0.0.7:port", "the port is wrong; allowed: 0 to 65535"),
+        ("http://10.0.0.7:99999/", "http://10.0.0.7:99999", "the port is wrong; allowed: 0 to 65535"),
     ],
 )
 def test_a_url_that_cannot_be_right_is_refused(source: str, shown: str, why: str, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_the_password_is_read_at_every_opening(tmp_path: Path) -> None:
     secret = tmp_path / "door.secret"
     secret.write_text("old\n")
     with MjpegServer([jpeg(picture(5))] * 5, credentials=("clerk", "new")) as server:
-        with pytest.raises(SourceError, match="wrong user name, password or path"):
+        with pytest.raises(SourceError, match="check the user name, password and path"):
             opened(server.url, tmp_path, username="clerk", password_file=secret.name)
         secret.write_text("new\n")
         source = opened(server.url, tmp_path, username="clerk", password_file=secret.name)
@@ -87,7 +87,7 @@ def test_a_relative_file_is_sought_beside_the_configuration(tmp_path: Path) -> N
 
 
 def test_a_home_that_nobody_has_is_a_fault_of_the_source(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="~nobody-of-that-name/x: there is no such user"):
+    with pytest.raises(SourceError, match="~nobody-of-that-name/x: the user does not exist"):
         opened("~nobody-of-that-name/x", tmp_path)
 
 

@@ -142,7 +142,7 @@ def test_a_wrong_password_is_told_without_it(
     with (
         caplog.at_level(logging.DEBUG),
         MjpegServer(JPEGS, credentials=("clerk", "right")) as server,
-        pytest.raises(SourceError, match="wrong user name, password or path") as caught,
+        pytest.raises(SourceError, match="check the user name, password and path") as caught,
     ):
         connect(server.url, ("clerk", "hunter2"))
     said = "".join((*capfd.readouterr(), caplog.text, str(caught.value)))
@@ -156,7 +156,7 @@ def test_a_stream_that_opencv_breaks_on_is_a_fault_told_without_its_words() -> N
             raise cv2.error("rtsp://clerk:hunter2@10.0.0.7/door")
 
     stream = LiveStream(Video("rtsp://10.0.0.7", Broken()), EVERY_FRAME, 1.0, ManualClock())
-    with pytest.raises(SourceError, match=r"^rtsp://10\.0\.0\.7: OpenCV cannot go on reading it$"):
+    with pytest.raises(SourceError, match=r"^rtsp://10\.0\.0\.7: OpenCV cannot continue to read it$"):
         stream.read()
 
 
@@ -188,11 +188,11 @@ def test_credentials_are_percent_encoded() -> None:
 
 @pytest.mark.parametrize(("device", "path"), [("97", "/dev/video97"), ("/dev/video-door", "/dev/video-door")])
 def test_a_missing_device_is_named(device: str, path: str) -> None:
-    with pytest.raises(SourceError, match=f"^{path}: there is no such device$"):
+    with pytest.raises(SourceError, match=f"^{path}: the device does not exist$"):
         LiveStream.from_device(device, 1.0, 10.0, ManualClock())
 
 
 def test_a_device_that_is_no_camera_is_named(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SourceError, match=r"^/dev/null: is no camera"):
+    with pytest.raises(SourceError, match=r"^/dev/null: is not a camera"):
         LiveStream.from_device("/dev/null", 1.0, 10.0, ManualClock())
     assert capfd.readouterr() == ("", "")

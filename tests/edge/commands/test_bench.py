@@ -191,7 +191,7 @@ def test_a_setting_of_one_clip_is_obeyed(two_seconds: Path, capsys: pytest.Captu
     [
         (None, 2, "there is no such file or folder"),
         (b"", 1, "is empty (0 bytes)"),
-        (b"not a video" * 100, 1, "is no video, or is damaged"),
+        (b"not a video" * 100, 1, "it is not a video, or is damaged"),
     ],
 )
 def test_a_bad_clip_is_named(

@@ -29,7 +29,8 @@ from bench.resident import resident_mb
 from edge.capture import Picture, Source
 from edge.clock import SystemClock
 from edge.config import CameraSettings, load_settings
-from edge.daemon import runtime
+from edge.daemon.parts import Parts
+from edge.daemon.runtime import Runtime
 from edge.types import Image
 
 ROOT = Path(__file__).parent.parent
@@ -137,14 +138,19 @@ class Held:
 class _Watched:
     """A runtime with its gauges: what `run` measures between `begin` and `end`."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, parts: Parts) -> None:
         settings = load_settings(config)
-        self.runtime = runtime.Runtime(
-            settings, beside=config.parent, clock=SystemClock(), rng=random.Random(0), resumes=False
+        self.runtime = Runtime(
+            settings,
+            beside=config.parent,
+            clock=SystemClock(),
+            rng=random.Random(0),
+            resumes=False,
+            parts=parts,
         )
         self.delays: list[float] = []
-        # What the histogram of the metrics is told, to the millisecond and not to its buckets.
-        self.runtime._metrics.decision.observe = self.delays.append  # type: ignore[method-assign,assignment]
+        # What the histogram of the metrics observes, to the millisecond and not to its buckets.
+        vars(self.runtime.metrics.decision)["observe"] = self.delays.append
 
     def run(self, seconds: float) -> Work:
         stop = threading.Event()
@@ -159,7 +165,7 @@ class _Watched:
 
     def _watch(self, seconds: float, stop: threading.Event, found: list[Work]) -> None:
         deadline = time.monotonic() + GIVE_UP
-        while not all(lane.analysed for lane in self.runtime.lanes) and time.monotonic() < deadline:
+        while not all(camera.analysed for camera in self.runtime.cameras) and time.monotonic() < deadline:
             time.sleep(0.05)
         if time.monotonic() < deadline:
             time.sleep(WARM_UP)
@@ -174,7 +180,7 @@ class _Watched:
         delays = np.array(self.delays or [0.0]) * 1000
         p50, p95 = np.percentile(delays, (50, 95)).tolist()
         return Work(
-            cameras=len(self.runtime.lanes),
+            cameras=len(self.runtime.cameras),
             seconds=wall,
             analysed=self._analysed() - frames,
             dropped=self._dropped() - dropped,
@@ -185,10 +191,10 @@ class _Watched:
         )
 
     def _analysed(self) -> int:
-        return sum(lane.analysed for lane in self.runtime.lanes)
+        return sum(camera.analysed for camera in self.runtime.cameras)
 
     def _dropped(self) -> int:
-        (family,) = self.runtime._metrics.dropped.collect()
+        (family,) = self.runtime.metrics.dropped.collect()
         return int(sum(s.value for s in family.samples if s.name.endswith("_total")))
 
 
@@ -198,6 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--memory", type=Path, metavar="CLIP", help="play this clip from memory")
     arguments = parser.parse_args(argv)
+    parts = Parts()
     if arguments.memory:
         fps = load_settings(arguments.config).cameras[0].max_fps
         images = list(pictures(arguments.memory, fps, HELD))
@@ -205,8 +212,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         def held(camera: CameraSettings, *_: object, **__: object) -> Source:
             return Held(images, camera.max_fps)
 
-        vars(runtime)["open_source"] = held
-    print(json.dumps(asdict(_Watched(arguments.config).run(arguments.seconds))))
+        parts = Parts(open_source=held)
+    print(json.dumps(asdict(_Watched(arguments.config, parts).run(arguments.seconds))))
     return 0
 
 

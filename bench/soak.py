@@ -270,12 +270,12 @@ class Run:
         self.worker = CountingWorker(
             build_counting(settings, bundle(), PaintedAges(), metrics),
             self.queue,
-            store=gate.put,
-            keep_open=gate.keep_open,
+            gate,
+            settings.cameras,
             metrics=metrics,
             clock=clock,
         )
-        self.worker.resume(gate.left_open())
+        self.worker.resume()
         self.ledger.kept_at = clock.monotonic()  # what is there then is what was kept
         self.publisher = Publisher(
             settings.mqtt,

@@ -17,6 +17,7 @@ import numpy as np
 from edge.cli import main
 from edge.clock import Clock
 from edge.daemon import runtime
+from edge.daemon.parts import Parts
 from edge.inference.fallback import ServingBackend
 from tests.fakes import PaintedAges, Person, paint, painted_vision
 
@@ -41,11 +42,15 @@ def write_crowd(folder: Path, visits: int, *, frames: int = 6, gap: int = 3) -> 
     return folder
 
 
-def painted_backend(*_: object, clock: Clock, rng: random.Random, **__: object) -> ServingBackend:
+def serve_painted_ages(*_: object, clock: Clock, rng: random.Random, **__: object) -> ServingBackend:
+    """In place of `edge.inference.fallback.serve`."""
     return ServingBackend(PaintedAges(), None, clock=clock, rng=rng)
 
 
+PARTS = Parts(build_vision=partial(painted_vision, people=PEOPLE), serve=serve_painted_ages)
+
+
 if __name__ == "__main__":
-    vars(runtime)["build_vision"] = partial(painted_vision, people=PEOPLE)
-    vars(runtime)["serve"] = painted_backend
+    # The command line builds the runtime with no parts but its own.
+    runtime.Runtime = partial(runtime.Runtime, parts=PARTS)  # type: ignore[assignment]
     sys.exit(main())

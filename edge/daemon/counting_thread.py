@@ -1,20 +1,23 @@
-"""The thread `counting`: messages from the queue, through `Counting`, to windows that are stored."""
+"""The thread `counting`: messages from the queue, through `Counting` and the gate, to stored windows."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 
+from edge.capture import is_live
 from edge.clock import Clock
+from edge.config import CameraSettings
 from edge.counting.pipeline import Counting
 from edge.daemon.queue import MessageQueue
 from edge.daemon.threads import TICK, Beat
 from edge.errors import OutsideError
 from edge.ops.metrics import Metrics
-from edge.types import Progress, WindowCounts
+from edge.release.gate import Gate
+from edge.types import Message, Progress, WindowCounts
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +29,7 @@ STORE_RETRY = 5.0
 """Seconds between two attempts to store a window that the disk refused."""
 
 LAST_ATTEMPTS = 3
-"""Attempts to store the last windows before they are given up: the process is about to end."""
+"""Attempts to store the last windows before they are lost: the process is about to end."""
 
 LAST_RETRY = 0.5
 """Seconds between these."""
@@ -37,34 +40,36 @@ eight cameras and windows of five minutes that is four days."""
 
 
 class CountingWorker:
-    """The thread counting: messages from the queue, through `Counting`, to windows that are stored.
+    """Counts for all cameras; `run` it in one thread. Whatever the disk refuses is kept and tried again.
 
-    store: raises OutsideError where the disk refuses; the window is then kept and tried again. real_time:
-    whether a camera's event time is the clock's, so that the time to a decision can be told.
+    cameras: those in force. resumes: whether a later run resumes the open windows of live cameras, so that
+    they belong in the checkpoint; a recording starts again from its beginning.
     """
 
     def __init__(
         self,
         counting: Counting,
         queue: MessageQueue,
+        gate: Gate,
+        cameras: Iterable[CameraSettings],
         *,
-        store: Callable[[WindowCounts], object],
-        keep_open: Callable[[list[WindowCounts]], None] = lambda windows: None,
         metrics: Metrics,
         clock: Clock,
-        real_time: Callable[[str], bool] = lambda camera: False,
+        resumes: bool = True,
     ) -> None:
         self._counting = counting
         self._queue = queue
-        self._put = store
-        self._keep_open = keep_open
-        self._next_checkpoint = clock.monotonic() + CHECKPOINT
+        self._gate = gate
         self._metrics = metrics
         self._clock = clock
-        self._real_time = real_time
+        self._resumes = resumes
+        self._next_checkpoint = clock.monotonic() + CHECKPOINT
         self._unstored: deque[WindowCounts] = deque()
         self._next_attempt = 0.0
-        self._complaint = ""
+        self._last_refusal = ""
+        self.stored = 0
+        """Closed windows that the disk has taken."""
+        self.follow(cameras)
 
     @property
     def unstored(self) -> int:
@@ -75,9 +80,15 @@ class CountingWorker:
         """The start of a camera's oldest open window."""
         return self._counting.open_since(camera)
 
-    def resume(self, windows: Iterable[WindowCounts]) -> None:
-        """Go on with the windows that were open when the daemon ended."""
-        self._store(self._counting.resume(windows))
+    def follow(self, cameras: Iterable[CameraSettings]) -> None:
+        """These cameras are in force now; the main thread may call it."""
+        cameras = tuple(cameras)
+        self._live = frozenset(camera.name for camera in cameras if is_live(camera))
+        self._real_time = frozenset(camera.name for camera in cameras if _is_real_time(camera))
+
+    def resume(self) -> None:
+        """Go on with the windows that the last checkpoint holds."""
+        self._store(self._counting.resume(self._gate.left_open()))
 
     def run(self, beat: Beat) -> None:
         """Work until the queue is closed and empty, then keep what is open for the next start."""
@@ -88,12 +99,19 @@ class CountingWorker:
 
     def step(self) -> None:
         """Wait for the next message and take it; keep what is open when that is due."""
-        self._step()
+        patience = self._counting.patience(self._clock.monotonic())
+        message = self._queue.take(TICK if patience is None else min(patience, TICK))
+        now = self._clock.monotonic()
+        if message is None:
+            self._store(self._counting.poll(now))
+        else:
+            self._store(self._counting.handle(message, now))
+            self._measure_delay(message)
         if self._clock.monotonic() >= self._next_checkpoint:
             self._checkpoint()
 
     def end(self) -> None:
-        """Hold nothing back, and keep what is open for the next start."""
+        """Classify and store all that waits, and keep what is open for the next start."""
         self._store(self._counting.flush())
         for attempt in range(LAST_ATTEMPTS):
             if self._unstored:
@@ -104,58 +122,71 @@ class CountingWorker:
             log.critical("%d closed windows are lost: the disk refuses them", len(self._unstored))
         self._checkpoint()
 
-    def _step(self) -> None:
-        patience = self._counting.patience(self._clock.monotonic())
-        message = self._queue.take(TICK if patience is None else min(patience, TICK))
-        now = self._clock.monotonic()
-        if message is None:
-            self._store(self._counting.poll(now))
-            return
-        self._store(self._counting.handle(message, now))
-        if isinstance(message, Progress) and message.analysed and self._real_time(message.camera_id):
+    def _measure_delay(self, message: Message) -> None:
+        """Observe the time from a frame's capture to all that it decides."""
+        if isinstance(message, Progress) and message.analysed and message.camera_id in self._real_time:
             self._metrics.decision.observe((self._clock.now() - message.event_time).total_seconds())
 
     def _checkpoint(self) -> None:
         self._next_checkpoint = self._clock.monotonic() + CHECKPOINT
+        kept = self._live if self._resumes else frozenset[str]()
         try:
-            self._keep_open(self._counting.open_windows())
+            self._gate.keep_open(w for w in self._counting.open_windows() if w.camera_id in kept)
         except OutsideError as error:
-            self._complain(error)
+            self._report_refusal(error)
         else:
-            self._complaint = ""
+            self._last_refusal = ""
 
     def _store(self, closed: list[WindowCounts]) -> None:
+        """Store what waits, oldest first; after a refusal only every `STORE_RETRY`, or when more closes."""
         self._unstored.extend(closed)
-        self._bound()
+        self._drop_excess()
         now = self._clock.monotonic()
         if not closed and now < self._next_attempt:
             return
-        while self._unstored:
-            try:
+        try:
+            while self._unstored:
                 self._put(self._unstored[0])
-            except OutsideError as error:
-                self._next_attempt = now + STORE_RETRY
-                self._complain(error)
-                return
-            self._unstored.popleft()
-            self._complaint = ""
+                self._unstored.popleft()
+                self._last_refusal = ""
+        except OutsideError as error:
+            self._next_attempt = now + STORE_RETRY
+            self._report_refusal(error)
 
-    def _complain(self, error: OutsideError) -> None:
+    def _put(self, window: WindowCounts) -> None:
+        if self._gate.put(window):
+            self.stored += 1
+            return
+        self._metrics.refused.inc()
+        log.warning(
+            "camera %s: the window from %s was stored before; it is not sent again",
+            window.camera_id,
+            window.start.isoformat(),
+            extra={"camera": window.camera_id},
+        )
+
+    def _report_refusal(self, error: OutsideError) -> None:
         """Count every refusal of the disk, log it once until the reason changes or the disk works again."""
         self._metrics.outbox_failures.inc()
-        if str(error) != self._complaint:
-            self._complaint = str(error)
-            waiting = len(self._unstored)
-            log.error("%s; %d closed windows and what is open wait in memory", error, waiting)
+        if str(error) != self._last_refusal:
+            self._last_refusal = str(error)
+            log.error(
+                "%s; %d closed windows and the open ones are kept in memory", error, len(self._unstored)
+            )
 
-    def _bound(self) -> None:
-        excess = len(self._unstored) - MOST_UNSTORED
-        for _ in range(excess):
-            given_up = self._unstored.popleft()
+    def _drop_excess(self) -> None:
+        """Drop the oldest windows beyond `MOST_UNSTORED`."""
+        for _ in range(len(self._unstored) - MOST_UNSTORED):
+            dropped = self._unstored.popleft()
             self._metrics.outbox_dropped.inc()
             log.error(
-                "camera %s: the window from %s is given up: the disk has refused %d younger ones, too",
-                given_up.camera_id,
-                given_up.start.isoformat(),
+                "camera %s: the window from %s is lost: the disk has refused it and %d later ones",
+                dropped.camera_id,
+                dropped.start.isoformat(),
                 MOST_UNSTORED,
             )
+
+
+def _is_real_time(camera: CameraSettings) -> bool:
+    """Whether the camera's event time is the clock's."""
+    return is_live(camera) or (camera.pace == "real" and not camera.start)

@@ -71,6 +71,12 @@ class MessageQueue:
             self._changed.notify_all()
 
     @property
+    def waiting_crops(self) -> int:
+        """Crops in the queue now."""
+        with self._changed:
+            return self._crops
+
+    @property
     def finished(self) -> bool:
         """Closed, and everything taken."""
         with self._changed:

@@ -1,94 +1,77 @@
-"""What a new configuration changes in a running daemon, and what it cannot."""
+"""Applies a new configuration to the running daemon, or rejects it as a whole."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import logging
+from collections.abc import Callable
 
-from pydantic import ValidationError
-
-from edge.config import CameraSettings, Settings
-from edge.config.toml import faults
+from edge.config import Settings
+from edge.counting.pipeline import counting_plan
+from edge.daemon.changes import Change, compare
+from edge.daemon.composition import Composition, check_sources
+from edge.delivery import access
 from edge.errors import ConfigurationError
+from edge.ops.reasons import ReloadResult
 
-FIXED = ("site", "box", "windows.length", "model", "mqtt", "outbox", "metrics")
-"""What holds until the next start: the names of topics and windows, and what is opened once."""
-
-SEEING = ("detection", "tracking", "crops")
-"""What every camera's analysis is made with."""
+log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """From one configuration to another.
+class Reloader:
+    """Reads the configuration again and applies what can change while the daemon runs; for the main thread.
 
-    settings: those in force afterwards. gone, changed and new: names of cameras; a changed one is made anew,
-    but not for its zone alone. needs_restart: keys that stay what they are until then.
+    load: reads it; raises ConfigurationError.
     """
 
-    settings: Settings
-    gone: tuple[str, ...]
-    changed: tuple[str, ...]
-    new: tuple[str, ...]
-    needs_restart: tuple[str, ...]
+    def __init__(self, made: Composition, load: Callable[[], Settings]) -> None:
+        self._made = made
+        self._load = load
+        self.settings = made.settings
+        """In force now."""
 
-    def __str__(self) -> str:
-        parts = [
-            f"{what} {', '.join(names)}"
-            for what, names in (("gone:", self.gone), ("changed:", self.changed), ("new:", self.new))
-            if names
-        ]
-        return "; ".join(parts) or "all cameras as before"
+    def reload(self) -> None:
+        """Apply the new configuration, or log why it is rejected."""
+        try:
+            change = self._read()
+        except ConfigurationError as error:
+            self._made.metrics.reloads.labels(ReloadResult.REFUSED).inc()
+            self._made.status.reload_rejected = True
+            log.error("reload rejected; still running the previous configuration: %s", error)
+            return
+        self._apply(change)
+        self._made.metrics.reloads.labels(ReloadResult.APPLIED).inc()
+        self._made.status.reload_rejected = False
+        log.info("reload applied: %s", change)
+        if change.needs_restart:
+            log.warning(
+                "these keys need a restart; the old values stay in force until then: %s",
+                ", ".join(change.needs_restart),
+            )
 
+    def _read(self) -> Change:
+        """What the new configuration changes, once all of it has been checked."""
+        made = self._made
+        change = compare(self.settings, self._load())
+        check_sources(change.settings, made.beside)
+        made.publisher.renew(access(change.settings.mqtt, made.beside))
+        return change
 
-def compare(old: Settings, new: Settings) -> Change:
-    """What changes where `new` is loaded while `old` is in force.
+    def _apply(self, change: Change) -> None:
+        """Change the cameras: the old ones' messages come before the new plan, those of the new after it."""
+        made, settings = self._made, change.settings
+        made.lanes.retire(change.gone, change.changed)
+        self.settings = settings
+        made.gate.minimum = settings.privacy.minimum
+        made.counting.follow(settings.cameras)
+        # The series of removed cameras go when the counting thread comes to the plan.
+        made.metrics.follow([*change.gone, *(camera.name for camera in settings.cameras)])
+        made.queue.put(counting_plan(settings))
+        for name in change.gone:
+            made.publisher.forget_camera(name)
+        self._start_cameras(change)
 
-    Raises ConfigurationError where `new` is at odds with what holds until the next start.
-    """
-    before, after = _table(old), _table(new)
-    needs_restart = tuple(key for fixed in FIXED for key in _differences(before, after, fixed))
-    in_force = _keep(before, after)
-    cameras, wanted = _by_name(old), _by_name(in_force)
-    renewed = any(before[section] != after[section] for section in SEEING)
-    return Change(
-        in_force,
-        gone=tuple(name for name in cameras if name not in wanted),
-        changed=tuple(n for n in wanted if n in cameras and (renewed or not _same(cameras[n], wanted[n]))),
-        new=tuple(name for name in wanted if name not in cameras),
-        needs_restart=needs_restart,
-    )
-
-
-def _table(settings: Settings) -> dict[str, Any]:
-    return settings.model_dump()
-
-
-def _keep(before: dict[str, Any], after: dict[str, Any]) -> Settings:
-    """The new settings, with what is fixed as it was."""
-    table = {**after, **{key: before[key] for key in FIXED if "." not in key}}
-    table["windows"] = {**after["windows"], "length": before["windows"]["length"]}
-    try:
-        return Settings.model_validate(table)
-    except ValidationError as error:
-        raise ConfigurationError(faults(error, Settings, "until a restart")) from None
-
-
-def _differences(before: dict[str, Any], after: dict[str, Any], key: str) -> list[str]:
-    """The keys at or below `key` that differ."""
-    section, _, rest = key.partition(".")
-    old, new = before[section], after[section]
-    if rest:
-        return [key] if old[rest] != new[rest] else []
-    if isinstance(old, dict):
-        return [f"{section}.{name}" for name in old if old[name] != new[name]]
-    return [section] if old != new else []
-
-
-def _by_name(settings: Settings) -> dict[str, CameraSettings]:
-    return {camera.name: camera for camera in settings.cameras}
-
-
-def _same(one: CameraSettings, other: CameraSettings) -> bool:
-    """Whether a camera may go on as it is: its zone is no matter of its pictures."""
-    return one.model_copy(update={"zone": other.zone}) == other
+    def _start_cameras(self, change: Change) -> None:
+        names = (*change.new, *change.changed)
+        cameras = [camera for camera in change.settings.cameras if camera.name in names]
+        for lane in self._made.lanes.make(cameras, change.settings):
+            self._made.publisher.camera_status(lane.worker.watched.snapshot.status)
+            lane.start()

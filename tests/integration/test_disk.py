@@ -85,7 +85,7 @@ def test_a_disk_that_fails_slows_down_or_turns_read_only_loses_no_window(tmp_pat
                     # Counting goes on meanwhile.
                     wait_for_metric(port, ANALYSED, lambda count, before=seen: count >= before + 30)
                 if how.startswith("error"):
-                    assert "closed windows and what is open wait in memory" in daemon.log
+                    assert "closed windows and the open ones are kept in memory" in daemon.log
                 came = len(subscriber.on(TOPIC))
                 subscriber.wait_for_topic(TOPIC, came + 4)
             assert daemon.stop() == 0
@@ -105,7 +105,7 @@ def test_a_full_disk_loses_no_window_and_recovers_by_itself(tmp_path: Path) -> N
             with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
                 while True:
                     file.write(b"x" * 512)
-            daemon.wait_for_line(lambda line: "disk is full" in line and "wait in memory" in line)
+            daemon.wait_for_line(lambda line: "disk is full" in line and "are kept in memory" in line)
             filler.unlink()
             came = len(subscriber.on(TOPIC))
             subscriber.wait_for_topic(TOPIC, came + 8)

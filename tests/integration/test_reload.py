@@ -104,8 +104,8 @@ def test_cameras_zones_and_brackets_change_while_it_counts(
         begun = systemd.wait_for("RELOADING=1")
         assert int(begun.partition("MONOTONIC_USEC=")[2]) > 0
         systemd.wait_for("READY=1")
-        daemon.wait_for_line(lambda line: "configuration taken over: gone: till; new: exit" in line)
-        daemon.wait_for_line(lambda line: "needs a restart, until then it stays: mqtt.keepalive" in line)
+        daemon.wait_for_line(lambda line: "reload applied: gone: till; new: exit" in line)
+        daemon.wait_for_line(lambda line: "the old values stay in force until then: mqtt.keepalive" in line)
         subscriber.wait_for(lambda m: [w["zone"] for w in counts(m, "door")][-2:] == ["hall"] * 2)
         subscriber.wait_for(lambda m: len(counts(m, "exit")) > 1)
         # Taken back, at once for who listens and for whoever comes later.
@@ -115,8 +115,8 @@ def test_cameras_zones_and_brackets_change_while_it_counts(
 
         daemon.reload("cameras = 3\n[[cameras")
         systemd.wait_for("RELOADING=1")
-        assert "the last reload was refused" in systemd.wait_for("READY=1")
-        daemon.wait_for_line(lambda line: "not taken over and nothing changes" in line)
+        assert "the last reload was rejected" in systemd.wait_for("READY=1")
+        daemon.wait_for_line(lambda line: "still running the previous configuration" in line)
         before = len(counts(subscriber.messages, "door"))
         subscriber.wait_for(lambda m: len(counts(m, "door")) > before + 1)
         assert daemon.stop() == 0

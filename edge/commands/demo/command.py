@@ -39,8 +39,8 @@ from edge.config import (
     load_settings,
 )
 from edge.config.redaction import holds_credentials, is_mistyped_url, redact_value
+from edge.daemon.cameras.camera_state import CameraSnapshot
 from edge.daemon.runtime import Runtime
-from edge.daemon.vision_thread import VisionWorker
 from edge.delivery import Subscriber, Topics
 from edge.errors import ConfigurationError
 from edge.ops.terminal import progress_bars
@@ -204,7 +204,7 @@ class _Show:
             secrets_beside=beside,
         )
         self._start = start
-        self._samples: dict[str, deque[_Sample]] = {lane.name: deque() for lane in self._runtime.lanes}
+        self._samples: dict[str, deque[_Sample]] = {camera.name: deque() for camera in self._runtime.cameras}
         self._begun = clock.monotonic()
 
     def run(self, stop: threading.Event, seconds: float | None) -> int:
@@ -263,16 +263,16 @@ class _Show:
     def _state(self) -> ViewState:
         return replace(
             self._start,
-            cameras=[self._row(lane) for lane in self._runtime.lanes],
+            cameras=[self._row(camera) for camera in self._runtime.cameras],
             window=self._open_window(),
             windows=list(self._windows.values()),
             elapsed=self._clock.monotonic() - self._begun,
         )
 
-    def _row(self, lane: VisionWorker) -> CameraRow:
-        speed = self._speed(lane.name, lane.analysed)
-        state, reason = lane.status.state.value, lane.status.reason
-        return CameraRow(lane.name, state, speed, lane.in_view, lane.visitors, reason)
+    def _row(self, camera: CameraSnapshot) -> CameraRow:
+        speed = self._speed(camera.name, camera.analysed)
+        state, reason = camera.status.state.value, camera.status.reason
+        return CameraRow(camera.name, state, speed, camera.in_view, camera.visitors, reason)
 
     def _speed(self, camera: str, frames: int) -> float:
         samples, now = self._samples[camera], self._clock.monotonic()
@@ -283,7 +283,7 @@ class _Show:
         return (frames - samples[0].frames) / seconds if seconds > 0 else 0.0
 
     def _open_window(self) -> OpenWindow | None:
-        start = self._runtime.counting.open_since(self._runtime.lanes[0].name)
+        start = self._runtime.open_since(self._runtime.cameras[0].name)
         if start is None:
             return None
         length = timedelta(seconds=self._settings.windows.length)

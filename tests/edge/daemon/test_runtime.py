@@ -9,7 +9,7 @@ import re
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,22 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.clock import SystemClock
+from edge.clock import Clock, SystemClock
 from edge.config import Settings, load_settings
-from edge.daemon import runtime as runtimes
-from edge.daemon.runtime import Runtime, days_held
+from edge.daemon import shutdown
+from edge.daemon.parts import Parts
+from edge.daemon.runtime import Runtime
+from edge.daemon.status import days_held
+from edge.delivery.outbox import Outbox, Row
 from edge.errors import ConfigurationError
 from edge.inference import tensorrt
 from edge.inference.backend import BackendError
 from edge.inference.cuda import Cuda
-from edge.inference.fallback import ServingBackend
+from edge.inference.fallback import ServingBackend, serve
 from edge.inference.tensorrt_library import Library
+from edge.vision.pipeline import Vision
 from tests.fake_gpu import FakeCuda, FakeTensorRt
-from tests.fakes import Person, paint, painted_vision
+from tests.fakes import PaintedAges, Person, paint, painted_vision
 from tests.mosquitto import free_port
 from tests.patience import PATIENCE
 
@@ -72,20 +76,48 @@ def stored(folder: Path) -> dict[str, int]:
 
 @pytest.fixture(autouse=True)
 def process_settings() -> Iterator[None]:
-    """The daemon sets what holds for the whole process; other tests want it as it was."""
+    """The daemon sets what holds for the whole process; other tests need it as it was."""
     threads, interval = cv2.getNumThreads(), sys.getswitchinterval()
     yield
     cv2.setNumThreads(threads)
     sys.setswitchinterval(interval)
 
 
-@pytest.fixture(autouse=True)
-def fake_vision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtimes, "build_vision", see)
+def make(folder: Path, options: Settings, parts: Parts | None = None, **arguments: Any) -> Runtime:
+    return Runtime(
+        options,
+        beside=folder,
+        clock=SystemClock(),
+        rng=random.Random(0),
+        parts=parts or Parts(build_vision=see),
+        **arguments,
+    )
 
 
-def make(folder: Path, options: Settings, **arguments: Any) -> Runtime:
-    return Runtime(options, beside=folder, clock=SystemClock(), rng=random.Random(0), **arguments)
+def see_after(event: threading.Event) -> Callable[..., Vision]:
+    """Builds a vision once this has happened."""
+
+    def build(*parts: Any, **shared: Any) -> Vision:
+        assert event.wait(PATIENCE)
+        return see(*parts, **shared)
+
+    return build
+
+
+class Stop(threading.Event):
+    """Is set when so many windows are stored: there is no broker to take them."""
+
+    def outbox(self, windows: int) -> Callable[..., Outbox]:
+        stop, counted = self, iter(range(1, windows))
+
+        class Told(Outbox):
+            def put(self, *row: Any) -> Row | None:
+                stored = super().put(*row)
+                if stored and next(counted, None) is None:
+                    stop.set()
+                return stored
+
+        return Told
 
 
 def test_a_thread_that_fails_ends_the_process_and_keeps_the_others_counts(
@@ -100,59 +132,46 @@ def test_a_thread_that_fails_ends_the_process_and_keeps_the_others_counts(
         made = see(camera, *parts, **shared)
         finish = made.finish
 
-        def finish_and_tell() -> Any:
+        def finish_and_note() -> Any:
             counted.set()
             return finish()
 
-        monkeypatch.setattr(made, "finish", finish_and_tell)
+        monkeypatch.setattr(made, "finish", finish_and_note)
         return made
 
-    monkeypatch.setattr(runtimes, "build_vision", vision)
-    daemon = make(tmp_path, settings(tmp_path, "good", "broken"))
+    daemon = make(tmp_path, settings(tmp_path, "good", "broken"), Parts(build_vision=vision))
     with pytest.raises(RuntimeError, match="a bug"):
         daemon.run(threading.Event())
     assert stored(tmp_path) == {"good": 1}
 
 
-@pytest.fixture
-def stop(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Is set when every camera's window is stored: there is no broker to take them."""
-    stop, store = threading.Event(), Runtime._store
-
-    def store_and_tell(daemon: Runtime, window: Any) -> None:
-        store(daemon, window)
-        if daemon.stored == len(daemon.settings.cameras):
-            stop.set()
-
-    monkeypatch.setattr(Runtime, "_store", store_and_tell)
-    return stop
-
-
 def value(daemon: Runtime, name: str, **labels: str) -> float:
-    found = daemon._metrics.registry.get_sample_value(name, labels)
+    found = daemon.metrics.registry.get_sample_value(name, labels)
     assert found is not None, name
     return found
 
 
-def test_without_a_gpu_it_counts_on_onnx_runtime_and_tells(
-    tmp_path: Path, runtime: FakeCuda, cuda: Cuda, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+def test_without_a_gpu_it_counts_on_onnx_runtime_and_says_so(
+    tmp_path: Path, runtime: FakeCuda, cuda: Cuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime.driver = 0
     monkeypatch.setattr(tensorrt, "Cuda", lambda: cuda)
-    tried, attempt = threading.Event(), ServingBackend.attempt
+    tried, stop = threading.Event(), Stop()
 
-    def attempt_and_tell(backend: ServingBackend) -> float | None:
-        pause = attempt(backend)
-        tried.set()
-        return pause
+    def serve_noting(*arguments: Any, **named: Any) -> ServingBackend:
+        backend = serve(*arguments, **named)
+        attempt = backend.attempt
 
-    def vision(*parts: Any, **shared: Any) -> Any:
-        assert tried.wait(PATIENCE)
-        return see(*parts, **shared)
+        def attempt_and_note() -> float | None:
+            pause = attempt()
+            tried.set()
+            return pause
 
-    monkeypatch.setattr(ServingBackend, "attempt", attempt_and_tell)
-    monkeypatch.setattr(runtimes, "build_vision", vision)
-    daemon = make(tmp_path, settings(tmp_path, "door", model={"backend": "tensorrt"}))
+        monkeypatch.setattr(backend, "attempt", attempt_and_note)
+        return backend
+
+    parts = Parts(build_vision=see_after(tried), serve=serve_noting, outbox=stop.outbox(1))
+    daemon = make(tmp_path, settings(tmp_path, "door", model={"backend": "tensorrt"}), parts)
     daemon.run(stop)
     assert stored(tmp_path) == {"door": 1}
     assert value(daemon, "instore_model_fallbacks_total", reason="driver") >= 1
@@ -161,57 +180,52 @@ def test_without_a_gpu_it_counts_on_onnx_runtime_and_tells(
 
 
 def test_a_sandbox_that_allows_no_priorities_does_not_end_it(
-    tmp_path: Path, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = threading.Event()
+    asked, stop = threading.Event(), Stop()
 
     def refuse(*_: object) -> None:
         asked.set()
         raise PermissionError(1, "Operation not permitted")
 
-    def vision(*parts: Any, **shared: Any) -> Any:
-        assert asked.wait(PATIENCE)
-        return see(*parts, **shared)
-
     monkeypatch.setattr(os, "setpriority", refuse)
-    monkeypatch.setattr(runtimes, "build_vision", vision)
-    daemon = make(tmp_path, settings(tmp_path, "door"))
+    parts = Parts(build_vision=see_after(asked), outbox=stop.outbox(1))
+    daemon = make(tmp_path, settings(tmp_path, "door"), parts)
     assert daemon.run(stop) == 0
     assert stored(tmp_path) == {"door": 1}
 
 
 def test_the_age_model_goes_to_the_gpu_and_back_while_it_counts(
-    tmp_path: Path, trt: FakeTensorRt, pretended: Library, stop: threading.Event,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    tmp_path: Path, trt: FakeTensorRt, pretended: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tensorrt, "Cuda", lambda: Cuda(trt.cuda))
     still_full = BackendError("memory", "the GPU is still full")
     found = iter([pretended])
     monkeypatch.setattr(tensorrt, "libraries", lambda: iter([next(found, still_full)]))
-    swapped, on_swap = threading.Event(), Runtime._on_swap
+    swapped, stop = threading.Event(), Stop()
 
-    def tell(daemon: Runtime) -> None:
-        on_swap(daemon)
-        if daemon._backend.accelerated:
-            trt.cuda.fails["cudaGraphLaunch"] = trt.cuda.real.cudaError_t.cudaErrorMemoryAllocation
-        swapped.set()
+    def serve_noting(*arguments: Any, on_change: Callable[[], None], **named: Any) -> ServingBackend:
+        def note() -> None:
+            on_change()
+            if backend.accelerated:
+                trt.cuda.fails["cudaGraphLaunch"] = trt.cuda.real.cudaError_t.cudaErrorMemoryAllocation
+            swapped.set()
 
-    def vision(*parts: Any, **shared: Any) -> Any:
-        assert swapped.wait(PATIENCE)
-        return see(*parts, **shared)
+        backend = serve(*arguments, on_change=note, **named)
+        return backend
 
-    monkeypatch.setattr(Runtime, "_on_swap", tell)
-    monkeypatch.setattr(runtimes, "build_vision", vision)
     # One visitor for each camera: the first batch fails on the GPU, whichever it is.
-    daemon = make(tmp_path, settings(tmp_path, "door", "gate", model={"max_batch": trt.max_batch}))
+    parts = Parts(build_vision=see_after(swapped), serve=serve_noting, outbox=stop.outbox(2))
+    options = settings(tmp_path, "door", "gate", model={"max_batch": trt.max_batch})
+    daemon = make(tmp_path, options, parts)
     daemon.run(stop)
     assert stored(tmp_path) == {"door": 1, "gate": 1}
     assert value(daemon, "instore_model_fallbacks_total", reason="memory") >= 1
-    # Each picture was judged, that of the batch which failed as well: as many as without a GPU.
+    # Each crop was classified, those of the batch which failed as well: as many as without a GPU.
     assert value(daemon, "instore_batch_crops_sum") == 2 * daemon.settings.crops.per_visitor
     assert not any(
         sample.value
-        for metric in daemon._metrics.registry.collect()
+        for metric in daemon.metrics.registry.collect()
         if metric.name == "instore_crops_dropped"
         for sample in metric.samples
         if sample.name.endswith("_total")
@@ -224,23 +238,22 @@ def test_the_age_model_goes_to_the_gpu_and_back_while_it_counts(
 
 
 def test_an_engine_that_is_still_being_built_at_the_end_is_left_behind(
-    tmp_path: Path, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A build ends at its next step, whenever that is: Python must not take itself down around it."""
-    building, end = threading.Event(), threading.Event()
+    building, end, stop = threading.Event(), threading.Event(), Stop()
 
-    def build(backend: ServingBackend) -> None:
-        building.set()
-        assert end.wait(PATIENCE)
+    class Building(ServingBackend):
+        def run(self) -> None:
+            building.set()
+            assert end.wait(PATIENCE)
 
-    def vision(*parts: Any, **shared: Any) -> Any:
-        assert building.wait(PATIENCE)
-        return see(*parts, **shared)
+    def build(*_: object, clock: Clock, rng: random.Random, **__: object) -> ServingBackend:
+        return Building(PaintedAges(), None, clock=clock, rng=rng)
 
-    monkeypatch.setattr(ServingBackend, "run", build)
-    monkeypatch.setattr(runtimes, "build_vision", vision)
-    monkeypatch.setattr(runtimes, "GOODBYE", 0.1)
-    daemon = make(tmp_path, settings(tmp_path, "door"))
+    monkeypatch.setattr(shutdown, "GOODBYE", 0.1)
+    parts = Parts(build_vision=see_after(building), serve=build, outbox=stop.outbox(1))
+    daemon = make(tmp_path, settings(tmp_path, "door"), parts)
     try:
         assert daemon.run(stop) == 0
         assert daemon.hangs
@@ -294,21 +307,22 @@ def test_a_reload_with_a_secret_that_is_not_there_changes_nothing(
     thread.start()
     while thread.is_alive() and len(loads) == 2:
         stop.wait(0.02)
-    before = [worker.name for worker in daemon.lanes], daemon.settings
+    before = [camera.name for camera in daemon.cameras], daemon.settings
     reload.set()
     while thread.is_alive() and loads:
         stop.wait(0.02)
     stop.set()
     thread.join(PATIENCE)
     assert before == (["door"], options)
-    assert "not taken over and nothing changes: camera 'till': password_file = 'nowhere'" in caplog.text
-    reloads = daemon._metrics.registry.get_sample_value
+    rejected = "reload rejected; still running the previous configuration"
+    assert f"{rejected}: camera 'till': password_file = 'nowhere'" in caplog.text
+    reloads = daemon.metrics.registry.get_sample_value
     assert reloads("instore_reloads_total", {"reason": "refused"}) == 1
     assert reloads("instore_reloads_total", {"reason": "applied"}) == 1
     assert daemon.settings.privacy.minimum == 9
 
 
-def test_windows_that_a_full_outbox_gives_up_are_counted_and_logged(
+def test_windows_that_a_full_outbox_drops_are_counted_and_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     outbox = {"directory": str(tmp_path / "state"), "max_rows": 1}
@@ -321,14 +335,14 @@ def test_windows_that_a_full_outbox_gives_up_are_counted_and_logged(
         stop.wait(0.02)
     stop.set()
     thread.join(PATIENCE)
-    given_up = daemon.stored - 1
-    assert given_up >= 2
-    told = re.findall(r"the outbox is full: the oldest (\d+) windows were given up", caplog.text)
-    assert sum(map(int, told)) == given_up
-    assert daemon._metrics.registry.get_sample_value("instore_outbox_dropped_total") == given_up
+    dropped = daemon.stored - 1
+    assert dropped >= 2
+    logged = re.findall(r"the outbox is full: the oldest (\d+) windows were dropped", caplog.text)
+    assert sum(map(int, logged)) == dropped
+    assert daemon.metrics.registry.get_sample_value("instore_outbox_dropped_total") == dropped
 
 
-def test_an_outbox_that_is_too_small_for_a_month_is_told(
+def test_an_outbox_that_is_too_small_for_a_month_is_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     options = settings(tmp_path, "door", outbox={"directory": str(tmp_path / "state"), "max_rows": 2880})
@@ -336,7 +350,7 @@ def test_an_outbox_that_is_too_small_for_a_month_is_told(
     stop = threading.Event()
     stop.set()
     make(tmp_path, options).run(stop)
-    assert "the outbox holds 10.0 days of these cameras' windows, 30 are advised" in caplog.text
+    assert "the outbox holds 10.0 days of windows of these cameras; 30 days are recommended" in caplog.text
 
 
 @pytest.mark.parametrize(("cameras", "length"), [(57, 300), (11, 60)])
@@ -352,3 +366,18 @@ def test_a_port_in_use_is_refused_before_the_outbox_is_made(tmp_path: Path) -> N
     with pytest.raises(ConfigurationError, match="cannot listen there"):
         make(other, settings(other, "door", metrics={"port": first.http_port}))
     assert not (other / "state" / "outbox.db").exists()
+
+
+def test_a_start_that_fails_gives_back_what_it_had_opened(tmp_path: Path) -> None:
+    """The next one, in the same process, finds the state directory and the port free."""
+    options = settings(tmp_path, "door", metrics={"port": free_port()})
+
+    def fail(*_: object, **__: object) -> Outbox:
+        raise ConfigurationError("the outbox cannot be used")
+
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="the outbox cannot be used"):
+            make(tmp_path, options, Parts(build_vision=see, outbox=fail))
+    stop = threading.Event()
+    stop.set()
+    assert make(tmp_path, options).run(stop) == 0

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import pytest
 
-from edge.daemon.turns import Turns
+from edge.daemon.cameras.turns import Turns
 
 DEADLINE = 10.0
 
 
 class Worker:
-    """A thread that takes one turn, tells it, and keeps it until it is let go."""
+    """A thread that takes one turn, says so, and keeps it until it may end."""
 
     def __init__(self, turns: Turns, name: int, order: list[int]) -> None:
         self.has_it, self.let_go = threading.Event(), threading.Event()
@@ -42,10 +41,9 @@ def in_line(turns: Turns, count: int) -> None:
 
 
 @pytest.mark.parametrize("most", [1, 2, 3])
-def test_so_many_at_once_and_the_others_as_they_asked(most: int):
-    order: list[Any] = []
-    turns = Turns(most)
-    workers = []
+def test_so_many_at_once_and_the_others_as_they_asked(most: int) -> None:
+    turns, order = Turns(most), list[int]()
+    workers: list[Worker] = []
     for name in range(7):
         workers.append(Worker(turns, name, order))
         assert workers[-1].has_it.wait(DEADLINE) if name < most else True
@@ -59,10 +57,9 @@ def test_so_many_at_once_and_the_others_as_they_asked(most: int):
     assert turns._free == most
 
 
-def test_who_asks_again_at_once_goes_behind_those_who_wait():
+def test_who_asks_again_at_once_goes_behind_those_who_wait() -> None:
     """A semaphore would let it go first."""
-    order: list[Any] = []
-    turns = Turns(1)
+    turns, order = Turns(1), list[int]()
     first = Worker(turns, 0, order)
     first.has_it.wait(DEADLINE)
     waiting = Worker(turns, 1, order)
@@ -77,7 +74,7 @@ def test_who_asks_again_at_once_goes_behind_those_who_wait():
     assert order == [0, 1, 2]
 
 
-def test_a_failure_gives_the_turn_back():
+def test_a_failure_gives_the_turn_back() -> None:
     turns = Turns(1)
     with pytest.raises(ValueError, match="bug"), turns:
         raise ValueError("bug")

@@ -1,4 +1,4 @@
-"""The cameras of the running daemon: each a capturing and a watching thread, made and ended while it runs.
+"""The cameras of the running daemon: each has a capturing and a vision thread, made and ended while it runs.
 
 capture-<camera> ──► LatestFrame ──► vision-<camera> ──► MessageQueue
      (one slot, overwritten)              (crops bounded)
@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from edge.capture import Camera
 from edge.clock import Clock
-from edge.config import CameraSettings
+from edge.config import CameraSettings, Settings
+from edge.daemon.cameras.camera_state import CameraSnapshot
+from edge.daemon.cameras.vision_thread import VisionWorker
 from edge.daemon.threads import Threads
-from edge.daemon.vision_thread import VisionWorker
 
 HANDOVER = 20.0
-"""Seconds that a watching thread may take to end before another takes over from it."""
+"""Seconds that a vision thread may take to end before another takes over from it."""
 
 HANGING = 0.5
 """Seconds that the capturing threads get to end."""
@@ -25,7 +26,7 @@ HANGING = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lane:
-    """One camera's two threads. stop: ends the capturing one, as soon as its source lets go of it."""
+    """One camera's two threads. stop: ends the capturing one, as soon as its source returns."""
 
     worker: VisionWorker
     capture: threading.Thread
@@ -33,24 +34,27 @@ class Lane:
     stop: threading.Event
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start both threads."""
         self.vision.start()
         self.capture.start()
 
     def end(self) -> None:
-        """Take no more pictures."""
+        """Take no more frames."""
         self.stop.set()
         self.worker.slot.close()
 
 
 class Lanes:
-    """All of them, by camera; used by the main thread, and read by any."""
+    """The lanes of all cameras; used by the main thread, and read by any.
+
+    make_worker: the vision worker of a camera under these settings. make_camera: what fills its slot.
+    """
 
     def __init__(
         self,
         threads: Threads,
         clock: Clock,
-        make_worker: Callable[[CameraSettings], VisionWorker],
+        make_worker: Callable[[CameraSettings, Settings], VisionWorker],
         make_camera: Callable[[VisionWorker], Camera],
     ) -> None:
         self._threads = threads
@@ -60,55 +64,55 @@ class Lanes:
         self._lanes: dict[str, Lane] = {}
 
     @property
-    def workers(self) -> list[VisionWorker]:
-        """Their watching halves, as configured."""
-        return [lane.worker for lane in self._lanes.values()]
+    def cameras(self) -> list[CameraSnapshot]:
+        """The cameras as they are now, in the order of the configuration."""
+        return [lane.worker.watched.snapshot for lane in self]
 
     @property
     def watching(self) -> bool:
         """Whether any camera may still give frames."""
-        return any(lane.vision.is_alive() for lane in self._lanes.values())
+        return any(lane.vision.is_alive() for lane in self)
 
-    def make(self, cameras: Iterable[CameraSettings]) -> list[Lane]:
+    def make(self, cameras: Iterable[CameraSettings], settings: Settings) -> list[Lane]:
         """New lanes, in place of those of the same names; they are to be started."""
-        made = {camera.name: self._lane(camera) for camera in cameras}
+        made = {camera.name: self._lane(camera, settings) for camera in cameras}
         self._lanes = {**self._lanes, **made}
         return list(made.values())
 
-    def retire(self, gone: Iterable[str], changed: Iterable[str]) -> None:
+    def retire(self, removed: Iterable[str], changed: Iterable[str]) -> None:
         """End the lanes of these cameras, so that all that they saw is in the queue.
 
-        Raises RuntimeError where one does not end: it might speak later, for a camera that is no more.
+        Raises RuntimeError where one does not end: it could send messages of a camera that is gone.
         """
-        ended = [self._lanes[name] for name in (*gone, *changed)]
+        removed = tuple(removed)
+        ended = [self._lanes[name] for name in (*removed, *changed)]
         for lane in ended:
-            lane.worker.retire(gone=lane.worker.name in gone)
+            lane.worker.watched.retire(removed=lane.worker.camera.name in removed)
             lane.end()
         now = self._clock.monotonic()
         if not self._threads.join([lane.vision for lane in ended], now + HANDOVER):
             raise RuntimeError("a camera's thread does not end")
-        self._lanes = {name: lane for name, lane in self._lanes.items() if name not in gone}
+        self._lanes = {name: lane for name, lane in self._lanes.items() if name not in removed}
 
     def end(self, deadline: float) -> None:
-        """End all, and wait for the watching threads until `deadline` (monotonic seconds)."""
-        for lane in self._lanes.values():
+        """End all, and wait for the vision threads until `deadline` (monotonic seconds)."""
+        for lane in self:
             lane.end()
-        self._threads.join([lane.vision for lane in self._lanes.values()], deadline)
+        self._threads.join([lane.vision for lane in self], deadline)
 
-    def leave(self) -> bool:
+    def wait_for_sources(self) -> bool:
         """Give the capturing threads a moment; whether all ended. One that hangs ends with its time-out."""
-        until = self._clock.monotonic() + HANGING
-        return self._threads.join([lane.capture for lane in self._lanes.values()], until)
+        return self._threads.join([lane.capture for lane in self], self._clock.monotonic() + HANGING)
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(list(self._lanes.values()))
 
-    def _lane(self, camera: CameraSettings) -> Lane:
-        worker, stop = self._make_worker(camera), threading.Event()
+    def _lane(self, camera: CameraSettings, settings: Settings) -> Lane:
+        worker, stop = self._make_worker(camera, settings), threading.Event()
         source = self._make_camera(worker)
         return Lane(
             worker,
-            # Unwatched: a camera may hang for as long as its time-outs allow; the watching thread notices.
+            # Not watched: a camera may hang for as long as its time-outs allow; the vision thread notices.
             self._threads.make(f"capture-{camera.name}", lambda _: source.run(stop), watched=False),
             self._threads.make(f"vision-{camera.name}", worker.run),
             stop,

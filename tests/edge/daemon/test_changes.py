@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edge.config import Settings, load_settings
-from edge.daemon.reload import compare
+from edge.daemon.changes import compare
 from edge.errors import ConfigurationError
 
 DOOR = {"name": "door", "source": "rtsp://192.0.2.10/"}

@@ -1,0 +1,1 @@
+"""The cameras of a running daemon: each with a capturing and a vision thread."""

@@ -1,0 +1,224 @@
+"""The stages of one daemon, made and joined: from settings and parts to objects that have not started yet."""
+
+from __future__ import annotations
+
+import os
+import random
+from contextlib import ExitStack
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+
+from edge import __version__
+from edge.bundle import Bundle, bundle_folder, load_bundle
+from edge.capture import Camera, validate_source
+from edge.clock import Clock
+from edge.config import CameraSettings, Settings, state_directory
+from edge.counting.pipeline import build_counting
+from edge.daemon.cameras.camera_state import WatchedCamera
+from edge.daemon.cameras.lanes import Lanes
+from edge.daemon.cameras.turns import Turns
+from edge.daemon.cameras.vision_thread import VisionWorker
+from edge.daemon.counting_thread import CountingWorker
+from edge.daemon.lock import StateLock
+from edge.daemon.parts import Parts
+from edge.daemon.status import ModelReport, OutboxReport, Status, report_camera
+from edge.daemon.threads import Threads
+from edge.delivery import Publisher, access
+from edge.delivery.outbox import Outbox
+from edge.inference.fallback import ServingBackend
+from edge.ops.health_page import health_page
+from edge.ops.heartbeats import Heartbeats
+from edge.ops.http import HttpServer
+from edge.ops.metrics import Metrics
+from edge.release.gate import Gate
+from edge.release.messages import StatusEncoder
+from edge.types import CameraStatus
+from edge.vision.detect import SharedDetectors
+
+PATIENCE = 60.0
+"""Seconds without progress, beside the broker's time-out, after which a thread is stuck."""
+
+
+class Composition:
+    """All stages of a daemon, joined; `close` gives back what they hold.
+
+    Opens no camera and no connection, but finds every fault of the configuration: raises ConfigurationError
+    on a source, secret, bundle, outbox or port that cannot be used, OutsideError where the state directory is
+    in use or its disk fails.
+
+    backend_in_use: set at the end where a thread hangs in the backend, which `close` then leaves open.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        beside: Path,
+        clock: Clock,
+        rng: random.Random,
+        resumes: bool,
+        parts: Parts,
+    ) -> None:
+        """beside: the folder of relative secrets and bundles. resumes: see `CountingWorker`."""
+        check_sources(settings, beside)
+        access(settings.mqtt, beside)
+        self.settings = settings
+        self.beside = beside
+        self.clock = clock
+        self._rng = rng
+        self._resumes = resumes
+        self._parts = parts
+        self._state = state_directory(settings, beside)
+        self.backend_in_use = False
+        self.bundle: Bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
+        self.metrics = Metrics(clock, [camera.name for camera in settings.cameras])
+        with ExitStack() as opened:
+            self._open(opened)
+            self._closing = opened.pop_all()
+
+    def _open(self, opened: ExitStack) -> None:
+        """Make the stages against the direction of the data, each with what it hands on to."""
+        self._lock = StateLock(self._state)
+        opened.callback(self._lock.release)
+        self.model_report = ModelReport(self.bundle, self.metrics)
+        self.backend = self._serve_model()
+        opened.callback(self._close_backend)
+        self.status = Status(self.metrics, lambda: self.lanes.cameras, lambda: self.outbox.depth)
+        self.heartbeats = Heartbeats(self.clock, PATIENCE + self.settings.mqtt.connect_timeout)
+        self.http = self._serve_pages() if self.settings.metrics.enabled else None
+        if self.http:
+            opened.callback(self.http.stop)
+        self.outbox = self._open_outbox()
+        opened.callback(self.outbox.close)
+        self.outbox_report = OutboxReport(self.outbox, self.metrics, self.clock)
+        self.publisher = self._make_publisher()
+        self._join_counting()
+        self._join_cameras()
+
+    def _join_counting(self) -> None:
+        settings, bundle = self.settings, self.bundle
+        self.queue = self._parts.queue(settings.model.queue)
+        self.gate = Gate(
+            self.outbox,
+            minimum=settings.privacy.minimum,
+            model_name=bundle.name,
+            model_version=bundle.version,
+        )
+        self.counting = CountingWorker(
+            build_counting(settings, bundle, self.backend, self.metrics),
+            self.queue,
+            self.gate,
+            settings.cameras,
+            metrics=self.metrics,
+            clock=self.clock,
+            resumes=self._resumes,
+        )
+        self.counting.resume()
+
+    def _join_cameras(self) -> None:
+        cores = len(os.sched_getaffinity(0))
+        self._detectors = SharedDetectors(cores)
+        # More frames at once than cores would only make each of them later.
+        self._turns = Turns(cores)
+        # A thread that waits for room in the queue must not wait for ever.
+        self.threads = Threads(self.heartbeats, self.clock, on_failure=self.queue.hurry)
+        self.lanes = Lanes(self.threads, self.clock, self._make_worker, self._make_camera)
+        self.lanes.make(self.settings.cameras, self.settings)
+
+    def close(self) -> None:
+        """Give back port, outbox, backend and state directory; all threads that use them have ended."""
+        self._closing.close()
+
+    def _close_backend(self) -> None:
+        if not self.backend_in_use:
+            self.backend.close()
+
+    def _open_outbox(self) -> Outbox:
+        bounds, set_aside = self.settings.outbox, self.metrics.outbox_set_aside
+        return self._parts.outbox(
+            self._state / "outbox.db",
+            bounds.max_rows,
+            bounds.max_bytes,
+            clock=self.clock,
+            on_set_aside=lambda reason: set_aside.labels(reason).inc(),
+        )
+
+    def _serve_model(self) -> ServingBackend:
+        model, metrics = self.settings.model, self.metrics
+        return self._parts.serve(
+            model.backend,
+            self.bundle,
+            max_batch=model.max_batch,
+            threads=model.threads,
+            precision=model.precision,
+            engines=self._state / "engines",
+            clock=self.clock,
+            rng=self._rng,
+            on_change=lambda: self.model_report.changed(self.backend),
+            on_fallback=lambda reason: metrics.fallbacks.labels(reason).inc(),
+            on_refused=lambda fault: metrics.engines_refused.labels(fault).inc(),
+        )
+
+    def _serve_pages(self) -> HttpServer:
+        metrics, settings = self.metrics, self.settings.metrics
+        return HttpServer(
+            settings.host,
+            settings.port,
+            {
+                "/metrics": lambda: (HTTPStatus.OK, metrics.content_type, metrics.exposition()),
+                "/healthz": health_page(self.heartbeats.stuck, self.status.facts),
+            },
+        )
+
+    def _make_publisher(self) -> Publisher:
+        settings, metrics = self.settings, self.metrics
+        return Publisher(
+            settings.mqtt,
+            settings.site,
+            settings.box,
+            store=self.outbox,
+            statuses=StatusEncoder(settings.site, settings.box, __version__),
+            clock=self.clock,
+            rng=self._rng,
+            secrets_beside=self.beside,
+            connect=self._parts.connect,
+            on_connected=self.status.set_connected,
+            on_published=metrics.window_published,
+            on_failure=lambda failure: metrics.failures.labels(failure.value).inc(),
+        )
+
+    def _make_worker(self, camera: CameraSettings, settings: Settings) -> VisionWorker:
+        build = self._parts.build_vision
+        return VisionWorker(
+            camera,
+            partial(build, camera, settings, self.bundle, self.metrics, detectors=self._detectors),
+            self.queue,
+            WatchedCamera(camera, self.clock, self._report_camera),
+            slot=self._parts.slot(),
+            metrics=self.metrics,
+            clock=self.clock,
+            turn=self._turns,
+            lost_after=settings.tracking.lost_after,
+            resumes=self._resumes,
+        )
+
+    def _make_camera(self, worker: VisionWorker) -> Camera:
+        return Camera(
+            worker.camera,
+            partial(self._parts.open_source, secrets_beside=self.beside, clock=self.clock),
+            worker.slot,
+            self.clock,
+            rng=self._rng,
+            on_status=worker.watched.report,
+            on_drop=worker.lose_frame,
+        )
+
+    def _report_camera(self, status: CameraStatus) -> None:
+        report_camera(status, self.metrics, self.publisher.camera_status)
+
+
+def check_sources(settings: Settings, beside: Path) -> None:
+    """Raise ConfigurationError on a camera's source or secret that cannot be used; opens none."""
+    for camera in settings.cameras:
+        validate_source(camera, beside)

@@ -1,0 +1,60 @@
+"""The factories that a daemon is built with, so that a test or a benchmark can put its own in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edge.bundle import Bundle
+from edge.capture import LatestFrame, Source, open_source
+from edge.clock import Clock
+from edge.config import CameraSettings, Settings
+from edge.daemon.queue import MessageQueue
+from edge.delivery.connection import Connection
+from edge.delivery.outbox import Outbox
+from edge.delivery.publisher import Connect
+from edge.inference.fallback import ServingBackend, serve
+from edge.ops.metrics import Metrics
+from edge.vision.detect import SharedDetectors
+from edge.vision.pipeline import Vision, build_vision
+
+
+class OpenSource(Protocol):
+    """Opens a camera's source; raises SourceError."""
+
+    def __call__(self, settings: CameraSettings, /, *, secrets_beside: Path, clock: Clock) -> Source: ...
+
+
+class BuildVision(Protocol):
+    """Builds a camera's vision, in the thread that will use it."""
+
+    def __call__(
+        self,
+        camera: CameraSettings,
+        settings: Settings,
+        bundle: Bundle,
+        metrics: Metrics,
+        /,
+        *,
+        detectors: SharedDetectors,
+    ) -> Vision: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a daemon is made of.
+
+    serve: the age model's backend; see `edge.inference.fallback.serve`. outbox: where released windows wait.
+    queue: takes the number of crops that it may hold. slot: between a camera's two threads. connect: a
+    connection to the broker.
+    """
+
+    open_source: OpenSource = open_source
+    build_vision: BuildVision = build_vision
+    serve: Callable[..., ServingBackend] = serve
+    outbox: Callable[..., Outbox] = Outbox
+    queue: Callable[[int], MessageQueue] = MessageQueue
+    slot: Callable[[], LatestFrame] = LatestFrame
+    connect: Connect = Connection

@@ -1,0 +1,70 @@
+"""The end of the daemon: threads end in the direction of the data, so that all that was seen is counted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+
+from edge.daemon.composition import Composition
+from edge.delivery import GOODBYE
+from edge.ops.reasons import CropDrop
+from edge.types import CameraState, CameraStatus
+
+log = logging.getLogger(__name__)
+
+VISION_ENDS = 2.0
+"""Seconds that the vision threads get at the end, to finish a frame and count the visitors in view."""
+
+CLASSIFYING_ENDS = 1.0
+"""Seconds that the counting thread then gets for the crops that wait."""
+
+COUNTING_ENDS = 1.5
+"""Seconds that it gets for the rest. With `mqtt.drain_timeout` and the goodbye that makes less than
+ten: what does not end by then is left to the next start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The threads beside those of the cameras. stop_publishing: lets the publisher drain and end."""
+
+    counting: threading.Thread
+    publish: threading.Thread
+    accelerate: threading.Thread
+    stop_publishing: threading.Event
+
+
+def shut_down(made: Composition, running: Running) -> bool:
+    """End all threads and close all stages, within ten seconds. False: a thread hangs outside of Python.
+
+    Such a thread is in a camera's source or in TensorRT.
+    """
+    made.backend.stop()
+    _end_counting(made, running.counting)
+    _end_publishing(made, running)
+    made.outbox_report.measure(last=True)
+    if depth := made.outbox.depth:
+        log.warning("%d windows wait in the outbox; they are sent after the next start", depth)
+    made.backend_in_use = running.counting.is_alive() or running.accelerate.is_alive()
+    made.close()
+    return made.lanes.wait_for_sources() and not running.accelerate.is_alive()
+
+
+def _end_counting(made: Composition, counting: threading.Thread) -> None:
+    """End the cameras, then the counting; where time is short, visitors count without their ages."""
+    made.lanes.end(made.clock.monotonic() + VISION_ENDS)
+    made.queue.close()
+    counting.join(CLASSIFYING_ENDS)
+    if counting.is_alive():
+        made.metrics.crops_dropped.labels(CropDrop.STOPPING).inc(made.queue.shed())
+    made.threads.join([counting], made.clock.monotonic() + COUNTING_ENDS)
+
+
+def _end_publishing(made: Composition, running: Running) -> None:
+    """Report every camera as down, send what waits, and say goodbye to the broker."""
+    for lane in made.lanes:
+        name, now = lane.worker.camera.name, made.clock.now()
+        lane.worker.watched.report(CameraStatus(name, CameraState.DOWN, now, "the daemon has stopped"))
+    running.stop_publishing.set()
+    sent_by = made.clock.monotonic() + made.settings.mqtt.drain_timeout + GOODBYE
+    made.threads.join([running.publish, running.accelerate], sent_by)

@@ -1,0 +1,144 @@
+"""What the daemon reports about itself: to systemd, on /healthz, in the metrics and in the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from edge.bundle import Bundle
+from edge.clock import Clock
+from edge.config import DAY, Settings
+from edge.daemon.cameras.camera_state import CameraSnapshot
+from edge.delivery.outbox import Outbox
+from edge.inference.fallback import ServingBackend
+from edge.ops.metrics import Metrics
+from edge.types import CameraState, CameraStatus
+
+log = logging.getLogger(__name__)
+
+REPORT_DROPPED_EVERY = 60.0
+"""Seconds between two log lines on dropped windows: a full outbox drops one for each that comes."""
+
+ENOUGH_DAYS = 30.0
+"""Days of windows that an outbox should hold: as long as a store may be closed, or its line be dead."""
+
+LARGEST_WINDOW = 1500
+"""Bytes of a window: 750 with the default brackets and names, twice that with twenty brackets."""
+
+
+class Status:
+    """The daemon in one line for systemd, and as facts for /healthz.
+
+    cameras: as they are now. waiting: windows in the outbox.
+    """
+
+    def __init__(
+        self, metrics: Metrics, cameras: Callable[[], Sequence[CameraSnapshot]], waiting: Callable[[], int]
+    ) -> None:
+        self._metrics = metrics
+        self._cameras = cameras
+        self._waiting = waiting
+        self._connected = False
+        self.reload_rejected = False
+
+    def set_connected(self, connected: bool) -> None:
+        """The broker accepted the connection, or it ended."""
+        self._connected = connected
+        self._metrics.connected.set(connected)
+
+    @property
+    def line(self) -> str:
+        """For a person who looks at `systemctl status`."""
+        cameras = self._cameras()
+        up = sum(camera.status.state is CameraState.UP for camera in cameras)
+        broker = "broker connected" if self._connected else "broker not connected"
+        rejected = "; the last reload was rejected, see the log" if self.reload_rejected else ""
+        return f"{up} of {len(cameras)} cameras up, {broker}, {self._waiting()} windows waiting{rejected}"
+
+    def facts(self) -> dict[str, Any]:
+        """For /healthz."""
+        return {
+            "cameras": {camera.name: camera.status.state.value for camera in self._cameras()},
+            "mqtt_connected": self._connected,
+            "outbox_rows": self._waiting(),
+        }
+
+
+class ModelReport:
+    """Reports the age model, and the backend that runs it."""
+
+    def __init__(self, bundle: Bundle, metrics: Metrics) -> None:
+        self._bundle = bundle
+        self._metrics = metrics
+
+    def facts(self, backend: ServingBackend) -> dict[str, str]:
+        """Name and version of the model, backend and device that run it."""
+        bundle = self._bundle
+        return {
+            "name": bundle.name,
+            "version": bundle.version,
+            "backend": backend.name,
+            "device": backend.device,
+        }
+
+    def changed(self, backend: ServingBackend) -> None:
+        """The model runs on this backend from now on."""
+        facts = self.facts(backend)
+        self._metrics.describe_model(facts)
+        self._metrics.accelerated.set(backend.accelerated)
+        log.info("model %(name)s %(version)s on %(backend)s (%(device)s)", facts)
+
+
+class OutboxReport:
+    """Measures the outbox for the metrics, and warns about windows that it had to drop."""
+
+    def __init__(self, outbox: Outbox, metrics: Metrics, clock: Clock) -> None:
+        self._outbox = outbox
+        self._metrics = metrics
+        self._clock = clock
+        self._counted = self._logged = 0
+        self._next_line = 0.0
+
+    def measure(self, *, last: bool = False) -> None:
+        """Export size and drops. last: log all drops at once, as no later call will."""
+        self._metrics.outbox_rows.set(self._outbox.depth)
+        self._metrics.outbox_bytes.set(self._outbox.payload_bytes)
+        dropped = self._outbox.dropped
+        self._metrics.outbox_dropped.inc(dropped - self._counted)
+        self._counted = dropped
+        if dropped > self._logged and (last or self._clock.monotonic() >= self._next_line):
+            self._next_line = self._clock.monotonic() + REPORT_DROPPED_EVERY
+            log.warning("the outbox is full: the oldest %d windows were dropped", dropped - self._logged)
+            self._logged = dropped
+
+
+def report_camera(status: CameraStatus, metrics: Metrics, publish: Callable[[CameraStatus], None]) -> None:
+    """Report a camera's new state in the metrics, over MQTT and in the log."""
+    metrics.camera_status(status)
+    publish(status)
+    log.log(
+        logging.INFO if status.state is CameraState.UP else logging.WARNING,
+        "camera %s: %s%s",
+        status.camera_id,
+        status.state,
+        f": {status.reason}" if status.reason else "",
+        extra={"camera": status.camera_id, "state": status.state},
+    )
+
+
+def warn_of_a_small_outbox(settings: Settings) -> None:
+    """Warn where the outbox holds less than `ENOUGH_DAYS`."""
+    if (days := days_held(settings)) < ENOUGH_DAYS:
+        log.warning(
+            "the outbox holds %.1f days of windows of these cameras; %g days are recommended: increase "
+            "outbox.max_rows and outbox.max_bytes",
+            days,
+            ENOUGH_DAYS,
+        )
+
+
+def days_held(settings: Settings) -> float:
+    """Days of windows that the outbox has room for, by its bounds and a generous size of each."""
+    a_day = len(settings.cameras) * DAY / settings.windows.length
+    return min(settings.outbox.max_rows, settings.outbox.max_bytes / LARGEST_WINDOW) / a_day

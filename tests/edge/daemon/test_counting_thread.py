@@ -1,0 +1,225 @@
+"""The counting thread's loop in the test's own thread: messages to windows in the store."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.config import Settings
+from edge.counting.pipeline import build_counting
+from edge.daemon import counting_thread
+from edge.daemon.counting_thread import CHECKPOINT, STORE_RETRY, CountingWorker
+from edge.daemon.queue import MessageQueue
+from edge.errors import OutsideError
+from edge.ops.metrics import Metrics
+from edge.release.gate import Gate, MemoryStore
+from edge.types import FaceCrop, Progress, StreamEnded, TrackEnded
+from tests.fakes import EPOCH, ManualClock, PaintedAges, bundle, settings
+
+
+def at(seconds: float) -> datetime:
+    return EPOCH + timedelta(seconds=seconds)
+
+
+class Disk(MemoryStore):
+    """Takes windows, but refuses the next `faults` of them."""
+
+    def __init__(self, faults: int = 0) -> None:
+        super().__init__()
+        self.faults = faults
+        self.attempts = 0
+        self.windows: list[dict[str, Any]] = []
+
+    def put(self, camera: str, window_id: str, encode: Callable[[int], bytes]) -> bytes | None:
+        self.attempts += 1
+        if self.faults:
+            self.faults -= 1
+            raise OutsideError("outbox: disk full")
+        payload = super().put(camera, window_id, encode)
+        self.windows += [json.loads(payload)] if payload else []
+        return payload
+
+    @property
+    def starts(self) -> list[float]:
+        """Seconds since the epoch of the windows that it took."""
+        starts = [datetime.fromisoformat(window["start"]) for window in self.windows]
+        return [(start - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() for start in starts]
+
+
+class Rig:
+    """A counting worker on a faulty disk, on time that the test moves."""
+
+    def __init__(self, faults: int = 0, *, configured: Settings | None = None, resumes: bool = True) -> None:
+        configured = configured or settings("windows.length=60", "privacy.minimum=1")
+        names = [camera.name for camera in configured.cameras]
+        self.clock, self.queue, self.disk = ManualClock(), MessageQueue(100), Disk(faults)
+        self.metrics = Metrics(self.clock, names)
+        self.worker = CountingWorker(
+            build_counting(configured, bundle(), PaintedAges(), self.metrics),
+            self.queue,
+            Gate(self.disk, minimum=1, model_name="painted", model_version="1"),
+            configured.cameras,
+            metrics=self.metrics,
+            clock=self.clock,
+            resumes=resumes,
+        )
+
+    def take(self, *moments: float) -> None:
+        """Let the worker take the door's progress at these seconds, one a step."""
+        for seconds in moments:
+            self.queue.put(Progress("door", at(seconds)))
+            self.worker.step()
+
+    def run(self, messages: Sequence[Any]) -> int:
+        """Let the worker take these and end; its beats."""
+        beats: list[int] = []
+        for message in messages:
+            self.queue.put(message)
+        self.queue.close()
+        self.worker.run(lambda: beats.append(1))
+        return len(beats)
+
+    def sample(self, name: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name)
+
+
+def test_stores_what_closes_and_ends_with_the_queue() -> None:
+    rig = Rig()
+    beats = rig.run([Progress("door", at(0)), Progress("door", at(62)), StreamEnded("door", at(63))])
+    assert rig.disk.starts == [0, 60]
+    assert (rig.worker.stored, rig.worker.unstored) == (2, 0)
+    assert beats == 3
+
+
+def test_classifies_what_still_waits_at_the_end() -> None:
+    rig = Rig()
+    face = np.full((64, 64, 3), 2 * 20, np.uint8)
+    rig.run(
+        [
+            Progress("door", at(0)),
+            FaceCrop("door", 1, face, 0.5),
+            TrackEnded("door", 1, at(2), timedelta(seconds=1)),
+            StreamEnded("door", at(3)),
+        ]
+    )
+    assert [window["counts"]["18-24"] for window in rig.disk.windows] == [1]
+
+
+def test_keeps_what_the_disk_refuses_and_tries_again_in_order(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(faults=2)
+    with caplog.at_level(logging.ERROR):
+        rig.take(0, 62, 63)
+    assert (rig.disk.attempts, rig.disk.starts, rig.worker.unstored) == (1, [], 1)
+    assert "disk full; 1 closed windows and the open ones are kept in memory" in caplog.text
+    rig.clock.advance(STORE_RETRY)
+    rig.take(64)
+    assert (rig.disk.attempts, rig.worker.unstored) == (2, 1)
+    # A window that closes is an occasion to try at once.
+    rig.take(122)
+    assert (rig.disk.starts, rig.worker.unstored) == ([0, 60], 0)
+    assert rig.sample("instore_outbox_failures_total") == 2
+
+
+def test_tries_again_while_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting_thread, "TICK", 0.0)
+    rig = Rig(faults=1)
+    rig.take(0, 62)
+    rig.clock.advance(STORE_RETRY)
+    rig.worker.step()
+    assert rig.disk.starts == [0]
+
+
+def test_logs_a_refusing_disk_once_and_again_after_it_worked(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(faults=3)
+    for minute in range(6):
+        rig.disk.faults += minute == 5
+        rig.take(60 * minute + 3)
+    assert caplog.text.count("disk full") == 2
+    assert rig.sample("instore_outbox_failures_total") == 4
+    assert rig.disk.starts == [0, 60, 120, 180]
+
+
+def test_bounds_what_waits_in_memory_and_counts_what_it_drops(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(counting_thread, "MOST_UNSTORED", 3)
+    rig = Rig(faults=1_000)
+    rig.take(0, 602)
+    assert rig.worker.unstored == 3
+    assert rig.sample("instore_outbox_dropped_total") == 7
+    assert caplog.text.count("is lost: the disk has refused it and 3 later ones") == 7
+    rig.disk.faults = 0
+    rig.take(662)
+    assert rig.disk.starts == [420 + 60, 540, 600]
+
+
+def test_tries_at_the_end_without_waiting_for_its_turn() -> None:
+    rig = Rig(faults=2)
+    rig.take(0, 62)
+    rig.worker.end()
+    assert rig.disk.starts == [0]
+    assert rig.worker.unstored == 0
+
+
+def test_a_bug_of_the_store_is_no_outside_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    monkeypatch.setattr(rig.disk, "put", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        rig.run([Progress("door", at(0)), Progress("door", at(62))])
+
+
+def test_a_window_that_was_stored_before_is_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig()
+    monday = [Progress("door", at(0)), StreamEnded("door", at(30))]
+    rig.run([*monday, *monday])
+    assert rig.disk.starts == [0]
+    assert rig.worker.stored == 1
+    assert rig.sample("instore_windows_refused_total") == 1
+    assert "camera door: the window from 1970-01-01T00:00:00+00:00 was stored before" in caplog.text
+
+
+def test_measures_from_capture_to_decision_where_time_is_the_clock_s() -> None:
+    rig = Rig()
+    rig.clock.advance(0.3)
+    for moment, analysed in ((0.1, 1), (0.2, 0)):
+        rig.queue.put(Progress("door", at(moment), analysed=analysed))
+        rig.worker.step()
+    assert rig.sample("instore_decision_seconds_count") == 1
+    assert rig.sample("instore_decision_seconds_sum") == pytest.approx(0.2)
+    rig.worker.follow([])
+    rig.queue.put(Progress("door", at(0.3), analysed=1))
+    rig.worker.step()
+    assert rig.sample("instore_decision_seconds_count") == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "resumes", "kept"),
+    [("rtsp://192.0.2.1/", True, 1), ("rtsp://192.0.2.1/", False, 0), ("clip.mp4", True, 0)],
+)
+def test_the_open_windows_of_live_cameras_are_kept_for_the_next_run(
+    source: str, resumes: bool, kept: int
+) -> None:
+    """A recording starts again from its beginning, and would be counted twice."""
+    configured = settings("windows.length=60", f"cameras.0.source={source}")
+    rig = Rig(configured=configured, resumes=resumes)
+    rig.take(0)
+    assert rig.disk.open_windows() == []
+    rig.clock.advance(CHECKPOINT)
+    rig.take(1)
+    assert len(rig.disk.open_windows()) == kept
+
+
+def test_goes_on_with_the_windows_of_the_last_run() -> None:
+    first, second = Rig(), Rig()
+    first.queue.put(TrackEnded("door", 1, at(2), timedelta(seconds=1)))
+    first.run([Progress("door", at(3))])
+    second.disk.keep_open(first.disk.open_windows())
+    second.worker.resume()
+    second.run([Progress("door", at(10)), StreamEnded("door", at(30))])
+    assert [window["total"] for window in second.disk.windows] == [1]

@@ -118,7 +118,7 @@ def parse_timezone(text: str) -> ZoneInfo:
         if text.partition("/")[0] not in _OF_THE_MACHINE:
             return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        pass  # what is no name, a folder's name, a path: all say the same to a person
+        pass  # an unknown name, a folder of the data, a path: refused below in the same words
     near = difflib.get_close_matches(text, available_timezones() - set(_OF_THE_MACHINE), n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     raise ValueError(f"is no time zone; {hint}allowed: IANA names such as 'Europe/Paris' or 'UTC'")

@@ -88,6 +88,15 @@ def test_groups_and_other_are_of_the_day_and_of_no_hour() -> None:
     assert sum(whole.counts.values()) == 0
 
 
+def test_a_second_other_of_a_day_is_added_to_the_first() -> None:
+    """As where a zone is taken out of the configuration in the middle of the day."""
+    out = Released({"0-34": None, "35+": None}, None, 3, groups={"0-34+35+": 4}, other=5)
+
+    today = window(window(the_day(), 40, out), 95, out)
+
+    assert (today.groups, today.other) == ({"0-34+35+": 8}, 10)
+
+
 def test_a_closed_day_is_its_hours_and_itself_with_coverage_and_opening() -> None:
     today = the_day(opening="sat 08:00-20:30")
     today = window(today, 32, released(young=3, since=START + 32 * WINDOW), seconds=800.5)

@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt at something that failed outside."""
+"""How long to wait before the next attempt after an outside fault."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import random
 
 
 class Backoff:
-    """Jittered exponential waits: 0.25 to 0.5 s at first, 15 to 30 s at last.
+    """Exponential waits with jitter: 0.25 to 0.5 s at first, 15 to 30 s in the end.
 
-    The jitter spreads the cameras of a store, and the boxes of a chain, when what they wait for comes back; a
-    floor of half the wait keeps a lucky draw from hammering (Brooker, "Exponential Backoff And Jitter", AWS
-    Architecture Blog, 2015, calls it equal jitter).
+    The jitter spreads the cameras of a store, and the boxes of a chain, when the service they wait for comes
+    back. No wait is shorter than half of its value, so that no client retries at once (Brooker, "Exponential
+    Backoff And Jitter", AWS Architecture Blog, 2015, calls it equal jitter).
     """
 
     FIRST = 0.5
@@ -27,9 +27,9 @@ class Backoff:
         return delay
 
     def after(self, failures: int) -> float:
-        """The wait after so many earlier failures in a row, in seconds."""
+        """The wait after this number of earlier failures in a row, in seconds."""
         return self._rng.uniform(0.5, 1.0) * min(self.LONGEST, self.FIRST * 2.0 ** min(failures, 10))
 
     def reset(self) -> None:
-        """It works again: the next failure is the first."""
+        """Start over after a success: the next failure counts as the first."""
         self._failures = 0

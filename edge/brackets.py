@@ -1,4 +1,4 @@
-"""Age brackets such as `25-34` and `65+`: what a chain configures, and how a visitor's is found."""
+"""Age brackets such as `25-34` and `65+`: how they are read, and which one an age is in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 DEFAULT_BRACKETS = ("0-12", "13-17", "18-24", "25-34", "35-44", "45-54", "55-64", "65+")
 OLDEST = 120
-"""No one is older: the highest age that a bracket may name, in years."""
+"""The highest age that a bracket may name, in years."""
 
 _CLOSED = re.compile(r"([0-9]{1,3})-([0-9]{1,3})")
 _OPEN = re.compile(r"([0-9]{1,3})\+")
@@ -31,16 +31,18 @@ def parse_bracket(text: str) -> Bracket:
     elif found := _CLOSED.fullmatch(text):
         low, high = int(found[1]), int(found[2])
     else:
-        raise ValueError(f"bracket {text!r}: wants years such as '25-34', or '65+' for the last one")
+        raise ValueError(
+            f"bracket {text!r}: not a bracket; allowed: years such as '25-34', or '65+' for the last one"
+        )
     if max(low, high or 0) > OLDEST:
-        raise ValueError(f"bracket {text!r}: ages run from 0 to {OLDEST}")
+        raise ValueError(f"bracket {text!r}: age above {OLDEST}; allowed: 0 to {OLDEST}")
     if high is not None and high < low:
-        raise ValueError(f"bracket {text!r}: ends before it begins")
+        raise ValueError(f"bracket {text!r}: ends before it begins; allowed: the lower age first")
     return Bracket(text, low, high)
 
 
 def parse_brackets(texts: Sequence[str]) -> tuple[Bracket, ...]:
-    """Read the brackets in order; ValueError unless they hold every age from 0 up exactly once."""
+    """Read the brackets in order; ValueError unless each age from 0 up is in exactly one of them."""
     brackets = tuple(parse_bracket(text) for text in texts)
     expected: int | None = 0
     for bracket in brackets:

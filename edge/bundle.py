@@ -1,12 +1,12 @@
-"""The model bundle: a folder with an ONNX age model and the manifest that says what it is.
+"""The model bundle: a folder with an ONNX age model and a manifest that describes it.
 
     model.onnx       input `image` uint8 (N, S, S, 3) RGB, output `age` float32 (N, 101), a softmax
     manifest.json    a `Manifest`: hashes, input size, crop geometry, temperature, provenance, metrics
     confusion.json   counts of validation faces by true and estimated year: a `Confusion`
-    MODEL_CARD.md    the same for people
+    MODEL_CARD.md    the same for readers
 
-`load_bundle` refuses a folder in which any of this does not fit, so that a box never counts with a model
-other than the one that was evaluated.
+`load_bundle` refuses a folder in which any of this does not match, so that a box counts only with the model
+that was evaluated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edge.preprocess import PREPROCESSING_VERSION
 from edge.types import AGES
 
 BUILTIN = Path(__file__).parent / "models" / "age"
-"""The bundle that is shipped."""
+"""The folder of the shipped bundle."""
 
 SCHEMA: Literal["instore.bundle/1"] = "instore.bundle/1"
 
@@ -47,9 +47,9 @@ class HashedFile(_Part):
 
 
 class InputSpec(_Part):
-    """What the graph takes: uint8 RGB squares of `size` px, resized by this version of `edge.preprocess`.
+    """The input of the graph: uint8 RGB squares of `size` px, resized by this version of `edge.preprocess`.
 
-    `in_graph` says in words what the graph does to them, for readers only.
+    in_graph: the preprocessing inside the graph in words, for readers only.
     """
 
     name: Literal["image"] = "image"
@@ -61,14 +61,14 @@ class InputSpec(_Part):
 
 
 class OutputSpec(_Part):
-    """What the graph gives: a softmax over single years of age."""
+    """The output of the graph: a softmax over single years of age."""
 
     name: Literal["age"] = "age"
     classes: Literal[101] = 101
 
 
 class CropGeometry(_Part):
-    """How faces are cut: a centred square, side = `scale` x the longer side of the detector's box."""
+    """How faces are cut out: a centred square, side = `scale` x the longer side of the detector's box."""
 
     detector: Literal["mediapipe-short-range"] = "mediapipe-short-range"
     scale: Annotated[float, Field(gt=0.5, lt=4)]
@@ -105,13 +105,13 @@ class Manifest(_Part):
     def _known_schema(cls, data: Any) -> Any:  # noqa: ANN401 (anything JSON can hold)
         found = data.get("schema", SCHEMA) if isinstance(data, Mapping) else SCHEMA
         if found != SCHEMA:
-            raise ValueError(f"schema is {found!r}; this program reads {SCHEMA!r}")
+            raise ValueError(f"schema = {found!r}: unknown; allowed: {SCHEMA!r}")
         return data
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle that has been checked: hashes, schema and preprocessing version fit.
+    """A bundle that was checked: its hashes, schema and preprocessing version match.
 
     input_size: side in px of the square that the model takes. temperature: for `calibrate`. crop_scale: side
     of the square crop over the longer side of the short-range face box. variants: other precisions of the
@@ -140,13 +140,13 @@ def bundle_folder(name: str, beside: Path) -> Path:
 def load_bundle(folder: Path) -> Bundle:
     """Read and check the bundle in `folder`.
 
-    Raises ConfigurationError that names the file, what was found in it and what is allowed.
+    Raises ConfigurationError, which names the file, what is wrong and what is allowed.
     """
     manifest = _read_manifest(folder / "manifest.json")
     if manifest.input.preprocessing != PREPROCESSING_VERSION:
         raise ConfigurationError(
-            f"{folder / 'manifest.json'}: made for preprocessing version {manifest.input.preprocessing}; "
-            f"this program has version {PREPROCESSING_VERSION}: export the model again with it"
+            f"{folder / 'manifest.json'}: input.preprocessing = {manifest.input.preprocessing}: "
+            f"the version of another program; allowed: {PREPROCESSING_VERSION}; export the model again"
         )
     return Bundle(
         folder=folder,
@@ -167,7 +167,7 @@ def load_bundle(folder: Path) -> Bundle:
 def load_confusion(bundle: Bundle) -> NDArray[np.int64]:
     """Validation counts (101, 101): rows are true years of age, columns estimated ones.
 
-    All zeros when the bundle has none. Raises ConfigurationError when the file is no `Confusion`.
+    All zeros if the bundle has none. Raises ConfigurationError if the file is not a `Confusion`.
     """
     table = np.zeros((AGES, AGES), np.int64)
     if bundle.confusion_path is None:
@@ -207,8 +207,8 @@ def _checked(folder: Path, part: HashedFile) -> Path:
     found = sha256_of(_read(path))
     if found != part.sha256:
         raise ConfigurationError(
-            f"{path}: its SHA-256 is {found}; {folder / 'manifest.json'} wants {part.sha256}: "
-            "the file was changed or damaged, install the bundle again"
+            f"{path}: its SHA-256 is {found}, and {part.sha256} in {folder / 'manifest.json'}: "
+            "the file was changed or damaged; install the bundle again"
         )
     return path
 
@@ -228,4 +228,4 @@ def _first_fault(error: ValidationError) -> str:
     where = ".".join(str(part) for part in fault["loc"])
     if fault["type"] in ("json_invalid", "missing", "value_error"):
         return f"{where}: {fault['msg']}" if where else fault["msg"].removeprefix("Value error, ")
-    return f"{where} is {fault['input']!r}: {fault['msg']}"
+    return f"{where} = {fault['input']!r}: {fault['msg']}"

@@ -9,16 +9,16 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the rest of the program may know about time."""
+    """The source of time for the whole program."""
 
     def now(self) -> datetime:
         """The wall-clock time, timezone-aware, in UTC."""
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary origin; never runs back."""
+        """Seconds from an arbitrary origin; never decreases."""
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait until `event` is set or `seconds` have passed; True when it was set."""
+        """Wait until `event` is set or `seconds` have passed; True if it was set."""
 
 
 class SystemClock:

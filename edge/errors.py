@@ -1,6 +1,6 @@
-"""The three kinds of trouble: the user's configuration, the outside world, and bugs.
+"""The three kinds of errors: the user's configuration, the outside world, and bugs.
 
-A bug is any other exception. It ends the process, and systemd starts it again.
+A bug is any other exception. It ends the process, and systemd restarts it.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ class InstoreError(Exception):
 
 
 class ConfigurationError(InstoreError):
-    """The user's to mend: a setting, a file they named, a bundle. Exit status 2."""
+    """An error that the user must correct: a setting, a file they named, a bundle. Exit status 2."""
 
 
 class OutsideError(InstoreError):
-    """A fault of the outside (camera, broker, disk): retried, counted and visible."""
+    """A fault outside the program (camera, broker, disk): retried, counted and visible."""
 
 
 class SourceError(OutsideError):
-    """A camera or a clip that cannot be opened, or that stopped giving frames."""
+    """A camera or a recording that cannot be opened, or that stopped giving frames."""
 
 
 class BrokerError(OutsideError):

@@ -1,4 +1,4 @@
-"""Boxes in pixels, float32 arrays (N, 4) of left, top, right, bottom; and the pictures cut along them."""
+"""Boxes in pixels, float32 arrays (N, 4) of left, top, right, bottom; and pictures cut out of a picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.types import Boxes, Image
 
 
 def areas(boxes: Boxes) -> NDArray[np.float32]:
-    """Areas in square pixels, (N,); 0 for a box turned inside out."""
+    """Areas in square pixels, (N,); 0 for a box whose right or bottom is before its left or top."""
     sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
     return cast("NDArray[np.float32]", sides[:, 0] * sides[:, 1])
 
@@ -46,10 +46,10 @@ def squares(boxes: Boxes, scale: float = 1.0) -> Boxes:
 
 
 def suppress(boxes: Boxes, score: NDArray[np.float32], threshold: float) -> NDArray[np.intp]:
-    """Non-maximum suppression: indices of the boxes that stay, the best score first.
+    """Non-maximum suppression: the indices of the boxes kept, the best score first.
 
-    A box goes when it shares more than `threshold` of the smaller of the two with a better one. The smaller
-    box is the measure because a face cut by the edge of a tile lies inside the whole one.
+    A box is dropped if its overlap with a better one is more than `threshold` of the smaller of the two. The
+    smaller one is the measure because a face cut by the edge of a tile lies inside the whole face.
     """
     shared = overlap(boxes, boxes)
     kept: list[int] = []
@@ -60,12 +60,12 @@ def suppress(boxes: Boxes, score: NDArray[np.float32], threshold: float) -> NDAr
 
 
 def cut_out(image: Image, left: int, top: int, side: int) -> Image:
-    """The square at `left`, `top`, also where it leaves the picture: a new uint8 (side, side, 3).
+    """The square at `left`, `top`, which may leave the picture: a new uint8 (side, side, 3).
 
-    What lies outside repeats the picture's edge; a square wholly outside is black.
+    Outside the picture its edge is repeated; a square wholly outside is black.
     """
     height, width = image.shape[:2]
-    # An end below 0 would count from the far edge.
+    # A negative end would count from the opposite edge.
     bottom, right = max(min(top + side, height), 0), max(min(left + side, width), 0)
     inside = image[max(top, 0) : bottom, max(left, 0) : right]
     if inside.shape[:2] == (side, side):

@@ -1,7 +1,7 @@
-"""From a square crop of any size to what the age model takes: the same code on the box and in training.
+"""From a square crop of any size to the input of the age model: the same code on the box and in training.
 
-Resizing is all that happens out here. The cast to float, the channel order, the mean and the layout are
-part of the model's graph, so that no two programs can disagree about them.
+This module only resizes. The cast to float, the channel order, the mean and the layout are part of the
+model's graph, so that no two programs can disagree about them.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import numpy as np
 from edge.types import Image, require_array
 
 PREPROCESSING_VERSION = 1
-"""Raised with every change that alters a pixel; a bundle made with another version is refused."""
+"""Increased with each change that alters a pixel; a bundle made with another version is refused."""
 
 
 def resize(image: Image, size: int) -> Image:
     """The square `image`, uint8 (S, S, 3), as uint8 (size, size, 3).
 
-    Shrinks by area averaging, which keeps what a coarser camera would have seen, and enlarges bilinearly.
-    An image of the right size comes back as it is, not copied. Raises ValueError on anything but a
-    square of at least one pixel.
+    Shrinks by area averaging, which gives the picture of a camera of lower resolution, and enlarges
+    bilinearly. An image that has the size already is returned itself, not a copy. Raises ValueError for any
+    other array than a square of at least one pixel.
     """
     require_array("image", image, (None, None, 3), np.uint8)
     height, width = image.shape[:2]
     if height != width or not height:
-        raise ValueError(f"image: wants a square of at least 1 px, not {width}x{height}")
+        raise ValueError(f"image: {width}x{height} px; expected a square of at least 1 px")
     if height == size:
         return image
     method = cv2.INTER_AREA if height > size else cv2.INTER_LINEAR
@@ -37,7 +37,7 @@ def resize(image: Image, size: int) -> Image:
 def to_batch(crops: Sequence[Image], size: int) -> Image:
     """Square RGB crops, uint8 (S, S, 3) each of its own S, as one new contiguous uint8 (N, size, size, 3).
 
-    No crops give (0, size, size, 3). Raises ValueError as `resize` does.
+    Without crops, (0, size, size, 3). Raises ValueError as `resize` does.
     """
     batch = np.empty((len(crops), size, size, 3), np.uint8)
     for slot, crop in zip(batch, crops, strict=True):

@@ -1,6 +1,6 @@
-"""The values that flow through the stages: frozen, slotted, checked where they are made.
+"""The values that pass between the stages: frozen, with slots, checked when they are made.
 
-Arrays are not copied; whoever makes a value hands the array over and no longer writes to it.
+Arrays are not copied: the maker of a value hands its arrays over and no longer writes to them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 AGES = 101
-"""Single years of age that the model tells apart: 0..100."""
+"""The classes of the age model: single years of age, 0..100."""
 
 KEYPOINTS = 6
 """Right eye, left eye, nose tip, mouth, right ear, left ear: the order of MediaPipe's face detector."""
@@ -29,21 +29,21 @@ def require_array(
 ) -> None:
     """Raise ValueError unless `array` has this dtype and shape (None: any length)."""
     fits = array.ndim == len(shape) and all(
-        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
+        length in (None, found) for length, found in zip(shape, array.shape, strict=True)
     )
     if not fits or array.dtype != dtype:
-        wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
-        raise ValueError(f"{name}: wants {dtype.__name__} {wanted}, not {array.dtype} {array.shape}")
+        allowed = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
+        raise ValueError(f"{name}: {array.dtype} {array.shape}; expected {dtype.__name__} {allowed}")
 
 
 def require_utc(name: str, moment: datetime) -> None:
     """Raise ValueError unless `moment` is timezone-aware and in UTC."""
     if moment.utcoffset() != timedelta(0):
-        raise ValueError(f"{name}: wants an aware time in UTC, not {moment!r}")
+        raise ValueError(f"{name} = {moment!r}: not an aware time in UTC")
 
 
 class CameraState(StrEnum):
-    """What a camera gives: usable pictures, none, the same one again and again, or a black one."""
+    """What a camera gives: usable pictures (up), none (down), the same one repeatedly, or a black one."""
 
     UP = "up"
     DOWN = "down"
@@ -53,7 +53,7 @@ class CameraState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CameraStatus:
-    """A camera's state since a moment, and why. The reason never holds credentials."""
+    """A camera's state, since when, and why. The reason never holds credentials."""
 
     camera_id: str
     state: CameraState
@@ -68,8 +68,8 @@ class CameraStatus:
 class Frame:
     """One picture of one camera. `image` is uint8 (H, W, 3) BGR and read-only.
 
-    state: what the camera's pictures show, up to and with this one. It travels with the frame, so that a
-    frame analysed later counts for the time that it shows.
+    state: the camera's state as of this picture. It stays with the frame, so that the coverage of a frame
+    analysed later is right for the time that the frame shows.
     """
 
     camera_id: str
@@ -105,7 +105,7 @@ class Faces:
 
     @classmethod
     def empty(cls) -> Faces:
-        """No face at all."""
+        """The faces of a frame without any."""
         return cls(
             np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, KEYPOINTS, 2), np.float32)
         )
@@ -116,7 +116,7 @@ class Faces:
 
 
 class TrackState(StrEnum):
-    """The life of a track: seen a few times, believed, out of sight for a moment, gone."""
+    """The life of a track: seen in few frames, confirmed, not seen in this frame, ended."""
 
     TENTATIVE = "tentative"
     CONFIRMED = "confirmed"
@@ -128,8 +128,8 @@ class TrackState(StrEnum):
 class Track:
     """One visitor in view of one camera.
 
-    xyxy: float32 (4,), the last or predicted box in pixels. face: the index of this frame's face in its
-    `Faces`, None where the track was not seen in this frame. track_id is unique in one tracker only.
+    xyxy: float32 (4,), the last or predicted box in pixels. face: the index of its face in the frame's
+    `Faces`, None if this frame does not show it. track_id is unique in one tracker only.
     """
 
     track_id: int
@@ -145,7 +145,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceCrop:
-    """A square picture of one face: uint8 (S, S, 3) RGB. quality in 0..1."""
+    """A square crop of one face: uint8 (S, S, 3) RGB. quality in 0..1."""
 
     camera_id: str
     track_id: int
@@ -155,12 +155,12 @@ class FaceCrop:
     def __post_init__(self) -> None:
         require_array("FaceCrop.image", self.image, (None, None, 3), np.uint8)
         if self.image.shape[0] != self.image.shape[1]:
-            raise ValueError(f"FaceCrop.image: wants a square, not {self.image.shape}")
+            raise ValueError(f"FaceCrop.image: {self.image.shape}; expected a square")
 
 
 @dataclass(frozen=True, slots=True)
 class TrackEnded:
-    """A visitor to be counted: left the view, or stayed for the longest time a track may last."""
+    """A visitor to be counted: they left the view, or stayed for the longest time that a track may last."""
 
     camera_id: str
     track_id: int
@@ -170,7 +170,7 @@ class TrackEnded:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a camera's event time has come, and what happened to its frames since the last one."""
+    """A camera's event time so far, and what happened to its frames since the last `Progress`."""
 
     camera_id: str
     event_time: datetime
@@ -184,7 +184,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StreamEnded:
-    """A camera that will give no more frames: the end of a file, or of the daemon."""
+    """A camera that will give no more frames: a recording has ended, or the camera was removed."""
 
     camera_id: str
     event_time: datetime
@@ -192,9 +192,10 @@ class StreamEnded:
 
 @dataclass(frozen=True, slots=True)
 class CountingPlan:
-    """What is counted: the zone of every camera, the age brackets, and how long a window waits for the late.
+    """What is counted: the zone of each camera, the age brackets, and how long a window waits for late
+    visits.
 
-    A new plan holds from every camera's next window on. brackets: as they are configured. lateness: seconds.
+    A new plan holds from each camera's next window on. brackets: as configured. lateness: seconds.
     """
 
     zones: Mapping[str, str]
@@ -203,14 +204,15 @@ class CountingPlan:
 
 
 Message = FaceCrop | TrackEnded | Progress | StreamEnded | CountingPlan
-"""What the counting thread is told: by the vision threads in order per camera, by the main thread a plan."""
+"""What the counting thread receives: plans from the main thread, all else from the vision threads in
+order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One counted visitor: where, when, and the expected age in years (None: unclassified).
+    """One visitor to be counted: where, when, and the expected age in years (None: unclassified).
 
-    Nothing in it points back, and it goes as soon as it is counted.
+    It holds no reference to pictures or tracks, and is dropped as soon as it is counted.
     """
 
     camera_id: str
@@ -220,7 +222,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of a window was really watched.
+    """How much of a window was watched.
 
     seconds: the camera gave usable pictures. analysed: frames. dropped: frames by reason.
     """
@@ -232,7 +234,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class WindowCounts:
-    """The visitors of one window [start, end), by age bracket. No pixels, no ids.
+    """The visitors of one window [start, end), by age bracket, without pictures or ids.
 
     These are the true counts: `edge.release.suppression` decides what of them may leave the box.
     """
@@ -254,5 +256,5 @@ class WindowCounts:
 
     @property
     def total(self) -> int:
-        """All visitors of the window, the unclassified among them."""
+        """All visitors of the window, including the unclassified."""
         return sum(self.counts.values()) + self.unclassified

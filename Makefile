@@ -1,4 +1,4 @@
-# One command for each thing a person does. `make help` lists them.
+# The commands for developers; `make help` lists them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,12 +8,12 @@ TRAINING := .venv-training
 .PHONY: help install install-training system-packages tools test test-edge test-gpu test-service test-training \
          check format demo train-demo bench soak deb lock fuzz audit clean
 
-help: ## show this list
+help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
 
-install: $(VENV)/.installed ## the box's environment with TensorRT, OpenVINO and the test tools, in .venv
+install: $(VENV)/.installed ## create .venv: the box's environment with TensorRT, OpenVINO and the test tools
 
-install-training: $(TRAINING)/.installed ## the workstation's environment with TensorFlow, in .venv-training
+install-training: $(TRAINING)/.installed ## create .venv-training: the workstation's environment with TensorFlow
 
 $(VENV)/.installed: requirements/edge.txt requirements/tensorrt.txt requirements/openvino.txt pyproject.toml deploy/system-packages.sh
 	deploy/system-packages.sh run
@@ -31,44 +31,50 @@ $(TRAINING)/.installed: requirements/training.txt pyproject.toml deploy/system-p
 	$(TRAINING)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-tools: install ## what fuzz, audit and test-service need in .venv
+tools: install ## add to .venv what fuzz, audit and test-service need
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
 
-system-packages: ## what the tests need of the system: a broker, an RTSP server
+system-packages: ## install the system packages of the tests: an MQTT broker, an RTSP server
 	deploy/system-packages.sh test
 
-test: check test-edge test-training ## lint, types, import rules and every test
+# Two suites at once need four cores: TensorFlow takes two, and tests of the box have deadlines.
+SUITES_AT_ONCE := $(shell [ "$$(nproc)" -ge 4 ] && echo 2 || echo 1)
 
-test-edge: install system-packages
+test: check install-training system-packages ## run lint, types, import rules and every test
+	@$(MAKE) --no-print-directory --jobs=$(SUITES_AT_ONCE) --keep-going --output-sync=target \
+	  test-edge test-training
+	@echo "every check and every test passed"
+
+test-edge: install system-packages ## run the tests of the box
 	$(BIN)/python -m pytest tests --ignore=tests/training --ignore=tests/service -m "not gpu"
 
-test-gpu: install ## what needs an NVIDIA GPU: engines that run, their results and their speed
+test-gpu: install ## run the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest tests --ignore=tests/training -m gpu
 
-test-service: deb tools ## the package in a clean Debian that systemd boots: needs root, takes minutes
+test-service: deb tools ## test the package in a clean Debian under systemd; needs root, takes minutes
 	deploy/system-packages.sh service
 	$(BIN)/python -m pytest tests/service
 
-test-training: install-training
+test-training: install-training ## run the tests of training
 	$(TRAINING)/bin/python -m pytest tests/training
 
-check: install ## lint, types and import rules
+check: install ## run lint, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: install ## put the code into the house's form
+format: install ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-demo: install ## the whole system at work on this machine, in the terminal
+demo: install ## run the whole system on this machine, with a view in the terminal
 	$(BIN)/instore-edge demo
 
 TOOL := $(TRAINING)/bin/instore-training
 MADE := runs/train-demo
 
-train-demo: install install-training ## from drawn faces to a model bundle that replays a recording, in minutes
+train-demo: install install-training ## train a model on drawn faces and replay a recording with it; takes minutes
 	rm -rf $(MADE) && mkdir -p $(MADE)
 	$(TOOL) demo-data --out $(MADE)/faces
 	$(TOOL) explore $(MADE)/faces --out $(MADE)/explored
@@ -78,19 +84,19 @@ train-demo: install install-training ## from drawn faces to a model bundle that 
 	$(BIN)/python -c "from pathlib import Path; from edge.commands.demo.scene import Scene, write_clip; write_clip(Scene(), Path('$(MADE)/scene.mp4'))"
 	$(BIN)/instore-edge replay $(MADE)/scene.mp4 --set model.bundle=$(MADE)/bundle --set privacy.minimum=1
 
-bench: install ## speed and memory; results go to bench/results
+bench: install ## measure speed and memory; the results go to bench/results
 	$(BIN)/python -m bench.run
 
-soak: install ## eight hours of a shop in minutes, with faults at random; HOURS=24 SEED=7 for others
+soak: install ## simulate 8 hours of a store with random faults; set HOURS=24 SEED=7 for others
 	$(BIN)/python -m bench.soak --hours $(or $(HOURS),8) --seed $(or $(SEED),1)
 
-fuzz: tools ## look for inputs that break what parses them, a minute each; SECONDS=600 for longer
+fuzz: tools ## fuzz every parser for a minute; set SECONDS=600 for longer
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
 
-audit: tools ## known holes in the libraries, where the index's database can be reached
+audit: tools ## list known vulnerabilities of the dependencies; needs a network connection
 	$(BIN)/python -m deploy.audit
 
-deb: install ## the Debian package of a box, in build/deb
+deb: install ## build the Debian package of the box in build/deb
 	deploy/system-packages.sh build
 	$(BIN)/python -m deploy.debian.build
 
@@ -99,7 +105,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 EXTRA := $(PYTHON) -c "import sys, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
          print(*p['optional-dependencies'][sys.argv[1]], sep='\n')"
 
-lock: ## pin the dependencies anew (needs uv)
+lock: ## pin the dependencies again; needs uv
 	$(LOCK) --extra demo --extra test pyproject.toml -o requirements/edge.txt
 	$(LOCK) --extra training --extra test pyproject.toml -o requirements/training.txt
 	$(LOCK) --constraint requirements/edge.txt pyproject.toml -o requirements/box.txt
@@ -107,5 +113,5 @@ lock: ## pin the dependencies anew (needs uv)
 	$(EXTRA) tensorrt | $(LOCK) --constraint requirements/edge.txt - -o requirements/tensorrt.txt
 	$(EXTRA) openvino | $(LOCK) --no-deps - -o requirements/openvino.txt
 
-clean: ## remove the environments and what the tools left
+clean: ## remove the environments, build results and caches
 	rm -rf $(VENV) $(TRAINING) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.box import ROOT
+from edge.files import write_atomically
 
 
 def commit() -> str:
@@ -36,5 +37,5 @@ def rounded(value: Any) -> Any:  # noqa: ANN401 - a JSON tree is of any shape
 def keep(report: Mapping[str, Any], text: str, out: Path) -> None:
     """Write the report for machines, OUT.json, and the text for people, OUT.md."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    out.with_suffix(".md").write_text(text, encoding="utf-8")
+    write_atomically(out.with_suffix(".json"), json.dumps(report, indent=2) + "\n")
+    write_atomically(out.with_suffix(".md"), text)

@@ -29,12 +29,14 @@ def write_atomically(path: Path, content: bytes | str, *, mode: int = 0o644) -> 
 def replacing(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
     """An empty file in the folder of `path`, for a library to write; it replaces `path` when the block ends.
 
-    The draft has the suffix of `path`, and only its owner may read it until it has `mode`. If the block
+    The draft has the suffixes of `path`, and only its owner may read it until it has `mode`. If the block
     raises, the draft is deleted and `path` stays as it was. Several processes may write one path at once: the
     last one wins. Raises OSError where the disk refuses. The caller turns that into a ConfigurationError
     (the user named the path) or an OutsideError (the program chose it).
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    suffix = "".join(path.suffixes)  # Keras refuses weights in a file that does not end in .weights.h5
+    stem = path.name.removesuffix(suffix)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{stem}-", suffix=suffix)
     os.close(descriptor)
     draft = Path(name)
     try:

@@ -7,21 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from edge.bundle import Bundle, Probabilities, calibrate, load_bundle
 from edge.errors import ConfigurationError
 from edge.inference import open_backend
-from edge.inference.backend import AgeBackend
+from edge.inference.backend import AgeBackend, Precision
 from edge.preprocess import to_batch
 from edge.types import Image
 
 BATCH = 8
 """Crops in a call: what a box takes at most by default."""
-
-Precision = Literal["fp32", "fp16", "int8"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from edge.bundle import Bundle
 from edge.errors import ConfigurationError
@@ -13,6 +14,11 @@ from edge.types import Image
 
 ERRORS_ONLY = 3
 """ONNX Runtime's log severity: warnings are about the graph, and the graph is checked here."""
+
+FAULTS = tuple(
+    kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)
+)
+"""ONNX Runtime's exceptions, which have no base of their own."""
 
 
 class OnnxRuntimeBackend:
@@ -53,8 +59,21 @@ def _open(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(
             str(bundle.model_path), options, providers=["CPUExecutionProvider"]
         )
-    except Exception as error:  # ONNX Runtime's exceptions have no common base
+    except FAULTS as error:
         raise ConfigurationError(f"{bundle.model_path}: ONNX Runtime cannot open it: {error}") from error
+
+
+def open_graph(content: bytes) -> onnxruntime.InferenceSession:
+    """A session for an ONNX graph that is no age model, on the CPU, with ONNX Runtime's own threads.
+
+    Raises ConfigurationError, which does not name the graph, where ONNX Runtime cannot run it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = ERRORS_ONLY
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except FAULTS as error:
+        raise ConfigurationError(f"ONNX Runtime cannot open the graph: {error}") from error
 
 
 def _check_graph(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:

@@ -38,11 +38,14 @@ def test_the_permissions_are_the_asked_ones_whatever_the_umask(tmp_path: Path, m
     assert (tmp_path / "a").stat().st_mode & 0o777 == mode
 
 
-def test_a_draft_is_private_and_keeps_the_suffix(tmp_path: Path):
-    with replacing(tmp_path / "a.npy") as draft:
-        assert (draft.parent, draft.suffix) == (tmp_path, ".npy")
+@pytest.mark.parametrize("suffix", [".npy", ".weights.h5", ""])
+def test_a_draft_is_private_and_keeps_every_suffix(tmp_path: Path, suffix: str):
+    path = tmp_path / f"a{suffix}"
+    with replacing(path) as draft:
+        assert draft.parent == tmp_path
+        assert "".join(draft.suffixes) == suffix
         assert draft.stat().st_mode & 0o777 == 0o600
-        assert not (tmp_path / "a.npy").exists()
+        assert not path.exists()
 
 
 @pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])

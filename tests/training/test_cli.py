@@ -11,7 +11,7 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.training import backbones
-from training.cli import _parser, main
+from training.cli import COMMANDS, main, parser
 from training.train.config import TrainSettings, validate
 
 AT_A_TERMINAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -59,7 +59,7 @@ def test_a_folder_without_labels_is_status_2_before_any_work(tiny: Path, tmp_pat
 
 def test_further_data_want_data(tiny: Path, tmp_path: Path, capsys):
     assert convert("--backbone", tiny, "--out", tmp_path / "bundle", "--also", tmp_path) == 2
-    assert "want --data" in capsys.readouterr().err
+    assert "these options need --data" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -77,13 +77,11 @@ def test_a_signal_ends_a_command_with_a_line_status_2_and_nothing_half_made(
         finally:
             command.kill()
     assert command.returncode == 2
-    assert said == "instore-training: interrupted; nothing half-made was left as a result\n"
+    assert said == "instore-training: interrupted; no partial result is left\n"
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "command", ["explore", "train", "evaluate", "compare", "export", "convert", "demo-data"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_shows_an_example(command: str, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
@@ -94,13 +92,9 @@ def test_every_command_shows_an_example(command: str, capsys):
 def test_the_guide_is_made_of_commands_and_of_a_configuration_that_there_are():
     guide = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
     commands = re.findall(r"^instore-training ([^#\n]+)", guide, re.MULTILINE)
-    assert {_parser().parse_args(command.split()).run.__name__ for command in commands} == {
-        "_explore",
-        "_train",
-        "_export",
-        "_evaluate",
-        "_compare",
-        "_opinions",
+    assert {parser().parse_args(command.split()).command.__module__ for command in commands} == {
+        f"training.commands.{name}"
+        for name in ("explore", "train", "export", "evaluate", "compare", "opinions")
     }
     (configuration,) = re.findall(r"```toml\n(.+?)```", guide, re.DOTALL)
     assert validate(TrainSettings, tomllib.loads(configuration), "ours.toml").folder == Path("runs/ours")

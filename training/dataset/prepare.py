@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigurationError
+from edge.files import replacing
 from edge.preprocess import PREPROCESSING_VERSION, resize
 from edge.types import Image
 from edge.vision.crops import cut_face
@@ -207,12 +207,8 @@ def _write(path: Path, shape: tuple[int, ...], crops: Iterator[Image]) -> None:
     Not through a memory map: a disk that fills up under one kills the process.
     """
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-") as file:
+        with replacing(path) as draft, draft.open("wb") as file:
             _write_array(file, shape, crops)
-            file.flush()
-            Path(file.name).chmod(0o644)
-            path.unlink(missing_ok=True)
-            path.hardlink_to(file.name)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be written ({error.strerror})") from error
 

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from edge.bundle import Bundle
 from edge.errors import ConfigurationError
+from edge.files import write_atomically
+from edge.inference.backend import Precision
 from training.dataset.prepare import FEWEST
 from training.evaluation import report
 from training.evaluation.compare import Comparison, compare
 from training.evaluation.evaluate import Evaluation, Figures, Options, evaluate
 from training.evaluation.part import CHANGED, Split, open_part
-from training.predict import Precision, in_precision
+from training.predict import in_precision
 from training.progress import Progress
 from training.staging import staged
 
@@ -112,12 +114,7 @@ def _write(path: Path, content: str) -> None:
     if path.exists() and not path.is_file():
         path.write_text(content, encoding="utf-8")
         return
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        draft.write_text(content, encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_atomically(path, content)
 
 
 def _summary(evaluation: Evaluation) -> list[str]:

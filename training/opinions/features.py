@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from edge.errors import ConfigurationError
+from edge.inference.onnxruntime import open_graph
 from edge.preprocess import resize
 from edge.types import Image
 from training import backbone
@@ -90,16 +91,13 @@ def _open_backbone(folder: Path, size: int) -> Ask:
 
 
 def _open_graph(path: Path, network: NetworkSettings) -> Ask:
-    import onnxruntime
+    from google.protobuf.message import DecodeError
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # published graphs hold constants that nothing uses, told one by one
     try:
-        content = _with_outputs(path, network.outputs)
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = open_graph(_with_outputs(path, network.outputs))
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
-    except Exception as error:  # those of ONNX and of ONNX Runtime have no common base
+    except (DecodeError, LookupError, ConfigurationError) as error:
         raise ConfigurationError(f"{path}: is no ONNX graph that can be run ({error})") from error
     given = session.get_inputs()
     _require_pictures(path, given, network.size)

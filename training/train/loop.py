@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -66,7 +65,7 @@ def fit(
     errors = [line["val_mae"] for line in read_history(folder / HISTORY)[:done]]
     if done >= settings.loop.epochs or waiting(errors) >= settings.loop.patience:
         return folder  # it was broken off after its last epoch
-    with _full_disk_told(folder):
+    with _FullDiskNamed(folder):
         pupil.model.fit(
             workers.share(lambda part: _batches(settings, learn, done, part, workers.count)),
             validation_data=validation_dataset(judge, settings),
@@ -80,17 +79,23 @@ def fit(
     return folder
 
 
-@contextmanager
-def _full_disk_told(folder: Path) -> Iterator[None]:
-    """Turns what TensorBoard's writer raises on a full disk into a ConfigurationError that names the run."""
-    try:
-        yield
-    except InstoreError:
-        raise
-    except Exception as error:  # TensorFlow's own, which a loop for every backend does not name
-        if (full := os.strerror(errno.ENOSPC)) not in str(error):
-            raise
-        raise ConfigurationError(f"{folder}: cannot be written to ({full})") from error
+class _FullDiskNamed:
+    """Turns the error of TensorBoard's writer on a full disk into a ConfigurationError that names the run.
+
+    That error is known by its text: its type is TensorFlow's, which a loop for every Keras backend does not
+    import.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        """Nothing is opened."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        full = os.strerror(errno.ENOSPC)
+        if isinstance(error, Exception) and not isinstance(error, InstoreError) and full in str(error):
+            raise ConfigurationError(f"{self._folder}: cannot be written to ({full})") from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)

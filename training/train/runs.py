@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from edge.config.toml import faults
 from edge.errors import ConfigurationError
+from edge.files import replacing
 from training.train.config import TrainSettings
 
 MODEL, CONFIG, INFO, HISTORY = "model.keras", "config.json", "run.json", "history.jsonl"
@@ -87,14 +88,9 @@ def writing(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def drafted(path: Path) -> Iterator[Path]:
-    """A file beside `path` that takes its place when the block ends well, and is deleted otherwise."""
-    draft = path.with_name(f"draft-{path.name}")
-    with writing(path.parent):
-        try:
-            yield draft
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+    """As `replacing`; a full or read-only disk is a ConfigurationError."""
+    with writing(path.parent), replacing(path) as draft:
+        yield draft
 
 
 def write_model(model: Any, folder: Path) -> None:  # noqa: ANN401

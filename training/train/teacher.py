@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -21,7 +20,7 @@ from training.predict import run_calibrated
 from training.progress import Progress
 from training.train.batches import Examples
 from training.train.config import TrainSettings
-from training.train.runs import drafted, writing
+from training.train.runs import drafted
 from training.train.targets import Floats
 
 ASKING = "asking the teacher"
@@ -116,8 +115,6 @@ def _both_ways(examples: Examples, progress: Progress) -> Iterator[Image]:
 
 
 def _write(path: Path, opinions: Floats) -> None:
-    """In full or not at all; several workers may do it at once."""
-    with writing(path.parent), tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        draft = Path(folder) / path.name
+    """Whole or not at all; several workers may write it at once."""
+    with drafted(path) as draft:
         np.save(draft, opinions)
-        draft.replace(path)

@@ -1,0 +1,1 @@
+"""The commands of `instore-training`: one file a command, its options beside it."""

@@ -1,0 +1,58 @@
+"""`instore-training export`: makes a model bundle from a finished run."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from training.commands.options import (
+    add_measured_on,
+    chosen_brackets,
+    describe,
+    load_keras,
+    made,
+    named_folder,
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    describe(
+        parser,
+        "Make a model bundle from a finished run. The temperature is fitted on the run's validation part, "
+        "the figures are measured on its test part; FP16 and INT8 graphs and the model card are added.",
+        "instore-training export runs/ours --out runs/bundle --version 3 --against builtin",
+    )
+    parser.add_argument("training_run", type=Path, metavar="RUN", help="folder of a finished run")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; must not exist")
+    parser.add_argument("--name", default="", help="name of the bundle (default: the run's)")
+    parser.add_argument("--version", default="1", help="version of the bundle (default: %(default)s)")
+    parser.add_argument(
+        "--terms", default="", help="terms of use of the run's data, for the licence (default: its terms.txt)"
+    )
+    parser.add_argument("--data", type=Path, help="folder of the run's data, where it has moved")
+    add_measured_on(parser)
+    parser.set_defaults(command=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Make the bundle."""
+    brackets = chosen_brackets(arguments)  # faults show before TensorFlow is loaded
+    load_keras()
+    from training.export import Plan, export
+    from training.progress import bars
+
+    plan = Plan(
+        run=arguments.training_run,
+        out=arguments.out,
+        name=arguments.name,
+        version=arguments.version,
+        terms=arguments.terms,
+        data=arguments.data,
+        also=arguments.also,
+        against=[named_folder(name) for name in arguments.against],
+        brackets=brackets,
+    )
+    with bars() as progress:
+        manifest = export(plan, progress)
+    print(made(arguments.out, manifest))

@@ -8,9 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge.commands.demo import scene
 from edge.types import Image
 
-PORTRAITS = sorted((Path(__file__).parents[3] / "edge" / "demo" / "portraits").glob("*.png"))
+PORTRAITS = sorted((Path(scene.__file__).parent / "portraits").glob("*.png"))
+assert PORTRAITS
 
 
 def noise(seed: int, width: int = 48, height: int = 48) -> Image:

@@ -1,1 +1,6 @@
 """From labelled faces to the model bundle that the boxes run."""
+
+import os
+
+# Before any module here, or tf2onnx, imports ONNX Runtime; see edge/inference/onnxruntime.py.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -40,8 +40,9 @@ EXTRAS = {
 """What is installed besides where it is asked for: requirements/NAME.txt."""
 
 NEVER_LOADED = {
-    # Only MediaPipe's drawing helpers import it, and edge.vision.detect.mediapipe blocks that import.
+    # Only MediaPipe's drawing helpers and microphones import them; edge.vision.detect.mediapipe blocks that.
     "matplotlib", "contourpy", "cycler", "fonttools", "kiwisolver", "pillow", "pyparsing", "python-dateutil",
+    "sounddevice", "cffi", "pycparser",
     # Its files are all in opencv-contrib-python, which MediaPipe asks for.
     "opencv-python",
 }  # fmt: skip

@@ -71,11 +71,12 @@ class MediaPipeDetector:
 
 @cache
 def _tasks() -> tuple[Any, Any]:
-    """MediaPipe's Tasks API, without the plotting library that its drawing helpers import.
+    """MediaPipe's Tasks API, without the libraries for plots and for microphones that its parts import.
 
-    Empty stand-ins for matplotlib during the import save 40 MB and a third of a second at every start.
+    Empty stand-ins during the import: matplotlib costs 40 MB and a third of a second at every start, and
+    sounddevice looks for its library by running ldconfig and a compiler, which write temporary files.
     """
-    absent = [name for name in ("matplotlib", "matplotlib.pyplot") if name not in sys.modules]
+    absent = [name for name in ("matplotlib", "matplotlib.pyplot", "sounddevice") if name not in sys.modules]
     for name in absent:
         sys.modules[name] = ModuleType(name)
     try:

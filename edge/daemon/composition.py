@@ -166,7 +166,7 @@ class Composition:
             settings.host,
             settings.port,
             {
-                "/metrics": lambda: (HTTPStatus.OK, metrics.content_type, metrics.exposition()),
+                "/metrics": lambda accept: (HTTPStatus.OK, *metrics.exposition(accept)),
                 "/healthz": health_page(self.heartbeats.stuck, self.status.facts),
             },
         )

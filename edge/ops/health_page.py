@@ -17,7 +17,7 @@ def health_page(stuck: Callable[[], list[str]], facts: Callable[[], Mapping[str,
     stuck: the names of threads without progress. facts: further fields of the JSON object.
     """
 
-    def page() -> tuple[HTTPStatus, str, bytes]:
+    def page(_accept: str) -> tuple[HTTPStatus, str, bytes]:
         names = stuck()
         status = HTTPStatus.SERVICE_UNAVAILABLE if names else HTTPStatus.OK
         body = {"status": "stuck" if names else "ok", "stuck": names, **facts()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import re
 import socket
 import sys
 import threading
@@ -19,8 +21,8 @@ log = logging.getLogger(__name__)
 SERVER = "instore"
 """The server name in responses, by which `check` recognises a running daemon."""
 
-Page = Callable[[], tuple[HTTPStatus, str, bytes]]
-"""Makes a page: its status, content type and body."""
+Page = Callable[[str], tuple[HTTPStatus, str, bytes]]
+"""Makes a page for the `Accept` header of a request: its status, content type and body."""
 
 
 class HttpServer:
@@ -73,6 +75,15 @@ class _Server(ThreadingHTTPServer):
             log.error("http: a page failed", exc_info=error)
 
 
+def _takes_gzip(accept_encoding: str) -> bool:
+    """Whether an `Accept-Encoding` header names gzip without refusing it (RFC 9110, 12.5.3)."""
+    for coding in accept_encoding.lower().split(","):
+        name, _, weight = coding.partition(";")
+        if name.strip() == "gzip":
+            return not re.fullmatch(r"q=0(\.0*)?", weight.strip())
+    return False
+
+
 def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
@@ -84,9 +95,13 @@ def _handler(pages: Mapping[str, Page]) -> type[BaseHTTPRequestHandler]:
             if page is None:
                 self.send_error(HTTPStatus.NOT_FOUND, explain=f"The pages are {', '.join(sorted(pages))}.")
                 return
-            status, kind, body = page()
+            status, kind, body = page(self.headers.get("Accept", ""))
             self.send_response(status)
             self.send_header("Content-Type", kind)
+            self.send_header("Vary", "Accept, Accept-Encoding")
+            if _takes_gzip(self.headers.get("Accept-Encoding", "")):
+                body = gzip.compress(body, mtime=0)
+                self.send_header("Content-Encoding", "gzip")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command != "HEAD":

@@ -10,17 +10,32 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    Metric,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 from edge.clock import Clock
 from edge.ops.reasons import CropDrop, FrameDrop, MqttFailure, OutboxFault, ReloadResult, TrackEnd
 from edge.types import CameraState, CameraStatus
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series
+
 STAGES = ("detect", "track", "crops", "classify", "aggregate")
 STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 LAG_BUCKETS = (0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86400.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+PROCESS_EVERY = 300.0
+"""Seconds between two readings of the `process_*` series."""
 
 MODEL_FALLBACKS = ("library", "driver", "no_gpu", "engine", "wrong", "memory", "lost")
 ENGINE_FAULTS = ("truncated", "corrupt", "foreign")
@@ -29,11 +44,10 @@ ENGINE_FAULTS = ("truncated", "corrupt", "foreign")
 class Metrics:
     """All series, on their own registry; every series exists from the start, with the value 0."""
 
-    content_type = CONTENT_TYPE_LATEST
-
     def __init__(self, clock: Clock, cameras: Iterable[str] = ()) -> None:
         self._clock = clock
         self.registry = CollectorRegistry()
+        self.registry.register(_Process(clock))
         self._make_frames()
         self._make_stages()
         self._make_model()
@@ -194,6 +208,30 @@ class Metrics:
         finally:
             self.stage.labels(stage).observe(self._clock.monotonic() - begun)
 
-    def exposition(self) -> bytes:
-        """All series in the text format of Prometheus."""
-        return generate_latest(self.registry)
+    def exposition(self, accept: str = "") -> tuple[str, bytes]:
+        """Content type and all series, in OpenMetrics where the header `accept` names it, else in Prometheus'
+        text format.
+        """
+        encode, content_type = choose_encoder(accept)
+        return content_type, encode(self.registry)
+
+
+class _Process(Collector):
+    """The `process_*` series that every Prometheus client has: processor time, memory, descriptors, start.
+
+    They are read anew every `PROCESS_EVERY` seconds at most: a shop in which nothing moves costs little, so
+    processor time by the second would show when a single visitor came.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._collector = ProcessCollector(registry=None)
+        self._guard = threading.Lock()
+        self._read_at = float("-inf")
+        self._families: list[Metric] = []
+
+    def collect(self) -> list[Metric]:
+        with self._guard:
+            if (now := self._clock.monotonic()) - self._read_at >= PROCESS_EVERY:
+                self._families, self._read_at = list(self._collector.collect()), now
+            return self._families

@@ -78,7 +78,9 @@ def test_a_free_port_is_told() -> None:
 
 
 def test_the_port_of_a_running_daemon_is_as_it_should_be() -> None:
-    server = HttpServer("127.0.0.1", 0, {"/healthz": lambda: (HTTPStatus.SERVICE_UNAVAILABLE, "a/b", b"")})
+    server = HttpServer(
+        "127.0.0.1", 0, {"/healthz": lambda _accept: (HTTPStatus.SERVICE_UNAVAILABLE, "a/b", b"")}
+    )
     server.start()
     verdict = port_verdict(server.port)
     server.stop()

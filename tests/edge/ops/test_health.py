@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from edge.errors import ConfigurationError
 from edge.ops.health_page import health_page
 from edge.ops.heartbeats import Heartbeats
-from edge.ops.http import HttpServer
+from edge.ops.http import HttpServer, Page
 from edge.ops.systemd import Systemd
 from tests.fakes import ManualClock
 from tests.patience import PATIENCE
@@ -53,15 +54,19 @@ class TestHeartbeats:
         assert beats.stuck() == []
 
 
-def page(body: bytes = b"hello\n") -> Callable[[], tuple[HTTPStatus, str, bytes]]:
-    return lambda: (HTTPStatus.OK, "text/plain", body)
+def page(body: bytes = b"hello\n") -> Page:
+    return lambda _accept: (HTTPStatus.OK, "text/plain", body)
 
 
-def broken() -> tuple[HTTPStatus, str, bytes]:
+def echo(accept: str) -> tuple[HTTPStatus, str, bytes]:
+    return HTTPStatus.OK, "text/plain", accept.encode()
+
+
+def broken(_accept: str) -> tuple[HTTPStatus, str, bytes]:
     raise RuntimeError("a bug")
 
 
-def gone() -> tuple[HTTPStatus, str, bytes]:
+def gone(_accept: str) -> tuple[HTTPStatus, str, bytes]:
     raise ConnectionResetError
 
 
@@ -80,19 +85,27 @@ class Site:
         self.stuck: list[str] = []
         pages = {
             "/metrics": page(),
+            "/echo": echo,
             "/healthz": health_page(lambda: self.stuck, lambda: {"mqtt_connected": True}),
             "/broken": broken,
             "/gone": gone,
         }
         self.server = HttpServer("127.0.0.1", 0, pages)
 
-    def ask(self, method: str, path: str, body: str | None = None) -> tuple[http.client.HTTPResponse, str]:
+    def ask(
+        self, method: str, path: str, body: str | None = None, **headers: str
+    ) -> tuple[http.client.HTTPResponse, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE)
-        connection.request(method, path, body)
+        connection.request(
+            method, path, body, {name.replace("_", "-"): value for name, value in headers.items()}
+        )
         response = connection.getresponse()
-        text = response.read().decode()
+        content = response.read()
+        if response.headers["Content-Encoding"] == "gzip":
+            assert int(response.headers["Content-Length"]) == len(content)
+            content = gzip.decompress(content)
         connection.close()
-        return response, text
+        return response, content.decode()
 
 
 @pytest.fixture(scope="module")  # a server takes half a second to stop
@@ -109,6 +122,18 @@ class TestHttp:
         assert (response.status, text) == (200, "hello\n")
         assert response.headers["Content-Type"] == "text/plain"
         assert response.headers["Server"].strip() == "instore"
+
+    @pytest.mark.parametrize(
+        ("accepted", "zipped"),
+        [("gzip", True), ("br;q=1.0, GZip ; q=0.8", True), ("gzip;q=0", False), ("br", False), ("*", False)],
+    )
+    def test_a_page_is_compressed_for_those_who_ask(self, site: Site, accepted: str, zipped: bool):
+        response, text = site.ask("GET", "/metrics", Accept_Encoding=accepted)
+        assert text == "hello\n"
+        assert (response.headers["Content-Encoding"] == "gzip") == zipped
+
+    def test_a_page_hears_what_its_reader_accepts(self, site: Site):
+        assert site.ask("GET", "/echo", Accept="a/b, c/d")[1] == "a/b, c/d"
 
     def test_answers_head_without_a_body(self, site: Site):
         response, text = site.ask("HEAD", "/metrics")

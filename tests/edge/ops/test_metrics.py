@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import get_args
 
 import pytest
-from prometheus_client import Metric
+from prometheus_client import Metric, ProcessCollector
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.brackets import DEFAULT_BRACKETS
 from edge.inference.backend import REASONS
 from edge.inference.engine_store import Fault
-from edge.ops.metrics import ENGINE_FAULTS, MODEL_FALLBACKS, STAGES, Metrics
+from edge.ops.metrics import ENGINE_FAULTS, MODEL_FALLBACKS, PROCESS_EVERY, STAGES, Metrics
 from edge.ops.reasons import CropDrop, FrameDrop, MqttFailure, OutboxFault, ReloadResult, TrackEnd
 from edge.types import CameraState, CameraStatus
 from tests.fakes import EPOCH, ManualClock
@@ -22,7 +25,12 @@ MECHANICS = {"le"}  # a histogram's own label
 
 
 def families(metrics: Metrics) -> list[Metric]:
-    return list(text_string_to_metric_families(metrics.exposition().decode()))
+    return list(text_string_to_metric_families(metrics.exposition()[1].decode()))
+
+
+def ours(metrics: Metrics) -> list[Metric]:
+    """Without those that every program has."""
+    return [family for family in families(metrics) if not family.name.startswith("process_")]
 
 
 def made() -> Metrics:
@@ -74,9 +82,9 @@ def test_every_reason_is_there_before_anything_happens(name: str, reasons: Itera
 
 
 def test_all_begin_at_0():
-    for family in families(made()):
+    for family in ours(made()):
         for sample in family.samples:
-            if not sample.name.endswith(("_created", "_info")):
+            if not sample.name.endswith("_info"):
                 assert sample.value == 0, sample
 
 
@@ -90,7 +98,7 @@ def test_a_camera_that_is_removed_has_no_series_and_the_others_keep_theirs():
 
 
 def test_names_are_ours_and_say_their_kind():
-    for family in families(made()):
+    for family in ours(made()):
         assert family.name.startswith("instore_")
         assert family.documentation.endswith(".")
         assert not any(unit in family.name for unit in ("percent", "_ms", "milli", "_age"))
@@ -168,3 +176,51 @@ def test_two_daemons_in_one_process_do_not_share_series():
     first, second = made(), made()
     first.late.inc()
     assert second.registry.get_sample_value("instore_visits_late_total") == 0
+
+
+OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+"""What Prometheus sends as `Accept`."""
+
+
+def test_openmetrics_is_given_to_those_who_ask_for_it():
+    kind, text = made().exposition(OPENMETRICS)
+    names = {family.name for family in openmetrics(text.decode())}
+    assert kind.startswith("application/openmetrics-text; version=1.0.0")
+    # In Prometheus' own format the suffix is a part of an info's name.
+    assert names == {family.name.removesuffix("_info") for family in families(made())}
+    plain, _ = made().exposition("text/html, */*")
+    assert plain.startswith("text/plain; version=0.0.4")
+
+
+@pytest.mark.parametrize("accept", ["", OPENMETRICS])
+def test_no_series_says_when_another_began(accept: str):
+    assert b"_created" not in made().exposition(accept)[1]
+
+
+def test_the_process_is_there_and_read_anew_every_five_minutes(monkeypatch: pytest.MonkeyPatch):
+    clock = ManualClock()
+    metrics = Metrics(clock)
+    cpu = partial(metrics.registry.get_sample_value, "process_cpu_seconds_total")
+    read = [float(n) for n in range(1, 4)]
+    monkeypatch.setattr(
+        ProcessCollector,
+        "collect",
+        lambda _: [CounterMetricFamily("process_cpu_seconds_total", "Processor time.", read.pop(0))],
+    )
+    assert [cpu(), cpu()] == [1, 1]
+    clock.advance(PROCESS_EVERY - 1)
+    assert cpu() == 1
+    clock.advance(1)
+    assert [cpu(), cpu()] == [2, 2]
+
+
+def test_a_process_has_memory_descriptors_and_a_start():
+    metrics = made()
+    for name in (
+        "resident_memory_bytes",
+        "virtual_memory_bytes",
+        "open_fds",
+        "max_fds",
+        "start_time_seconds",
+    ):
+        assert (metrics.registry.get_sample_value(f"process_{name}") or 0) > 0, name

@@ -8,6 +8,7 @@ from functools import cache
 
 _M_ARENA_MAX = -8  # malloc.h
 _ARENAS = 2
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
 @cache
@@ -33,5 +34,13 @@ def trim() -> None:
 
 
 def forbid_core_dumps() -> None:
-    """Disable core dumps, also those of systemd-coredump: memory holds pictures."""
+    """Disable core dumps, also those that are piped to a program: memory holds pictures.
+
+    The limit stops files; the kernel ignores it where the core pattern is a pipe. A process that is not
+    dumpable has no core at all, so MADV_DONTDUMP would add nothing. It also hides the memory from other
+    processes of the same user: debuggers, and readers of /proc/PID/fd, environ and smaps, need root.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl:  # Linux only
+        prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -1,0 +1,29 @@
+"""A crash leaves no core, and nobody else reads the memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PREPARE = "from edge.ops.memory import forbid_core_dumps; forbid_core_dumps();"
+
+
+def test_a_process_that_crashes_leaves_no_core(tmp_path: Path) -> None:
+    done = subprocess.Popen([sys.executable, "-c", PREPARE + "import os; os.abort()"], cwd=tmp_path)
+    _, status = os.waitpid(done.pid, 0)
+    assert os.WIFSIGNALED(status)
+    assert not os.WCOREDUMP(status)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_process_is_not_dumpable() -> None:
+    asked = "import ctypes; print(ctypes.CDLL(None).prctl(3))"  # PR_GET_DUMPABLE
+    before, after = (
+        subprocess.run(
+            [sys.executable, "-c", code + asked], capture_output=True, text=True, check=True
+        ).stdout
+        for code in ("", PREPARE)
+    )
+    assert (before.strip(), after.strip()) == ("1", "0")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +17,7 @@ from edge.counting.pipeline import Counting, build_counting
 from edge.inference.backend import AgeBackend
 from edge.ops.metrics import Metrics
 from edge.release.gate import Gate, MemoryStore
-from edge.types import Progress, StreamEnded, WindowCounts
+from edge.types import CameraState, Message, Progress, StreamEnded, WindowCounts
 from edge.vision.pipeline import Vision, build_vision
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,10 +36,10 @@ def replay(
     make_vision: MakeVision = build_vision,
     on_frame: Callable[[str, float], None] = lambda camera, offset: None,
 ) -> Iterator[bytes]:
-    """The counts messages of the recordings that are the configuration's cameras, one after the other.
+    """The counts messages of all recordings, which are the configuration's cameras, one after another.
 
-    A recording begins at `start` of event time. `on_frame` hears of every frame: its camera, and seconds
-    since the recording's start. Raises SourceError on a recording that cannot be read.
+    start: event time at which each recording begins. on_frame: called after every frame with its camera and
+    the seconds since the recording's start. Raises SourceError on a recording that cannot be read.
     """
     metrics = Metrics(clock, [camera.name for camera in settings.cameras])
     counting = build_counting(settings, bundle, backend, metrics)
@@ -51,50 +51,48 @@ def replay(
         model_version=bundle.version,
     )
     for camera in settings.cameras:
-        drops: list[str] = []
-        feed = Feed(
-            camera,
-            partial(open_source, secrets_beside=beside, clock=clock),
-            clock,
-            start=start,
-            on_drop=drops.append,
-        )
-        vision = make_vision(camera, settings, bundle, metrics)
-        told = partial(on_frame, camera.name)
-        for window in _windows(feed, vision, counting, camera=camera.name, drops=drops, on_frame=told):
-            gate.put(window)
-            yield from store.take()
+        recording = _Recording(camera, beside, clock, start)
+        with closing(make_vision(camera, settings, bundle, metrics)) as vision:
+            messages = recording.messages(vision, partial(on_frame, camera.name))
+            for window in _windows(messages, counting):
+                gate.put(window)
+                yield from store.take()
 
 
-def _windows(
-    feed: Feed,
-    vision: Vision,
-    counting: Counting,
-    *,
-    camera: str,
-    drops: list[str],
-    on_frame: Callable[[float], None],
-) -> Iterator[WindowCounts]:
-    """The windows of one recording. Batching goes by event time here, so that nothing depends on speed."""
-    first: datetime | None = None
-    at: datetime | None = None
-    try:
-        with closing(feed.frames()) as frames:
+class _Recording:
+    """One recording, and the frames that were lost of it."""
+
+    def __init__(self, camera: CameraSettings, beside: Path, clock: Clock, start: datetime) -> None:
+        self._camera = camera.name
+        self._lost: list[str] = []
+        source = partial(open_source, secrets_beside=beside, clock=clock)
+        self._feed = Feed(camera, source, clock, start=start, on_drop=self._lost.append)
+
+    def messages(
+        self, vision: Vision, on_frame: Callable[[float], None]
+    ) -> Iterator[tuple[Message, datetime]]:
+        """All that its frames give, in order, each message with its event time."""
+        first: datetime | None = None
+        at: datetime | None = None
+        with closing(self._feed.frames()) as frames:
             for frame in frames:
                 at = frame.captured_at
                 first = first or at
-                dropped, drops[:] = Counter(drops), []
-                for message in (
-                    *vision.process(frame).messages,
-                    Progress(camera, at, 1, dropped, frame.state),
-                ):
-                    yield from counting.handle(message, at.timestamp())
+                for message in (*vision.process(frame).messages, self._progress(at, 1, frame.state)):
+                    yield message, at
                 on_frame((at - first).total_seconds())
         if at is not None:
             # With the frames that were lost after the last one.
-            lost = Progress(camera, at, 0, Counter(drops))
-            for message in (*vision.finish(), lost, StreamEnded(camera, at)):
-                yield from counting.handle(message, at.timestamp())
-    finally:
-        vision.close()
+            for message in (*vision.finish(), self._progress(at, 0), StreamEnded(self._camera, at)):
+                yield message, at
+
+    def _progress(self, at: datetime, analysed: int, state: CameraState = CameraState.UP) -> Progress:
+        lost, self._lost[:] = Counter(self._lost), []
+        return Progress(self._camera, at, analysed, lost, state)
+
+
+def _windows(messages: Iterable[tuple[Message, datetime]], counting: Counting) -> Iterator[WindowCounts]:
+    """The windows of one recording. Batching goes by event time here, so that nothing depends on speed."""
+    for message, at in messages:
+        yield from counting.handle(message, at.timestamp())
     yield from counting.flush()

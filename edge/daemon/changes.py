@@ -1,4 +1,4 @@
-"""What a new configuration changes in a running daemon, and what it cannot."""
+"""What a new configuration changes in a running daemon, and which keys need a restart."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from edge.config.toml import faults
 from edge.errors import ConfigurationError
 
 FIXED = ("site", "box", "windows.length", "model", "mqtt", "outbox", "metrics")
-"""What holds until the next start: the names of topics and windows, and what is opened once."""
+"""Keys that need a restart: the names of topics and windows, and what is opened once."""
 
-SEEING = ("detection", "tracking", "crops")
-"""What every camera's analysis is made with."""
+VISION = ("detection", "tracking", "crops")
+"""Tables that the vision of every camera depends on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """From one configuration to another.
+    """The difference between two configurations.
 
-    settings: those in force afterwards. gone, changed and new: names of cameras; a changed one is made anew,
-    but not for its zone alone. needs_restart: keys that stay what they are until then.
+    settings: in force afterwards. gone, changed and new: names of cameras; a changed camera gets new threads,
+    except where only its zone differs. needs_restart: keys whose old values stay in force until then.
     """
 
     settings: Settings
@@ -38,19 +38,19 @@ class Change:
             for what, names in (("gone:", self.gone), ("changed:", self.changed), ("new:", self.new))
             if names
         ]
-        return "; ".join(parts) or "all cameras as before"
+        return "; ".join(parts) or "no camera changed"
 
 
 def compare(old: Settings, new: Settings) -> Change:
-    """What changes where `new` is loaded while `old` is in force.
+    """What changes when `new` is loaded while `old` is in force.
 
-    Raises ConfigurationError where `new` is at odds with what holds until the next start.
+    Raises ConfigurationError where `new` conflicts with the values that stay until a restart.
     """
     before, after = _table(old), _table(new)
     needs_restart = tuple(key for fixed in FIXED for key in _differences(before, after, fixed))
     in_force = _keep(before, after)
     cameras, wanted = _by_name(old), _by_name(in_force)
-    renewed = any(before[section] != after[section] for section in SEEING)
+    renewed = any(before[section] != after[section] for section in VISION)
     return Change(
         in_force,
         gone=tuple(name for name in cameras if name not in wanted),
@@ -65,7 +65,7 @@ def _table(settings: Settings) -> dict[str, Any]:
 
 
 def _keep(before: dict[str, Any], after: dict[str, Any]) -> Settings:
-    """The new settings, with what is fixed as it was."""
+    """The new settings with the old values of the keys that need a restart."""
     table = {**after, **{key: before[key] for key in FIXED if "." not in key}}
     table["windows"] = {**after["windows"], "length": before["windows"]["length"]}
     try:
@@ -90,5 +90,5 @@ def _by_name(settings: Settings) -> dict[str, CameraSettings]:
 
 
 def _same(one: CameraSettings, other: CameraSettings) -> bool:
-    """Whether a camera may go on as it is: its zone is no matter of its pictures."""
+    """Whether a camera's threads may go on: they do not depend on its zone."""
     return one.model_copy(update={"zone": other.zone}) == other

@@ -12,14 +12,14 @@ from edge.errors import ConfigurationError, OutsideError
 
 NAME = "lock"
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
-"""What may pass: a file system turns read-only after an error, and is full until something goes."""
+"""Faults that may pass: a file system turns read-only after an error, and is full until files are deleted."""
 
 
 class StateLock:
-    """Held from its making until `release` or the end of the process, however that comes.
+    """An exclusive lock on a state directory, held until `release` or the end of the process.
 
-    Raises OutsideError where another process holds it (it may be about to end) or the disk is at fault, and
-    ConfigurationError where this user cannot have such a directory. The file stays: it says nothing.
+    Raises OutsideError where another process holds it (it may be about to end) or the disk fails, and
+    ConfigurationError where this user may not use the directory. The empty lock file stays.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -27,11 +27,11 @@ class StateLock:
             files.make_private_folder(directory)
             self._file = os.open(directory / NAME, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE)
         except OSError as error:
-            message = f"{directory}: cannot be made or written to: {error.strerror}"
+            message = f"{directory}: cannot create or write to it: {error.strerror}"
             if error.errno in _PASSING:
                 raise OutsideError(message) from None
             raise ConfigurationError(
-                f"{message}; set outbox.directory to a folder that this user may write to"
+                f"{message}; set outbox.directory to a directory that this user may write to"
             ) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -40,14 +40,14 @@ class StateLock:
             raise OutsideError(f"{directory}: {_reason(error)}") from None
 
     def release(self) -> None:
-        """Let the next one in."""
+        """Let another process use the directory."""
         os.close(self._file)
 
 
 def _reason(error: OSError) -> str:
     if error.errno == errno.EWOULDBLOCK:
         return (
-            "another instance of this daemon runs on it; stop that one, or give this one an "
-            "outbox.directory of its own"
+            "another instance of this daemon is using it; stop that instance, or set another "
+            "outbox.directory for this one"
         )
-    return f"cannot be locked: {error.strerror}"
+    return f"cannot lock it: {error.strerror}"

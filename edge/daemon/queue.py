@@ -1,7 +1,7 @@
 """The queue between the vision threads and the counting thread: bounded for crops, lossless for counts.
 
-Crops are many and large, so their number is bounded. The end of a track and the progress of a camera are
-small and few, and a lost one would be a wrong count: they are always taken.
+Crops are many and large, so their number is bounded. All other messages are small and few, and a lost one
+would be a wrong count: they are always accepted.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class MessageQueue:
         self._closed = False
 
     def put(self, message: Message, *, wait: bool = False) -> bool:
-        """Append `message`. False: it was a crop, the queue is full of them, and it was not taken.
+        """Append `message`. False: it is a crop and the queue is full of crops, so it was not appended.
 
-        wait: for a recording at full speed, which can hold on: block until there is room.
+        wait: block until there is room; for a recording at full speed, which can pause.
         """
         with self._changed:
             if isinstance(message, FaceCrop):
@@ -40,7 +40,7 @@ class MessageQueue:
             return True
 
     def take(self, timeout: float | None) -> Message | None:
-        """The oldest message, waiting `timeout` seconds for one (None: for ever); None when none came."""
+        """The oldest message, after at most `timeout` seconds (None: without limit); None where none came."""
         with self._changed:
             self._changed.wait_for(lambda: self._messages or self._closed, timeout)
             if not self._messages:
@@ -51,13 +51,13 @@ class MessageQueue:
             return message
 
     def hurry(self) -> None:
-        """The end is near: nobody waits for room any more."""
+        """Wake all threads that wait for room, and let none wait from now on: the daemon is about to end."""
         with self._changed:
             self._hurried = True
             self._changed.notify_all()
 
     def shed(self) -> int:
-        """Throw away the crops that wait, and nothing else; how many they were."""
+        """Discard the crops in the queue, and nothing else; their number."""
         with self._changed:
             shed, self._crops = self._crops, 0
             self._messages = deque(m for m in self._messages if not isinstance(m, FaceCrop))
@@ -65,7 +65,7 @@ class MessageQueue:
             return shed
 
     def close(self) -> None:
-        """No more will be put: `take` gives what is left and then None at once."""
+        """Nothing more will be put: `take` returns what is left, then None at once."""
         with self._changed:
             self._hurried = self._closed = True
             self._changed.notify_all()
@@ -78,6 +78,6 @@ class MessageQueue:
 
     @property
     def finished(self) -> bool:
-        """Closed, and everything taken."""
+        """Closed and empty."""
         with self._changed:
             return self._closed and not self._messages

@@ -1,4 +1,4 @@
-"""The daemon's threads: each tells the watchdog that it gets on, and the first that fails ends them all."""
+"""The daemon's threads: each reports its progress to the watchdog, and the first that fails ends them all."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from edge.ops.heartbeats import Heartbeats
 log = logging.getLogger(__name__)
 
 TICK = 1.0
-"""Seconds: every thread looks up at least this often, so that time passes also for a camera that is down."""
+"""Seconds that a thread waits at most before its next step: time passes for a camera that is down as well."""
 
 Beat = Callable[[], None]
-"""Tells the watchdog that the thread got on."""
+"""Reports progress of the thread to the watchdog."""
 
 
 class Threads:
-    """Makes them, notes the first failure, waits for their end.
+    """Makes threads, keeps the first failure, waits for the end of threads.
 
-    on_failure is called in the thread that failed, at once.
+    on_failure: called by a thread that fails, at once.
     """
 
     def __init__(self, heartbeats: Heartbeats, clock: Clock, on_failure: Callable[[], None]) -> None:
@@ -30,17 +30,20 @@ class Threads:
         self._clock = clock
         self._on_failure = on_failure
         self.failure: BaseException | None = None
-        """The first exception that nobody expected."""
+        """The first unexpected exception of any thread."""
 
     def make(self, name: str, work: Callable[[Beat], object], *, watched: bool = True) -> threading.Thread:
-        """A thread that is to be started. watched: it must beat; one that may hang outside cannot."""
+        """A thread, not started yet.
+
+        watched: the watchdog expects its beat; a thread that may block outside of Python cannot give one.
+        """
 
         def guarded() -> None:
             try:
                 if watched:
                     self._heartbeats.beat(name)
                 work(partial(self._heartbeats.beat, name))
-            except BaseException as error:  # whatever it is, the process must end with it
+            except BaseException as error:  # a thread must never die alone: `failure` ends the process
                 log.critical("thread %s failed: %s", name, error, exc_info=error)
                 self.failure = self.failure or error
                 self._on_failure()
@@ -50,11 +53,11 @@ class Threads:
         return threading.Thread(target=guarded, name=name, daemon=True)
 
     def join(self, threads: Iterable[threading.Thread], deadline: float) -> bool:
-        """Wait for them until `deadline` (monotonic seconds) for all together; whether all have ended."""
+        """Wait until `deadline` (monotonic seconds) for all of them together; whether all have ended."""
         late = []
         for thread in threads:
             thread.join(max(0.1, deadline - self._clock.monotonic()))
             late += [thread.name] if thread.is_alive() else []
         if late:
-            log.warning("threads that do not end: %s", ", ".join(late))
+            log.warning("threads that have not ended in time: %s", ", ".join(late))
         return not late

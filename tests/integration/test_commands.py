@@ -169,7 +169,7 @@ def test_a_second_daemon_on_the_same_state_is_refused(tmp_path: Path) -> None:
         second = instore_edge("run", "--config", tmp_path / "config.toml")
         # Not 2: the other may be about to end, and systemd tries again.
         assert second.returncode == 1
-        assert f"{tmp_path}: another instance of this daemon runs on it; stop that one" in second.stderr
+        assert f"{tmp_path}: another instance of this daemon is using it; stop that instance" in second.stderr
         assert first.stop() == 0
 
 

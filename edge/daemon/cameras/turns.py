@@ -1,4 +1,4 @@
-"""As many frames in work at once as there are cores, first come first served."""
+"""A fair limit on the frames that are analysed at once."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections import deque
 
 
 class Turns:
-    """Lets `most` threads work at once, the others in the order in which they asked; used with `with`.
+    """A context manager that lets `most` threads in at once, the others in the order in which they asked.
 
-    A semaphore lets who asks again at once go first: of more cameras than a box can follow, some would
-    not be looked at for seconds.
+    A semaphore is not fair: a thread that asks again at once goes first. With more cameras than a box keeps
+    up with, some would not be analysed for seconds.
     """
 
     def __init__(self, most: int) -> None:

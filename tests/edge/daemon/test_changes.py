@@ -1,4 +1,4 @@
-"""What a new configuration changes while the daemon runs: as little as it must; the rest is named."""
+"""What a new configuration changes while the daemon runs, and which keys it names as needing a restart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_nothing_new_changes_nothing() -> None:
     change = compare(settings(), settings())
     assert (change.gone, change.changed, change.new, change.needs_restart) == ((), (), (), ())
     assert change.settings == settings()
-    assert str(change) == "all cameras as before"
+    assert str(change) == "no camera changed"
 
 
 def test_cameras_come_go_and_change() -> None:
@@ -47,11 +47,11 @@ def test_a_zone_a_bracket_or_a_threshold_of_privacy_leaves_the_cameras_alone() -
         {"crops": {"per_visitor": 2}},
     ],
 )
-def test_what_every_camera_is_looked_at_with_makes_all_anew(table: dict[str, Any]) -> None:
+def test_tables_that_all_cameras_depend_on_change_all_cameras(table: dict[str, Any]) -> None:
     assert compare(settings(), settings(**table)).changed == ("door", "till")
 
 
-def test_what_needs_a_restart_is_named_and_stays() -> None:
+def test_keys_that_need_a_restart_are_named_and_keep_their_values() -> None:
     old = settings()
     new = settings(
         DOOR,

@@ -263,6 +263,14 @@ def _check(arguments: argparse.Namespace) -> int:
     return 0 if all(verdict.ok for verdict in verdicts) else 1
 
 
+def _network_policy(arguments: argparse.Namespace) -> int:
+    from edge.commands.network_policy import network_policy
+
+    settings = load_settings(arguments.config, arguments.set)
+    sys.stdout.write(network_policy(settings, arguments.allow))
+    return 0
+
+
 def _engine_build(arguments: argparse.Namespace) -> int:
     from edge.bundle import bundle_folder, load_bundle
     from edge.commands.engine import build_engines, render
@@ -364,6 +372,7 @@ def parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_bench(commands)
     _add_engine(commands)
+    _add_network_policy(commands)
     return root
 
 
@@ -439,6 +448,26 @@ def _add_check(commands: Any) -> None:  # noqa: ANN401
         config_required=True,
     )
     parser.add_argument("--json", action="store_true", help="verdicts as JSON, for a machine")
+    parser.set_defaults(log_level="error")
+
+
+def _add_network_policy(commands: Any) -> None:  # noqa: ANN401
+    parser = _command(
+        commands,
+        "network-policy",
+        _network_policy,
+        "Print a systemd drop-in that lets the service reach its cameras and its broker alone.",
+        "instore-edge network-policy --config /etc/instore-edge/config.toml > "
+        "/etc/systemd/system/instore-edge.service.d/network.conf",
+        config_required=True,
+    )
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="allow another address or network, such as that of Prometheus; may be repeated",
+    )
     parser.set_defaults(log_level="error")
 
 

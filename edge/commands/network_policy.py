@@ -1,0 +1,104 @@
+"""`instore-edge network-policy`: a drop-in by which systemd lets the service reach its peers alone.
+
+The kernel filters (`IPAddressDeny=`) what the service sends and receives; the program cannot change that.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from edge.capture import is_live
+from edge.config import Settings
+from edge.errors import ConfigurationError
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+
+HEADER = """\
+# Made by `instore-edge network-policy`: make it again when a camera, the broker or an address changes.
+# Other machines read the metrics page only if --allow names them.
+[Service]
+IPAddressDeny=any
+"""
+
+Resolve = Callable[[str], Iterable[str]]
+"""The addresses of a host name. Raises OSError where there are none."""
+
+
+def network_policy(
+    settings: Settings,
+    allowed: Sequence[str] = (),
+    *,
+    resolve: Resolve | None = None,
+    resolv_conf: Path = RESOLV_CONF,
+) -> str:
+    """The drop-in's text: this machine, the broker, the cameras and `allowed` (addresses or networks).
+
+    Host names are replaced by the addresses that they have now; where there are some, the name servers of
+    `resolv_conf` may be asked too. Raises ConfigurationError where a name has no address.
+    """
+    hosts = _hosts(settings)
+    lines = ["IPAddressAllow=localhost"]
+    for key, host in hosts.items():
+        addresses = [host] if _is_address(host) else _resolved(key, host, resolve or _look_up)
+        lines += [f"# {key}", *(f"IPAddressAllow={address}" for address in addresses)]
+    if not all(map(_is_address, hosts.values())):
+        lines += ["# name servers", *(f"IPAddressAllow={server}" for server in _name_servers(resolv_conf))]
+    if allowed:
+        lines += ["# --allow", *(f"IPAddressAllow={_network(text)}" for text in allowed)]
+    return HEADER + "\n".join(lines) + "\n"
+
+
+def _hosts(settings: Settings) -> dict[str, str]:
+    """The host of each peer by the key that names it, without this machine."""
+    hosts = {"mqtt.host": settings.mqtt.host}
+    for camera in settings.cameras:
+        host = urlsplit(camera.source).hostname if "://" in camera.source and is_live(camera) else None
+        if host:
+            hosts[f"cameras.{camera.name}.source"] = host
+    return {key: host for key, host in hosts.items() if host != "localhost"}
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _resolved(key: str, host: str, resolve: Resolve) -> list[str]:
+    try:
+        return sorted(set(resolve(host)))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{key}: {host!r} has no address here ({error.strerror}); "
+            "run this on the box and its network, or configure an address"
+        ) from None
+
+
+def _look_up(host: str) -> list[str]:
+    return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+
+
+def _name_servers(resolv_conf: Path) -> list[str]:
+    try:
+        lines = resolv_conf.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:  # the resolver asks this machine then
+        return []
+    words = [line.split() for line in lines]
+    servers = [word[1] for word in words if word[:1] == ["nameserver"] and len(word) > 1]
+    # systemd takes no scope, such as the one of fe80::1%eth0.
+    return [server.partition("%")[0] for server in servers if _is_address(server)]
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"--allow {text!r}: {error}; allowed: an address or a network such as 192.0.2.0/24"
+        ) from None

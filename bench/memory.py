@@ -159,9 +159,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.frames < 1:
         parser.error(f"--frames {arguments.frames}: must be at least 1")
-    with progress_bars("frames", {"soak": float(arguments.frames)}) as advance:
+    frames: int = arguments.frames
+    with progress_bars("frames") as progress:
         found = soak(
-            list(pictures(arguments.clip, FPS, 40)), arguments.frames, lambda n: advance("soak", n + 1.0)
+            list(pictures(arguments.clip, FPS, 40)), frames, lambda n: progress("soak", n + 1, frames)
         )
     report = rounded(
         {

@@ -23,7 +23,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -443,8 +442,9 @@ def main(arguments: Collection[str] | None = None) -> int:
     options = parser.parse_args(list(arguments) if arguments is not None else None)
     logging.disable(logging.CRITICAL)  # thousands of lines on faults that are meant to be
     try:
-        with progress_bars("s", {"soak": 3600 * options.hours}) as advance:
-            report = soak(options.hours, options.seed, partial(advance, "soak"))
+        seconds = 3600 * options.hours
+        with progress_bars("s") as progress:
+            report = soak(options.hours, options.seed, lambda done: progress("soak", done, seconds))
     except AssertionError as error:
         print(f"seed {options.seed}: {error}", file=sys.stderr)
         return 1

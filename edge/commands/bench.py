@@ -1,13 +1,16 @@
-"""`instore-edge bench`: how long each stage takes on recordings, seen on `replay` itself at work.
+"""`instore-edge bench`: measures how long each stage takes on recordings.
 
-`replay` runs every stage in one thread and loses no frame, so the times add up. It is watched from the two
-places where it lets one look: where it makes the vision of a camera, and where it is through with a frame.
+It runs `replay`, which runs every stage in one thread and loses no frame, so that the times add up. The times
+are taken where `replay` creates a camera's vision and where it has finished a frame.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import platform
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -25,39 +28,42 @@ from rich.table import Table
 
 from edge import __version__
 from edge.bundle import Bundle
-from edge.clock import Clock
+from edge.clock import Clock, SystemClock
+from edge.commands.options import add_common, add_json, config_folder
+from edge.commands.recordings import add_clips, age_model, load_recordings
 from edge.commands.replay import MakeVision, replay
 from edge.config import CameraSettings, Settings
 from edge.inference.backend import AgeBackend, BackendError
 from edge.inference.cuda import Cuda
 from edge.ops.metrics import STAGES, Metrics
+from edge.ops.terminal import Progress, progress_bars
 from edge.types import Frame, Message
 from edge.vision.pipeline import Vision, VisionResult, build_vision
 
 ROWS = {
-    "decode": "with frames passed over",
-    "detect": "whole picture and tiles",
+    "decode": "including frames that are skipped",
+    "detect": "the whole picture and its tiles",
     "track": "",
-    "crops": "with the second opinion",
-    "classify": "in batches, at the end of visits",
+    "crops": "including the second opinion",
+    "classify": "in batches, when visits end",
     "aggregate": "",
     "other": "between the stages",
 }
-"""What the time of a clip is divided into: decoding, the stages as the metrics name them, and the rest."""
+"""The parts of a clip's time, each with a remark: decoding, the stages as the metrics name them, the rest."""
 
 PACKAGES = ("mediapipe", "opencv-python", "onnxruntime", "numpy", "scipy")
-"""What the figures depend on besides the machine."""
+"""Packages whose versions the times depend on."""
 
-ON_A_GPU = ("cuda-bindings", "tensorrt", "tensorrt-rtx-cu13-bindings")
-"""And where there is a GPU, as far as it is installed."""
+GPU_PACKAGES = ("cuda-bindings", "tensorrt", "tensorrt-rtx-cu13-bindings")
+"""The same on a machine with a GPU, where they are installed."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """Milliseconds in one part of the work, for each analysed frame.
+    """Milliseconds per analysed frame in one part of the work.
 
-    `mean_ms`: all of the clip's time, also that after its last frame, shared out among its frames. `p50_ms`
-    and `p95_ms`: percentiles of what single frames took. `share`: of the whole time, 0..1.
+    mean_ms: the time of the whole clip, including the work after its last frame, divided by its frames.
+    p50_ms and p95_ms: percentiles over single frames. share: of the clip's time, 0..1.
     """
 
     mean_ms: float
@@ -68,7 +74,7 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True)
 class ClipTimes:
-    """What one clip took, without loading models: `seconds` on the wall, `cpu_seconds` of all threads."""
+    """The times of one clip, without loading models. seconds: wall time; cpu_seconds: of all threads."""
 
     clip: str
     width: int
@@ -88,6 +94,42 @@ class ClipTimes:
         return cast("dict[str, Any]", _rounded(asdict(self)))
 
 
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    examples = [
+        "instore-edge bench entrance.mp4",
+        "instore-edge bench entrance.mp4 --set cameras.entrance.tile=0",
+    ]
+    add_common(parser, examples)
+    add_clips(parser)
+    add_json(parser)
+    parser.set_defaults(command=_command)
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    """Print the times of each clip; after an error or Ctrl-C those of the clips measured so far."""
+    results: list[ClipTimes] = []
+    try:
+        with progress_bars("s") as progress:
+            _measure(arguments, results, progress)
+    finally:
+        if results and arguments.json:
+            report = {"environment": environment(), "clips": [times.as_dict() for times in results]}
+            sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        elif results:
+            render(results)
+    return 0
+
+
+def _measure(arguments: argparse.Namespace, results: list[ClipTimes], progress: Progress) -> None:
+    """Append the times of each clip to `results` as soon as it is measured."""
+    settings, folder = load_recordings(arguments), config_folder(arguments)
+    with age_model(settings, folder) as (bundle, backend):
+        clips = bench(settings, bundle, backend, beside=folder, clock=SystemClock(), on_frame=progress)
+        for times in clips:
+            results.append(times)
+
+
 def bench(
     settings: Settings,
     bundle: Bundle,
@@ -101,13 +143,13 @@ def bench(
 ) -> Iterator[ClipTimes]:
     """Measure the recordings that are the configuration's cameras, one after the other.
 
-    cpu_clock: seconds of processor time of this process. `on_frame` hears of every frame as `replay` tells.
+    cpu_clock: seconds of processor time of this process. on_frame: called after every frame, see `replay`.
     Raises SourceError on a recording that cannot be read.
     """
     for camera in settings.cameras:
         watch = _Stopwatch(clock.monotonic, cpu_clock, make_vision)
 
-        def through(name: str, offset: float, watch: _Stopwatch = watch) -> None:
+        def finished(name: str, offset: float, watch: _Stopwatch = watch) -> None:
             watch.end_lap()
             on_frame(name, offset)
             watch.begin_lap()
@@ -121,7 +163,7 @@ def bench(
                 beside=beside,
                 clock=clock,
                 make_vision=watch.make_vision,
-                on_frame=through,
+                on_frame=finished,
             )
             deque(windows, maxlen=0)
         yield watch.result(camera.name)
@@ -129,7 +171,7 @@ def bench(
 
 @contextmanager
 def one_opencv_thread() -> Iterator[None]:
-    """As in the daemon."""
+    """OpenCV uses one thread inside the block, as in the daemon."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -139,7 +181,7 @@ def one_opencv_thread() -> Iterator[None]:
 
 
 class _WatchedVision:
-    """A `Vision` as far as `replay` uses one, which tells of every frame before it looks at it."""
+    """The part of `Vision` that `replay` uses; calls `on_frame` with every frame before it analyses it."""
 
     def __init__(self, vision: Vision, on_frame: Callable[[Frame], None]) -> None:
         self._vision = vision
@@ -153,7 +195,7 @@ class _WatchedVision:
 
 
 class _Stopwatch:
-    """Takes the times of one clip: a lap is a frame, the last one what comes after all frames."""
+    """Takes the times of one clip. A lap is a frame; the last lap is the work after all frames."""
 
     def __init__(
         self, now: Callable[[], float], cpu_clock: Callable[[], float], make_vision: MakeVision
@@ -169,7 +211,7 @@ class _Stopwatch:
     def make_vision(
         self, camera: CameraSettings, settings: Settings, bundle: Bundle, metrics: Metrics
     ) -> Vision:
-        """Make it, keep the metrics that it writes into, and start the first lap."""
+        """Create the vision, keep the metrics that it writes to, and start the first lap."""
         begun = self._now()
         vision = _WatchedVision(self._make_vision(camera, settings, bundle, metrics), self._decoded)
         self._metrics = metrics
@@ -179,11 +221,11 @@ class _Stopwatch:
         return cast("Vision", vision)
 
     def begin_lap(self) -> None:
-        """What follows belongs to the next frame."""
+        """Start the time of the next frame."""
         self._lap_begun = self._now()
 
     def end_lap(self) -> None:
-        """The frame is through all stages."""
+        """End the time of a frame that all stages have finished."""
         wall = self._now() - self._lap_begun
         before, self._in_stages = self._in_stages, _seconds_in_stages(self._metrics)
         known = [self._decoding, *(self._in_stages - before)]
@@ -191,7 +233,7 @@ class _Stopwatch:
         self._decoding = 0.0
 
     def result(self, camera: str) -> ClipTimes:
-        """The times, after the last frame and what followed it."""
+        """The times; call it once, after the end of the clip."""
         self.end_lap()
         cpu_seconds = self._cpu_clock() - self._cpu_begun
         frames, seconds = len(self._laps) - 1, float(np.sum(self._laps))
@@ -243,7 +285,7 @@ def _rounded(value: Any) -> Any:  # noqa: ANN401 - a JSON tree is of any shape
 
 
 def environment() -> dict[str, Any]:
-    """The machine and the versions that the figures were taken on."""
+    """The machine and the versions of the packages."""
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
@@ -256,13 +298,13 @@ def environment() -> dict[str, Any]:
 
 
 def _gpu() -> dict[str, str]:
-    """The GPU, where there is one, and what drives it."""
+    """The GPU and the versions of its packages; empty without a GPU."""
     try:
         gpu = Cuda().gpu()
     except BackendError:
         return {}
     found = {"gpu": f"{gpu.name} ({gpu.capability}), driver for CUDA {gpu.driver}"}
-    for name in ON_A_GPU:
+    for name in GPU_PACKAGES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
@@ -278,7 +320,7 @@ def _cpu_model() -> str:
 
 
 def render(results: Sequence[ClipTimes]) -> None:
-    """A table for each clip, for a person, on standard output."""
+    """Print a table for each clip on standard output."""
     console = Console(highlight=False)
     for times in results:
         console.print(_headline(times))
@@ -289,15 +331,15 @@ def _headline(times: ClipTimes) -> str:
     return (
         f"\n[bold]{times.clip}[/]  {times.width}x{times.height}, {times.frames} frames analysed, "
         f"{times.faces} faces, {times.visitors} visitors\n"
-        f"[bold]{times.fps:.1f}[/] frames a second, {times.cpu_ms_per_frame:.1f} ms of processor time each; "
+        f"[bold]{times.fps:.1f}[/] frames per second, {times.cpu_ms_per_frame:.1f} ms of CPU time each; "
         f"models loaded in {times.load_seconds:.1f} s\n"
     )
 
 
 def _table(times: ClipTimes) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("ms a frame", "mean", "p50", "p95", "share", ""):
-        table.add_column(heading, justify="left" if heading in ("ms a frame", "") else "right")
+    for heading in ("ms per frame", "mean", "p50", "p95", "share", ""):
+        table.add_column(heading, justify="left" if heading in ("ms per frame", "") else "right")
     for name, stage in times.stages.items():
         figures = (f"{ms:.2f}" for ms in (stage.mean_ms, stage.p50_ms, stage.p95_ms))
         table.add_row(name, *figures, f"{stage.share:.0%}", f"[dim]{ROWS[name]}[/]")

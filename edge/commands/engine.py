@@ -1,12 +1,17 @@
-"""`instore-edge engine build`: compiles the age model for GPUs, this machine's or named ones, and checks it.
+"""`instore-edge engine build`: compiles the age model for this machine's GPU or for others, and checks it.
 
-Two checks against the float32 model on ONNX Runtime, on the reference crops: the graph that is compiled, on
-ONNX Runtime as well, which needs no GPU; and the engine itself, where the GPU here is of its kind. Any other
-has never run when it is written: the box that loads it checks it before it counts with it.
+Two checks compare results on the reference crops with those of the float32 model on ONNX Runtime: one of the
+graph that is compiled, also on ONNX Runtime, which needs no GPU; and one of the engine itself, where this
+machine has a GPU of its kind. Other engines have not run when they are stored: the box that loads one checks
+it first.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import re
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +22,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from edge.bundle import Bundle
+from edge.bundle import Bundle, bundle_folder, load_bundle
+from edge.commands.options import add_common, add_json, config_folder
+from edge.config import load_settings, state_directory
 from edge.errors import ConfigurationError
 from edge.inference import open_backend
 from edge.inference.backend import BackendError, Precision
@@ -27,16 +34,22 @@ from edge.inference.engine_store import EngineKey, EngineStore
 from edge.inference.reference_check import Difference, compare, reference_crops, require_close
 from edge.inference.tensorrt import TensorRtBackend
 from edge.inference.tensorrt_library import Library, libraries, require_capability
+from edge.ops.terminal import Progress, progress_bars, silent
 
-Advance = Callable[[str, float], None]
-"""Takes the name of an engine and how many per cent of it are built."""
+PRECISIONS = ("auto", "fp32", "fp16", "int8")
+
+EXAMPLES = (
+    "instore-edge engine build                                # for the GPU of this machine",
+    "instore-edge engine build --for sm86,sm89 --out engines  # for other machines' GPUs",
+    "instore-edge engine build --for sm86 --precision fp16,int8 --json",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """One engine. graph: its graph against the float32 model, both on ONNX Runtime.
+    """One engine. graph: the difference of its graph from the float32 model, both on ONNX Runtime.
 
-    engine: the engine itself against it; None where it was not run, and `not_run` says why.
+    engine: the difference of the engine from it; None where it was not run, for the reason in `not_run`.
     """
 
     precision: Precision
@@ -58,6 +71,79 @@ class Built:
         return asdict(self)
 
 
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add `build` and its options."""
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    summary = "Compile the age model for this machine's GPU or, without one, for GPUs named with --for."
+    build = commands.add_parser("build", help=summary, description=summary)
+    add_common(build, EXAMPLES)
+    build.add_argument(
+        "--for",
+        dest="capabilities",
+        type=_capabilities,
+        default=[],
+        metavar="SM,...",
+        help="compute capabilities of the GPUs, such as sm86 (default: this machine's)",
+    )
+    build.add_argument(
+        "--precision",
+        type=_precisions,
+        default=[],
+        metavar="NAME,...",
+        help=f"one or more of {', '.join(PRECISIONS)} (default: model.precision)",
+    )
+    build.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where to store the engines (default: the daemon's own folder)",
+    )
+    add_json(build)
+    build.set_defaults(command=_command)
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    folder = config_folder(arguments)
+    # An engine depends on the model alone: a configuration without cameras will do.
+    no_camera = {"cameras": [{"name": "none", "source": "0"}]}
+    settings = load_settings(arguments.config, arguments.set, beneath=no_camera)
+    own = state_directory(settings, folder) / "engines"
+    # The daemon's own folder keeps the newest few; a folder that is named keeps every engine.
+    store = EngineStore(arguments.out, kept=None, for_others=True) if arguments.out else EngineStore(own)
+    with progress_bars("%") as progress:
+        built = build_engines(
+            load_bundle(bundle_folder(settings.model.bundle, folder)),
+            store,
+            capabilities=arguments.capabilities,
+            precisions=arguments.precision or [settings.model.precision],
+            max_batch=settings.model.max_batch,
+            on_progress=progress,
+        )
+    if arguments.json:
+        sys.stdout.write(json.dumps([engine.as_dict() for engine in built], indent=2) + "\n")
+    else:
+        render(built)
+    return 0
+
+
+def _capabilities(text: str) -> list[str]:
+    names = [name.strip().lower() for name in text.split(",")]
+    for name in names:
+        if not re.fullmatch(r"sm[0-9]{2,3}", name):
+            raise argparse.ArgumentTypeError(
+                f"{name!r} is not a compute capability; separate several with commas, such as sm86,sm89"
+            )
+    return names
+
+
+def _precisions(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in PRECISIONS:
+            raise argparse.ArgumentTypeError(f"{name!r} is not a precision; allowed: {', '.join(PRECISIONS)}")
+    return names
+
+
 def build_engines(
     bundle: Bundle,
     store: EngineStore,
@@ -67,25 +153,21 @@ def build_engines(
     max_batch: int = 8,
     cuda: Callable[[], Cuda] = Cuda,
     now: Callable[[], float] = time.monotonic,
-    on_progress: Advance = lambda name, percent: None,
+    on_progress: Progress = silent,
 ) -> list[Built]:
-    """Build an engine for each of `capabilities` (none: this machine's GPU) in each of `precisions`.
+    """Build an engine for each of `capabilities` (empty: this machine's GPU) in each of `precisions`.
 
-    Raises ConfigurationError on a capability or precision that cannot be, BackendError where TensorRT is not
-    installed and, when all others are built, for those whose build fails or whose result is beyond the
-    tolerance: nothing is stored of them.
+    Raises ConfigurationError on a capability or precision that is not possible; BackendError where TensorRT
+    is not installed, or, after all others are built, for engines whose build failed or whose results differ
+    too much: none of these is stored.
     """
     wanted = tuple(dict.fromkeys(precision_of(name, bundle) for name in precisions))
     here, why = _gpu(cuda)
-    if not capabilities and here is None:
-        raise ConfigurationError(
-            f"there is no GPU to build for ({why}): name those of the boxes, such as --for sm86,sm89"
-        )
-    targets = tuple(dict.fromkeys(capabilities)) or ((here.capability,) if here else ())
+    targets = tuple(dict.fromkeys(capabilities)) or _own_capability(here, why)
     library = _library(for_others=any(here is None or one != here.capability for one in targets))
     for capability in targets if library.for_others else ():
         require_capability(library, capability)
-    yard = _Yard(
+    builder = _EngineBuilder(
         bundle, library, store, here=here, why=why, max_batch=max_batch, cuda=cuda, now=now,
         on_progress=on_progress,
     )  # fmt: skip
@@ -93,7 +175,7 @@ def build_engines(
     faults: list[BackendError] = []
     for precision, capability in product(wanted, targets):
         try:
-            built.append(yard.build(precision, capability))
+            built.append(builder.build(precision, capability))
         except BackendError as error:
             faults.append(error)
     if faults:
@@ -102,8 +184,18 @@ def build_engines(
     return built
 
 
-class _Yard:
-    """What all engines of one command are built with, and measured against."""
+def _own_capability(here: Gpu | None, why: str) -> tuple[str]:
+    """This machine's. Raises ConfigurationError where it has no GPU, for the reason `why`."""
+    if here is None:
+        raise ConfigurationError(
+            f"--for: not given, and there is no GPU to build for ({why}); "
+            "name the GPUs of the boxes, such as --for sm86,sm89"
+        )
+    return (here.capability,)
+
+
+class _EngineBuilder:
+    """Builds and checks the engines of one command, with one library and one set of reference results."""
 
     def __init__(
         self,
@@ -116,7 +208,7 @@ class _Yard:
         max_batch: int,
         cuda: Callable[[], Cuda],
         now: Callable[[], float],
-        on_progress: Advance,
+        on_progress: Progress,
     ) -> None:
         self._bundle, self._library, self._store = bundle, library, store
         self._here, self._why, self._max_batch = here, why, max_batch
@@ -126,17 +218,10 @@ class _Yard:
         self._graphs: dict[Precision, Difference] = {}
 
     def build(self, precision: Precision, capability: str) -> Built:
-        """Build one, check it, and store it."""
+        """Build one engine, check it, and store it."""
         graph, key = self._graph(precision), self._key(precision, capability)
-        name, begun = f"{precision} {capability}", self._now()
-        plan = build(
-            self._library,
-            graph_of(self._bundle, precision),
-            size=key.size,
-            max_batch=key.max_batch,
-            capability=capability,
-            on_progress=lambda done: self._on_progress(name, 100 * done),
-        )
+        begun = self._now()
+        plan = self._compile(key, precision, capability)
         seconds = self._now() - begun
         engine, not_run = self._run(plan, precision, capability)
         return Built(
@@ -152,6 +237,16 @@ class _Yard:
             not_run=not_run,
         )
 
+    def _compile(self, key: EngineKey, precision: Precision, capability: str) -> bytes:
+        return build(
+            self._library,
+            graph_of(self._bundle, precision),
+            size=key.size,
+            max_batch=key.max_batch,
+            capability=capability,
+            on_progress=lambda share: self._on_progress(f"{precision} {capability}", 100 * share, 100),
+        )
+
     def _key(self, precision: Precision, capability: str) -> EngineKey:
         driver = self._here.driver if self._here else ""
         return key_of(
@@ -164,7 +259,7 @@ class _Yard:
         )
 
     def _graph(self, precision: Precision) -> Difference:
-        """How far the graph itself is from the float32 model, each of them run once."""
+        """The difference of the graph itself from the float32 model; each graph runs once."""
         if precision not in self._graphs:
             path = graph_of(self._bundle, precision)
             variant = open_backend(
@@ -175,7 +270,7 @@ class _Yard:
         return self._graphs[precision]
 
     def _run(self, plan: bytes, precision: Precision, capability: str) -> tuple[Difference | None, str]:
-        """Run the engine where that is possible; else why it is not."""
+        """The difference of the engine from the float32 model, or None and why it cannot run here."""
         if self._here is None:
             return None, f"there is no GPU here: {self._why}"
         if self._here.capability != capability:
@@ -193,7 +288,7 @@ class _Yard:
 
 
 def render(built: Sequence[Built]) -> None:
-    """A table for a person, on standard output."""
+    """Print a table on standard output."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("engine", "seconds", "MB", "graph", "run here"):
         table.add_column(heading, justify="left" if heading in ("engine", "run here") else "right")
@@ -209,11 +304,11 @@ def render(built: Sequence[Built]) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(
-        "\ngraph, run here: mean distance of the expected ages from the float32 model on ONNX Runtime, over "
+        "\ngraph, run here: mean difference of the expected ages from float32 on ONNX Runtime, over "
         f"{built[0].graph.crops} reference crops"
     )
     for why in sorted({one.not_run for one in built} - {""}):
-        console.print(f"[yellow]never run[/]: {why}; the box that loads such an engine checks it first")
+        console.print(f"[yellow]not run[/]: {why}; a box that loads such an engine checks it first")
     console.print(
         f"built with {built[0].flavour} {built[0].version} into {Path(built[0].file).parent}", soft_wrap=True
     )
@@ -227,7 +322,7 @@ def _gpu(cuda: Callable[[], Cuda]) -> tuple[Gpu | None, str]:
 
 
 def _library(*, for_others: bool) -> Library:
-    """The first that is installed and builds for what is asked."""
+    """The first installed TensorRT that can build for the targets. Raises BackendError without one."""
     reasons: list[str] = []
     for found in libraries():
         if isinstance(found, BackendError):
@@ -236,4 +331,4 @@ def _library(*, for_others: bool) -> Library:
             reasons.append(f"{found.flavour} {found.version} builds for the GPU of this machine only")
         else:
             return found
-    raise BackendError("library", f"no TensorRT to build with: {'; '.join(reasons)}")
+    raise BackendError("library", f"no TensorRT can build this: {'; '.join(reasons)}")

@@ -5,14 +5,17 @@ The kernel filters (`IPAddressDeny=`) what the service sends and receives; the p
 
 from __future__ import annotations
 
+import argparse
 import ipaddress
 import socket
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from edge.capture import is_live
-from edge.config import Settings
+from edge.commands.options import add_common, require_config
+from edge.config import Settings, load_settings
 from edge.errors import ConfigurationError
 
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -26,6 +29,29 @@ IPAddressDeny=any
 
 Resolve = Callable[[str], Iterable[str]]
 """The addresses of a host name. Raises OSError where there are none."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    examples = [
+        "instore-edge network-policy > /etc/systemd/system/instore-edge.service.d/network.conf",
+        "instore-edge network-policy --config config.toml --allow 192.0.2.0/24",
+    ]
+    add_common(parser, examples, log_level="error")
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="allow another address or network, such as Prometheus; may be given several times",
+    )
+    parser.set_defaults(command=_command)
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    settings = load_settings(require_config(arguments), arguments.set)
+    sys.stdout.write(network_policy(settings, arguments.allow))
+    return 0
 
 
 def network_policy(

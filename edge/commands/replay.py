@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -11,11 +13,14 @@ from pathlib import Path
 
 from edge.bundle import Bundle
 from edge.capture import Feed, open_source
-from edge.clock import Clock
+from edge.clock import Clock, SystemClock
+from edge.commands.options import add_common, config_folder
+from edge.commands.recordings import add_clips, age_model, load_recordings
 from edge.config import CameraSettings, Settings
 from edge.counting.pipeline import Counting, build_counting
 from edge.inference.backend import AgeBackend
 from edge.ops.metrics import Metrics
+from edge.ops.terminal import progress_bars
 from edge.release.gate import Gate, MemoryStore
 from edge.types import CameraState, Message, Progress, StreamEnded, WindowCounts
 from edge.vision.pipeline import Vision, build_vision
@@ -96,3 +101,51 @@ def _windows(messages: Iterable[tuple[Message, datetime]], counting: Counting) -
     for message, at in messages:
         yield from counting.handle(message, at.timestamp())
     yield from counting.flush()
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    examples = [
+        "instore-edge replay entrance.mp4 --set privacy.minimum=1",
+        "instore-edge replay entrance.mp4 till.mp4 --start 2026-01-31T08:00:00Z > windows.jsonl",
+    ]
+    add_common(parser, examples)
+    add_clips(parser)
+    parser.add_argument(
+        "--start",
+        type=_moment,
+        metavar="TIME",
+        default=EPOCH,
+        help="when each recording begins (default: 1970-01-01T00:00:00Z)",
+    )
+    parser.set_defaults(command=_command)
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    settings, folder = load_recordings(arguments), config_folder(arguments)
+    with age_model(settings, folder) as (bundle, backend), progress_bars("s") as progress:
+        messages = replay(
+            settings,
+            bundle,
+            backend,
+            beside=folder,
+            clock=SystemClock(),
+            start=arguments.start,
+            on_frame=progress,
+        )
+        for message in messages:
+            sys.stdout.write(message.decode() + "\n")
+            sys.stdout.flush()
+    return 0
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time with a time zone; an example is 2026-01-31T08:00:00Z"
+        )
+    return moment.astimezone(UTC)

@@ -1,58 +1,78 @@
-"""What a person sees at a terminal: progress bars and tables, colours only where there is one."""
+"""Progress on the terminal of standard error: bars and a spinner; both are silent without a terminal."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.console import Console
 
-Advance = Callable[[str, float], None]
-"""Takes what is worked on and how far it is, in its own unit."""
+# rich is imported in the functions: programs that show nothing need not load it.
+
+
+class Progress(Protocol):
+    """Reports that `done` of `total` units of a step are done; total: None where it is not known."""
+
+    def __call__(self, step: str, done: float, total: float | None = None, /) -> None: ...
+
+
+def silent(step: str, done: float, total: float | None = None, /) -> None:
+    """Progress that is not shown."""
 
 
 def stderr_console() -> Console:
-    """The terminal of standard error; plain text where that is none."""
+    """The terminal of standard error; plain text where it is not a terminal."""
+    from rich.console import Console
+
     return Console(stderr=True, highlight=False)
 
 
 @contextmanager
-def progress_bars(
-    unit: str, totals: Mapping[str, float | None], *, others: float | None = None
-) -> Iterator[Advance]:
-    """A bar for each of `totals` (None: nobody knows how much there is); silent without a terminal.
+def progress_bars(unit: str = "", *, keep: bool = False) -> Iterator[Progress]:
+    """A function that draws a bar for each step, named after it, and counts in `unit`.
 
-    others: how much there is of what is not in `totals`.
+    keep: leave the bars on the screen at the end. The first bar appears with the first report.
     """
     if not sys.stderr.isatty():
-        yield lambda name, done: None
+        yield silent
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f} " + unit),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=stderr_console(), transient=True) as progress:
-        bars: dict[str, TaskID] = {}
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
-        def advance(name: str, done: float) -> None:
-            if name not in bars:
-                bars[name] = progress.add_task(name, total=totals.get(name, others))
-            progress.update(bars[name], completed=done)
+    name, count = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[count]}")
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    bars = Bars(name, BarColumn(), count, *times, console=stderr_console(), transient=not keep)
+    steps: dict[str, TaskID] = {}
 
-        yield advance
+    def report(step: str, done: float, total: float | None = None, /) -> None:
+        if step not in steps:
+            bars.start()
+            steps[step] = bars.add_task(step, total=total, count="")
+        bars.update(steps[step], completed=done, total=total, count=_count(done, total, unit))
+
+    try:
+        yield report
+    finally:
+        if steps:
+            bars.stop()
+
+
+def _count(done: float, total: float | None, unit: str) -> str:
+    """Such as `3 of 10 s`, `50 %`, `7`."""
+    of = "" if total is None or unit == "%" else f" of {total:.0f}"
+    return f"{done:.0f}{of} {unit}".rstrip()
 
 
 @contextmanager
 def spinner() -> Iterator[Callable[[str], None]]:
-    """A line that turns while something is done; it shows what. Silent without a terminal."""
+    """A function that shows what is being done beside a spinner."""
     if not sys.stderr.isatty():
         yield lambda what: None
         return
+    from rich.markup import escape
+
     with stderr_console().status("") as status:
         yield lambda what: status.update(f"{escape(what)} ...")

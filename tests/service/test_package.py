@@ -105,10 +105,10 @@ def test_the_journal_has_an_entry_for_each_event_with_its_fields(machine: Machin
 
 def test_a_technician_at_the_box_sees_that_it_works(machine: Machine) -> None:
     verdicts = json.loads(machine.run("instore-edge", "check", "--json", "--config", CONFIG))
-    assert [verdict for verdict in verdicts if not verdict["ok"]] == []
+    assert [verdict for verdict in verdicts if verdict["status"] == "failed"] == []
     details = {verdict["what"]: verdict["detail"] for verdict in verdicts}
-    assert details["outbox"] == "/var/lib/instore-edge/outbox.db: the daemon has it"
-    assert details["metrics"].endswith("the daemon has it")
+    assert details["outbox"] == "/var/lib/instore-edge/outbox.db: in use by the running daemon"
+    assert details["metrics"].endswith("served by the running daemon")
     assert details["service"].startswith("active (running), enabled, restarted 0 times: 1 of 1 cameras up")
 
 

@@ -1,8 +1,8 @@
 """The demo's own MQTT broker on a free loopback port: mosquitto where it is installed, else amqtt.
 
-mosquitto runs as a child process and speaks MQTT 5; amqtt runs embedded, on a thread with its own event loop,
-and speaks 3.1.1 only. Neither keeps anything on disk but mosquitto's configuration and log in a folder that
-the caller gives and removes.
+mosquitto runs as a child process and speaks MQTT 5; amqtt runs in a thread with its own event loop,
+and speaks 3.1.1 only. Nothing is written to disk except mosquitto's configuration and log, in a folder that
+the caller provides and removes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import logging
+import math
 import os
 import pwd
 import re
@@ -24,7 +25,9 @@ from pathlib import Path
 from typing import Literal
 
 from edge.clock import Clock, SystemClock
+from edge.daemon.threads import Threads
 from edge.errors import BrokerError
+from edge.ops.heartbeats import Heartbeats
 
 HOST = "127.0.0.1"
 _START_SECONDS = 10.0
@@ -34,7 +37,7 @@ _POLL_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """A broker that accepts connections: where it listens, what it is, and the newest MQTT it speaks."""
+    """A broker that accepts connections: its address, program and version, and the newest MQTT it speaks."""
 
     host: str
     port: int
@@ -49,10 +52,10 @@ class Broker:
 
 @contextmanager
 def start_broker(directory: Path, *, clock: Clock | None = None) -> Iterator[Broker]:
-    """The best broker this machine has, for as long as the context lasts.
+    """Run the best broker this machine has inside the block.
 
-    `directory` must exist and takes mosquitto's configuration and log. Raises BrokerError where neither
-    broker is installed, or where the one that is does not come up within ten seconds.
+    directory: exists, and receives mosquitto's configuration and log. Raises BrokerError where no broker is
+    installed, or where it does not accept connections within ten seconds.
     """
     clock = clock or SystemClock()
     program = find_mosquitto()
@@ -61,7 +64,7 @@ def start_broker(directory: Path, *, clock: Clock | None = None) -> Iterator[Bro
 
 
 def find_mosquitto() -> str | None:
-    """The path of mosquitto; /usr/sbin is looked at too, for Debian users do not have it on PATH."""
+    """The path of mosquitto, on PATH or in /usr/sbin, which Debian leaves out of a user's PATH."""
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
@@ -73,13 +76,13 @@ def start_mosquitto(program: str, directory: Path, clock: Clock) -> Iterator[Bro
     settings.write_text(_mosquitto_settings(port), encoding="utf-8")
     log_path = directory / "mosquitto.log"
     with log_path.open("wb") as log:
-        # In a session of its own: the terminal's Ctrl-C is for the demo, which still has windows to send.
+        # In its own session, because Ctrl-C must not stop it: the demo still has windows to send.
         process = subprocess.Popen(
             [program, "-c", str(settings)], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
             if not _accepts(port, clock, gone=lambda: process.poll() is not None):
-                raise BrokerError(f"mosquitto does not come up: {_last_line(log_path)}")
+                raise BrokerError(f"mosquitto does not start: {_last_line(log_path)}")
             yield Broker(HOST, port, f"mosquitto {_mosquitto_version(program)}".strip(), "5")
         finally:
             _end(process)
@@ -87,57 +90,60 @@ def start_mosquitto(program: str, directory: Path, clock: Clock) -> Iterator[Bro
 
 @contextmanager
 def start_amqtt(clock: Clock) -> Iterator[Broker]:
-    """amqtt on a thread of this process. Raises BrokerError where it is not installed."""
+    """amqtt in a thread of this process. Raises BrokerError where it is not installed or does not start."""
     try:
         version = importlib.metadata.version("amqtt")
     except importlib.metadata.PackageNotFoundError as error:
         raise BrokerError(
-            "no broker for the demo: install mosquitto, or the extra instore-analytics[demo], "
+            "the demo found no broker; install mosquitto, or the extra instore-analytics[demo], "
             "or name a broker with --broker"
         ) from error
-    # amqtt logs every connection, and an error for every client that goes without a word.
+    # amqtt logs every connection, and an error for every client that disconnects without saying so.
     for library in ("amqtt", "transitions", "passlib"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
     port = _free_port()
-    embedded = _EmbeddedAmqtt(port)
+    embedded = _EmbeddedAmqtt(port, clock)
     embedded.start()
     try:
         if not _accepts(port, clock, gone=lambda: not embedded.is_alive()):
-            raise BrokerError(f"amqtt does not come up: {embedded.failure or 'no answer'}")
+            raise BrokerError(f"amqtt does not start: {embedded.failure or 'no answer'}")
         yield Broker(HOST, port, f"amqtt {version} (embedded)", "3.1.1")
     finally:
         embedded.stop()
 
 
-class _EmbeddedAmqtt(threading.Thread):
-    """amqtt and its event loop; `stop` ends both."""
+class _EmbeddedAmqtt:
+    """amqtt and its event loop in a thread; `stop` ends both."""
 
-    def __init__(self, port: int) -> None:
-        super().__init__(name="demo-broker", daemon=True)
-        self.failure: Exception | None = None
+    def __init__(self, port: int, clock: Clock) -> None:
         self._port = port
+        self._clock = clock
         self._loop = asyncio.new_event_loop()
-        self._enough = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._threads = Threads(Heartbeats(clock, math.inf), clock, on_failure=lambda: None)
+        self._thread = self._threads.make("demo-broker", lambda _: self._run(), watched=False)
+        self.start, self.is_alive = self._thread.start, self._thread.is_alive
 
-    def run(self) -> None:
-        try:
-            self._loop.run_until_complete(self._serve())
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller's thread reports it
-            self.failure = error
-        finally:
-            self._loop.close()
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended the thread before `stop`."""
+        return self._threads.failure
 
     def stop(self) -> None:
         if self.is_alive():
-            self._loop.call_soon_threadsafe(self._enough.set)
-        self.join(_STOP_SECONDS)
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._threads.join([self._thread], self._clock.monotonic() + _STOP_SECONDS)
+
+    def _run(self) -> None:
+        with closing(self._loop):
+            self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
         from amqtt.broker import Broker as AmqttBroker
 
         broker = AmqttBroker(_amqtt_settings(self._port))
         await broker.start()
-        await self._enough.wait()
+        await self._stop.wait()
         await broker.shutdown()
         # Connections that are still open would be reported as destroyed while pending.
         rest = asyncio.all_tasks() - {asyncio.current_task()}
@@ -147,7 +153,7 @@ class _EmbeddedAmqtt(threading.Thread):
 
 
 def _mosquitto_settings(port: int) -> str:
-    """Loopback only, anonymous, nothing kept. mosquitto gives up root for `user`, and then could not log."""
+    """Loopback only, anonymous, nothing kept. Root becomes `user`, which must be able to log."""
     user = pwd.getpwuid(os.getuid()).pw_name
     return "\n".join(
         [
@@ -170,9 +176,9 @@ def _amqtt_settings(port: int) -> dict[str, object]:
 
 
 def _mosquitto_version(program: str) -> str:
-    """Its number as `mosquitto -h` tells it; empty where it does not."""
-    told = subprocess.run([program, "-h"], capture_output=True, text=True, timeout=5, check=False).stdout
-    found = re.search(r"version (\S+)", told)
+    """The version that `mosquitto -h` prints; empty where it prints none."""
+    usage = subprocess.run([program, "-h"], capture_output=True, text=True, timeout=5, check=False).stdout
+    found = re.search(r"version (\S+)", usage)
     return found[1] if found else ""
 
 
@@ -185,7 +191,7 @@ def _free_port() -> int:
 
 
 def _accepts(port: int, clock: Clock, gone: Callable[[], bool]) -> bool:
-    """Wait until something accepts connections on `port`; False when `gone` says so or time is up."""
+    """Wait until `port` accepts connections; False where the broker is `gone` or does not answer in time."""
     never = threading.Event()
     deadline = clock.monotonic() + _START_SECONDS
     while clock.monotonic() < deadline and not gone():
@@ -208,4 +214,4 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it says nothing")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")

@@ -43,7 +43,7 @@ def test_builds_for_named_gpus_and_says_that_they_never_ran(
     seen: dict[str, float] = {}
     built = build_engines(
         bundle, EngineStore(tmp_path), capabilities=["sm86", "sm89"], precisions=["fp16", "int8"],
-        cuda=no_gpu, on_progress=seen.__setitem__,
+        cuda=no_gpu, on_progress=lambda step, done, total=None: seen.update({step: done}),
     )  # fmt: skip
     names = ["fp16 sm86", "fp16 sm89", "int8 sm86", "int8 sm89"]
     assert [f"{one.precision} {one.capability}" for one in built] == names
@@ -113,7 +113,9 @@ def test_a_variant_that_is_another_model_is_refused_without_a_gpu(
 def test_without_a_gpu_somebody_must_name_one(
     library: Library, bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path
 ):
-    with pytest.raises(ConfigurationError, match=r"no GPU to build for \(no NVIDIA driver.*--for sm86,sm89"):
+    with pytest.raises(
+        ConfigurationError, match=r"--for: not given, and there is no GPU .*\(no NVIDIA driver.*--for sm86"
+    ):
         build_engines(bundle, EngineStore(tmp_path), cuda=no_gpu)
 
 
@@ -151,7 +153,9 @@ def test_no_library_to_build_with(
 ):
     absent = [BackendError("library", f"{name} is not installed") for name in ("tensorrt", "tensorrt_rtx")]
     monkeypatch.setattr(engine_module, "libraries", lambda: iter(absent))
-    with pytest.raises(BackendError, match="to build with: tensorrt is not installed; tensorrt_rtx is not"):
+    with pytest.raises(
+        BackendError, match="no TensorRT can build this: tensorrt is not installed; tensorrt_rtx is not"
+    ):
         build_engines(bundle, EngineStore(tmp_path), capabilities=["sm86"], cuda=no_gpu)
 
 
@@ -186,15 +190,18 @@ def test_the_command_tells_a_person_what_never_ran(
     text = " ".join(capsys.readouterr().out.split())
     assert "fp16 sm89" in text
     assert "0.12 years no" in text
-    assert "never run: there is no GPU here: no NVIDIA driver is loaded" in text
+    assert "not run: there is no GPU here: no NVIDIA driver is loaded" in text
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--for", "86"], "'86': wants compute capabilities such as sm86,sm89"),
-        (["--for", "sm86,"], "'': wants compute capabilities"),
-        (["--precision", "fp8"], "'fp8': wants some of auto, fp32, fp16, int8"),
+        (
+            ["--for", "86"],
+            "'86' is not a compute capability; separate several with commas, such as sm86,sm89",
+        ),
+        (["--for", "sm86,"], "'' is not a compute capability"),
+        (["--precision", "fp8"], "'fp8' is not a precision; allowed: auto, fp32, fp16, int8"),
     ],
 )
 def test_bad_usage_is_told(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]):

@@ -1,4 +1,4 @@
-"""Progress bars: one for each thing that is worked on, as long as there is a terminal."""
+"""Progress bars: one for each step, as long as there is a terminal."""
 
 from __future__ import annotations
 
@@ -6,56 +6,70 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import rich.progress
 
-from edge.ops import terminal
 from edge.ops.terminal import progress_bars
 
 
 @pytest.fixture
 def bars(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
-    """Every bar that was drawn on a pretended terminal, as it stood last."""
+    """Every bar that was drawn on a simulated terminal, in its last state."""
     drawn: list[SimpleNamespace] = []
 
     class Progress:
         def __init__(self, *columns: object, **options: object) -> None:
-            assert options["transient"]
+            self.transient = options["transient"]
 
-        def __enter__(self) -> Progress:
-            return self
+        def start(self) -> None:
+            """Nothing is drawn."""
 
-        def __exit__(self, *_: object) -> None:
-            """Nothing was drawn."""
+        stop = start
 
-        def add_task(self, name: str, total: float | None) -> int:
-            drawn.append(SimpleNamespace(name=name, total=total, completed=0))
+        def add_task(self, name: str, **fields: object) -> int:
+            drawn.append(SimpleNamespace(name=name, transient=self.transient))
             return len(drawn) - 1
 
-        def update(self, task: int, completed: float) -> None:
-            drawn[task].completed = completed
+        def update(self, task: int, **fields: object) -> None:
+            vars(drawn[task]).update(fields)
 
-    monkeypatch.setattr(terminal, "Progress", Progress)
+    monkeypatch.setattr(rich.progress, "Progress", Progress)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     return drawn
 
 
-def test_a_bar_knows_how_much_there_is(bars: list[SimpleNamespace]) -> None:
-    with progress_bars("%", {"clip": 7}, others=100) as advance:
-        for name, done in (("clip", 1), ("engine", 50), ("clip", 7), ("engine", 100)):
-            advance(name, done)
-    assert [(bar.name, bar.total, bar.completed) for bar in bars] == [("clip", 7, 7), ("engine", 100, 100)]
+def test_a_bar_shows_how_much_is_done_and_how_much_there_is(bars: list[SimpleNamespace]) -> None:
+    with progress_bars("faces") as progress:
+        for step, done in (("reading", 1), ("training", 50), ("reading", 7), ("training", 100)):
+            progress(step, done, 7 if step == "reading" else 100)
+    assert [(bar.name, bar.total, bar.completed, bar.count) for bar in bars] == [
+        ("reading", 7, 7, "7 of 7 faces"),
+        ("training", 100, 100, "100 of 100 faces"),
+    ]
 
 
-def test_what_nobody_knows_stays_open(bars: list[SimpleNamespace]) -> None:
-    with progress_bars("s", {"clip": None}) as advance:
-        advance("clip", 3)
-        advance("other", 4)
-    assert [bar.total for bar in bars] == [None, None]
+def test_per_cent_need_no_total_beside_them(bars: list[SimpleNamespace]) -> None:
+    with progress_bars("%") as progress:
+        progress("composing", 50, 100)
+    assert bars[0].count == "50 %"
+
+
+def test_the_total_may_be_unknown(bars: list[SimpleNamespace]) -> None:
+    with progress_bars("s") as progress:
+        progress("clip", 3)
+    assert (bars[0].total, bars[0].count) == (None, "3 s")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_bars_vanish_at_the_end_unless_they_are_kept(bars: list[SimpleNamespace], keep: bool) -> None:
+    with progress_bars(keep=keep) as progress:
+        progress("clip", 3)
+    assert bars[0].transient is not keep
 
 
 def test_without_a_terminal_nothing_is_drawn(
     bars: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
-    with progress_bars("s", {"clip": 7}) as advance:
-        advance("clip", 3)
+    with progress_bars("s") as progress:
+        progress("clip", 3)
     assert bars == []

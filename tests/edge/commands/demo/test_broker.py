@@ -104,7 +104,7 @@ def test_a_mosquitto_that_ends_at_once_is_named_with_its_last_words(tmp_path):
     program = tmp_path / "mosquitto"
     program.write_text("#!/bin/sh\necho 'Error: out of luck'\nexit 1\n")
     program.chmod(0o755)
-    with pytest.raises(BrokerError, match="mosquitto does not come up: Error: out of luck"):  # noqa: SIM117
+    with pytest.raises(BrokerError, match="mosquitto does not start: Error: out of luck"):  # noqa: SIM117
         with start_mosquitto(str(program), tmp_path, SystemClock()):
             pytest.fail("it cannot have started")
 
@@ -114,7 +114,10 @@ def test_a_mosquitto_that_never_listens_is_given_up(tmp_path):
     program.write_text("#!/bin/sh\nexec tail -f /dev/null\n")
     program.chmod(0o755)
     clock = ManualClock()
-    with pytest.raises(BrokerError, match="it says nothing"), start_mosquitto(str(program), tmp_path, clock):
+    with (
+        pytest.raises(BrokerError, match="it printed nothing"),
+        start_mosquitto(str(program), tmp_path, clock),
+    ):
         pytest.fail("it cannot have started")
     assert 10 <= clock.monotonic() < 11
 

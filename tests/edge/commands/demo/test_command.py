@@ -13,7 +13,7 @@ import cv2
 import pytest
 
 from edge.commands.demo import broker as brokers
-from edge.commands.demo import command
+from edge.commands.demo import show
 from edge.commands.demo.command import demo
 from edge.config import Settings, load_settings
 from edge.errors import ConfigurationError, SourceError
@@ -50,13 +50,19 @@ def test_without_mosquitto_it_brings_its_own_broker(
     ("options", "wanted"),
     [
         ({"source": "nowhere.mp4"}, "--source nowhere.mp4: there is no such device, file or folder"),
-        ({"source": "0", "broker": "http://h"}, "--broker http://h: wants mqtt://host"),
-        ({"source": "0", "broker": "mqtt://h:x"}, "--broker mqtt://h:x: wants scheme://host"),
+        (
+            {"source": "0", "broker": "http://h"},
+            "--broker http://h: not a broker's URL; allowed: mqtt://host",
+        ),
+        ({"source": "0", "broker": "mqtt://h:x"}, "--broker mqtt://h:x: not a URL; allowed: scheme://host"),
         ({"source": "rtsp://u:hunter#2@h/"}, r"--source rtsp://\*\*\*@h/: '#', .* percent-encoded: %23"),
         ({"source": "rtsp://u:hunter 2/x@h/"}, r"--source rtsp://\*\*\*@h/: '#', .* percent-encoded"),
         ({"source": "rtsp:/u:hunter2@h/"}, r"--source \*\*\*: .*; a URL is scheme://host/path"),
         ({"source": "0", "broker": "mqtt://u:hunter?2@h"}, r"--broker mqtt://\*\*\*@h: '#', .* percent-enc"),
-        ({"source": "0", "broker": "mqtt:/u:hunter2@h"}, r"--broker \*\*\*: wants mqtt://host"),
+        (
+            {"source": "0", "broker": "mqtt:/u:hunter2@h"},
+            r"--broker \*\*\*: not a broker's URL; allowed: mqtt://host",
+        ),
         ({"source": "0", "broker": "u:hunter#2@h"}, r"--broker mqtt://\*\*\*@h: '#', .* percent-encoded"),
         ({"source": "0", "overrides": ["nonsense=1"]}, "nonsense: unknown key"),
     ],
@@ -70,7 +76,7 @@ def test_what_is_wrong_is_named(options: dict[str, object], wanted: str) -> None
 def test_a_clip_that_is_no_video_ends_it_at_once(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     clip.write_text("no video")
-    with pytest.raises(SourceError, match="no video"):
+    with pytest.raises(SourceError, match="not a video"):
         run(source=str(clip))
 
 
@@ -94,7 +100,7 @@ def settings_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             run(**{"source": "0", "broker": "h", "config": path, **options})
         return caught.value.args
 
-    monkeypatch.setattr(command, "_Show", capture)
+    monkeypatch.setattr(show, "Show", capture)
     return settings_of
 
 

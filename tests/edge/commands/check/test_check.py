@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 
 from edge.clock import SystemClock
-from edge.commands import check
-from edge.commands.check import Verdict
+from edge.commands.check import port as port_module
+from edge.commands.check import state
+from edge.commands.check.command import render
+from edge.commands.check.host import check_clock, check_service
+from edge.commands.check.model import check_model
+from edge.commands.check.port import check_port
+from edge.commands.check.state import check_disk, check_outbox, state_folder
+from edge.commands.check.verdict import Status, Verdict, attempt
 from edge.config import Settings, load_settings
 from edge.delivery.outbox import Outbox
 from edge.errors import InstoreError
@@ -30,12 +36,12 @@ def configured(**tables: object) -> Settings:
 
 def outbox_verdict(folder: Path) -> Verdict:
     settings = configured(outbox={"directory": "state"})
-    return check._try("outbox", lambda: check._outbox(settings, folder, SystemClock()))
+    return attempt("outbox", lambda: check_outbox(settings, folder, SystemClock()))
 
 
 def port_verdict(port: int, host: str = "127.0.0.1") -> Verdict:
     settings = configured(metrics={"host": host, "port": port})
-    return check._try("metrics", lambda: check._port(settings))
+    return attempt("metrics", lambda: check_port(settings))
 
 
 def open_outbox(folder: Path) -> Outbox:
@@ -44,8 +50,8 @@ def open_outbox(folder: Path) -> Outbox:
 
 def test_an_outbox_to_be_is_not_made(tmp_path: Path) -> None:
     verdict = outbox_verdict(tmp_path)
-    assert verdict.ok
-    assert verdict.detail.endswith("outbox.db: not there yet")
+    assert verdict.status is Status.OK
+    assert verdict.detail.endswith("outbox.db: does not exist yet; the daemon creates it")
     assert list((tmp_path / "state").iterdir()) == []
 
 
@@ -53,8 +59,8 @@ def test_an_outbox_is_opened_and_let_go(tmp_path: Path) -> None:
     with closing(open_outbox(tmp_path)) as outbox:
         outbox.put("door", "w", lambda sequence: b"{}")
     verdict = outbox_verdict(tmp_path)
-    assert verdict.ok
-    assert verdict.detail.endswith("outbox.db: 1 windows wait")
+    assert verdict.status is Status.OK
+    assert verdict.detail.endswith("outbox.db: 1 windows wait to be sent")
     open_outbox(tmp_path).close()
 
 
@@ -62,19 +68,19 @@ def test_a_damaged_outbox_is_told(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "outbox.db").write_bytes(b"no database" * 1000)
     verdict = outbox_verdict(tmp_path)
-    assert not verdict.ok
+    assert verdict.status is Status.FAILED
     assert "outbox.db: is not an SQLite database" in verdict.detail
 
 
 def test_the_outbox_of_a_running_daemon_is_as_it_should_be(tmp_path: Path) -> None:
     with closing(open_outbox(tmp_path)):
         verdict = outbox_verdict(tmp_path)
-    assert verdict.ok
-    assert "the daemon has it" in verdict.detail
+    assert verdict.status is Status.OK
+    assert "in use by the running daemon" in verdict.detail
 
 
 def test_a_free_port_is_told() -> None:
-    assert port_verdict(0) == Verdict("metrics", True, "http://127.0.0.1:0/metrics is free to serve on")
+    assert port_verdict(0) == Verdict("metrics", Status.OK, "http://127.0.0.1:0/metrics: the port is free")
 
 
 def test_the_port_of_a_running_daemon_is_as_it_should_be() -> None:
@@ -84,15 +90,17 @@ def test_the_port_of_a_running_daemon_is_as_it_should_be() -> None:
     server.start()
     verdict = port_verdict(server.port)
     server.stop()
-    assert verdict == Verdict("metrics", True, f"http://127.0.0.1:{server.port}/metrics: the daemon has it")
+    assert verdict == Verdict(
+        "metrics", Status.OK, f"http://127.0.0.1:{server.port}/metrics: served by the running daemon"
+    )
 
 
 def test_a_port_that_another_program_has_is_told(monkeypatch) -> None:
-    monkeypatch.setattr(check, "PATIENCE", 0.05)
+    monkeypatch.setattr(port_module, "TIMEOUT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         verdict = port_verdict(port)
-    assert not verdict.ok
+    assert verdict.status is Status.FAILED
     assert f"metrics.port = {port}: cannot listen there" in verdict.detail
 
 
@@ -101,62 +109,66 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The state folder, not there yet, of a service that is installed."""
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     (tmp_path / "unit").touch()
-    monkeypatch.setattr(check, "SERVICE_UNITS", [tmp_path / "nowhere", tmp_path / "unit"])
-    monkeypatch.setattr(check, "SERVICE_STATE", tmp_path / "service")
+    monkeypatch.setattr(state, "SERVICE_UNITS", [tmp_path / "nowhere", tmp_path / "unit"])
+    monkeypatch.setattr(state, "SERVICE_STATE", tmp_path / "service")
     return tmp_path / "service"
 
 
 def test_a_service_that_is_installed_says_where_the_outbox_is(
     installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert check._state(configured(), tmp_path) == installed
-    assert check._state(configured(outbox={"directory": "own"}), tmp_path) == tmp_path / "own"
+    assert state_folder(configured(), tmp_path) == installed
+    assert state_folder(configured(outbox={"directory": "own"}), tmp_path) == tmp_path / "own"
     monkeypatch.setenv("STATE_DIRECTORY", "/elsewhere")
-    assert check._state(configured(), tmp_path) == Path("/elsewhere")
+    assert state_folder(configured(), tmp_path) == Path("/elsewhere")
 
 
 def test_before_the_first_start_nothing_is_made_in_its_place(installed: Path, tmp_path: Path) -> None:
-    verdict = check._try("outbox", lambda: check._outbox(configured(), tmp_path, SystemClock()))
-    assert verdict == Verdict("outbox", True, f"{installed}: the service makes it at its first start")
-    assert check._try("disk", lambda: check._disk(configured(), tmp_path)).ok
+    verdict = attempt("outbox", lambda: check_outbox(configured(), tmp_path, SystemClock()))
+    assert verdict == Verdict(
+        "outbox", Status.OK, f"{installed}: does not exist yet; the service creates it at its first start"
+    )
+    assert attempt("disk", lambda: check_disk(configured(), tmp_path)).status is Status.OK
     assert not installed.exists()
 
 
 @pytest.mark.parametrize(
-    ("free", "warning", "words"),
+    ("free", "status", "words"),
     [
-        (1 << 40, False, "1024.0 GiB free, enough"),
-        (5 << 20, True, "5 MiB free, while the outbox may grow by 1.0 GiB"),
+        (1 << 40, Status.OK, "1024.0 GiB free, enough"),
+        (5 << 20, Status.WARNING, "5 MiB free, but the outbox may grow by 1.0 GiB"),
     ],
 )
 def test_a_disk_that_the_outbox_may_fill_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, warning: bool, words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, status: Status, words: str
 ) -> None:
     monkeypatch.setattr(machine, "free_bytes", lambda folder: free)
     settings = configured(outbox={"directory": "."})
-    verdict = check._try("disk", lambda: check._disk(settings, tmp_path))
-    assert (verdict.ok, verdict.warning) == (True, warning)
+    verdict = attempt("disk", lambda: check_disk(settings, tmp_path))
+    assert verdict.status is status
     assert words in verdict.detail
 
 
 def test_a_disk_that_is_not_there_is_told(tmp_path: Path) -> None:
     settings = configured(outbox={"directory": "nowhere"})
-    verdict = check._try("disk", lambda: check._disk(settings, tmp_path))
-    assert not verdict.ok
+    verdict = attempt("disk", lambda: check_disk(settings, tmp_path))
+    assert verdict.status is Status.FAILED
     assert "nowhere: No such file" in verdict.detail
 
 
 @pytest.mark.parametrize(
-    ("kept", "warning", "words"),
+    ("synchronised", "status", "words"),
     [
-        (True, False, "kept right by a time server"),
-        (False, True, "timesyncd"),
-        (None, False, "does not tell"),
+        (True, Status.OK, "synchronised with a time server"),
+        (False, Status.WARNING, "not synchronised; enable systemd-timesyncd or chrony"),
+        (None, Status.OK, "does not report"),
     ],
 )
-def test_a_clock_that_nobody_keeps_is_told(kept: bool | None, warning: bool, words: str) -> None:
-    verdict = check._try("clock", lambda: check._clock(ManualClock(), lambda: kept))
-    assert (verdict.ok, verdict.warning) == (True, warning)
+def test_a_clock_that_is_not_synchronised_is_a_warning(
+    synchronised: bool | None, status: Status, words: str
+) -> None:
+    verdict = attempt("clock", lambda: check_clock(ManualClock(), lambda: synchronised))
+    assert verdict.status is status
     assert verdict.detail.startswith("1970-01-01T00:00:00Z")
     assert words in verdict.detail
 
@@ -175,39 +187,39 @@ RUNNING = {
 
 
 @pytest.mark.parametrize(
-    ("facts", "ok", "warning", "words"),
+    ("facts", "status", "words"),
     [
-        ({}, True, False, "active (running), enabled, restarted 2 times: 1 of 1 cameras up"),
-        ({"LoadState": "not-found"}, True, True, "not installed"),
-        ({"ActiveState": "inactive", "SubState": "dead", "NRestarts": "0"}, True, True, "enable --now"),
+        ({}, Status.OK, "active (running), enabled, restarted 2 times: 1 of 1 cameras up"),
+        ({"LoadState": "not-found"}, Status.WARNING, "not installed"),
+        ({"ActiveState": "inactive", "SubState": "dead", "NRestarts": "0"}, Status.WARNING, "enable --now"),
         (
             {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code"},
-            False, False, "'exit-code': journalctl -u instore-edge.service",
+            Status.FAILED, "'exit-code'; `journalctl -u instore-edge.service` shows",
         ),
-        ({"ActiveState": "failed", "NRestarts": "0", "UnitFileState": ""}, False, False, "not enabled"),
+        ({"ActiveState": "failed", "NRestarts": "0", "UnitFileState": ""}, Status.FAILED, "not enabled"),
     ],
 )  # fmt: skip
-def test_the_service_is_as_systemd_says(facts: dict[str, str], ok: bool, warning: bool, words: str) -> None:
-    verdict = check._try("service", lambda: check._service(lambda unit: {**RUNNING, **facts}))
-    assert (verdict.ok, verdict.warning) == (ok, warning)
+def test_the_service_is_as_systemd_says(facts: dict[str, str], status: Status, words: str) -> None:
+    verdict = attempt("service", lambda: check_service(lambda unit: {**RUNNING, **facts}))
+    assert verdict.status is status
     assert words in verdict.detail
 
 
 def test_a_machine_without_systemd_is_none_the_worse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(machine, "_BOOTED", tmp_path / "nowhere")
-    assert check._try("service", lambda: check._service(machine.show_unit)) == Verdict(
-        "service", True, "no systemd here"
+    assert attempt("service", lambda: check_service(machine.show_unit)) == Verdict(
+        "service", Status.OK, "this machine does not run systemd"
     )
 
 
 def test_the_table_shows_what_a_detail_holds(capsys: pytest.CaptureFixture[str]) -> None:
     """Brackets in it are no markup."""
-    warned, failed = Verdict("clock", True, "odd", warning=True), Verdict("b", False, "x")
-    check.render([Verdict("camera a", True, "fine [bold]"), warned, failed])
+    warned, failed = Verdict("clock", Status.WARNING, "odd"), Verdict("b", Status.FAILED, "x")
+    render([Verdict("camera a", Status.OK, "fine [bold]"), warned, failed])
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[1:] == [
         ["ok", "camera", "a", "fine", "[bold]"],
-        ["look", "clock", "odd"],
+        ["warning", "clock", "odd"],
         ["failed", "b", "x"],
     ]
 
@@ -217,11 +229,13 @@ def test_the_model_says_what_it_is_not_on_and_why(
 ) -> None:
     runtime.devices = 0
     monkeypatch.setattr(tensorrt, "Cuda", lambda: cuda)
-    said = check._model(configured(), tmp_path, SystemClock())
-    assert " ms a face; not on tensorrt: no NVIDIA GPU is visible: is the GPU passed to this service" in said
+    said = check_model(configured(), tmp_path, SystemClock())
+    assert (
+        " ms per face; not on tensorrt: no NVIDIA GPU is visible: is the GPU passed to this service" in said
+    )
     with pytest.raises(InstoreError, match="backend 'tensorrt': no NVIDIA GPU is visible"):
-        check._model(configured(model={"backend": "tensorrt"}), tmp_path, SystemClock())
-    assert "not on" not in check._model(configured(model={"backend": "onnxruntime"}), tmp_path, SystemClock())
+        check_model(configured(model={"backend": "tensorrt"}), tmp_path, SystemClock())
+    assert "not on" not in check_model(configured(model={"backend": "onnxruntime"}), tmp_path, SystemClock())
 
 
 def test_the_model_is_tried_on_the_daemons_engines_and_leaves_none(
@@ -230,6 +244,6 @@ def test_the_model_is_tried_on_the_daemons_engines_and_leaves_none(
     monkeypatch.setattr(tensorrt, "Cuda", lambda: Cuda(trt.cuda))
     monkeypatch.setattr(tensorrt, "libraries", lambda: iter([pretended]))
     settings = configured(model={"max_batch": trt.max_batch}, outbox={"directory": "state"})
-    said = check._model(settings, tmp_path, SystemClock())
+    said = check_model(settings, tmp_path, SystemClock())
     assert "on tensorrt (Pretended RTX, fp16), " in said
     assert not (tmp_path / "state").exists()

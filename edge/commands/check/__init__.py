@@ -1,0 +1,1 @@
+"""`instore-edge check`: one module per thing that is tested."""

@@ -1,0 +1,102 @@
+"""`instore-edge check`: tests everything that the daemon depends on, once, and reports each result."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from edge.clock import Clock, SystemClock
+from edge.commands.check.verdict import Status, Verdict, attempt
+from edge.commands.options import add_common, add_json, config_folder, require_config
+from edge.config import Settings, load_settings
+from edge.ops import machine
+from edge.ops.terminal import spinner
+
+COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "bold red"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.description = (
+        f"{parser.description}\n"
+        "The exit status is 0 if nothing failed (a warning is no failure), 2 if the configuration is not\n"
+        "valid, and 1 otherwise."
+    )
+    examples = ["instore-edge check", "instore-edge check --config config.toml --json"]
+    add_common(parser, examples, log_level="error")
+    add_json(parser)
+    parser.set_defaults(command=_command)
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    settings = load_settings(require_config(arguments), arguments.set)
+    with spinner() as show:
+        verdicts = check(settings, config_folder(arguments), on_begin=show)
+    if arguments.json:
+        sys.stdout.write(json.dumps([verdict.as_dict() for verdict in verdicts], indent=2) + "\n")
+    else:
+        render(verdicts)
+    return 1 if any(verdict.status is Status.FAILED for verdict in verdicts) else 0
+
+
+def check(
+    settings: Settings,
+    folder: Path,
+    clock: Clock | None = None,
+    *,
+    is_synchronised: Callable[[], bool | None] = machine.is_clock_synchronised,
+    show_unit: machine.Show = machine.show_unit,
+    on_begin: Callable[[str], None] = lambda what: None,
+) -> list[Verdict]:
+    """Test what the daemon of `settings` depends on, one thing after the other.
+
+    folder: where relative paths of the configuration start. on_begin: called with each thing before its test.
+    """
+    # Not at the top: they load OpenCV, which `check --help` does not need.
+    from edge.commands.check.broker import check_broker
+    from edge.commands.check.camera import check_camera
+    from edge.commands.check.host import check_clock, check_service
+    from edge.commands.check.model import check_model
+    from edge.commands.check.port import check_port
+    from edge.commands.check.state import check_disk, check_outbox
+
+    clock = clock or SystemClock()
+    cameras = {
+        f"camera {c.name}": partial(check_camera, c, settings, folder, clock) for c in settings.cameras
+    }
+    tests: dict[str, Callable[[], str]] = {
+        "configuration": lambda: f"valid; site {settings.site}, box {settings.box}",
+        **cameras,
+        "model": partial(check_model, settings, folder, clock),
+        "broker": partial(check_broker, settings, folder, clock),
+        "outbox": partial(check_outbox, settings, folder, clock),
+        "disk": partial(check_disk, settings, folder),
+        "clock": partial(check_clock, clock, is_synchronised),
+        "metrics": partial(check_port, settings),
+        "service": partial(check_service, show_unit),
+    }
+    return [_attempt(what, test, on_begin) for what, test in tests.items()]
+
+
+def _attempt(what: str, test: Callable[[], str], on_begin: Callable[[str], None]) -> Verdict:
+    on_begin(what)
+    return attempt(what, test)
+
+
+def render(verdicts: list[Verdict]) -> None:
+    """Print a table on standard output."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("result", "what", "detail"):
+        table.add_column(heading, overflow="fold")
+    for verdict in verdicts:
+        result = f"[{COLOURS[verdict.status]}]{verdict.status}[/]"
+        table.add_row(result, verdict.what, escape(verdict.detail))
+    Console(highlight=False).print(table)

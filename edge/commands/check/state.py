@@ -1,0 +1,88 @@
+"""Can the outbox be written, and is there room on its disk?"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from edge.clock import Clock
+from edge.commands.check.verdict import Warn
+from edge.config import Settings, state_directory
+from edge.delivery.outbox import Outbox
+from edge.errors import InstoreError, OutsideError
+from edge.files import make_private_folder
+from edge.ops import machine
+
+SERVICE_UNITS = [Path(f"/{place}/systemd/system/{machine.UNIT}") for place in ("usr/lib", "etc")]
+"""Where the service may be installed."""
+
+SERVICE_STATE = Path("/var/lib/instore-edge")
+"""The service's $STATE_DIRECTORY."""
+
+
+def check_outbox(settings: Settings, folder: Path, clock: Clock) -> str:
+    """Write beside the outbox and open it, if there is one. Raises OutsideError and ConfigurationError."""
+    state = state_folder(settings, folder)
+    if state == SERVICE_STATE and not os.path.lexists(state):
+        return f"{state}: does not exist yet; the service creates it at its first start"
+    try:
+        make_private_folder(state)
+        with tempfile.TemporaryFile(dir=state):
+            pass
+    except OSError as error:
+        hint = (
+            "run this check as root" if state == SERVICE_STATE else "name a folder that the daemon may write"
+        )
+        raise OutsideError(f"outbox.directory = {str(state)!r}: {error.strerror}; {hint}") from None
+    path = state / "outbox.db"
+    # It is not created here: this user may be another than the daemon's, and would own the file.
+    found = _waiting(path, settings, clock) if path.exists() else "does not exist yet; the daemon creates it"
+    return f"{path}: {found}"
+
+
+def check_disk(settings: Settings, folder: Path) -> str:
+    """Raises `Warn` where a full outbox would fill the disk, OutsideError where the folder cannot be read."""
+    state = state_folder(settings, folder)
+    try:
+        free = machine.free_bytes(state.parent if state == SERVICE_STATE else state)
+    except OSError as error:
+        raise OutsideError(f"{state}: {error.strerror}") from None
+    needed = max(0, settings.outbox.max_bytes - _bytes(state / "outbox.db"))
+    if free < needed:
+        raise Warn(
+            f"{state}: {_size(free)} free, but the outbox may grow by {_size(needed)}; "
+            "free some space, or lower outbox.max_bytes"
+        )
+    return f"{state}: {_size(free)} free, enough for a full outbox"
+
+
+def state_folder(settings: Settings, folder: Path) -> Path:
+    """Where the daemon keeps its outbox: the service's folder where the service is installed."""
+    configured = settings.outbox.directory or "STATE_DIRECTORY" in os.environ
+    if not configured and any(unit.exists() for unit in SERVICE_UNITS):
+        return SERVICE_STATE
+    return state_directory(settings, folder)
+
+
+def _waiting(path: Path, settings: Settings, clock: Clock) -> str:
+    limits = settings.outbox
+    try:
+        with closing(Outbox(path, limits.max_rows, limits.max_bytes, clock)) as outbox:
+            return f"{outbox.depth} windows wait to be sent"
+    except InstoreError as error:
+        if "is in use" in str(error):
+            return "in use by the running daemon"
+        raise
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # it does not exist yet, or this user may not see it
+        return 0
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"

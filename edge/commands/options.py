@@ -1,0 +1,70 @@
+"""Options that every command takes, or several of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge.errors import ConfigurationError
+from edge.ops.logs import LEVELS
+
+CONFIG = Path("/etc/instore-edge/config.toml")
+"""Where the package installs the configuration."""
+
+
+def add_common(
+    parser: argparse.ArgumentParser,
+    examples: Sequence[str],
+    *,
+    log_level: str = "warning",
+    default_config: bool = True,
+) -> None:
+    """Add `--config`, `--set` and `--log-level`, and show `examples` below the help.
+
+    default_config: use the installed configuration where none is given.
+    """
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    heading = "example" if len(examples) == 1 else "examples"
+    parser.epilog = "\n".join([f"{heading}:", *(f"  {example}" for example in examples)])
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=CONFIG if default_config and os.access(CONFIG, os.F_OK) else None,
+        help=f"configuration in TOML (default: {f'{CONFIG} where it exists' if default_config else 'none'})",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a key of the configuration, such as privacy.minimum=1 or cameras.entrance.max_fps=5; "
+        "may be given several times",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=LEVELS,
+        default=log_level,
+        help=f"the least severe messages to log (default: {log_level})",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+
+
+def require_config(arguments: argparse.Namespace) -> Path:
+    """The configuration file. Raises ConfigurationError where none is given and there is no default."""
+    config: Path | None = arguments.config
+    if config is None:
+        raise ConfigurationError(f"--config: no file is given and {CONFIG} does not exist; name a file")
+    return config
+
+
+def config_folder(arguments: argparse.Namespace) -> Path:
+    """The folder where relative paths of the configuration start; the current one without a file."""
+    config: Path | None = arguments.config
+    return config.parent if config else Path.cwd()

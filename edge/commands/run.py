@@ -1,0 +1,46 @@
+"""`instore-edge run`: the daemon."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import random
+from functools import partial
+
+from edge.clock import SystemClock
+from edge.commands.options import add_common, config_folder, require_config
+from edge.commands.signals import reload_on_signal, stop_on_signals
+from edge.config import load_settings
+from edge.ops.systemd import Systemd
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    examples = ["instore-edge run", "instore-edge run --config config.toml --set mqtt.host=192.0.2.5"]
+    add_common(parser, examples, log_level="info")
+    parser.set_defaults(command=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the daemon until a signal stops it or every recording has ended; returns the exit status."""
+    load = partial(load_settings, require_config(arguments), arguments.set)
+    settings = load()
+    stop = stop_on_signals()
+    reload = reload_on_signal(stop)
+    from edge.daemon.runtime import Runtime  # after the signals: its libraries take a second to load
+
+    runtime = Runtime(
+        settings,
+        beside=config_folder(arguments),
+        clock=SystemClock(),
+        rng=random.Random(),
+        systemd=Systemd(),
+        load=load,
+    )
+    status = runtime.run(stop, reload)
+    if runtime.hangs:
+        # A thread that returns from OpenCV or TensorRT while the interpreter ends would crash the process.
+        logging.shutdown()
+        os._exit(status)
+    return status

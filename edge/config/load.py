@@ -20,9 +20,9 @@ def load_settings(
     instead: Mapping[str, Any] | None = None,
     beneath: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """Read a configuration file, if any; lay `instead` over it, `beneath` under it; override; validate.
+    """Read a configuration file, if any, put `instead` over it and `beneath` under it, override, validate.
 
-    Tables are laid over each other key by key, all else is replaced as a whole. overrides: `KEY=VALUE` each,
+    Tables are merged key by key, other values are replaced as a whole. overrides: `KEY=VALUE` each,
     the last one wins. Raises ConfigurationError with one line for each fault.
     """
     name = str(path) if path else "configuration"
@@ -39,9 +39,9 @@ def load_settings(
 
 
 def state_directory(settings: Settings, beside: Path = Path()) -> Path:
-    """Where the outbox lives: configured, else systemd's `$STATE_DIRECTORY`, else the user's state folder.
+    """The folder of the outbox: configured, else systemd's `$STATE_DIRECTORY`, else in the user's home.
 
-    beside: the folder of the configuration file, where a configured relative path starts.
+    beside: the folder of the configuration file, to which a configured relative path is relative.
     """
     if settings.outbox.directory:
         return beside / settings.outbox.directory

@@ -1,4 +1,4 @@
-"""Credentials in URLs: found, and masked in whatever a person or a log will see."""
+"""Finds credentials in texts and masks them before a person or a log sees them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from urllib.parse import SplitResult, quote
 
 _WORD = re.compile(r"\S+")
 _BEGINS_AS_URL = re.compile(r"[a-z][a-z0-9+.-]*:/|(?:rtsps?|https?|mqtts?):", re.IGNORECASE)
-_SHORTEST = 4  # characters: a shorter secret is part of many an innocent word
+_SHORTEST = 4  # characters: a shorter secret occurs in ordinary words
 _secrets: set[str] = set()
 
 
 def keep_secret(secret: str) -> None:
-    """Mask this text wherever `redact` meets it from now on, percent-encoded, too."""
+    """Mask this text, also percent-encoded, wherever `redact` finds it from now on."""
     if len(secret) >= _SHORTEST:
         _secrets.update({secret, quote(secret), quote(secret, safe="")})
 
 
 def forget_secrets() -> None:
-    """Mask none that was kept: for tests, which share a process."""
+    """Forget all kept secrets: for tests, which share a process."""
     _secrets.clear()
 
 
 def redact(text: str) -> str:
-    """`text` with kept secrets and the credentials of URLs masked: for whatever a person or a log will see.
+    """`text` with kept secrets and the credentials of URLs masked.
 
-    All up to the last `@` goes, since a password that nobody encoded may hold a `/`, `?` or `@` of its own.
+    All up to the last `@` is masked: a password that was not encoded may contain `/`, `?` or `@` itself.
     """
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
@@ -44,9 +44,10 @@ def redact_urls(text: str) -> str:
 
 
 def is_mistyped_url(text: str) -> bool:
-    """Whether it would be taken for a file and was meant as a URL: it may hold a password.
+    """Whether a value would be read as a file but was meant as a URL, which may hold a password.
 
-    Such as `rtsp:/u:p@host`, `u:p@host/x`, `rtsp:host`; a file of such a name is written `./12:30@door.mp4`.
+    Examples: `rtsp:/u:p@host`, `u:p@host/x`, `rtsp:host`; a file with such a name is written
+    `./12:30@door.mp4`.
     """
     if "://" in text or text.startswith((".", "~")) or (text.startswith("/") and not text.startswith("//")):
         return False
@@ -54,10 +55,10 @@ def is_mistyped_url(text: str) -> bool:
 
 
 def holds_credentials(url: SplitResult) -> bool:
-    """Whether a user or a password stands in it, also one that should have been percent-encoded."""
+    """Whether the URL holds a user or a password, also one that should have been percent-encoded."""
     if "@" in url.netloc:
         return True
-    # A password that holds a `/`, `?` or `#` ends the authority early: what stands for the port is no number,
+    # A password that holds a `/`, `?` or `#` ends the authority early: then the port is not a number,
     # or no path follows it.
     port = url.netloc.rpartition("]")[2].partition(":")[2]
     cut_short = bool(port) and not (port.isdigit() and url.path)

@@ -1,4 +1,4 @@
-"""Secrets in files: where they are looked for, and how they are read."""
+"""Secrets in files: where a file is searched for, and how it is read."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from edge.errors import ConfigurationError
 
 
 def secret_path(name: str, beside: Path) -> Path:
-    """Where a secret lies: absolute, else in `$CREDENTIALS_DIRECTORY`, else beside the configuration file.
+    """The path of a secret: absolute, else in `$CREDENTIALS_DIRECTORY`, else beside the configuration file.
 
-    Of a folder, `LoadCredential=secrets:/etc/instore-edge/secrets`, systemd loads files as `secrets_NAME`:
-    that is where `secrets/NAME` is looked for, too.
+    From a folder, `LoadCredential=secrets:/etc/instore-edge/secrets`, systemd loads the files as
+    `secrets_NAME`, so `secrets/NAME` is searched for under that name as well.
     """
     path = Path(name)
     if path.is_absolute():
@@ -28,7 +28,7 @@ def secret_path(name: str, beside: Path) -> Path:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except ValueError:  # a NUL; whoever reads it says so
+    except ValueError:  # a NUL in the name; reading the file reports it
         return False
 
 
@@ -40,12 +40,14 @@ def read_secret(key: str, name: str, beside: Path) -> str:
     except OSError as error:
         raise ConfigurationError(f"{key} = {name!r}: {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{key} = {name!r}: {path} is not UTF-8 text") from None
-    except ValueError:  # a NUL
-        raise ConfigurationError(f"{key} = {name!r}: is no name of a file") from None
-    if not text:
         raise ConfigurationError(
-            f"{key} = {name!r}: {path} is empty; it must hold the secret in its first line"
-        )
+            f"{key} = {name!r}: {path} is not UTF-8 text; allowed: the secret in the first line"
+        ) from None
+    except ValueError:  # a NUL in the name
+        raise ConfigurationError(
+            f"{key} = {name!r}: not a file name; allowed: a path without NUL characters"
+        ) from None
+    if not text:
+        raise ConfigurationError(f"{key} = {name!r}: {path} is empty; allowed: the secret in the first line")
     keep_secret(text)
     return text

@@ -1,4 +1,4 @@
-"""TOML files to tables, `--set`, and what is wrong with them in words: for every configuration there is."""
+"""TOML files to tables, overrides by `--set`, and error messages for both; for the box and for training."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from edge.config.redaction import redact, redact_urls, redact_value
 from edge.errors import ConfigurationError
 
 LARGEST = 1 << 20
-"""Bytes of a configuration."""
+"""The most bytes of a configuration file."""
 
 MOST_DOTS = 64
-"""In a line that is no comment."""
+"""The most dots in a line that is not a comment."""
 
 
 def laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """`lower` with `upper` over it: tables key by key, all else as a whole. Neither is changed."""
+    """`lower` overlaid with `upper`: tables key by key, other values as a whole. Neither is changed."""
     merged = copy.deepcopy(dict(lower))
     for key, value in upper.items():
         below = merged.get(key)
@@ -40,7 +40,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
-            raise ConfigurationError(f"{path}: is larger than {LARGEST} bytes; is it a configuration?")
+            raise ConfigurationError(f"{path}: larger than {LARGEST} bytes; allowed: a TOML configuration")
         text = content.decode()
         _check_depth(path, text)
         return tomllib.loads(text)
@@ -54,18 +54,22 @@ def _check_depth(path: Path, text: str) -> None:
     """tomllib's time grows with the square of a key's parts: `a.a.a` ... of 100 KB would take minutes."""
     for number, line in enumerate(text.splitlines(), start=1):
         if line.count(".") > MOST_DOTS and not line.lstrip().startswith("#"):
-            raise ConfigurationError(f"{path}: line {number} has more than {MOST_DOTS} dots; is it a key?")
+            raise ConfigurationError(
+                f"{path}: line {number} has more than {MOST_DOTS} dots; allowed: a key such as mqtt.port"
+            )
 
 
 def override(table: dict[str, Any], assignment: str, example: str) -> None:
     """Set one key of the tables by `KEY=VALUE`, as in `--set`; a list's entries go by number or name.
 
-    example: an assignment for the message where this is none. Raises ConfigurationError.
+    example: an assignment for the error message. Raises ConfigurationError.
     """
     key, equals, text = assignment.partition("=")
     key = key.strip()
     if not equals or not key:
-        raise ConfigurationError(f"--set {redact(assignment)}: wants KEY=VALUE, such as {example}")
+        raise ConfigurationError(
+            f"--set {redact(assignment)}: not an assignment; allowed: KEY=VALUE, such as {example}"
+        )
     *parents, last = key.split(".")
     node: Any = table
     for part in parents:
@@ -91,7 +95,7 @@ def _child(node: Any, part: str, key: str) -> Any:  # noqa: ANN401 - a TOML tree
 
 
 def _toml_value(key: str, text: str) -> Any:  # noqa: ANN401 - a TOML value is of any type
-    """The value as TOML reads it; what is no TOML is a string, so that shells need no second quotes."""
+    """The value as TOML reads it; text that is not TOML is a string, so that shells need no second quotes."""
     try:
         statements = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
@@ -104,20 +108,20 @@ def _toml_value(key: str, text: str) -> Any:  # noqa: ANN401 - a TOML value is o
 
 
 def faults(error: ValidationError, model: type[BaseModel], name: str) -> str:
-    """What is wrong with the tables of the file `name`: a line for each fault, with credentials masked."""
+    """The message for invalid tables of the file `name`: a line for each fault, with credentials masked."""
     lines = [f"{name}: {_describe(fault, model)}" for fault in _causes(error.errors(include_url=False))]
     return redact("\n".join(lines))
 
 
 def _causes(faults: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Without what only follows: a table with a fault inside is not short of entries as well."""
+    """The faults without mere consequences: a table with a fault inside is not also reported as a whole."""
     keys = [fault["loc"] for fault in faults]
     return [
         f for f in faults if not any(len(k) > len(f["loc"]) and k[: len(f["loc"])] == f["loc"] for k in keys)
     ]
 
 
-_WANTED = {
+_ALLOWED = {
     "string_type": "must be a string, in quotes",
     "tuple_type": "must be a list, in brackets",
     "too_short": "must have at least one entry",
@@ -125,17 +129,17 @@ _WANTED = {
     "bool_type": "must be true or false",
     "datetime_type": "must be a time in UTC, without quotes, such as 2026-01-31T08:00:00Z",
 }
-"""What pydantic says in words of Python, in words of TOML."""
+"""Pydantic's messages, which use words of Python, in words of TOML."""
 
 
 def _describe(fault: ErrorDetails, model: type[BaseModel]) -> str:
-    """One fault as `key = value: what is allowed`."""
+    """One fault as `key = value: what is allowed`, on one line."""
     key, value = _dotted(fault["loc"]), fault["input"]
     if fault["type"] == "extra_forbidden":
         return f"{key}: unknown key; {_allowed_keys(fault['loc'], model)}"
     if fault["type"] == "missing":
         return f"{key}: is missing"
-    message = _WANTED.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
+    message = _ALLOWED.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
     message = message.replace("Input should", "must")
     if isinstance(value, dict | BaseModel):
         return f"{key}: {message}" if key else message

@@ -1,1 +1,1 @@
-"""A frame to what happened to visitors: find faces, follow them, judge and picture each."""
+"""From frames to visitors: find faces, follow them, decide who is a visitor, and keep their best crops."""

@@ -2,9 +2,10 @@
 
 Every track carries a Kalman filter. People keep their speed for a second or two and then do something else,
 so velocity is an Ornstein-Uhlenbeck process: correlated over `PERSISTENCE` seconds, of known spread. It makes
-the prediction exact for any time step, and a visitor out of sight slows down instead of flying on. Lengths
-are measured in face sizes: one set of numbers is right for near and far and for every resolution. Faces go
-to tracks such that all together are most likely; a face that no track expects is a new visitor's.
+the prediction exact for any time step, and a visitor out of sight slows down instead of moving on at full
+speed. Lengths are measured in face sizes: one set of numbers is right for near and far and for every
+resolution. Faces are assigned to tracks so that the whole assignment is most likely; a face that fits no
+track starts a new one.
 
 All times are those of the frames: neither frame rate nor dropped frames change what the settings mean.
 `bench/trackers.py` compares this with trackers of a library; the constants were tuned on its scenes, with
@@ -55,7 +56,7 @@ TENTATIVE_SURCHARGE = 4.0
 
 @dataclass(frozen=True, slots=True)
 class TrackerSettings:
-    """When a track begins, is believed, and ends.
+    """When a track starts, is confirmed, and ends.
 
     start_score: a face below it (0..1) may continue a track but starts none.
     confirm_hits: a track is confirmed when this many frames have shown it.
@@ -85,12 +86,12 @@ class Tracker:
         self._elapsed = timedelta()
 
     def update(self, faces: Faces, at: datetime) -> list[Track]:
-        """Take in one frame's faces; return the live tracks, oldest first, then those that this frame ended.
+        """Take one frame's faces; return the live tracks, oldest first, then those that this frame ended.
 
         A track is TENTATIVE until confirmed, then CONFIRMED in frames that show it and LOST in others, and
         REMOVED exactly once. `Track.face` is an index into `faces`; without one `Track.xyxy` is a prediction.
-        `at`, the frame's time in UTC, may repeat. Where it runs back, no time has passed and the live tracks
-        are carried over to the new time, first_seen and last_seen with them: a dwell is never negative.
+        `at`, the frame's time in UTC, may repeat. If it moves back, no time has passed, and the live tracks
+        are moved to the new time with their first_seen and last_seen: a dwell is never negative.
         """
         step = self._advance(at)
         ended = self._remove([self._unseen(life) > self._lost_after for life in self._lives])
@@ -108,7 +109,7 @@ class Tracker:
         return self._remove([True] * len(self._lives))
 
     def _advance(self, at: datetime) -> timedelta:
-        """Move event time on to `at`; how far it went, never back."""
+        """Move event time on to `at`; by how much, at least 0."""
         step = max(at - self._at, timedelta())
         self._at = at
         self._elapsed += step
@@ -141,7 +142,7 @@ class Tracker:
         return rows[possible], columns[possible]
 
     def _note(self, rows: Indices, columns: Indices) -> None:
-        """Write down which tracks this frame shows, and which it does not."""
+        """Note which tracks this frame shows and which it does not."""
         for life in self._lives:
             life.face = None
             if life.state is TrackState.CONFIRMED:
@@ -155,7 +156,7 @@ class Tracker:
             life.state = TrackState.CONFIRMED
 
     def _start(self, faces: Faces, measured: Floats, taken: Indices) -> None:
-        """Start a track on every sure face that none continues."""
+        """Start a track on each face of a sufficient score that continues none."""
         fresh = faces.score >= self._settings.start_score
         fresh[taken] = False
         for column in np.flatnonzero(fresh).tolist():
@@ -185,7 +186,7 @@ class Tracker:
         ]
 
     def _track(self, life: _Life, box: NDArray[np.float32]) -> Track:
-        """`life` as others see it, its times told by the clock of the last frame."""
+        """The public `Track` of `life`, its times on the clock of the last frame."""
         origin = self._at - self._elapsed
         return Track(
             life.track_id, box, life.state, origin + life.first_seen, origin + life.last_seen, life.face
@@ -194,7 +195,7 @@ class Tracker:
 
 @dataclass(slots=True)
 class _Life:
-    """A track but for its motion. Times are on the tracker's own axis, which never runs back."""
+    """A track without its motion. Times are on the tracker's own axis, which never moves back."""
 
     track_id: int
     first_seen: timedelta
@@ -272,7 +273,8 @@ class _Motion:
         return np.concatenate([position[:, :2] - half, position[:, :2] + half], axis=1).astype(np.float32)
 
     def _units(self) -> Floats:
-        """What 1 of each coordinate's variance means, (N, 4): the face's size in pixels, or an e-fold."""
+        """The unit of each coordinate, (N, 4): the face's size in pixels for a position, 1 for a log of a
+        side."""
         units = np.ones(self._state[0].shape)
         units[:, :2] = np.exp(self._state[0, :, 2:].mean(axis=1, keepdims=True))
         return units

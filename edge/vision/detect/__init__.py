@@ -1,4 +1,4 @@
-"""From a picture to the faces in it: the detector, and the tiles it looks at."""
+"""From a picture to the faces in it: the detectors, and the tiles in which they search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every face detector promises."""
+"""The interface of all face detectors."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ class FaceDetector(Protocol):
         """The faces in `image`, uint8 (H, W, 3) BGR or a part of such a picture, in its pixels."""
 
     def close(self) -> None:
-        """Give the model's memory back. The detector is not used afterwards."""
+        """Release the model's memory. The detector cannot be used afterwards."""

@@ -1,4 +1,4 @@
-"""MediaPipe's face detectors behind `FaceDetector`: the only module that imports mediapipe.
+"""MediaPipe's face detectors as `FaceDetector`s: the only module that imports mediapipe.
 
 The two models came inside the mediapipe 0.10.21 wheel (Apache-2.0, `edge/models/face/LICENSE`); newer wheels
 hold none. `far` takes 192x192 and finds faces across a room, `near` takes 128x128 and finds them within
@@ -37,7 +37,7 @@ MODELS: dict[Range, tuple[str, str]] = {
 
 
 class MediaPipeDetector:
-    """One MediaPipe face detector. Not shared by threads: two in one are slower than one after the other."""
+    """One MediaPipe face detector, for one thread at a time."""
 
     def __init__(self, range_: Range, min_score: float) -> None:
         tasks, vision = _tasks()
@@ -58,7 +58,7 @@ class MediaPipeDetector:
     def _in_rgb(self, image: Image) -> Image:
         """A copy in RGB order: mp.Image reads a view with strides, such as image[..., ::-1], as garbage.
 
-        It lies in the detector's own memory, which mp.Image copies in its turn.
+        It is in the detector's own memory, which mp.Image copies again.
         """
         if self._memory.size < image.size:
             self._memory = np.empty(image.size, np.uint8)
@@ -98,7 +98,9 @@ def _model(range_: Range) -> bytes:
             f"{path}: cannot be read: {error.strerror}; install the package again"
         ) from None
     if (found := hashlib.sha256(content).hexdigest()) != sha256:
-        raise ConfigurationError(f"{path}: its SHA-256 is {found}, not {sha256}; install the package again")
+        raise ConfigurationError(
+            f"{path}: its SHA-256 is {found}, expected {sha256}; install the package again"
+        )
     return content
 
 

@@ -1,4 +1,4 @@
-"""Runs a detector over a picture: the whole, and the tiles that are worth a look."""
+"""Where a frame is searched for faces: the whole picture, and the tiles that may show something new."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from edge.vision.detect.tiles import OVERLAP, Changes, holding, plan_tiles
 Mask = NDArray[np.bool_]
 
 DUPLICATE = 0.5
-"""Two boxes that share half of the smaller one are one face: tiles overlap, and the whole sees it again."""
+"""Two boxes that share half of the smaller one are the same face, seen in two tiles or in a tile and the
+whole."""
 
 EDGE = 2.0
-"""Pixels: a box this close to an inner edge of its tile is cut; the neighbouring tile sees it whole."""
+"""Pixels: a box this close to an inner edge of its tile is cut off; the next tile shows the whole face."""
 
 TILES_PER_FRAME = 4
-"""The most tiles of a frame between full scans, tracks first, then motion in turn: it bounds the cost."""
+"""The most tiles searched in a frame between full scans, those with tracks first: it bounds the cost."""
 
 MOVING = 0.01
-"""A tile moves when this share of it changed: a 40 px face in a 540 px tile is 0.55 % of it, and the person
+"""A tile is moving if this share of it changed: a 40 px face in a 540 px tile is 0.55 % of it, and the person
 below it several times that."""
 
 STILL = 0.001
-"""A view of which less has changed since it was last searched shows what it showed then. It is two pixels of
-the small grey picture of a tile at 1080p, where the smallest face is three and the person below it ten times
-that."""
+"""A view is still if less than this share of it changed since it was last searched: two pixels of the small
+grey picture of a tile at 1080p, where the smallest face covers three and the person below it ten times as
+many."""
 
 
 class Scanner:
     """Finds the faces of one camera, frame after frame.
 
     A view is the whole picture or one of its tiles. All are searched once every `full_scan_every` seconds of
-    the camera's time, and between those only tiles that hold a track or motion, and the whole where these
-    leave something out. A view without a track that shows what it showed when it was last searched is passed
-    over, for `still_scan_every` seconds at most: an empty aisle costs next to nothing.
+    the camera's time. Between those only tiles with a track or motion are searched, and the whole picture if
+    they leave something out. A still view without a track is skipped for up to `still_scan_every` seconds: an
+    empty aisle costs almost nothing.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Scanner:
         min_face: int,
         still_scan_every: float = 0.0,
     ) -> None:
-        """still_scan_every: 0 passes nothing over."""
+        """still_scan_every: 0 turns skipping off."""
         self._detector = detector
         self._tile = tile
         self._every = timedelta(seconds=full_scan_every)
@@ -62,10 +63,10 @@ class Scanner:
         self._held_turn, self._moving_turn = _Turn(), _Turn()
 
     def scan(self, image: Image, at: datetime, tracks: Boxes) -> Faces:
-        """The faces of `image`, in its pixels. `tracks` (N, 4): where visitors are expected."""
+        """The faces of `image`, in its pixels. tracks: float32 (N, 4), where visitors are expected."""
         if (size := (image.shape[1], image.shape[0])) != self._size:
             self._begin(*size)
-        merged = _merge([self._search(image, view) for view in self._worth_a_look(image, at, tracks)])
+        merged = _merge([self._search(image, view) for view in self._views_to_search(image, at, tracks)])
         longer = (merged.xyxy[:, 2:] - merged.xyxy[:, :2]).max(axis=1, initial=0)
         return merged.select(longer >= self._min_face)
 
@@ -73,7 +74,7 @@ class Scanner:
         self._detector.close()
 
     def _begin(self, width: int, height: int) -> None:
-        """Pictures of another size come. View 0 is the whole, the others are its tiles."""
+        """Start over for pictures of a new size. View 0 is the whole picture, the others are its tiles."""
         self._size = (width, height)
         whole = np.array([[0, 0, width, height]], np.float32)
         self._views = np.concatenate([whole, plan_tiles(width, height, self._tile)])
@@ -81,30 +82,30 @@ class Scanner:
         self._next_full: datetime | None = None
         self._next_sweep: list[datetime] = []
 
-    def _worth_a_look(self, image: Image, at: datetime, tracks: Boxes) -> list[int]:
+    def _views_to_search(self, image: Image, at: datetime, tracks: Boxes) -> list[int]:
         """Indices of the views to search, the whole first."""
         changed, overdue = self._changes.show(image), self._overdue(at)
         held = holding(self._views[1:], tracks)
-        tiles = worth = held | (changed[1:] >= self._still)
+        tiles = changed_or_held = held | (changed[1:] >= self._still)
         whole = len(tracks) > 0 or changed[0] >= self._still
-        if not self._is_time_for_all(at):
+        if not self._is_full_scan_due(at):
             tiles = self._choose(held, changed[1:] >= MOVING)
-            whole &= bool((worth & ~tiles).any()) or not self._fit(tracks) or not len(tiles)
+            whole &= bool((changed_or_held & ~tiles).any()) or not self._fit(tracks) or not len(tiles)
         return np.flatnonzero(np.concatenate([[whole], tiles]) | overdue).tolist()
 
     def _fit(self, tracks: Boxes) -> bool:
-        """Whether every track is whole in some tile, wherever it is."""
+        """Whether every track is small enough to be whole in some tile."""
         longer = (tracks[:, 2:] - tracks[:, :2]).max(axis=1, initial=0)
         return bool((longer <= OVERLAP * self._tile).all())
 
-    def _is_time_for_all(self, at: datetime) -> bool:
+    def _is_full_scan_due(self, at: datetime) -> bool:
         due = self._next_full is None or _is_due(self._next_full, at, self._every)
         if due:
             self._next_full = at + self._every
         return due
 
     def _overdue(self, at: datetime) -> Mask:
-        """Which views to search whatever they show. One comes after the other."""
+        """Which views to search even if they are still. Their turns are spread over time."""
         count, every = len(self._views), self._still_every
         if not every:
             return np.zeros(count, np.bool_)
@@ -137,7 +138,7 @@ class Scanner:
 
 
 def _is_due(due: datetime, at: datetime, every: timedelta) -> bool:
-    """Whether it is time; also after the clock was set back, when the next time seems far away."""
+    """Whether `due` has come; also after the clock was set back, when it seems far away."""
     return at >= due or at < due - every
 
 
@@ -156,7 +157,7 @@ def _cut(boxes: Boxes, width: int, height: int, inner: Mask) -> Mask:
 
 
 def _merge(parts: list[Faces]) -> Faces:
-    """All faces once, the best view of each."""
+    """Each face once, with its best box."""
     if not parts:
         return Faces.empty()
     if len(parts) == 1:
@@ -170,13 +171,13 @@ def _merge(parts: list[Faces]) -> Faces:
 
 
 class _Turn:
-    """Where there are more than may go at once, all come to their turn."""
+    """Round robin: selects a few of many, so that each gets its turn."""
 
     def __init__(self) -> None:
         self._next = 0
 
     def take(self, indices: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-        """At most `most` of the increasing `indices`, going on after the last one taken."""
+        """At most `most` of the increasing `indices`, continuing after the last one taken."""
         later = indices >= self._next
         line = np.concatenate([indices[later], indices[~later]])[:most]
         if len(line):

@@ -1,4 +1,4 @@
-"""Detectors that the cameras share: as many as can work at once, not two for every camera."""
+"""Detectors shared by the cameras: as many as can run at once, instead of two for each camera."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from edge.vision.detect.detector import FaceDetector
 class SharedDetectors:
     """Opens detectors for any number of users in any number of threads.
 
-    Users of the same model share up to `most` of it; a detector is lent to one thread for one picture at a
-    time. A model costs 10 to 20 MB, and more of them than cores only wait for each other.
+    Users of the same model share up to `most` instances; each is lent to one thread for one picture at a
+    time. A model takes 10 to 20 MB, and more instances than cores only wait for each other.
     """
 
     def __init__(self, most: int) -> None:
-        """most: detectors of one model that may work at once, at least 1."""
+        """most: instances of one model that may run at once, at least 1."""
         self._most = most
         self._pools: dict[Hashable, _Pool] = {}
         self._guard = threading.Lock()
 
     def open(self, key: Hashable, make: Callable[[], FaceDetector]) -> FaceDetector:
-        """A detector for one user, who closes it. `make` opens one more of the model that `key` names.
+        """A detector for one user, who closes it. `make` opens one more instance of the model named by `key`.
 
-        The first is made here and now, so that a model that cannot be loaded is told at once.
+        The first instance is made at once, so that a model that cannot be loaded is reported immediately.
         """
         with self._guard:
             pool = self._pools.get(key)
@@ -45,12 +45,12 @@ class SharedDetectors:
 
 
 class _Pool:
-    """The detectors of one model; `users` is kept by those who share it."""
+    """The instances of one model; `SharedDetectors` counts its `users`."""
 
     def __init__(self, make: Callable[[], FaceDetector], most: int) -> None:
         self.users = 0
         self._make = make
-        # The one given back last is lent first: its memory is in the cache.
+        # The instance returned last is lent first: its memory is in the cache.
         self._free: queue.LifoQueue[FaceDetector] = queue.LifoQueue()
         self._all = [make()]
         self._free.put(self._all[0])
@@ -81,7 +81,7 @@ class _Pool:
 
 
 class _Share:
-    """`FaceDetector` of one user."""
+    """The `FaceDetector` of one user."""
 
     def __init__(self, pool: _Pool, leave: Callable[[], None]) -> None:
         self._pool = pool

@@ -1,4 +1,5 @@
-"""Where to look: a grid of square tiles, so that a face far away is large enough for the detector's input."""
+"""A grid of square tiles, in which a distant face is large enough for the detector, and how much each
+changes."""
 
 from __future__ import annotations
 
@@ -12,10 +13,10 @@ from edge.geometry import centres
 from edge.types import Boxes, Image
 
 OVERLAP = 0.25
-"""Neighbouring tiles share this much of a side; a face up to that size is whole in at least one of them."""
+"""Neighbouring tiles share this part of a side; a face up to that size is whole in at least one of them."""
 
 GREY_WIDTH = 160
-"""Width in pixels of the small grey picture on which change is looked for."""
+"""Width in pixels of the small grey picture in which changes are detected."""
 
 SAMPLES = 4
 """Each of its pixels is the mean of up to SAMPLES x SAMPLES of the picture's green, which is most of its luma
@@ -29,7 +30,8 @@ comes to a difference of 1.8."""
 def plan_tiles(width: int, height: int, tile: int) -> Boxes:
     """Square tiles of side `tile` that cover a picture, as float32 (N, 4); (0, 4) where the picture is small.
 
-    A picture of less than 1.5 tiles in its longer side needs none: the whole is as good. `tile` 0 is none.
+    A picture shorter than 1.5 tiles on its longer side needs none: the whole is as good. `tile` 0 turns tiles
+    off.
     """
     if tile == 0 or max(width, height) < 1.5 * tile:
         return np.zeros((0, 4), np.float32)
@@ -47,7 +49,7 @@ def _offsets(length: int, tile: int) -> list[int]:
 
 
 def holding(tiles: Boxes, boxes: Boxes) -> NDArray[np.bool_]:
-    """Which tiles (N,) are the best view of any of `boxes` (M, 4): the one whose centre is the nearest."""
+    """Which tiles (N,) are the best view of any of `boxes` (M, 4): the one with the nearest centre."""
     chosen = np.zeros(len(tiles), np.bool_)
     if len(tiles) and len(boxes):
         distance = np.linalg.norm(centres(tiles)[:, None] - centres(boxes)[None], axis=2)
@@ -56,13 +58,13 @@ def holding(tiles: Boxes, boxes: Boxes) -> NDArray[np.bool_]:
 
 
 class Changes:
-    """Tells how much of each view differs from what it showed when it was last searched.
+    """Measures how much of each view differs from what it showed when it was last searched.
 
-    So what moves while nobody looks, or too slowly for two frames to tell, adds up until it is looked at.
+    So a slow movement, or one between two searches, adds up until the view is searched again.
     """
 
     def __init__(self, views: Boxes, width: int, height: int) -> None:
-        """views: (N, 4), in pixels of pictures of this size; wholly changed until searched."""
+        """views: (N, 4) in pixels of pictures of this size; each counts as wholly changed until searched."""
         scale = min(GREY_WIDTH / width, 1.0)
         self._size = (max(round(width * scale), 1), max(round(height * scale), 1))
         self._step = max(1, width // (SAMPLES * self._size[0]))
@@ -72,13 +74,13 @@ class Changes:
         self._grey = np.zeros(self._size[::-1], np.uint8)
 
     def show(self, image: Image) -> NDArray[np.float32]:
-        """Take in a picture; the share of each view that changed, (N,) in 0..1."""
+        """Take the next picture; the share of each view that changed, (N,) in 0..1."""
         green = np.ascontiguousarray(image[:: self._step, :: self._step, 1])
         self._grey = np.asarray(cv2.resize(green, self._size, interpolation=cv2.INTER_AREA), np.uint8)
         return np.array([self._share(view) for view in range(len(self._spots))], np.float32)
 
     def searched(self, view: int) -> None:
-        """This view was searched in the picture last shown."""
+        """Note that this view of the last picture was searched."""
         self._searched[view] = self._patch(view).copy()
 
     def _share(self, view: int) -> float:

@@ -311,8 +311,8 @@ class TestOverrides:
     @pytest.mark.parametrize(
         ("override", "says"),
         [
-            ("privacy.minimum", "wants KEY=VALUE"),
-            ("=5", "wants KEY=VALUE"),
+            ("privacy.minimum", "allowed: KEY=VALUE"),
+            ("=5", "allowed: KEY=VALUE"),
             ("privacy.minimun=1", "did you mean 'minimum'"),
             ("privacy.minimum=many", "privacy.minimum = 'many'"),
             ("cameras.exit.max_fps=5", "there is no entry 'exit'"),

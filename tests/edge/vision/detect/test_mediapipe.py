@@ -134,7 +134,7 @@ def test_another_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ConfigurationError, match=r"full_range.*cannot be read.*install the package again"):
         MediaPipeDetector("far", 0.5)
     (tmp_path / MODELS["far"][0]).write_bytes(b"no model")
-    with pytest.raises(ConfigurationError, match=r"full_range.*SHA-256 is .*, not 2c3728e6"):
+    with pytest.raises(ConfigurationError, match=r"full_range.*SHA-256 is .*, expected 2c3728e6"):
         MediaPipeDetector("far", 0.5)
 
 

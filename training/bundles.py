@@ -24,6 +24,7 @@ from edge.bundle import (
     sha256_of,
 )
 from edge.errors import ConfigurationError
+from edge.ops.terminal import Progress
 from edge.preprocess import PREPROCESSING_VERSION
 from edge.types import Image
 from training.backbone import MEAN_RGB
@@ -34,7 +35,6 @@ from training.evaluation.part import Part, Split, open_part, part_by_seed
 from training.evaluation.scores import year_confusion
 from training.onnx_export import to_onnx
 from training.predict import BATCH, in_precision, run_bundle, run_raw
-from training.progress import Progress
 from training.provenance import made_with
 from training.variants import CALIBRATION_CROPS, VARIANTS, write_fp16, write_int8
 

@@ -12,11 +12,11 @@ import numpy as np
 
 from edge.brackets import Bracket
 from edge.bundle import BUILTIN, Manifest, load_bundle, sha256_of
+from edge.ops.terminal import Progress, silent
 from edge.types import Image
 from training import backbone, bundles, card
 from training.bundles import PARITY_CROPS, Identity, Source
 from training.evaluation.evaluate import Figures, Options
-from training.progress import Progress, silent
 from training.staging import staged
 
 IDENTITY = Identity(

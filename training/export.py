@@ -11,12 +11,12 @@ from typing import Any
 from edge.brackets import Bracket
 from edge.bundle import BUILTIN, Manifest, load_bundle
 from edge.errors import ConfigurationError
+from edge.ops.terminal import Progress, silent
 from training import bundles, card
 from training.bundles import PARITY_CROPS, Identity, Source
 from training.dataset.split import PARTS
 from training.evaluation.evaluate import Figures, Options
 from training.evaluation.part import Part
-from training.progress import Progress, silent
 from training.provenance import AND, TrainingData, from_backbone
 from training.staging import staged
 from training.train.config import TrainSettings

@@ -13,11 +13,11 @@ import pytest
 
 pytest.importorskip("pandas", reason="what draws reports is not installed: make install-training")
 
+from edge.ops.terminal import silent
 from tests.training.dataset.folders import labels, noise, pictures, portrait, years
 from training.cli import main
 from training.dataset import cut, survey
 from training.explore.table import brackets, measure, tabulate
-from training.progress import silent
 
 
 def made_up(folder: Path) -> Path:

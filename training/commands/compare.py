@@ -26,13 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Compare the bundles, and print the figures and the verdict."""
     from edge.bundle import load_bundle
+    from edge.ops.terminal import progress_bars
     from training.evaluation.command import Request, run_compare
     from training.evaluation.evaluate import Options
-    from training.progress import bars
 
     a, b = (load_bundle(named_folder(name)) for name in (arguments.a, arguments.b))
     options = Options(chosen_brackets(arguments), arguments.seed)
     request = Request(arguments.data, arguments.split, arguments.cache, options, arguments.json)
-    with bars() as progress:
+    with progress_bars(keep=True) as progress:
         figures = run_compare(a, b, request, progress)
     print(figures, file=sys.stderr if arguments.json == "-" else sys.stdout)

@@ -46,8 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the bundle."""
+    from edge.ops.terminal import progress_bars
     from training.convert import Plan, convert
-    from training.progress import bars
 
     if (arguments.also or arguments.against) and not arguments.data:
         raise ConfigurationError("--also, --against: these options need --data")
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
     )
     load_keras()
-    with bars() as progress:
+    with progress_bars(keep=True) as progress:
         manifest = convert(plan, progress)
     print(made(arguments.out, manifest))
 

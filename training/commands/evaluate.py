@@ -33,15 +33,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Measure the bundle, and print the main figures."""
     from edge.bundle import load_bundle
+    from edge.ops.terminal import progress_bars
     from training.evaluation.command import Request, run_evaluate
     from training.evaluation.evaluate import Options
-    from training.progress import bars
 
     if not arguments.out and not arguments.json:
         raise ConfigurationError("evaluate: nothing to write; give --out DIR, --json FILE or both")
     options = Options(chosen_brackets(arguments), arguments.seed)
     request = Request(arguments.data, arguments.split, arguments.cache, options, arguments.json)
     bundle = load_bundle(named_folder(arguments.bundle))
-    with bars() as progress:
+    with progress_bars(keep=True) as progress:
         figures = run_evaluate(bundle, arguments.precision, request, arguments.out, progress)
     print(figures, file=sys.stderr if arguments.json == "-" else sys.stdout)

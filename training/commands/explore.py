@@ -27,10 +27,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the report."""
+    from edge.ops.terminal import progress_bars
     from training.explore import explore
-    from training.progress import bars
 
-    with bars() as progress:
+    with progress_bars(keep=True) as progress:
         found = explore(
             arguments.data, arguments.out, cache=arguments.cache, seed=arguments.seed, progress=progress
         )

@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Make the bundle."""
     brackets = chosen_brackets(arguments)  # faults show before TensorFlow is loaded
     load_keras()
+    from edge.ops.terminal import progress_bars
     from training.export import Plan, export
-    from training.progress import bars
 
     plan = Plan(
         run=arguments.training_run,
@@ -53,6 +53,6 @@ def run(arguments: argparse.Namespace) -> None:
         against=[named_folder(name) for name in arguments.against],
         brackets=brackets,
     )
-    with bars() as progress:
+    with progress_bars(keep=True) as progress:
         manifest = export(plan, progress)
     print(made(arguments.out, manifest))

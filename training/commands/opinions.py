@@ -28,10 +28,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     settings = load_config(arguments.config, arguments.overrides)
     load_keras()
+    from edge.ops.terminal import progress_bars
     from training.opinions.opine import opine
-    from training.progress import bars
 
-    with bars() as progress:
+    with progress_bars(keep=True) as progress:
         told = opine(settings, arguments.out, progress)
     print(
         f"{arguments.out}: distributions of {told.pictures:,} pictures, mean absolute error "

@@ -27,11 +27,11 @@ def run(arguments: argparse.Namespace) -> None:
     settings = load_config(arguments.config, arguments.overrides)  # faults show before TensorFlow is loaded
 
     load_keras()
-    from training.progress import bars
+    from edge.ops.terminal import progress_bars
     from training.train.job import train
     from training.train.workers import is_chief
 
-    with bars() as progress:
+    with progress_bars(keep=True) as progress:
         folder = train(settings, progress)
     if is_chief():
         print(f"{folder}: {_result(folder)}")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigurationError
 from edge.files import replacing
+from edge.ops.terminal import Progress, silent
 from edge.preprocess import PREPROCESSING_VERSION, resize
 from edge.types import Image
 from edge.vision.crops import cut_face
@@ -22,7 +23,6 @@ from training.dataset.catalogue import Fault, interval
 from training.dataset.looks import LOOK_VERSION, chunks, decode, threads
 from training.dataset.split import split
 from training.dataset.survey import Seen, Survey, survey
-from training.progress import Progress, silent
 
 CUTTING = "cutting faces"
 

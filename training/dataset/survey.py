@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigurationError
+from edge.ops.terminal import Progress
 from training.dataset.catalogue import Catalogue, Fault, FaultKind, Labelled, interval
 from training.dataset.copies import members, near_groups
 from training.dataset.looks import Look, Lookers, LookStore, chunks, decode, hashes, threads
 from training.dataset.readers import find_reader
-from training.progress import Progress
 
 LOOKING = "looking at pictures"
 

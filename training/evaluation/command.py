@@ -13,13 +13,13 @@ from edge.bundle import Bundle
 from edge.errors import ConfigurationError
 from edge.files import write_atomically
 from edge.inference.backend import Precision
+from edge.ops.terminal import Progress
 from training.dataset.prepare import FEWEST
 from training.evaluation import report
 from training.evaluation.compare import Comparison, compare
 from training.evaluation.evaluate import Evaluation, Figures, Options, evaluate
 from training.evaluation.part import CHANGED, Split, open_part
 from training.predict import in_precision
-from training.progress import Progress
 from training.staging import staged
 
 STANDARD_OUTPUT = "-"

@@ -11,6 +11,7 @@ import numpy as np
 from edge.brackets import Bracket
 from edge.bundle import Bundle
 from edge.errors import ConfigurationError
+from edge.ops.terminal import Progress, silent
 from training.dataset import survey
 from training.evaluation.bootstrap import Interval, interval, resamples
 from training.evaluation.calibration import calibration_error, reliability
@@ -19,7 +20,6 @@ from training.evaluation.evaluate import Figures, Options, chosen_brackets, roun
 from training.evaluation.part import Part, Split, cut_part
 from training.evaluation.scores import Judged, judge, summary
 from training.predict import run_calibrated
-from training.progress import Progress, silent
 
 LESS_IS_BETTER = {
     "mae": True,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge.brackets import DEFAULT_BRACKETS, Bracket, parse_brackets
 from edge.bundle import Bundle
+from edge.ops.terminal import Progress, silent
 from edge.types import Image
 from training.evaluation.bootstrap import intervals
 from training.evaluation.calibration import calibration_error, reliability
@@ -20,7 +21,6 @@ from training.evaluation.scores import Judged, by_bracket, confusion_table, judg
 from training.evaluation.small import FACE_SIZES, shrink
 from training.evaluation.truth import own_brackets
 from training.predict import run_calibrated
-from training.progress import Progress, silent
 
 MOST_VALUES = 20
 """A trait with more different values than this is no grouping, and is not reported by."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from edge.errors import ConfigurationError
+from edge.ops.terminal import Progress, silent
 from edge.types import Image
 from training.dataset import Prepared, Survey, cut, survey
 from training.evaluation.truth import Truth
-from training.progress import Progress, silent
 from training.provenance import TrainingData, split_of
 
 CHANGED = (

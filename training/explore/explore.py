@@ -6,10 +6,10 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge.ops.terminal import Progress
 from training.dataset import Fault, Survey, cut, survey
 from training.explore.sections import report
 from training.explore.table import tabulate
-from training.progress import Progress
 from training.staging import staged
 
 SIZE = 96

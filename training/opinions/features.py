@@ -12,12 +12,12 @@ import numpy as np
 
 from edge.errors import ConfigurationError
 from edge.inference.onnxruntime import open_graph
+from edge.ops.terminal import Progress
 from edge.preprocess import resize
 from edge.types import Image
 from training import backbone
 from training.dataset.looks import chunks
 from training.opinions.settings import NetworkSettings
-from training.progress import Progress
 from training.train.batches import Examples
 from training.train.targets import Floats
 

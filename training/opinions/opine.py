@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigurationError
+from edge.ops.terminal import Progress, silent
 from edge.types import AGES
 from training.dataset import prepare
 from training.evaluation.scores import expected_ages
@@ -17,7 +18,6 @@ from training.evaluation.truth import Truth
 from training.opinions.features import features, opened
 from training.opinions.heads import Head, fold_of, learn
 from training.opinions.settings import OpinionSettings
-from training.progress import Progress, silent
 from training.provenance import AND
 from training.train.batches import Examples
 from training.train.job import examples

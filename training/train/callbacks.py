@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from edge.errors import ConfigurationError, InstoreError
-from training.progress import Progress
+from edge.ops.terminal import Progress
 from training.train.config import LoopSettings
 from training.train.runs import drafted, write_text, writing
 

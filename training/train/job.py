@@ -14,12 +14,12 @@ import numpy as np
 from edge.brackets import DEFAULT_BRACKETS, parse_brackets
 from edge.bundle import load_bundle, sha256_of
 from edge.errors import ConfigurationError
+from edge.ops.terminal import Progress, silent
 from edge.preprocess import PREPROCESSING_VERSION
 from training import backbone
 from training.dataset import Prepared, Survey, cut, survey
 from training.evaluation.scores import judge, summary
 from training.evaluation.truth import Truth, own_brackets
-from training.progress import Progress, silent
 from training.provenance import TrainingData, came_from_backbone, sketch
 from training.train.batches import Examples
 from training.train.callbacks import read_history

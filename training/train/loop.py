@@ -14,7 +14,7 @@ import cv2
 import keras
 
 from edge.errors import ConfigurationError, InstoreError
-from training.progress import Progress, silent
+from edge.ops.terminal import Progress, silent
 from training.train.batches import Batches, Examples, train_dataset, validation_dataset
 from training.train.callbacks import (
     Averaged,

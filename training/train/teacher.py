@@ -15,9 +15,9 @@ import numpy as np
 
 from edge.bundle import Bundle, load_bundle, sha256_of
 from edge.errors import ConfigurationError
+from edge.ops.terminal import Progress
 from edge.types import AGES, Image
 from training.predict import run_calibrated
-from training.progress import Progress
 from training.train.batches import Examples
 from training.train.config import TrainSettings
 from training.train.runs import drafted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from types import SimpleNamespace
 
@@ -73,3 +74,22 @@ def test_without_a_terminal_nothing_is_drawn(
     with progress_bars("s") as progress:
         progress("clip", 3)
     assert bars == []
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_bars_of_a_terminal_that_keeps_them_stay_with_their_figures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With rich as it is."""
+    screen = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr", screen)
+    with progress_bars("pictures", keep=True) as progress:
+        progress("reading [all]", 1, 4)
+        progress("reading [all]", 4, 4)
+    assert "reading [all]" in screen.getvalue()
+    assert "4 of 4 pictures" in screen.getvalue()

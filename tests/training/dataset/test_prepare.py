@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from edge.errors import ConfigurationError
+from edge.ops.terminal import silent
 from edge.preprocess import resize
 from edge.vision.crops import cut_face
 from tests.training.dataset.folders import labels, noise, pictures, portrait, years
 from training.dataset import Prepared, prepare, survey
 from training.dataset.prepare import UNSTATED
-from training.progress import silent
 
 
 @pytest.fixture

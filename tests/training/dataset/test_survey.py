@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from edge.errors import ConfigurationError
+from edge.ops.terminal import silent
 from edge.types import Image
 from tests.training.dataset.folders import labels, noise, pictures, portrait, years
 from training.dataset import Fault, FaultKind, survey
 from training.dataset.looks import Looker
-from training.progress import silent
 
 
 def faults(found, kind: FaultKind) -> list[Fault]:

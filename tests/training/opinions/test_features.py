@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from edge.errors import ConfigurationError
+from edge.ops.terminal import silent
 from tests.training import backbones
 from tests.training.opinions import graphs
 from training import backbone
 from training.opinions.features import features, framed, opened
 from training.opinions.settings import NetworkSettings
-from training.progress import silent
 from training.train.batches import Examples
 
 NAMED = {"source": "a network", "terms": "MIT"}

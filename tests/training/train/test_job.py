@@ -11,12 +11,12 @@ import pytest
 
 from edge.bundle import BUILTIN, load_bundle
 from edge.errors import ConfigurationError
+from edge.ops.terminal import silent
 from tests.training import backbones, bundles
 from tests.training.train import made_up
 from training.cli import main
 from training.dataset import prepare
 from training.demo_data import write_faces
-from training.progress import silent
 from training.provenance import TrainingData
 from training.train.batches import Examples
 from training.train.config import load_config

@@ -29,6 +29,10 @@ WRITING = (
 )
 STARTING = ("execve", "execveat")
 ASKING = ("getsockname",)
+CARRYING = ("write", "writev", "pwrite64", "pwritev", "pwritev2", "sendto", "sendmsg", "sendmmsg", "vmsplice")
+
+WHOLE = 1 << 24
+"""More bytes than any call here carries."""
 
 DNS = 53
 _OPENED_TO_WRITE = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
@@ -39,24 +43,11 @@ _UNIX = re.compile(r'sun_path=@?"([^"]*)"')
 _SOCKET = re.compile(r"^\d+<([^>]*)>")
 
 
-def _tracer(out: Path) -> list[str]:
+def _tracer(out: Path, calls: Sequence[str], length: int) -> list[str]:
     """The beginning of a command line that executes the rest of it and leaves `out`.PID for each process."""
-    calls = ",".join(f"?{name}" for name in (*SENDING, *WRITING, *STARTING, *ASKING))
     # -xx: every string in hexadecimal; -y: the path behind each descriptor; BPF: other calls stay fast.
-    return [
-        "strace",
-        "-ff",
-        "-qq",
-        "-y",
-        "-xx",
-        "-s",
-        "4096",
-        "--seccomp-bpf",
-        "-e",
-        f"trace={calls}",
-        "-o",
-        str(out),
-    ]
+    options = ["-ff", "-qq", "-y", "-xx", "-s", str(length), "--seccomp-bpf"]
+    return ["strace", *options, "-e", "trace=" + ",".join(f"?{name}" for name in calls), "-o", str(out)]
 
 
 @dataclass
@@ -88,9 +79,29 @@ class Seen:
 
 
 def watch(command: Sequence[str], folder: Path, *, status: int = 0, timeout: float = PATIENCE) -> Seen:
-    """What the command did, which must end with `status` within `timeout` seconds.
+    """What the command did, which must end with `status` within `timeout` seconds; see `_run`."""
+    return read(_run(command, folder, _SEEN, 4096, status=status, timeout=timeout), folder / "here")
 
-    It starts in the empty folder `here` of `folder`, with the home folder `home` and the TMPDIR `tmp`.
+
+def watch_bytes(command: Sequence[str], folder: Path) -> bytes:
+    """Every byte that the command and its children wrote or sent by a call: to files, sockets and pipes."""
+    out = _run(command, folder, CARRYING, WHOLE, status=0, timeout=PATIENCE)
+    lines = [line for trace in _traces(out) for line in trace.read_text("ascii").splitlines()]
+    calls = [call for line in lines if (call := _CALL.match(line))]
+    return b"\n".join(
+        _decoded(text) for call in calls for text in re.findall(r'"([^"]*)"', call["arguments"])
+    )
+
+
+_SEEN = (*SENDING, *WRITING, *STARTING, *ASKING)
+
+
+def _run(
+    command: Sequence[str], folder: Path, calls: Sequence[str], length: int, *, status: int, timeout: float
+) -> Path:
+    """Run the command in the empty folder `here` of `folder`; the prefix of its traces.
+
+    Its home folder is `home`, its TMPDIR `tmp`.
     """
     for name in ("home", "tmp", "here", "trace"):
         (folder / name).mkdir()
@@ -103,17 +114,21 @@ def watch(command: Sequence[str], folder: Path, *, status: int = 0, timeout: flo
     }
     out, here = folder / "trace" / "of", folder / "here"
     done = subprocess.run(
-        [*_tracer(out), *command],
+        [*_tracer(out, calls, length), *command],
         cwd=here, env={**inherited, **ours}, capture_output=True, text=True, timeout=timeout, check=False,
     )  # fmt: skip
     assert done.returncode == status, done.stderr
-    return read(out, here)
+    return out
+
+
+def _traces(out: Path) -> list[Path]:
+    return list(out.parent.glob(f"{out.name}.*"))
 
 
 def read(out: Path, working_folder: Path) -> Seen:
     """What the traces with the prefix `out` tell of processes that were started in `working_folder`."""
     seen = Seen()
-    for trace in out.parent.glob(f"{out.name}.*"):
+    for trace in _traces(out):
         _read_process(trace, working_folder, seen)
     return seen
 

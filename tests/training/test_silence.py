@@ -21,13 +21,14 @@ CACHES = (".cache/matplotlib", ".config/matplotlib", ".keras")
 
 
 def test_training_talks_to_nobody_and_writes_what_it_is_told_to(keras, tmp_path: Path):
-    faces, runs, bundle = tmp_path / "faces", tmp_path / "runs", tmp_path / "bundle"
+    (out := tmp_path / "out").mkdir()
+    faces, runs, bundle = out / "faces", out / "runs", out / "bundle"
     settings = {"data.folder": faces, "runs": runs, "loop.epochs": 1, "loop.epoch_steps": 2}
     commands = [
         ["demo-data", "--out", faces, "--count", 40],
         ["train", CONFIGURATION, *(f"--set={key}={value}" for key, value in settings.items())],
         ["export", runs / "demo", "--out", bundle],
-        ["evaluate", bundle, faces, "--out", tmp_path / "evaluated"],
+        ["evaluate", bundle, faces, "--out", out / "evaluated"],
     ]
     words = json.dumps([[str(word) for word in command] for command in commands])
 
@@ -37,7 +38,7 @@ def test_training_talks_to_nobody_and_writes_what_it_is_told_to(keras, tmp_path:
     assert seen.peers == set()
     assert seen.sockets <= {"/var/run/nscd/socket"}  # asked for the name of the user
     home = tmp_path / "home"
-    told = (faces, runs, bundle, tmp_path / "evaluated", tmp_path / "here" / "runs", tmp_path / "tmp")
+    told = (out, tmp_path / "here" / "runs", tmp_path / "tmp")
     caches = [home / cache for cache in CACHES]
     assert seen.written_outside(*told, *caches) <= {cache.parent for cache in caches}
     programs = {Path(program).name for program in seen.programs - {sys.executable}}

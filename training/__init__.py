@@ -2,5 +2,5 @@
 
 import os
 
-# Before any module here, or tf2onnx, imports ONNX Runtime; see edge/inference/onnxruntime.py.
+# Before any module here, or tf2onnx, imports ONNX Runtime; see edge/inference/__init__.py.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,10 @@ from edge.inference.backend import AgeBackend, BackendError
 from edge.inference.engine_store import EngineStore
 
 log = logging.getLogger(__name__)
+
+# ONNX Runtime reads it while modules of this package load it. Without it, the library looks up a telemetry
+# host and keeps a permanent device id in the home folder; disable_telemetry_events() comes too late for that.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt")
 """The names that a configuration may hold."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -12,11 +11,6 @@ from edge.bundle import Bundle
 from edge.errors import ConfigurationError
 from edge.inference.backend import on_cpu, require_batch, require_ports
 from edge.types import Image
-
-# Read while the library is loaded: without it, ONNX Runtime looks up a telemetry host and keeps a permanent
-# device id in the home folder. Its disable_telemetry_events() comes too late for the files.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import onnxruntime
 
 ERRORS_ONLY = 3
 """ONNX Runtime's log severity: warnings are about the graph, and the graph is checked here."""

@@ -6,7 +6,7 @@ TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-training system-packages tools test test-edge test-gpu test-service test-training \
-         check format demo train-demo bench soak deb lock fuzz audit clean
+         check format demo train-demo bench soak prove deb lock fuzz audit clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
@@ -89,6 +89,9 @@ bench: install ## measure speed and memory; the results go to bench/results
 
 soak: install ## simulate 8 hours of a store with random faults; set HOURS=24 SEED=7 for others
 	$(BIN)/python -m bench.soak --hours $(or $(HOURS),8) --seed $(or $(SEED),1)
+
+prove: install ## attack what leaves the box for an hour; the results go to bench/results
+	$(BIN)/python -m tests.privacy.prove
 
 fuzz: tools ## fuzz every parser for a minute; set SECONDS=600 for longer
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)

@@ -54,7 +54,7 @@ class Case:
 QUICK = (
     Case("3 windows, 2 cells, minimum 2", gate(2, 2), (RELEASE, RELEASE, DAY), (6, 6, 6), 4, 2),
     Case("2 windows, 3 cells, minimum 2", gate(2, 3), (RELEASE, DAY), (6, 6), 4, 2),
-    Case("2 windows between releases, minimum 2", gate(2, 3), (BETWEEN, DAY), (4, 4), 3, 2),
+    Case("2 windows between releases, minimum 2", gate(2, 3), (BETWEEN, DAY), (3, 3), 2, 2),
     Case("a day's end between, minimum 2", gate(2, 3), (DAY, DAY), (6, 6), 4, 2),
     Case("a night between two days", gate(2, 3), (DAY, NIGHT, RELEASE), (4, 0, 6), 3, 2),
     Case("closed before the day ends", gate(3, 3), (RELEASE, NIGHT), (8, 0), 4, 3),

@@ -206,7 +206,9 @@ class Attack:
         self.solved += 1
         costs = np.r_[-weights, np.zeros(len(self.known.either))]
         limit = Bounds(self._bounds.lb, np.minimum(self._bounds.ub, sum(self.known.truth) + 50))
-        found = milp(costs, integrality=np.ones(len(costs)), bounds=limit, constraints=self._constraints)
+        found = milp(
+            costs, integrality=np.ones(len(costs), np.int64), bounds=limit, constraints=self._constraints
+        )
         assert found.x is not None, found.message
         return np.asarray(np.round(found.x[: len(weights)]), np.float64)
 

@@ -39,24 +39,24 @@ class Told:
     delays: list[int] = field(default_factory=list)
 
 
-def arrivals(rate: float, hours: int, days: int, rng: np.random.Generator) -> Iterator[Visits]:
-    """By window the visits of each cell, in a store that opens for so many hours in the middle of the day."""
+def arrivals(rate: float, hours: int, days: int, rng: np.random.Generator) -> Iterator[tuple[Visits, bool]]:
+    """By window the visits of each cell and whether the store is open: so many hours around noon."""
     first = (WINDOWS - hours * 12) // 2
     for window in range(days * WINDOWS):
         is_open = first <= window % WINDOWS < first + hours * 12
-        yield rng.poisson(rate / 12 * AGES) if is_open else np.zeros(len(AGES), np.int64)
+        yield rng.poisson(rate / 12 * AGES if is_open else np.zeros(len(AGES))), is_open
 
 
 def carry(rate: float, hours: int, days: int, rng: np.random.Generator) -> Told:
     """Some days under the gate."""
     told, waiting = Told(), carry_over.begin(DEFAULT_BRACKETS, START, MINIMUM)
     come: list[list[int]] = [[] for _ in CELLS]
-    for window, counts in enumerate(arrivals(rate, hours, days, rng), start=1):
+    for window, (counts, is_open) in enumerate(arrivals(rate, hours, days, rng), start=1):
         told.visits += int(counts.sum())
         for cell in np.flatnonzero(counts):
             come[cell] += [window] * int(counts[cell])
         named = dict(zip(CELLS, map(int, counts), strict=True))
-        waiting = carry_over.add(waiting, named, known_empty=not counts.any())
+        waiting = carry_over.add(waiting, named, known_empty=not is_open)
         if window % RELEASE == 0:
             at, ends = START + window * WINDOW, window % WINDOWS == 0
             released, waiting = carry_over.release(waiting, at, day_ends=ends)
@@ -83,7 +83,7 @@ def _note(told: Told, released: Released, come: list[list[int]], window: int) ->
 def old(rate: float, hours: int, days: int, rng: np.random.Generator) -> float:
     """The share of visits told with their bracket by the rule before this one: each window for itself."""
     told = visits = 0
-    for counts in arrivals(rate, hours, days, rng):
+    for counts, _ in arrivals(rate, hours, days, rng):
         released = old_release(_window(counts), MINIMUM)
         visits += int(counts.sum())
         told += sum(n or 0 for n in (*released.counts.values(), released.unclassified))

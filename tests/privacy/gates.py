@@ -36,8 +36,8 @@ class Moment:
 class Machine(Protocol):
     """A gate to attack. States are whatever `step` takes back, equal where `key` is equal."""
 
-    cells: int
-
+    @property
+    def cells(self) -> int: ...
     def start(self) -> Any: ...
     def key(self, state: Any) -> Hashable: ...
     def step(self, state: Any, counts: Counts, number: int, moment: Moment) -> tuple[Published, int, Any]:

@@ -187,7 +187,7 @@ def test_the_manual_knows_every_command_and_option() -> None:
 def completed(*words: str) -> set[str]:
     """What bash would offer for the last of these words."""
     script = f"{completion()}\nCOMP_WORDS=({' '.join(words)})\nCOMP_CWORD={len(words) - 1}\n"
-    script += f'_instore_edge instore-edge "{words[-1]}" "{words[-2]}" 2>/dev/null\n'
+    script += f'_shtab_instore_edge instore-edge "{words[-1]}" "{words[-2]}" 2>/dev/null\n'
     script += 'printf "%s\\n" "${COMPREPLY[@]}"'
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     return set(done.stdout.split())
@@ -195,6 +195,8 @@ def completed(*words: str) -> set[str]:
 
 def test_the_shell_completes_commands_options_values_and_files() -> None:
     assert completed("instore-edge", "re") == {"replay"}
+    assert completed("instore-edge", "engine", "bu") == {"build"}
+    assert "--for" in completed("instore-edge", "engine", "build", "--")
     assert {"--json", "--config", "--set"} <= completed("instore-edge", "check", "--")
     assert completed("instore-edge", "run", "--log-level", "wa") == {"warning"}
     assert "config.toml" in completed("instore-edge", "run", "--config", "conf")

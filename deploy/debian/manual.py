@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
+
+import shtab
 
 from edge import __version__
-from edge.cli import parser
-
-CONFIG = "/etc/instore-edge/config.toml"
+from edge.cli import EXAMPLES, parser
+from edge.commands.options import CONFIG
 
 FILES = {
-    CONFIG: "The configuration; every key is explained in it.",
-    "/etc/instore-edge/secrets/": "Passwords and keys, for root alone. "
+    str(CONFIG): "The configuration; it explains every key.",
+    "/etc/instore-edge/secrets/": "Passwords and keys, readable by root only. "
     "The configuration names them as secrets/NAME.",
-    "/var/lib/instore-edge/": "Windows that wait for the broker, and those that are still open.",
-    "/etc/systemd/system/instore-edge.service.d/": "What is added to the service: camera.conf and gpu.conf "
-    "from /usr/share/instore-edge/systemd/ open cameras and GPUs at the box itself to it.",
+    "/var/lib/instore-edge/": "Windows that wait to be sent, and open windows.",
+    "/etc/systemd/system/instore-edge.service.d/": "Additions to the service. Copy camera.conf or gpu.conf "
+    "from /usr/share/instore-edge/systemd/ here to let it use local cameras or GPUs.",
 }
 
 SERVICE = """.nf
-systemctl start instore-edge      begin to count
-systemctl reload instore-edge     take the configuration over without a pause
-systemctl status instore-edge     how many cameras are up, and what waits
-journalctl -u instore-edge        what happened
+systemctl start instore-edge      start the daemon
+systemctl reload instore-edge     apply a changed configuration without a restart
+systemctl status instore-edge     show how many cameras are up and how many windows wait to be sent
+journalctl -u instore-edge        show the log
 .fi
 """
 
@@ -32,9 +34,8 @@ STATUS = """.TP
 done
 .TP
 .B 1
-something failed; with
-.BR check ,
-a verdict is bad
+something failed, such as a test of
+.B check
 .TP
 .B 2
 bad usage or configuration
@@ -68,7 +69,7 @@ def manual() -> str:
         SERVICE.rstrip(),
         ".SH EXAMPLES",
         ".nf",
-        *(_escaped(line.strip()) for line in (root.epilog or "").splitlines()[1:]),
+        *(_escaped(line.strip()) for line in EXAMPLES.splitlines()[1:]),
         ".fi",
         ".SH SEE ALSO",
         ".BR systemctl (1),",
@@ -79,46 +80,19 @@ def manual() -> str:
 
 
 def completion() -> str:
-    """A completion for bash: commands, their options, the values of options that have a few, and files."""
-    words: dict[str, list[str]] = {}
-    for name, command in commands(parser()):
-        first, *second = name.split()
-        known = words.setdefault(first, [])
-        known += [word for word in (*second, *_flags(command)) if word not in known]
-    cases = "\n".join(f"        {name}) words={_quoted(known)} ;;" for name, known in words.items())
-    choices = "\n".join(
-        f'        {flag}) COMPREPLY=($(compgen -W {_quoted(values)} -- "$word")); return ;;'
-        for flag, values in sorted(_choices().items())
-    )
-    return f"""# Completion of instore-edge for bash.
-_instore_edge() {{
-    local word=$2 before=$3 words
-    COMPREPLY=()
-    case $before in
-{choices}
-    esac
-    if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W {_quoted([*words, "--help", "--version"])} -- "$word"))
-        return
-    fi
-    case ${{COMP_WORDS[1]}} in
-{cases}
-        *) return ;;
-    esac
-    COMPREPLY=($(compgen -W "$words" -- "$word"))
-    if [ "${{word#-}}" = "$word" ]; then
-        compopt -o filenames 2>/dev/null
-        COMPREPLY+=($(compgen -f -- "$word"))
-    fi
-}}
-complete -F _instore_edge instore-edge
-"""
+    """A completion for bash: commands, options, the values of options that have a few, and files."""
+    root = parser()
+    for _, command in commands(root):
+        for action in command._actions:
+            if action.type is Path:
+                action.complete = shtab.FILE  # type: ignore[attr-defined] # where shtab looks for it
+    return shtab.complete(root, "bash")
 
 
 def commands(
     root: argparse.ArgumentParser, prefix: str = ""
 ) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Each command by its whole name, those that only hold others left out."""
+    """Each command with its full name, such as `engine build`; a group of commands is not one."""
     for action in root._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, command in action.choices.items():
@@ -146,25 +120,7 @@ def _metavar(action: argparse.Action) -> str:
     return f"{name}..." if action.nargs in ("+", "*") else name
 
 
-def _flags(command: argparse.ArgumentParser) -> list[str]:
-    return [flag for action in command._actions for flag in action.option_strings if flag.startswith("--")]
-
-
-def _choices() -> dict[str, list[str]]:
-    return {
-        flag: [str(choice) for choice in action.choices]
-        for _, command in commands(parser())
-        for action in command._actions
-        if action.choices
-        for flag in action.option_strings
-    }
-
-
-def _quoted(words: list[str]) -> str:
-    return f'"{" ".join(words)}"'
-
-
 def _escaped(text: str) -> str:
-    """Plain text as roff takes it: hyphens as they are typed, and no line that begins as a request."""
+    """Text for roff: hyphens stay hyphens, and no line is read as a request."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{text}" if text.startswith((".", "'")) else text

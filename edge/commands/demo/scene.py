@@ -1,10 +1,10 @@
-"""A scene composed from public-domain portraits: the demo's camera, and a clip whose truth is known.
+"""A scene composed from public-domain portraits: the demo's camera, and a clip with known ground truth.
 
-Visitors enter from the sides, approach, stand, cross each other and leave. Everything follows from the list
-of visits and the seed, so the same scene gives the same bytes. portraits/README.md names the photographs,
-their sources and terms, and how they were cut out.
+Visitors enter from the sides, approach, stand, cross each other and leave. The list of visits and the seed
+determine every byte. portraits/README.md lists the photographs, their sources and terms, and how they were
+cut out.
 
-The ages at the time of the photographs, as far as the sources let one say (portraits/README.md says how): the
+The ages at the time of the photographs (portraits/README.md explains their sources): the
 astronaut Collins 41 or 42, Commodore Hopper 77 or 78, President Obama 51, Vice President Biden 67.
 """
 
@@ -62,7 +62,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One visitor's way through the picture, from the first key to the last, smooth in between."""
+    """One visitor's path through the picture: from the first key to the last, smooth between them."""
 
     portrait: str
     keys: tuple[Key, ...]
@@ -71,12 +71,12 @@ class Visit:
 
     @property
     def start(self) -> float:
-        """Seconds of the scene at which the visitor sets out, still outside the picture."""
+        """When the visitor starts, still outside the picture, in seconds of the scene."""
         return self.keys[0].t
 
     @property
     def end(self) -> float:
-        """Seconds of the scene at which the visitor has left the picture."""
+        """When the visitor has left the picture, in seconds of the scene."""
         return self.keys[-1].t
 
     def at(self, t: float) -> Face | None:
@@ -112,8 +112,8 @@ def _visit(
     return Visit(portrait, tuple(Key(*key) for key in keys), mirrored, light)
 
 
-# The same portrait never meets itself, and stays away for four seconds or more between two visits. Nobody
-# comes in where somebody of a like size has just gone out: a tracker may well take the two for one.
+# The same portrait is never twice in the picture, and four seconds or more lie between two of its visits.
+# Nobody enters where somebody of similar size has just left: a tracker may join the two.
 VISITS = (
     _visit("obama", (0.4, -90, 50), (3.0, 380, 90), (5.0, 560, 150), (7.0, 560, 150), (9.6, -320, 170)),
     _visit("collins", (2.5, 1340, 30), (5.5, 1080, 46), (8.6, 860, 66), (11.0, 420, 120), (12.5, 420, 120),
@@ -152,7 +152,7 @@ class Scene:
 
 
 def compose(scene: Scene, t: float) -> Image:
-    """The frame at `t` seconds: uint8 (720, 1280, 3) BGR. Who is nearer stands in front."""
+    """The frame at `t` seconds: uint8 (720, 1280, 3) BGR. Nearer visitors cover others."""
     frame = scene._backdrop.copy()
     faces = scene.faces(t)
     for index in sorted(faces, key=lambda index: faces[index].size):
@@ -172,12 +172,12 @@ def write_clip(
 ) -> int:
     """Write the whole scene as an MPEG-4 clip; return the number of its visitors.
 
-    `progress` is told the finished share, 0..1, after every frame. Raises OutsideError where the clip cannot
-    be written.
+    progress: called with the finished share, 0..1, after every frame. Raises OutsideError where the clip
+    cannot be written.
     """
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (WIDTH, HEIGHT))
     if not writer.isOpened():
-        raise OutsideError(f"the scene cannot be written to {path}: is the folder there, and writable?")
+        raise OutsideError(f"{path}: the scene cannot be written; the folder must exist and be writable")
     frames = math.ceil(scene.duration * fps)
     try:
         for index in range(frames):
@@ -208,7 +208,7 @@ class _Figure:
             self._levels.append(cv2.pyrDown(self._levels[-1]))
 
     def paint(self, frame: Image, face: Face) -> None:
-        """Lay the picture over `frame` so that its face comes to `face`."""
+        """Draw the picture into `frame` so that its face covers `face`."""
         scale = face.size / self._width
         left, top = face.x - self._x * scale, face.y - self._y * scale
         level = min(max(int(-math.log2(scale)), 0), len(self._levels) - 1)
@@ -226,7 +226,7 @@ class _Figure:
 
 
 def _backdrop() -> Image:
-    """A plain room: a warm wall lit from above, a skirting board, a floor that brightens to the front."""
+    """A plain room: a warm wall lit from above, a skirting board, a floor that is brighter in front."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     wall = np.array([206, 216, 222], np.float32) * (1.06 - 0.16 * y[..., None] / HEIGHT)
     floor = np.array([150, 168, 182], np.float32) * (0.86 + 0.2 * y[..., None] / HEIGHT)
@@ -240,14 +240,14 @@ def _backdrop() -> Image:
 
 
 def _noise(seed: int) -> tuple[Image, Image]:
-    """What the sensor adds and what it takes away, each uint8 and larger than a frame."""
+    """Sensor noise as its positive and its negative part, each uint8 and larger than a frame."""
     shape = (HEIGHT + _NOISE_MARGIN, WIDTH + _NOISE_MARGIN, 3)
     noise = np.random.default_rng(seed).normal(0, _NOISE_SIGMA, shape).round()
     return np.clip(noise, 0, 255).astype(np.uint8), np.clip(-noise, 0, 255).astype(np.uint8)
 
 
 def _caption() -> Image:
-    """The words that every frame bears, light on a dark plate."""
+    """The caption of every frame, light on a dark plate."""
     font, size, pad = cv2.FONT_HERSHEY_SIMPLEX, 0.55, 8
     (width, height), below = cv2.getTextSize(CAPTION, font, size, 1)
     plate = np.full((height + below + 2 * pad, width + 2 * pad, 3), 60, np.uint8)

@@ -1,7 +1,7 @@
-"""What the demo shows: a live view for a terminal, one line per event for a pipe, and a summary.
+"""The demo's output: a live view on a terminal, one line per event elsewhere, and a summary.
 
-Pure rendering: a `ViewState` goes in, a rich renderable or lines come out. Windows are drawn from the
-payloads that came back from the broker, and from nothing else.
+Pure functions from a `ViewState` to a rich renderable or to lines. Windows are drawn only from the payloads
+that the broker returned.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-COMPOSED_NOTICE = "The scene is composed from public-domain portraits: nobody is filmed."
-PRIVACY_NOTICE = "privacy.minimum is 1 here, so that every count shows; in production it is 5."
+COMPOSED_NOTICE = "The scene is composed from public-domain portraits; no camera is used."
+PRIVACY_NOTICE = "privacy.minimum = 1 here, so that every count is shown; the default is 5."
 WITHHELD = "withheld"
 _ACCENT, _DIM = "cyan", "bright_black"
 _STATE_STYLE = {"up": "green", "down": "red", "frozen": "yellow", "dark": "magenta"}
@@ -42,7 +42,7 @@ class CameraRow:
 
 @dataclass(frozen=True, slots=True)
 class OpenWindow:
-    """The window that is being filled; `elapsed` is the finished share, 0..1."""
+    """The window that is open; elapsed: the share of it that has passed, 0..1."""
 
     start: datetime
     end: datetime
@@ -53,9 +53,9 @@ class OpenWindow:
 class ViewState:
     """Everything the view shows.
 
-    notices: lines under the title, such as that the scene is composed. windows: counts payloads as received,
-    oldest first, one per window_id. brackets: names of the age brackets, shown before any window has come.
-    expected: how many visitors the scene holds, where that is known.
+    notices: lines below the title. windows: counts payloads as received, oldest first, one per window_id.
+    brackets: names of the age brackets, for the chart before the first window. elapsed, seconds: how long the
+    demo has run and will run, in seconds. expected: the number of visitors in the scene, where it is known.
     """
 
     notices: Sequence[str] = ()
@@ -71,7 +71,7 @@ class ViewState:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The sum of all windows. `withheld` is how many of them gave no total."""
+    """The sum of all windows. withheld: the number of windows without a total."""
 
     windows: int
     visitors: int
@@ -81,7 +81,7 @@ class Totals:
 
 
 def totals(state: ViewState) -> Totals:
-    """Add up what was published; a withheld figure adds nothing but is counted as withheld."""
+    """Add up the published counts; a withheld count adds nothing."""
     names = [*state.brackets, *(name for payload in state.windows for name in _counts(payload))]
     brackets = dict.fromkeys(sorted(names, key=_lowest_age), 0)
     for payload in state.windows:
@@ -97,12 +97,12 @@ def totals(state: ViewState) -> Totals:
 
 
 def render(state: ViewState) -> RenderableType:
-    """The live view; it fits itself to the terminal, from 80 x 24 upwards."""
+    """The live view; it adapts to the size of the terminal, from 80 x 24 upwards."""
     return _LiveView(state)
 
 
 def summary(state: ViewState) -> RenderableType:
-    """What remains on the screen when the demo has ended."""
+    """What stays on the screen when the demo has ended."""
     sums = totals(state)
     visitors = "1 visitor" if sums.visitors == 1 else f"{sums.visitors} visitors"
     verdict = Text(f"{visitors} counted", style="bold")
@@ -110,16 +110,16 @@ def summary(state: ViewState) -> RenderableType:
         right = sums.visitors == state.expected
         verdict.append(f" of {state.expected} in the scene", style="bold green" if right else "bold red")
     windows = "1 window" if sums.windows == 1 else f"{sums.windows} windows"
-    facts = [f"{windows} came back from {state.broker or 'the broker'}"]
+    facts = [f"{windows} received from {state.broker or 'the broker'}"]
     if sums.withheld:
-        facts.append(f"{sums.withheld} of them withheld: below privacy.minimum")
-    facts.append(f"{_seconds(state.elapsed)} of running")
+        facts.append(f"{sums.withheld} of them withheld: fewer visitors than privacy.minimum")
+    facts.append(f"ran for {_seconds(state.elapsed)}")
     body = Group(verdict, *(Text(fact, style=_DIM) for fact in facts), Text(), _chart(sums))
     return Panel(body, title=_title("summary"), title_align="left", border_style=_ACCENT, padding=(1, 2))
 
 
 def plain_lines(before: ViewState | None, now: ViewState) -> list[str]:
-    """One line per event since `before`: the start, a camera's new state, a window that came back."""
+    """One line per event since `before`: the start, a camera's new state, a window received."""
     lines: list[str] = []
     if before is None:
         lines += [*now.notices, f"broker: {now.broker}"]
@@ -134,7 +134,7 @@ def _plain_camera(camera: CameraRow) -> str:
 
 
 class _LiveView:
-    """Gives the windows' table the lines that the other parts leave."""
+    """The whole view; the table of windows gets the lines that the other parts leave free."""
 
     def __init__(self, state: ViewState) -> None:
         self._state = state
@@ -219,9 +219,9 @@ def _lower(state: ViewState, sums: Totals, height: int) -> RenderableType:
 
 
 def _windows(payloads: Sequence[Mapping[str, Any]], rows: int) -> RenderableType:
-    """The newest windows, the last on top."""
+    """The newest windows, the newest on top."""
     if not payloads:
-        return Text("none yet: a window is published when it closes", style=_DIM)
+        return Text("none yet; a window is published when it closes", style=_DIM)
     table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style=_DIM)
     table.add_column("from", no_wrap=True)
     table.add_column("camera", no_wrap=True, overflow="ellipsis", max_width=10)
@@ -239,7 +239,7 @@ def _windows(payloads: Sequence[Mapping[str, Any]], rows: int) -> RenderableType
 
 
 def _ages(payload: Mapping[str, Any]) -> Text:
-    """The brackets of one window that hold somebody, as `35-44: 2`."""
+    """The brackets of one window that are not empty, such as `35-44: 2`."""
     if payload.get("total") is None:
         return Text(WITHHELD, style="yellow")
     parts = Text(" ").join(
@@ -251,7 +251,7 @@ def _ages(payload: Mapping[str, Any]) -> Text:
 
 
 def _chart(sums: Totals, *, frame: bool = False) -> RenderableType:
-    """One bar per age bracket over all windows; inside the live view as wide as its panel allows."""
+    """One bar per age bracket over all windows. frame: fit into the live view's panel."""
     if not sums.brackets:
         return Text("no counts yet", style=_DIM)
     peak = max(*sums.brackets.values(), sums.unclassified, 1)
@@ -271,11 +271,13 @@ def _chart(sums: Totals, *, frame: bool = False) -> RenderableType:
 
 def _plain_window(payload: Mapping[str, Any]) -> str:
     total = payload.get("total")
-    told = WITHHELD if total is None else f"{total} visitor{'' if total == 1 else 's'}"
+    visitors = WITHHELD if total is None else f"{total} visitor{'' if total == 1 else 's'}"
     ages = "" if not total else f" ({_ages(payload).plain})"
     seconds = payload.get("coverage", {}).get("seconds", 0)
     span = f"{_time(payload.get('start'))} to {_time(payload.get('end'))}"
-    return f"window {span} UTC from {payload.get('camera', '')}: {told}{ages}, watched {_seconds(seconds)}"
+    return (
+        f"window {span} UTC from {payload.get('camera', '')}: {visitors}{ages}, watched {_seconds(seconds)}"
+    )
 
 
 def _counts(payload: Mapping[str, Any]) -> Mapping[str, int | None]:
@@ -284,19 +286,19 @@ def _counts(payload: Mapping[str, Any]) -> Mapping[str, int | None]:
 
 
 def _named_counts(payload: Mapping[str, Any]) -> list[tuple[str, int | None]]:
-    """The brackets from young to old, then those too unsure to say."""
+    """The brackets from young to old, then the unclassified."""
     counts = sorted(_counts(payload).items(), key=lambda item: _lowest_age(item[0]))
     return [*counts, ("unsure", payload.get("unclassified", 0))]
 
 
 def _lowest_age(bracket: str) -> int:
-    """Where a bracket such as `25-34` or `65+` begins; a name without a number comes last."""
+    """The lowest age of a bracket such as `25-34` or `65+`; 1000 for a name without a number."""
     found = re.match(r"\d+", bracket)
     return int(found[0]) if found else 1000
 
 
 def _time(moment: object) -> str:
-    """The time of day of an RFC 3339 moment; as it stands where it is none."""
+    """The time of day of an RFC 3339 time; any other text unchanged."""
     try:
         return f"{datetime.fromisoformat(str(moment)):%H:%M:%S}"
     except ValueError:

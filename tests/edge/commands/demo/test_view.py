@@ -90,7 +90,7 @@ def test_the_notices_stand_in_full_at_eighty_columns():
     assert COMPOSED_NOTICE in lines
     assert PRIVACY_NOTICE in lines
     assert "composed" in COMPOSED_NOTICE
-    assert "privacy.minimum is 1" in PRIVACY_NOTICE
+    assert "privacy.minimum = 1" in PRIVACY_NOTICE
 
 
 def test_cameras_the_open_window_and_the_time_are_shown():
@@ -148,7 +148,7 @@ def test_the_longest_bar_is_the_largest_bracket():
 def test_the_summary_holds_the_count_against_the_truth(expected, words):
     text = drawn(summary(replace(FULL, expected=expected)))
     assert words in text
-    assert "5 windows came back from mosquitto" in text
+    assert "5 windows received from mosquitto" in text
     assert "1 of them withheld" in text
     assert ("in the scene" in text) == (expected is not None)
 

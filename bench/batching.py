@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from bench.material import Material
 from bench.tables import table
 from edge.bundle import BUILTIN, Bundle, load_bundle
+from edge.config import Precision
 from edge.errors import InstoreError
 from edge.inference import open_backend
-from edge.inference.backend import Precision
-from edge.inference.engine_build import graph_of
+from edge.inference.backend import PRECISIONS
 from edge.inference.openvino import OpenVinoBackend
+from edge.inference.precision import graph_of
 from edge.inference.reference_check import difference, reference_crops
 from edge.inference.tensorrt import open_tensorrt
 
 SIZES = (1, 2, 4, 8, 16, 32)
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 BASE = "ONNX Runtime CPU fp32"
 """What the others are compared with: a box without a GPU."""
 

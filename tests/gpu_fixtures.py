@@ -11,7 +11,8 @@ import pytest
 
 from edge.bundle import BUILTIN, Bundle, load_bundle
 from edge.inference.cuda import Cuda
-from edge.inference.engine_build import build, graph_of
+from edge.inference.engine_build import build
+from edge.inference.precision import graph_of
 from edge.inference.tensorrt_library import RTX, Library, load_library
 from tests.edge.inference.contract import MAX_BATCH
 from tests.fake_gpu import FakeCuda, FakeTensorRt

@@ -44,7 +44,7 @@ def write_crowd(folder: Path, visits: int, *, frames: int = 6, gap: int = 3) -> 
 
 def serve_painted_ages(*_: object, clock: Clock, rng: random.Random, **__: object) -> ServingBackend:
     """In place of `edge.inference.fallback.serve`."""
-    return ServingBackend(PaintedAges(), None, clock=clock, rng=rng)
+    return ServingBackend(PaintedAges(), clock=clock, rng=rng)
 
 
 PARTS = Parts(build_vision=partial(painted_vision, people=PEOPLE), serve=serve_painted_ages)

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from edge.bundle import Bundle, Probabilities, calibrate, load_bundle
+from edge.config import Precision
 from edge.errors import ConfigurationError
 from edge.inference import open_backend
-from edge.inference.backend import AgeBackend, Precision
+from edge.inference.backend import AgeBackend
 from edge.preprocess import to_batch
 from edge.types import Image
 

@@ -17,26 +17,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rich.console import Console
 from rich.table import Table
 
 from edge.bundle import Bundle, bundle_folder, load_bundle
 from edge.commands.options import add_common, add_json, config_folder
-from edge.config import load_settings, state_directory
+from edge.config import Precision, PrecisionSetting, load_settings, state_directory
 from edge.errors import ConfigurationError
 from edge.inference import open_backend
-from edge.inference.backend import BackendError, Precision
+from edge.inference.backend import BackendError
 from edge.inference.cuda import Cuda, Gpu
-from edge.inference.engine_build import build, graph_of, key_of, precision_of
+from edge.inference.engine_build import build, key_of
 from edge.inference.engine_store import EngineKey, EngineStore
+from edge.inference.precision import graph_of, precision_of
 from edge.inference.reference_check import Difference, compare, reference_crops, require_close
 from edge.inference.tensorrt import TensorRtBackend
 from edge.inference.tensorrt_library import Library, libraries, require_capability
 from edge.ops.terminal import Progress, progress_bars, silent
 
-PRECISIONS = ("auto", "fp32", "fp16", "int8")
+PRECISIONS: tuple[str, ...] = get_args(PrecisionSetting)
 
 EXAMPLES = (
     "instore-edge engine build                                # for the GPU of this machine",
@@ -214,7 +215,7 @@ class _EngineBuilder:
         self._here, self._why, self._max_batch = here, why, max_batch
         self._cuda, self._now, self._on_progress = cuda, now, on_progress
         self._crops = reference_crops(bundle.input_size)
-        self._model = open_backend("onnxruntime", bundle, max_batch=max_batch)
+        self._baseline = open_backend("onnxruntime", bundle, max_batch=max_batch)
         self._graphs: dict[Precision, Difference] = {}
 
     def build(self, precision: Precision, capability: str) -> Built:
@@ -265,7 +266,7 @@ class _EngineBuilder:
             variant = open_backend(
                 "onnxruntime", replace(self._bundle, model_path=path), max_batch=self._max_batch
             )
-            self._graphs[precision] = compare(variant, self._model, self._crops)
+            self._graphs[precision] = compare(variant, self._baseline, self._crops)
             require_close(str(path), self._graphs[precision], precision)
         return self._graphs[precision]
 
@@ -280,7 +281,7 @@ class _EngineBuilder:
             self._library, self._cuda(), plan, size=size, max_batch=self._max_batch, device=device
         )
         try:
-            found = compare(backend, self._model, self._crops)
+            found = compare(backend, self._baseline, self._crops)
         finally:
             backend.close()
         require_close(f"the engine for {capability}", found, precision)

@@ -13,7 +13,7 @@ from edge.bundle import Bundle, bundle_folder, load_bundle
 from edge.config import Settings, load_settings, state_directory
 from edge.config.redaction import is_mistyped_url
 from edge.errors import ConfigurationError
-from edge.inference import open_backend
+from edge.inference import open_configured
 from edge.inference.backend import AgeBackend
 from edge.inference.engine_store import EngineStore
 
@@ -65,13 +65,5 @@ def age_model(settings: Settings, folder: Path) -> Iterator[tuple[Bundle, AgeBac
 
 def _open_backend(settings: Settings, bundle: Bundle, beside: Path) -> AgeBackend:
     """The backend that is configured, with the daemon's engines."""
-    model = settings.model
     engines = EngineStore(state_directory(settings, beside) / "engines", [bundle.folder / "engines"])
-    return open_backend(
-        model.backend,
-        bundle,
-        max_batch=model.max_batch,
-        threads=model.threads,
-        precision=model.precision,
-        store=engines,
-    )
+    return open_configured(settings.model, bundle, store=engines)

@@ -4,6 +4,7 @@ from edge.config.load import load_settings, state_directory
 from edge.config.secrets import read_secret, secret_path
 from edge.config.settings import (
     DAY,
+    BackendSetting,
     CameraSettings,
     CropSettings,
     DetectionSettings,
@@ -11,6 +12,8 @@ from edge.config.settings import (
     ModelSettings,
     MqttSettings,
     OutboxSettings,
+    Precision,
+    PrecisionSetting,
     PrivacySettings,
     Section,
     Settings,
@@ -20,6 +23,7 @@ from edge.config.settings import (
 
 __all__ = [
     "DAY",
+    "BackendSetting",
     "CameraSettings",
     "CropSettings",
     "DetectionSettings",
@@ -27,6 +31,8 @@ __all__ = [
     "ModelSettings",
     "MqttSettings",
     "OutboxSettings",
+    "Precision",
+    "PrecisionSetting",
     "PrivacySettings",
     "Section",
     "Settings",

@@ -16,6 +16,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from edge.brackets import DEFAULT_BRACKETS, Bracket, parse_brackets
 from edge.config.redaction import holds_credentials, is_mistyped_url
 
+Precision = Literal["fp32", "fp16", "int8"]
+"""What a graph computes in: `model.onnx` of a bundle, and its variants."""
+
+PrecisionSetting = Literal["auto", Precision]
+"""What `model.precision` may be."""
+
+BackendSetting = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
+"""What `model.backend` may be: a library that runs the age model, or the best one that works."""
+
 DAY = 86_400
 _SEPARATORS = re.compile(r"[/+#\x00-\x1f\x7f]")
 
@@ -150,8 +159,8 @@ class ModelSettings(Section):
     """The age model: its bundle, the backend that runs it, and how it is batched."""
 
     bundle: str = "builtin"
-    backend: Literal["auto", "onnxruntime", "openvino", "tensorrt"] = "auto"
-    precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
+    backend: BackendSetting = "auto"
+    precision: PrecisionSetting = "auto"
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     max_batch: Annotated[int, Field(ge=1, le=256)] = 8
     max_delay: Seconds = 0.02

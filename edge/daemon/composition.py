@@ -145,13 +145,10 @@ class Composition:
         )
 
     def _serve_model(self) -> ServingBackend:
-        model, metrics = self.settings.model, self.metrics
+        metrics = self.metrics
         return self._parts.serve(
-            model.backend,
+            self.settings.model,
             self.bundle,
-            max_batch=model.max_batch,
-            threads=model.threads,
-            precision=model.precision,
             engines=self._state / "engines",
             clock=self.clock,
             rng=self._rng,

@@ -191,7 +191,7 @@ class Runtime:
         self._systemd.ready(self._made.status.line)
 
     def _accelerate(self, _: Beat) -> None:
-        """Move the model to a faster backend at low priority: a build must not hold up the counting."""
+        """Open the configured backend at low priority: a build or a comparison must not delay counting."""
         with suppress(
             PermissionError
         ):  # the service's sandbox allows no change, not even to a lower priority

@@ -1,4 +1,4 @@
-"""What every backend of the age model promises. tests/edge/inference/contract.py holds it to that."""
+"""The interface of every backend of the age model. tests/edge/inference/contract.py tests it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle
+from edge.config import Precision
 from edge.errors import ConfigurationError, OutsideError
 from edge.types import AGES, Image, require_array
 
-Precision = Literal["fp32", "fp16", "int8"]
-"""What a graph computes in: `model.onnx` and the typed variants of a bundle."""
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 Reason = Literal["library", "driver", "no_gpu", "engine", "wrong", "memory", "lost"]
-"""Why what is faster is not used. library: TensorRT, cuda-bindings or OpenVINO is absent or lacks its parts.
-driver: none, or too old. no_gpu: none in sight. engine: cannot be built or read. wrong: its results are.
-memory: it is full. lost: it failed at work."""
+"""Why a configured backend or precision is not used. library: TensorRT, cuda-bindings or OpenVINO is not
+installed or not complete. driver: missing or too old. no_gpu: no GPU is visible. engine: it cannot be built
+or read. wrong: its ages are too far from those of float32. memory: the GPU's memory is full. lost: it failed
+while it was in use."""
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 class BackendError(OutsideError):
-    """A backend that cannot work here and now; its message names what is missing and what to do."""
+    """A backend that cannot work now; the message names the cause and the remedy."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -36,11 +37,11 @@ class AgeBackend(Protocol):
 
     @property
     def name(self) -> str:
-        """The name it is opened by."""
+        """The name that it is opened by."""
 
     @property
     def device(self) -> str:
-        """What it runs on, for a person."""
+        """What it runs on and computes in, for a person."""
 
     @property
     def max_batch(self) -> int:
@@ -56,27 +57,27 @@ class AgeBackend(Protocol):
         """
 
     def close(self) -> None:
-        """Give back what the backend holds; a second call does nothing."""
+        """Free what the backend holds; a second call does nothing."""
 
 
 def require_batch(batch: Image, size: int, max_batch: int) -> None:
     """Raise ValueError unless `batch` is uint8 (1..max_batch, size, size, 3)."""
     if isinstance(batch, np.ndarray) and np.issubdtype(batch.dtype, np.floating) and np.isnan(batch).any():
         raise ValueError(
-            f"batch: {batch.dtype} with NaN; wants uint8 0..255, as preprocess.to_batch makes it of crops"
+            f"batch: {batch.dtype} with NaN; must be uint8 0..255, as preprocess.to_batch makes it"
         )
     require_array("batch", batch, (None, size, size, 3), np.uint8)
     if not 1 <= len(batch) <= max_batch:
-        raise ValueError(f"batch: wants 1..{max_batch} crops, not {len(batch)}")
+        raise ValueError(f"batch: must hold 1..{max_batch} crops, not {len(batch)}")
 
 
-def on_cpu(name: str, max_batch: int, threads: int) -> str:
+def cpu_device(name: str, max_batch: int, threads: int, precision: Precision) -> str:
     """The `device` of a backend on the CPU. Raises ConfigurationError on a size below 1."""
     if max_batch < 1 or threads < 1:
         raise ConfigurationError(
             f"backend {name!r}: max_batch is {max_batch} and threads {threads}; each must be at least 1"
         )
-    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}, {precision}"
 
 
 def require_ports(bundle: Bundle, found: Sequence[str], *, byte: str, real: str) -> None:
@@ -86,9 +87,9 @@ def require_ports(bundle: Bundle, found: Sequence[str], *, byte: str, real: str)
     what the library calls uint8 and float32.
     """
     size = bundle.input_size
-    wanted = [f"image {byte} [N, {size}, {size}, 3]", f"age {real} [N, {AGES}]"]
-    if found != wanted:
+    expected = [f"image {byte} [N, {size}, {size}, 3]", f"age {real} [N, {AGES}]"]
+    if found != expected:
         raise ConfigurationError(
             f"{bundle.model_path}: inputs and outputs are {'; '.join(found)}; "
-            f"the manifest of {bundle.name!r} wants {'; '.join(wanted)}"
+            f"the manifest of {bundle.name!r} names {'; '.join(expected)}"
         )

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import Bundle, sha256_of
+from edge.config import Precision
 from edge.errors import ConfigurationError
-from edge.inference.backend import BackendError, Precision
+from edge.inference.backend import BackendError
 from edge.inference.engine_store import ANY_DRIVER, EngineKey
+from edge.inference.precision import graph_of
 from edge.inference.tensorrt_library import Library, require_capability
 from edge.types import AGES
 
@@ -23,25 +25,6 @@ WORKSPACE = 1 << 30
 
 Advance = Callable[[float], None]
 """Takes how much of a build is done, 0..1."""
-
-
-def precision_of(wanted: str, bundle: Bundle) -> Precision:
-    """The precision that a setting stands for: `auto` is fp16 where the bundle has it.
-
-    Raises ConfigurationError on one that the bundle lacks.
-    """
-    if wanted == "auto":
-        return "fp16" if "fp16" in bundle.variants else "fp32"
-    for known in ("fp32", "fp16", "int8"):
-        if wanted == known and (known == "fp32" or known in bundle.variants):
-            return known
-    has = ", ".join(map(repr, ("auto", "fp32", *sorted(bundle.variants))))
-    raise ConfigurationError(f"precision {wanted!r}: the bundle {bundle.name!r} has {has}")
-
-
-def graph_of(bundle: Bundle, precision: Precision) -> Path:
-    """The ONNX file of this precision."""
-    return bundle.model_path if precision == "fp32" else bundle.variants[precision]
 
 
 def key_of(
@@ -77,14 +60,14 @@ def build(
     a capability, a batch or a graph that cannot be, BackendError where the build fails or is cancelled.
     """
     if max_batch < 1:
-        raise ConfigurationError(f"max_batch is {max_batch}; an engine takes 1 crop at least")
+        raise ConfigurationError(f"model.max_batch = {max_batch}: too small; allowed: 1 or more")
     trt = library.module
     builder = library.make("Builder")
     network = builder.create_network(_strongly_typed(trt))
     _parse(library, network, graph, size)
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE)
-    config.clear_flag(trt.BuilderFlag.TF32)  # float32 is asked for where its digits are wanted
+    config.clear_flag(trt.BuilderFlag.TF32)  # fp32 means all digits of float32
     if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
         config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # else no CUDA graph can be captured
     _target(library, config, capability)
@@ -104,10 +87,10 @@ def build(
 
 
 class BuildProgress:
-    """How much of a build is done, from the phases within phases that TensorRT tells of.
+    """How much of a build is done, from the nested phases that TensorRT reports.
 
     A step of a phase counts as much as any other, and a phase within it fills the step that it began in.
-    Never runs back: TensorRT takes some phases more than once.
+    Never decreases: TensorRT runs some phases more than once.
     """
 
     def __init__(self) -> None:
@@ -148,7 +131,7 @@ class BuildProgress:
 
 
 def _strongly_typed(trt: Any) -> int:  # noqa: ANN401
-    # Version 10 has to be asked for it; later ones know nothing else, and may drop the flag.
+    # Version 10 needs the flag; later versions are always strongly typed and may drop it.
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     return 0 if flag is None else 1 << int(flag)
 
@@ -171,10 +154,10 @@ def _parse(library: Library, network: Any, graph: Path, size: int) -> None:  # n
     tensors = [network.get_input(i) for i in range(network.num_inputs)]
     tensors += [network.get_output(i) for i in range(network.num_outputs)]
     found = [_described(tensor) for tensor in tensors]
-    wanted = [f"image UINT8 [N, {size}, {size}, 3]", f"age FLOAT [N, {AGES}]"]
-    if found != wanted:
+    expected = [f"image UINT8 [N, {size}, {size}, 3]", f"age FLOAT [N, {AGES}]"]
+    if found != expected:
         raise ConfigurationError(
-            f"{graph}: inputs and outputs are {'; '.join(found)}; its manifest wants {'; '.join(wanted)}: "
+            f"{graph}: inputs and outputs are {'; '.join(found)}; its manifest names {'; '.join(expected)}: "
             "export the bundle again"
         )
 

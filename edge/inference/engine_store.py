@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge import files
 from edge.bundle import sha256_of
+from edge.config import Precision
 from edge.errors import OutsideError
-from edge.inference.backend import Precision
 
 log = logging.getLogger(__name__)
 

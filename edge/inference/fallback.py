@@ -1,10 +1,10 @@
-"""The age model of a daemon: at work from the first moment, on what is faster as soon as that is ready.
+"""The age model of a daemon: float32 on ONNX Runtime at first, the configured backend when it is ready.
 
-        open the better one                        swap, between two batches
-model ───────────────────────► (engine is built) ───────────────────────────► better
-  ▲       in a thread of its own, niced                                          │
-  └──────────────────────────────────────────────────────────────────────────────┘
-                it fails: the same batch on `model`; then again, after a pause
+             open and compare a candidate                swap, between two batches
+baseline ──────────────────────────► (engine is built) ───────────────────────────► candidate
+  ▲            in a niced thread of its own                                            │
+  └────────────────────────────────────────────────────────────────────────────────────┘
+               it fails: the same batch on the baseline; a new attempt after a pause
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,176 +22,204 @@ from numpy.typing import NDArray
 from edge.backoff import Backoff
 from edge.bundle import Bundle
 from edge.clock import Clock
+from edge.config import ModelSettings
 from edge.errors import ConfigurationError
-from edge.inference import open_backend
+from edge.inference import open_on_cpu, require_known
 from edge.inference.backend import AgeBackend, BackendError, Reason
 from edge.inference.engine_store import EngineStore, Fault
+from edge.inference.precision import cpu_precision
 from edge.types import Image
 
 log = logging.getLogger(__name__)
 
 STEADY = 60.0
-"""Seconds after which a GPU that fails had worked: the next attempt follows soon. Else ever later."""
+"""Seconds of use after which a failed backend is tried again soon. Else the pauses grow."""
 
 PASSING: tuple[Reason, ...] = ("memory", "lost")
-"""What may be otherwise in a while. The rest needs somebody, and a start."""
+"""Faults that may pass by themselves. The others need a person, and a restart."""
 
 LATE: tuple[Reason, ...] = (*PASSING, "driver", "no_gpu")
-"""And where a GPU is asked for by name: after a boot or an update its driver may come later than we do."""
-
-BETTER = ("auto", "openvino", "tensorrt")
-"""What is served on ONNX Runtime until it is ready."""
+"""For a GPU that is configured by name: after a boot its driver may start later than the daemon."""
 
 Open = Callable[[Callable[[], bool]], AgeBackend]
-"""Opens the better backend. Takes whether that is no longer wanted; raises BackendError."""
+"""Opens a candidate and compares it with the baseline. Takes a function that says whether to stop early;
+raises BackendError."""
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A backend that is preferred to the baseline. passing: the faults after which it is tried again.
+
+    level: at which its faults are logged. worked: it was in use, so it is worth another attempt. hopeless:
+    it is not tried again.
+    """
+
+    open: Open
+    passing: tuple[Reason, ...] = PASSING
+    level: int = logging.INFO
+    worked: bool = False
+    hopeless: bool = False
 
 
 class ServingBackend:
-    """`AgeBackend` on `model`, or on what `open_better` gives. `run` belongs in a thread, `infer` in another.
+    """`AgeBackend` on the best candidate that works, else on `baseline`. One thread calls `run`, one `infer`.
 
-    No batch is ever lost: one that fails on the better backend is run again on the model.
+    No batch is lost: one that fails on a candidate is run again on the baseline.
     """
 
     def __init__(
         self,
-        model: AgeBackend,
-        open_better: Open | None,
+        baseline: AgeBackend,
+        candidates: Sequence[Candidate] = (),
         *,
         clock: Clock,
         rng: random.Random,
         recover: Callable[[], None] = lambda: None,
         on_change: Callable[[], None] = lambda: None,
         on_fallback: Callable[[Reason], None] = lambda reason: None,
-        passing: tuple[Reason, ...] = PASSING,
-        level: int = logging.INFO,
     ) -> None:
-        """open_better: None where there is no other. recover: called when a device that was lost is given
-        back, before the next attempt. on_change: hears of every swap, on_fallback of every attempt and every
-        batch that failed. passing: reasons that are worth another attempt. level: at which it is logged that
-        the better backend cannot be.
+        """candidates: the preferred one first. recover: called when a device that was lost is freed, before
+        the next attempt. on_change: called after every swap. on_fallback: called for every attempt and every
+        batch that failed.
         """
-        self._model = model
-        self._open_better = open_better
+        self._baseline = baseline
+        self._candidates = candidates
         self._clock = clock
         self._backoff = Backoff(rng)
         self._recover = recover
         self._on_change = on_change
         self._on_fallback = on_fallback
-        self._passing = passing
-        self._level = level
-        self._better: AgeBackend | None = None
+        self._rank = len(candidates)  # of the one in use; the baseline comes after all
+        self._chosen: AgeBackend | None = None
         self._broken: AgeBackend | None = None
         self._reason: Reason | None = None
-        self._told = ""
+        self._logged = ""
         self._since = 0.0
-        self._worked = False
         self._failed = threading.Event()
         self._stopping = threading.Event()
-        self.max_batch = model.max_batch
+        self.max_batch = baseline.max_batch
 
     @property
     def name(self) -> str:
-        """Of the one that is at work."""
-        return (self._better or self._model).name
+        """Of the backend in use."""
+        return (self._chosen or self._baseline).name
 
     @property
     def device(self) -> str:
-        """Of the one that is at work."""
-        return (self._better or self._model).device
+        """Of the backend in use."""
+        return (self._chosen or self._baseline).device
 
     @property
     def accelerated(self) -> bool:
-        """Whether the better one is at work."""
-        return self._better is not None
+        """Whether a candidate is in use."""
+        return self._chosen is not None
 
     def infer(self, batch: Image) -> NDArray[np.float32]:
         """See `AgeBackend.infer`."""
-        better = self._better  # the other thread may put one in its place at any moment
-        if better is None:
-            return self._model.infer(batch)
+        chosen = self._chosen  # the other thread may replace it at any moment
+        if chosen is None:
+            return self._baseline.infer(batch)
         try:
-            return better.infer(batch)
+            return chosen.infer(batch)
         except BackendError as error:
-            log.warning("%s fails, the age model goes on on %s: %s", better.name, self._model.name, error)
-            self._reason = error.reason
-            self._broken, self._better = better, None
-            self._on_fallback(error.reason)
-            self._on_change()
-            self._failed.set()
-        return self._model.infer(batch)
+            self._leave(chosen, error)
+        return self._baseline.infer(batch)
 
     def run(self) -> None:
-        """Open the better backend, and again when it has failed, until `stop` or for as long as it can be."""
+        """Open candidates until `stop`, or until none is left that may work better than the one in use."""
         while not self._stopping.is_set():
             pause = self.attempt()
-            if pause is None and self._better is None and self._broken is None:
-                return  # a better one that failed in its very first batch is already among the broken
+            if pause is None and self._chosen is None and self._broken is None:
+                return  # one that failed in its very first batch is already in _broken
             if pause is None:
                 self._failed.wait()
                 pause = self.bury()
             self._clock.wait(self._stopping, pause)
 
     def attempt(self) -> float | None:
-        """Open the better backend and put it to work; seconds to wait where that is worth another attempt."""
-        if self._open_better is None:
-            return None
-        try:
-            better = self._open_better(self._stopping.is_set)
-        except (BackendError, ConfigurationError) as error:
-            return None if self._stopping.is_set() else self._passed_over(error)
-        if self._stopping.is_set():
-            better.close()
-            return None
-        self._since, self._worked, self._told = self._clock.monotonic(), True, ""
-        self._better = better
-        self._on_change()
-        return None
+        """Open the best candidate that works. Seconds to wait where a better one is worth another attempt."""
+        pause: float | None = None
+        for rank in range(self._rank):
+            candidate = self._candidates[rank]
+            if candidate.hopeless:
+                continue
+            try:
+                opened = candidate.open(self._stopping.is_set)
+            except (BackendError, ConfigurationError) as error:
+                if self._stopping.is_set():
+                    return None
+                pause = self._pass_over(candidate, error, pause)
+                continue
+            if self._stopping.is_set():
+                opened.close()
+                return None
+            self._use(opened, rank)
+            break
+        return pause
 
     def bury(self) -> float:
-        """Give back what the failed backend holds; seconds to wait before the next attempt."""
+        """Free what the failed backend holds; seconds to wait before the next attempt."""
         self._failed.clear()
         if self._clock.monotonic() - self._since >= STEADY:
             self._backoff.reset()
         broken, self._broken = self._broken, None
         if broken is not None:
             broken.close()
-            if self._reason == "lost":  # a full device works on, and needs no reset
+            if self._reason == "lost":  # a full device still works, and needs no reset
                 self._recover()
         return self._backoff.next()
 
     def stop(self) -> None:
-        """End `run` soon: a build is called off at its next step."""
+        """End `run` soon: a build is cancelled at its next step."""
         self._stopping.set()
         self._failed.set()
 
     def close(self) -> None:
         """See `AgeBackend.close`; `run` must have ended."""
         self.stop()
-        for backend in (self._better, self._broken, self._model):
+        for backend in (self._chosen, self._broken, self._baseline):
             if backend is not None:
                 backend.close()
-        self._better = self._broken = None
+        self._chosen = self._broken = None
 
-    def _passed_over(self, error: BackendError | ConfigurationError) -> float | None:
+    def _use(self, opened: AgeBackend, rank: int) -> None:
+        # A lesser one that it replaces is not closed, as it may be in the middle of a batch: it is let go.
+        self._since, self._logged = self._clock.monotonic(), ""
+        self._candidates[rank].worked = True
+        self._rank = rank
+        self._chosen = opened
+        self._on_change()
+
+    def _leave(self, chosen: AgeBackend, error: BackendError) -> None:
+        log.warning("%s failed; the age model falls back to %s: %s", chosen.name, self._baseline.name, error)
+        self._reason = error.reason
+        self._broken, self._chosen, self._rank = chosen, None, len(self._candidates)
+        self._on_fallback(error.reason)
+        self._on_change()
+        self._failed.set()
+
+    def _pass_over(
+        self, candidate: Candidate, error: BackendError | ConfigurationError, pause: float | None
+    ) -> float | None:
+        """Count and log a candidate that cannot be used. pause: of a better one that is tried again."""
         reason: Reason = error.reason if isinstance(error, BackendError) else "engine"
         self._on_fallback(reason)
-        if self._worked or reason in self._passing:
-            pause = self._backoff.next()
-            level = logging.DEBUG if str(error) == self._told else logging.WARNING
+        if candidate.worked or reason in candidate.passing:
+            pause = pause or self._backoff.next()
+            level = logging.DEBUG if str(error) == self._logged else logging.WARNING
             log.log(level, "the age model stays on %s: %s; next attempt in %.0f s", self.name, error, pause)
-            self._told = str(error)
+            self._logged = str(error)
             return pause
-        log.log(self._level, "the age model stays on %s: %s", self.name, error)
-        return None
+        candidate.hopeless = True
+        level = logging.WARNING if reason == "wrong" else candidate.level
+        log.log(level, "the age model stays on %s: %s", self.name, error)
+        return pause
 
 
 def serve(
-    name: str,
+    model: ModelSettings,
     bundle: Bundle,
     *,
-    max_batch: int,
-    threads: int,
-    precision: str,
     engines: Path,
     clock: Clock,
     rng: random.Random,
@@ -199,37 +227,57 @@ def serve(
     on_fallback: Callable[[Reason], None] = lambda reason: None,
     on_refused: Callable[[Fault], None] = lambda fault: None,
 ) -> ServingBackend:
-    """The backend of a daemon, by the name in its configuration; nothing is built until it is `run`.
+    """The backend of a daemon; only the baseline, float32 on ONNX Runtime, is open before it is `run`.
 
-    engines: the folder that keeps them. on_refused: hears of every engine's file that is damaged or foreign.
-    `tensorrt` and `openvino` are served on ONNX Runtime as long as they cannot work, as `auto` is, but with a
-    warning; for `tensorrt` a driver and a GPU are waited for. Raises ConfigurationError as `open_backend`
-    does, and on a precision that the bundle lacks.
+    engines: the folder that keeps them. on_refused: called for every engine file that is damaged or foreign.
+    A warning says that a configured backend or precision cannot work or is too far from float32; that `auto`
+    finds no GPU is no warning. `tensorrt` waits for a driver and a GPU. Raises ConfigurationError as
+    `open_backend` does.
     """
-    named = partial(open_backend, bundle=bundle, max_batch=max_batch, threads=threads, precision=precision)
-    model = named("onnxruntime" if name in BETTER else name)
-    if name not in BETTER:
-        return ServingBackend(model, None, clock=clock, rng=rng)
+    require_known(model.backend)
     from edge.inference.cuda import Cuda
 
-    store = EngineStore(engines, [bundle.folder / "engines"], on_refused=on_refused)
+    candidates = []
+    if model.backend in ("auto", "tensorrt"):
+        store = EngineStore(engines, [bundle.folder / "engines"], on_refused=on_refused)
+        candidates.append(_on_gpu(model, bundle, store))
+    candidates += _on_cpu(model, bundle)
+    return ServingBackend(
+        open_on_cpu(
+            "onnxruntime", bundle, max_batch=model.max_batch, threads=model.threads, precision="fp32"
+        ),
+        candidates,
+        clock=clock,
+        rng=rng,
+        recover=(lambda: Cuda().reset()) if model.backend in ("auto", "tensorrt") else lambda: None,
+        on_change=on_change,
+        on_fallback=on_fallback,
+    )
 
-    def open_on_gpu(cancelled: Callable[[], bool]) -> AgeBackend:
+
+def _on_gpu(model: ModelSettings, bundle: Bundle, store: EngineStore) -> Candidate:
+    def open_it(cancelled: Callable[[], bool]) -> AgeBackend:
         from edge.inference.tensorrt import open_tensorrt
 
         return open_tensorrt(
-            bundle, precision=precision, max_batch=max_batch, store=store, cancelled=cancelled
+            bundle, precision=model.precision, max_batch=model.max_batch, store=store, cancelled=cancelled
         )
 
-    on_gpu = name != "openvino"
-    return ServingBackend(
-        model,
-        open_on_gpu if on_gpu else lambda _: named(name),
-        clock=clock,
-        rng=rng,
-        recover=(lambda: Cuda().reset()) if on_gpu else lambda: None,
-        on_change=on_change,
-        on_fallback=on_fallback,
-        passing=LATE if name == "tensorrt" else PASSING,
-        level=logging.INFO if name == "auto" else logging.WARNING,
-    )
+    if model.backend == "auto":
+        return Candidate(open_it)
+    return Candidate(open_it, LATE, logging.WARNING)
+
+
+def _on_cpu(model: ModelSettings, bundle: Bundle) -> list[Candidate]:
+    """The CPU's candidate; none where it would be the baseline itself."""
+    name = "openvino" if model.backend == "openvino" else "onnxruntime"
+    precision = cpu_precision(model.precision, bundle)
+    if name == "onnxruntime" and precision == "fp32":
+        return []
+
+    def open_it(_: Callable[[], bool]) -> AgeBackend:
+        return open_on_cpu(
+            name, bundle, max_batch=model.max_batch, threads=model.threads, precision=precision
+        )
+
+    return [Candidate(open_it, level=logging.WARNING)]

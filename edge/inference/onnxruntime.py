@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from edge.bundle import Bundle
+from edge.config import Precision
 from edge.errors import ConfigurationError
-from edge.inference.backend import on_cpu, require_batch, require_ports
+from edge.inference.backend import cpu_device, require_batch, require_ports
+from edge.inference.precision import graph_of
 from edge.types import Image
 
 ERRORS_ONLY = 3
@@ -26,10 +30,14 @@ class OnnxRuntimeBackend:
 
     name = "onnxruntime"
 
-    def __init__(self, bundle: Bundle, *, max_batch: int, threads: int) -> None:
-        self.device = on_cpu(self.name, max_batch, threads)
+    def __init__(
+        self, bundle: Bundle, *, max_batch: int, threads: int, precision: Precision = "fp32"
+    ) -> None:
+        """precision: the graph of the bundle that is run. Raises ConfigurationError where it does not fit."""
+        self.device = cpu_device(self.name, max_batch, threads, precision)
         self.max_batch = max_batch
         self._size = bundle.input_size
+        bundle = replace(bundle, model_path=graph_of(bundle, precision))
         self._session: onnxruntime.InferenceSession | None = _open(bundle, threads)
         _check_graph(self._session, bundle)
 

@@ -1,8 +1,9 @@
-"""The age model on the CPU: OpenVINO, where it is installed and asked for."""
+"""The age model on the CPU: OpenVINO, where it is installed and configured."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import cache
 from typing import Any, Literal
 
@@ -10,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle
+from edge.config import Precision
 from edge.errors import ConfigurationError
-from edge.inference.backend import BackendError, on_cpu, require_batch, require_ports
+from edge.inference.backend import BackendError, cpu_device, require_batch, require_ports
+from edge.inference.precision import graph_of
 from edge.types import Image
 
 PACKAGES = "pip install --no-deps 'openvino>=2026.4,<2027'"
@@ -23,23 +26,31 @@ CONVERTER = "openvino.tools.ovc"
 class OpenVinoBackend:
     """`AgeBackend` on OpenVINO's CPU plugin, with `threads` threads in a call.
 
-    At 8 bits a third faster than ONNX Runtime, at float32 as fast (bench/results/bench.md).
+    In int8 a third faster than ONNX Runtime, in float32 as fast (bench/results/bench.md).
     """
 
     name = "openvino"
 
     def __init__(
-        self, bundle: Bundle, *, max_batch: int, threads: int, floats: Literal["f32", "bf16"] = "f32"
+        self,
+        bundle: Bundle,
+        *,
+        max_batch: int,
+        threads: int,
+        precision: Precision = "fp32",
+        floats: Literal["f32", "bf16"] = "f32",
     ) -> None:
-        """floats: what it computes in where the graph has floats. In bfloat16, its own choice where the CPU
-        has that, ages are seven times as far off as in float16.
+        """precision: the graph of the bundle that is run. floats: what it computes in where the graph has
+        floats; in bfloat16, its own choice where the CPU has that, ages are seven times as far off as in
+        float16.
 
         Raises BackendError where OpenVINO is not installed, ConfigurationError where the model does not
         fit its manifest.
         """
-        self.device = on_cpu(self.name, max_batch, threads)
+        self.device = cpu_device(self.name, max_batch, threads, precision)
         self.max_batch = max_batch
         self._size = bundle.input_size
+        bundle = replace(bundle, model_path=graph_of(bundle, precision))
         self._request: Any = _compiled(bundle, threads, floats).create_infer_request()
 
     def infer(self, batch: Image) -> NDArray[np.float32]:
@@ -50,7 +61,7 @@ class OpenVinoBackend:
         try:
             self._request.infer({"image": np.ascontiguousarray(batch)}, share_inputs=True)
         except RuntimeError as error:  # the one that OpenVINO raises
-            raise BackendError("lost", f"OpenVINO fails: {error}") from error
+            raise BackendError("lost", f"OpenVINO failed: {error}") from error
         return np.array(self._request.get_tensor("age").data, np.float32)
 
     def close(self) -> None:
@@ -72,7 +83,7 @@ def _compiled(bundle: Bundle, threads: int, floats: str) -> Any:  # noqa: ANN401
 
 @cache
 def _openvino() -> Any:  # noqa: ANN401 (OpenVINO's own)
-    # None: not to be found, which OpenVINO bears. It stays so for the life of the process.
+    # None makes its import fail, which OpenVINO handles. It stays so for the life of the process.
     sys.modules.setdefault(CONVERTER, None)  # type: ignore[arg-type]
     try:
         import openvino

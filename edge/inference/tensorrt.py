@@ -12,36 +12,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle
+from edge.config import Precision
 from edge.errors import OutsideError
-from edge.inference.backend import AgeBackend, BackendError, Precision, require_batch
+from edge.inference.backend import AgeBackend, BackendError, require_batch
 from edge.inference.cuda import Cuda, Gpu, Memory
-from edge.inference.engine_build import build, graph_of, key_of, precision_of
+from edge.inference.engine_build import build, key_of
 from edge.inference.engine_store import EngineKey, EngineStore
 from edge.inference.onnxruntime import OnnxRuntimeBackend
-from edge.inference.reference_check import compare, reference_crops, require_close
+from edge.inference.precision import graph_of, precision_of
+from edge.inference.reference_check import require_agreement
 from edge.inference.tensorrt_library import RTX, Library, libraries
 from edge.types import AGES, Image
 
 log = logging.getLogger(__name__)
 
 SUM_TOLERANCE = 0.02
-"""By how much a softmax may miss 1 before a device's results are taken for wrong."""
+"""By how much the sum of a softmax may differ from 1; beyond it the results of a device are wrong."""
 
 
 def graph_sizes(max_batch: int) -> tuple[int, ...]:
     """The batch sizes that get a CUDA graph: all up to 8, then four for each doubling, and the largest.
 
-    Others are run as the next larger one; at most a fifth of the work is for nothing.
+    Others are run as the next larger one; at most a fifth of the work is wasted.
     """
     sizes = [n for n in range(1, max_batch) if n <= 8 or n % (1 << (n.bit_length() - 3)) == 0]
     return (*sizes, max_batch)
 
 
 @dataclass(slots=True)
-class _Lane:
+class _BatchSlot:
     """One batch size: its execution context and, where it could be captured, all of its work as a graph.
 
-    A context of its own for each: a graph holds what its context was set to.
+    Each has a context of its own, as a graph holds the settings of its context.
     """
 
     context: Any
@@ -67,25 +69,25 @@ class TensorRtBackend:
     ) -> None:
         """plan: from `build`. kernels: from an earlier backend on the same plan, GPU and driver, if any.
 
-        Raises BackendError on a plan of another version, GPU or profile, and on all that the GPU refuses.
+        Raises BackendError on a plan of another version, GPU or profile, and on every refusal of the GPU.
         """
         self.max_batch = max_batch
         self.device = device
         self._library = library
         self._size = size
         self._closed = False
-        self._lanes: list[_Lane] = []
+        self._slots: list[_BatchSlot] = []
         self._runtime: Any = None
         self._engine: Any = None
         self._config: Any = None
         self._kernels: Any = None
         self.compiled = False
-        """Whether kernels were compiled anew, so that `kernels` has something to keep."""
+        """Whether kernels were compiled, so that `kernels` has something new to store."""
         self._memory = Memory(cuda)
         try:
             self._load(plan, kernels)
             self._make_buffers()
-            self._make_lanes()
+            self._make_slots()
         except BaseException:
             self.close()
             raise
@@ -96,20 +98,20 @@ class TensorRtBackend:
             raise RuntimeError("the backend is closed")
         require_batch(batch, self._size, self.max_batch)
         count = len(batch)
-        lane = next(lane for lane in self._lanes if lane.size >= count)
+        slot = next(slot for slot in self._slots if slot.size >= count)
         self._images[:count] = batch
-        if lane.graph is None:
-            self._enqueue(lane)
+        if slot.graph is None:
+            self._enqueue(slot)
         else:
-            self._memory.launch(lane.graph)
+            self._memory.launch(slot.graph)
         self._memory.wait()
         probs: NDArray[np.float32] = self._ages[:count].copy()
-        if not np.all(np.abs(probs.sum(axis=1) - 1) < SUM_TOLERANCE):  # so that NaN fails, too
-            raise BackendError("wrong", "the GPU gave values that are no probabilities")
+        if not np.all(np.abs(probs.sum(axis=1) - 1) < SUM_TOLERANCE):  # NaN fails as well
+            raise BackendError("wrong", "the GPU returned values that are not probabilities")
         return probs
 
     def kernels(self) -> bytes | None:
-        """What was compiled on this machine, to be kept for the next start; None where nothing is."""
+        """The kernels that were compiled on this machine, for the next start; None where there are none."""
         if self._kernels is None:
             return None
         found = self._kernels.serialize()
@@ -121,10 +123,10 @@ class TensorRtBackend:
             return
         self._closed = True
         # Graphs, then contexts, then the engine: each needs the next one, and the buffers below all of them.
-        # Destroyed in another order they end the process. A traceback may hold a lane, so it lets go itself.
+        # Any other order ends the process. A traceback may hold a slot, so each slot drops its context here.
         self._memory.drop_graphs()
-        while self._lanes:
-            self._lanes.pop().context = None
+        while self._slots:
+            self._slots.pop().context = None
         self._config = self._kernels = self._engine = self._runtime = None
         self._memory.close()
 
@@ -150,7 +152,7 @@ class TensorRtBackend:
             self._kernels = self._config.create_runtime_cache()
             self.compiled = kernels is None or not self._kernels.deserialize(kernels)
             if self.compiled and kernels is not None:
-                log.info("kernels of an earlier start do not fit this GPU and driver; they are compiled anew")
+                log.info("stored kernels do not fit this GPU and driver; they are compiled again")
             self._config.set_runtime_cache(self._kernels)
 
     def _check_profile(self) -> None:
@@ -176,48 +178,48 @@ class TensorRtBackend:
         self._scratch_bytes = int(self._engine.device_memory_size_v2)
         self._scratch = self._memory.device(self._scratch_bytes)
 
-    def _make_lanes(self) -> None:
+    def _make_slots(self) -> None:
         for size in graph_sizes(self.max_batch):
-            lane = self._lane(size)
-            self._enqueue(lane)  # what is done once, at the first run, is no part of a graph
+            slot = self._slot(size)
+            self._enqueue(slot)  # work of the first run only must not be part of a graph
             self._memory.wait()
-            lane.graph = self._captured(lane)
+            slot.graph = self._captured(slot)
 
-    def _lane(self, size: int) -> _Lane:
+    def _slot(self, size: int) -> _BatchSlot:
         self._library.listen()
-        lane = _Lane(self._engine.create_execution_context(self._config), size)
-        if lane.context is None:
+        slot = _BatchSlot(self._engine.create_execution_context(self._config), size)
+        if slot.context is None:
             raise self._library.refusal("cannot make an execution context")
-        self._lanes.append(lane)
-        lane.context.set_device_memory(self._scratch, self._scratch_bytes)
+        self._slots.append(slot)
+        slot.context.set_device_memory(self._scratch, self._scratch_bytes)
         ready = (
-            lane.context.set_input_shape("image", (size, self._size, self._size, 3))
-            and lane.context.set_tensor_address("image", self._input)
-            and lane.context.set_tensor_address("age", self._output)
+            slot.context.set_input_shape("image", (size, self._size, self._size, 3))
+            and slot.context.set_tensor_address("image", self._input)
+            and slot.context.set_tensor_address("age", self._output)
         )
         if not ready:
             raise self._library.refusal(f"refuses a batch of {size}")
-        return lane
+        return slot
 
-    def _captured(self, lane: _Lane) -> object | None:
-        if hasattr(lane.context, "is_stream_capturable") and not lane.context.is_stream_capturable(
+    def _captured(self, slot: _BatchSlot) -> object | None:
+        if hasattr(slot.context, "is_stream_capturable") and not slot.context.is_stream_capturable(
             self._memory.stream
         ):
-            log.info("batches of %d run without a CUDA graph: the engine allows none", lane.size)
+            log.info("batches of %d run without a CUDA graph: the engine allows none", slot.size)
             return None
         try:
-            return self._memory.capture(lambda: self._enqueue(lane))
-        except BackendError as error:  # slower without; a GPU that is lost shows in the next call
-            log.info("batches of %d run without a CUDA graph: %s", lane.size, error)
+            return self._memory.capture(lambda: self._enqueue(slot))
+        except BackendError as error:  # slower without; a lost GPU shows in the next call
+            log.info("batches of %d run without a CUDA graph: %s", slot.size, error)
             return None
 
-    def _enqueue(self, lane: _Lane) -> None:
+    def _enqueue(self, slot: _BatchSlot) -> None:
         crop, ages = self._size * self._size * 3, AGES * self._ages.itemsize
-        self._memory.upload(self._input, self._images_at, lane.size * crop)
+        self._memory.upload(self._input, self._images_at, slot.size * crop)
         self._library.listen()
-        if not lane.context.execute_async_v3(self._memory.stream):
+        if not slot.context.execute_async_v3(self._memory.stream):
             raise self._library.refusal("cannot run the engine", otherwise="lost")
-        self._memory.download(self._ages_at, self._output, lane.size * ages)
+        self._memory.download(self._ages_at, self._output, slot.size * ages)
 
 
 def open_tensorrt(
@@ -235,24 +237,24 @@ def open_tensorrt(
     """
     chosen = precision_of(precision, bundle)
     cuda = Cuda()
-    gpu = cuda.gpu()  # first of all: to import TensorRT alone takes 100 MB
+    gpu = cuda.gpu()  # first of all: the import of TensorRT takes 100 MB
     faults: list[BackendError] = []
     for library in libraries():
         if isinstance(library, BackendError):
             faults.append(library)
             continue
         try:
-            with closing(OnnxRuntimeBackend(bundle, max_batch=max_batch, threads=1)) as model:
+            with closing(OnnxRuntimeBackend(bundle, max_batch=max_batch, threads=1)) as baseline:
                 backend = open_engine(
-                    bundle, library, cuda, gpu, model=model, precision=chosen, max_batch=max_batch,
+                    bundle, library, cuda, gpu, baseline=baseline, precision=chosen, max_batch=max_batch,
                     store=store, cancelled=cancelled,
                 )  # fmt: skip
         except BackendError as error:
-            if error.reason in ("memory", "lost"):  # of the GPU, whatever drives it
+            if error.reason in ("memory", "lost"):  # faults of the GPU, the same for every flavour
                 raise
             faults.append(error)
             continue
-        except RuntimeError as error:  # what the bindings make of whatever is thrown in C++
+        except RuntimeError as error:  # the bindings raise it for every C++ exception
             faults.append(BackendError("engine", f"{library.flavour}: {error}"))
             continue
         passed_over = "".join(f"; passed over: {fault}" for fault in faults)
@@ -268,7 +270,7 @@ def open_engine(
     cuda: Cuda,
     gpu: Gpu,
     *,
-    model: AgeBackend,
+    baseline: AgeBackend,
     precision: Precision,
     max_batch: int,
     store: EngineStore | None,
@@ -276,8 +278,8 @@ def open_engine(
 ) -> TensorRtBackend:
     """The model on this GPU, from the store where it has the engine, else built and stored.
 
-    An engine may come from elsewhere and never have run: it counts only when it agrees with `model`. Raises
-    BackendError; ConfigurationError on a model that does not fit its manifest.
+    An engine may come from another machine and never have run: it is used only when it agrees with
+    `baseline`. Raises BackendError; ConfigurationError on a model that does not fit its manifest.
     """
     if library.for_others and gpu.capability not in library.capabilities():
         raise BackendError(
@@ -301,7 +303,7 @@ def open_engine(
         backend = TensorRtBackend(
             library, cuda, plan, size=key.size, max_batch=max_batch, device=device, kernels=kernels
         )
-        _require_agreement(backend, model, bundle, precision)
+        require_agreement(f"the engine on {device}", backend, baseline, key.size, precision)
         if store is not None and backend.compiled and (made := backend.kernels()):
             _keep(store, kernels_key, made, "kernels")
         return backend
@@ -312,27 +314,13 @@ def open_engine(
         except BackendError as error:
             if error.reason not in ("engine", "wrong"):
                 raise
-            log.warning("%s; the engine is built anew", error)
+            log.warning("%s; the engine is built again", error)
             store.discard(key)
     return opened(_built(library, bundle, key, store, cancelled))
 
 
-def _require_agreement(
-    backend: TensorRtBackend, model: AgeBackend, bundle: Bundle, precision: Precision
-) -> None:
-    try:
-        apart = compare(backend, model, reference_crops(bundle.input_size))
-        require_close(f"the engine on {backend.device}", apart, precision)
-    except BaseException:
-        backend.close()
-        raise
-    log.info(
-        "the engine on %s is %.2f years from ONNX Runtime on the reference crops", backend.device, apart.years
-    )
-
-
 def _keep(store: EngineStore, key: EngineKey, content: bytes, kind: str = "engine") -> None:
-    """Store it where that is possible: what cannot be kept is made again at the next start."""
+    """Store it where that is possible; otherwise it is made again at the next start."""
     try:
         store.save(key, content, kind)
     except OutsideError as error:

@@ -75,3 +75,36 @@ def test_int8_is_in_the_form_that_tensorrt_takes(bundle: Bundle, tmp_path: Path)
     zeros = [constants[n.input[2]] for n in graph.graph.node if n.op_type == "DequantizeLinear"]
     assert zeros
     assert all(not zero.any() for zero in zeros)
+
+
+def test_no_sum_of_two_products_of_int8_can_exceed_sixteen_bits(bundle: Bundle, tmp_path: Path):
+    """CPUs without VNNI add two products of a byte and a weight in 16 bits, depthwise convolutions apart."""
+    write_int8(bundle.model_path, tmp_path / "int8.onnx", crops(), SIZE)
+    largest = largest_weights(tmp_path / "int8.onnx")
+    assert 2 * 255 * largest["dense"] <= 32767
+    assert largest["depthwise"] == 127
+
+
+def largest_weights(path: Path) -> dict[str, int]:
+    import onnx
+
+    graph = onnx.load(path).graph
+    constants = {c.name: onnx.numpy_helper.to_array(c) for c in graph.initializer}
+    made_by = {node.output[0]: node for node in graph.node}
+    found = {"dense": 0, "depthwise": 0}
+    for node in (node for node in graph.node if node.op_type == "Conv"):
+        weights = constants[made_by[node.input[1]].input[0]].astype(int)
+        kind = "depthwise" if any(a.name == "group" and a.i > 1 for a in node.attribute) else "dense"
+        found[kind] = max(found[kind], int(np.abs(weights).max()))
+    return found
+
+
+def test_int8_gives_the_mean_of_float32(bundle: Bundle, tmp_path: Path):
+    """Rounding shifts the means of the layers; corrected biases take the shift out of the ages."""
+    write_int8(bundle.model_path, tmp_path / "int8.onnx", crops(), SIZE)
+    mean = {
+        path: run_raw(replace(bundle, model_path=path), crops()).probs @ np.arange(101)
+        for path in (bundle.model_path, tmp_path / "int8.onnx")
+    }
+    exact, rounded = mean.values()
+    assert abs(float((rounded - exact).mean())) < 0.3

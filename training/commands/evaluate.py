@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+from edge.config import Precision
 from edge.errors import ConfigurationError
-from edge.inference.backend import Precision
 from training.commands.options import add_data, add_judging, chosen_brackets, describe, named_folder
 
 

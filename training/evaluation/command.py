@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.bundle import Bundle
+from edge.config import Precision
 from edge.errors import ConfigurationError
 from edge.files import write_atomically
-from edge.inference.backend import Precision
 from edge.ops.terminal import Progress
 from training.dataset.prepare import FEWEST
 from training.evaluation import report

@@ -12,24 +12,27 @@ import numpy as np
 
 from edge.bundle import Bundle, bundle_folder, load_bundle
 from edge.clock import Clock
-from edge.config import Settings, state_directory
-from edge.inference import open_backend
+from edge.commands.check.verdict import Warn
+from edge.config import ModelSettings, Settings, state_directory
+from edge.inference import open_configured
+from edge.inference.backend import AgeBackend
 from edge.inference.engine_store import EngineStore
+from edge.inference.precision import cpu_precision, gain_of_int8
 
 
 def check_model(settings: Settings, folder: Path, clock: Clock) -> str:
-    """Open the backend and time it. Raises ConfigurationError and BackendError."""
+    """Open the backend and time it: which one, in which precision, and what int8 gains on this CPU.
+
+    Raises Warn where another than the configured one has to be used, ConfigurationError and BackendError.
+    """
     bundle = load_bundle(bundle_folder(settings.model.bundle, folder))
     model, engines = settings.model, state_directory(settings, folder) / "engines"
     passed_over: list[str] = []
     with tempfile.TemporaryDirectory() as nowhere:
         # The daemon's engines are tried. One that is built here is not kept: it would belong to another user.
-        backend = open_backend(
-            model.backend,
+        backend = open_configured(
+            model,
             bundle,
-            max_batch=model.max_batch,
-            threads=model.threads,
-            precision=model.precision,
             store=EngineStore(Path(nowhere), [engines, bundle.folder / "engines"]),
             on_passed_over=passed_over.append,
         )
@@ -37,7 +40,19 @@ def check_model(settings: Settings, folder: Path, clock: Clock) -> str:
         milliseconds = 1000 * _seconds_per_face(backend.infer, bundle, backend.max_batch, clock)
     where = f"{backend.name} ({backend.device})"
     found = f"{bundle.name} {bundle.version} on {where}, {milliseconds:.1f} ms per face"
-    return "; not on ".join([found, *passed_over])
+    if cpu_precision(model.precision, bundle) == "int8" and backend.name != "tensorrt":
+        found += f"; {gain_of_int8()}"
+    found = "; not on ".join([found, *passed_over])
+    if not _is_configured(backend, model):
+        raise Warn(found)
+    return found
+
+
+def _is_configured(backend: AgeBackend, model: ModelSettings) -> bool:
+    """Whether the configured backend and precision are used, not the baseline in their place."""
+    if model.backend not in ("auto", backend.name):
+        return False
+    return model.precision != "int8" or backend.device.endswith("int8")
 
 
 def _seconds_per_face(infer: Callable[..., Any], bundle: Bundle, batch: int, clock: Clock) -> float:

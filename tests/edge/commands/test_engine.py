@@ -69,7 +69,7 @@ def test_what_was_built_is_what_a_box_looks_for(
     trt.cuda.driver = 13000
     box = EngineStore(tmp_path / "state", [tmp_path])
     open_engine(
-        bundle, pretended, cuda, cuda.gpu(), model=open_backend("onnxruntime", bundle), precision="fp16",
+        bundle, pretended, cuda, cuda.gpu(), baseline=open_backend("onnxruntime", bundle), precision="fp16",
         max_batch=MAX_BATCH, store=box,
     )  # fmt: skip
     assert shipped.endswith(trt.judged[0])
@@ -96,7 +96,7 @@ def test_an_engine_beyond_the_tolerance_is_refused_and_not_kept(
     bundle: Bundle, with_gpu: Callable[[], Cuda], tmp_path: Path, trt: FakeTensorRt
 ):
     trt.wrong = lambda probs: np.roll(probs, 1, axis=1)
-    with pytest.raises(BackendError, match=r"the engine for sm86: 1\.\d\d years .* fp16 may be 0\.5 away"):
+    with pytest.raises(BackendError, match=r"the engine for sm86: ages are 1\.\d\d years .* at most 0\.5"):
         build_engines(bundle, EngineStore(tmp_path), max_batch=MAX_BATCH, cuda=with_gpu)
     assert list(tmp_path.iterdir()) == []
 
@@ -105,7 +105,7 @@ def test_a_variant_that_is_another_model_is_refused_without_a_gpu(
     library: Library, bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path
 ):
     mixed = replace(bundle, variants={"fp16": bundle.variants["int8"]})
-    with pytest.raises(BackendError, match=r"model\.int8\.onnx: 0\.\d\d years from the float32 model"):
+    with pytest.raises(BackendError, match=r"model\.int8\.onnx: ages are 0\.\d\d years from float32"):
         build_engines(mixed, EngineStore(tmp_path), capabilities=["sm86"], cuda=no_gpu)
     assert list(tmp_path.iterdir()) == []
 

@@ -133,7 +133,7 @@ class Load:
         self.queue = Queue(QUEUE, shed)
         parts = Parts(
             build_vision=self._build_vision,
-            serve=lambda *_, clock, rng, **__: ServingBackend(self.model, None, clock=clock, rng=rng),
+            serve=lambda *_, clock, rng, **__: ServingBackend(self.model, clock=clock, rng=rng),
             queue=lambda _: self.queue,
             slot=self._slot,
         )

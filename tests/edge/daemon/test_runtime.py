@@ -249,7 +249,7 @@ def test_an_engine_that_is_still_being_built_at_the_end_is_left_behind(
             assert end.wait(PATIENCE)
 
     def build(*_: object, clock: Clock, rng: random.Random, **__: object) -> ServingBackend:
-        return Building(PaintedAges(), None, clock=clock, rng=rng)
+        return Building(PaintedAges(), clock=clock, rng=rng)
 
     monkeypatch.setattr(shutdown, "GOODBYE", 0.1)
     parts = Parts(build_vision=see_after(building), serve=build, outbox=stop.outbox(1))

@@ -83,7 +83,7 @@ class BackendContract:
     def test_names_a_crop_that_holds_no_numbers(self, backend: AgeBackend, size: int):
         crops = pictures(2, size).astype(np.float32)
         crops[1, 0, 0, 0] = np.nan
-        with pytest.raises(ValueError, match=r"float32 with NaN; wants uint8 0\.\.255"):
+        with pytest.raises(ValueError, match=r"float32 with NaN; must be uint8 0\.\.255"):
             backend.infer(crops)  # type: ignore[arg-type]  # that is the fault
 
     def test_refuses_another_shape(self, backend: AgeBackend, size: int):

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from edge.bundle import Bundle
+from edge.config import Precision
 from edge.errors import ConfigurationError
-from edge.inference.backend import BackendError, Precision
-from edge.inference.engine_build import BuildProgress, build, graph_of, key_of, precision_of
+from edge.inference.backend import BackendError
+from edge.inference.engine_build import BuildProgress, build, key_of
+from edge.inference.precision import graph_of, precision_of
 from edge.inference.tensorrt_library import Library
 
 
@@ -56,7 +58,7 @@ def test_without_a_gpu_none_is_built_for_this_machine(library: Library, bundle: 
 
 @pytest.mark.parametrize("count", [0, -1])
 def test_a_batch_of_none_is_refused(library: Library, bundle: Bundle, count: int):
-    with pytest.raises(ConfigurationError, match=f"max_batch is {count}; an engine takes 1 crop at least"):
+    with pytest.raises(ConfigurationError, match=f"max_batch = {count}: too small; allowed: 1 or more"):
         build(library, bundle.model_path, size=bundle.input_size, max_batch=count, capability="sm86")
 
 
@@ -66,7 +68,7 @@ def test_a_graph_of_another_shape_is_refused(library: Library, bundle: Bundle):
         build(library, bundle.model_path, size=size + 16, max_batch=2, capability="sm86")
     text = str(caught.value)
     assert f"{bundle.model_path}: inputs and outputs are image UINT8 [N, {size}, {size}, 3]" in text
-    assert f"its manifest wants image UINT8 [N, {size + 16}, {size + 16}, 3]; age FLOAT [N, 101]" in text
+    assert f"its manifest names image UINT8 [N, {size + 16}, {size + 16}, 3]; age FLOAT [N, 101]" in text
 
 
 def test_a_file_that_is_no_graph_is_refused(library: Library, tmp_path: Path):
@@ -93,7 +95,8 @@ def test_precisions_are_the_variants_of_the_bundle(bundle: Bundle):
     plain = replace(bundle, variants={})
     assert precision_of("auto", plain) == "fp32"
     with pytest.raises(
-        ConfigurationError, match="precision 'int8': the bundle 'instore-age' has 'auto', 'fp32'"
+        ConfigurationError,
+        match=r"model\.precision = 'int8': the bundle 'instore-age' lacks it; allowed: 'auto', 'fp32'$",
     ):
         precision_of("int8", plain)
 

@@ -6,6 +6,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ import pytest
 
 from edge.bundle import Bundle
 from edge.clock import SystemClock
+from edge.config import BackendSetting, ModelSettings, PrecisionSetting
 from edge.errors import ConfigurationError
 from edge.inference import open_backend
 from edge.inference import openvino as openvino_module
 from edge.inference import tensorrt as tensorrt_module
 from edge.inference.backend import AgeBackend, BackendError, Reason
 from edge.inference.cuda import Cuda
-from edge.inference.fallback import STEADY, ServingBackend, serve
+from edge.inference.fallback import STEADY, Candidate, ServingBackend, serve
+from edge.inference.reference_check import TOLERANCE
 from edge.inference.tensorrt_library import Library
 from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
 from tests.fake_gpu import FakeCuda, FakeTensorRt
@@ -58,8 +61,9 @@ class Stage:
         self.fallbacks: list[str] = []
         self.recovered = 0
         self.backend = ServingBackend(
-            self.model, self._open, clock=self.clock, rng=random.Random(0), recover=self._recover,
-            on_change=lambda: self.changes.append(self.backend.name), on_fallback=self.fallbacks.append,
+            self.model, [Candidate(self._open)], clock=self.clock, rng=random.Random(0),
+            recover=self._recover, on_change=lambda: self.changes.append(self.backend.name),
+            on_fallback=self.fallbacks.append,
         )  # fmt: skip
 
     def _open(self, cancelled: Callable[[], bool]) -> AgeBackend:
@@ -80,7 +84,7 @@ class TestServing(BackendContract):
     @pytest.fixture
     def backend(self, bundle: Bundle) -> Iterator[AgeBackend]:
         model = open_backend("onnxruntime", bundle, max_batch=MAX_BATCH)
-        backend = ServingBackend(model, None, clock=ManualClock(), rng=random.Random(0))
+        backend = ServingBackend(model, clock=ManualClock(), rng=random.Random(0))
         yield backend
         backend.close()
 
@@ -242,7 +246,7 @@ def test_stopped_while_it_builds_it_ends_and_keeps_nothing():
             pass
         return late
 
-    backend = ServingBackend(PaintedAges(), build, clock=SystemClock(), rng=random.Random(0))
+    backend = ServingBackend(PaintedAges(), [Candidate(build)], clock=SystemClock(), rng=random.Random(0))
     thread = threading.Thread(target=backend.run)
     thread.start()
     assert begun.wait(PATIENCE)
@@ -263,11 +267,11 @@ class TestServe:
 
     @pytest.fixture
     def open_it(self, bundle: Bundle, tmp_path: Path) -> Callable[..., ServingBackend]:
-        def open_it(name: str, precision: str = "auto", **hooks: Any) -> ServingBackend:
-            return serve(
-                name, bundle, max_batch=MAX_BATCH, threads=1, precision=precision, engines=tmp_path,
-                clock=ManualClock(), rng=random.Random(0), **hooks,
-            )  # fmt: skip
+        def open_it(
+            name: BackendSetting, precision: PrecisionSetting = "auto", **hooks: Any
+        ) -> ServingBackend:
+            model = ModelSettings(backend=name, precision=precision, max_batch=MAX_BATCH)
+            return serve(model, bundle, engines=tmp_path, clock=ManualClock(), rng=random.Random(0), **hooks)
 
         return open_it
 
@@ -365,21 +369,75 @@ class TestServe:
         assert (backend.name, fallbacks) == ("onnxruntime", ["library"])
         assert backend.infer(pictures(1, bundle.input_size)).shape == (1, 101)
 
+    @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+    def test_int8_takes_over_from_float32_once_it_was_compared(
+        self, open_it: Callable[..., ServingBackend], name: str, bundle: Bundle
+    ):
+        backend = open_it(name, "int8")
+        assert (backend.name, backend.device) == ("onnxruntime", "CPU, 1 thread, fp32")
+        assert backend.attempt() is None
+        assert (backend.name, backend.device) == (name, "CPU, 1 thread, int8")
+        assert backend.infer(pictures(3, bundle.input_size)).shape == (3, 101)
+
+    @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+    def test_a_precision_that_is_too_far_from_float32_is_never_served(
+        self, open_it: Callable[..., ServingBackend], name: str, bundle: Bundle,
+        caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+    ):  # fmt: skip
+        monkeypatch.setitem(TOLERANCE, "int8", 0.01)  # as if this CPU cut off its sums
+        fallbacks: list[str] = []
+        backend = open_it(name, "int8", on_fallback=fallbacks.append)
+        backend.run()
+        assert (backend.name, backend.device) == ("onnxruntime", "CPU, 1 thread, fp32")
+        assert (backend.accelerated, fallbacks) == (False, ["wrong"])
+        (record,) = [record for record in caplog.records if "stays on onnxruntime" in record.getMessage()]
+        assert record.levelno == logging.WARNING
+        assert f"int8 on {name}: ages are 0." in record.getMessage()
+        assert "at most 0.01 is allowed for int8; it is not used" in record.getMessage()
+        assert backend.infer(pictures(1, bundle.input_size)).shape == (1, 101)
+
+    @pytest.mark.usefixtures("gpu")
+    def test_a_full_gpu_is_tried_again_while_int8_serves(
+        self, open_it: Callable[..., ServingBackend], runtime: FakeCuda
+    ):
+        fallbacks: list[str] = []
+        backend = open_it("auto", "int8", on_fallback=fallbacks.append)
+        runtime.fails["cudaMalloc"] = runtime.real.cudaError_t.cudaErrorMemoryAllocation
+        assert backend.attempt() is not None
+        assert (backend.device, fallbacks) == ("CPU, 1 thread, int8", ["memory"])
+        runtime.fails.clear()
+        assert backend.attempt() is None
+        assert backend.device == "Pretended RTX, int8"
+
     def test_onnx_runtime_alone_looks_for_no_gpu(self, open_it: Callable[..., ServingBackend]):
         backend = open_it("onnxruntime")
         backend.run()
         assert backend.name == "onnxruntime"
 
-    def test_a_precision_that_the_bundle_lacks_is_refused_at_the_start(
-        self, open_it: Callable[..., ServingBackend]
-    ):
-        with pytest.raises(ConfigurationError, match="precision 'fp8': the bundle 'instore-age' has 'auto'"):
-            open_it("auto", precision="fp8")
+    def test_a_precision_that_the_bundle_lacks_is_refused_at_the_start(self, bundle: Bundle, tmp_path: Path):
+        plain = replace(bundle, variants={})
+        with pytest.raises(ConfigurationError, match="'int8': the bundle 'instore-age' lacks it"):
+            serve(
+                ModelSettings(precision="int8"), plain, engines=tmp_path, clock=ManualClock(),
+                rng=random.Random(0),
+            )  # fmt: skip
 
 
 @pytest.mark.usefixtures("library")
 class TestOpenBackend:
-    """One-shot commands: whatever it is, it is open when the call returns."""
+    """One-shot commands: the backend is open when the call returns."""
+
+    @pytest.mark.parametrize("name", ["auto", "onnxruntime", "openvino"])
+    def test_a_precision_that_is_too_far_from_float32_is_replaced_by_it(
+        self, name: str, bundle: Bundle, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setitem(TOLERANCE, "int8", 0.01)  # as if this CPU cut off its sums
+        passed_over: list[str] = []
+        backend = open_backend(name, bundle, precision="int8", on_passed_over=passed_over.append)
+        assert (backend.name, backend.device) == ("onnxruntime", "CPU, 1 thread, fp32")
+        assert "at most 0.01 is allowed for int8; it is not used" in passed_over[-1]
+        (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+        assert passed_over[-1].partition(": ")[2] in record.getMessage()
 
     def test_auto_says_why_it_is_not_tensorrt(
         self, bundle: Bundle, cuda: Cuda, runtime: FakeCuda, caplog: pytest.LogCaptureFixture,
@@ -389,14 +447,14 @@ class TestOpenBackend:
         runtime.devices = 0
         monkeypatch.setattr(tensorrt_module, "Cuda", lambda: cuda)
         assert open_backend("auto", bundle).name == "onnxruntime"
-        assert "tensorrt does not work here: no NVIDIA GPU is visible" in caplog.text
+        assert "tensorrt is not used: no NVIDIA GPU is visible" in caplog.text
 
     def test_tensorrt_by_name_is_that_or_nothing(
         self, bundle: Bundle, cuda: Cuda, runtime: FakeCuda, monkeypatch: pytest.MonkeyPatch
     ):
         runtime.devices = 0
         monkeypatch.setattr(tensorrt_module, "Cuda", lambda: cuda)
-        with pytest.raises(BackendError, match=r"backend 'tensorrt': no NVIDIA GPU is visible.*work without"):
+        with pytest.raises(BackendError, match=r"backend = 'tensorrt': no NVIDIA GPU is visible.*work here$"):
             open_backend("tensorrt", bundle)
 
     def test_every_flavour_is_named_with_its_fault(

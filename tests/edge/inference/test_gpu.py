@@ -13,8 +13,9 @@ import pytest
 from edge.bundle import Bundle
 from edge.clock import SystemClock
 from edge.commands.engine import build_engines
+from edge.config import ModelSettings, Precision
 from edge.inference import open_backend
-from edge.inference.backend import AgeBackend, BackendError, Precision
+from edge.inference.backend import AgeBackend, BackendError
 from edge.inference.cuda import Cuda, Memory
 from edge.inference.engine_store import EngineStore
 from edge.inference.fallback import serve
@@ -130,7 +131,7 @@ def test_serves_on_the_gpu_and_opens_from_the_store_the_second_time(bundle: Bund
     seconds = []
     for _ in range(2):
         backend = serve(
-            "tensorrt", bundle, max_batch=MAX_BATCH, threads=1, precision="auto", engines=tmp_path,
+            ModelSettings(backend="tensorrt", max_batch=MAX_BATCH), bundle, engines=tmp_path,
             clock=SystemClock(), rng=random.Random(0),
         )  # fmt: skip
         begun = time.monotonic()

@@ -59,7 +59,7 @@ def test_ages_are_those_of_onnx_runtime(bundle: Bundle, precision: str, years: f
 
 
 def test_threads_are_told(bundle: Bundle):
-    assert open_backend("openvino", bundle, threads=2).device == "CPU, 2 threads"
+    assert open_backend("openvino", bundle, threads=2).device == "CPU, 2 threads, fp32"
 
 
 @pytest.mark.parametrize("bad", [{"max_batch": 0}, {"threads": 0}])
@@ -92,7 +92,7 @@ def test_what_fails_at_work_is_a_fault_of_the_device(bundle: Bundle, monkeypatch
 
     backend = open_backend("openvino", bundle)
     monkeypatch.setattr(backend, "_request", Failing())
-    with pytest.raises(BackendError, match="OpenVINO fails: Check 'memory' failed") as caught:
+    with pytest.raises(BackendError, match="OpenVINO failed: Check 'memory' failed") as caught:
         backend.infer(pictures(1, bundle.input_size))
     assert caught.value.reason == "lost"
 

@@ -17,12 +17,13 @@ from edge.commands.check.host import check_clock, check_service
 from edge.commands.check.model import check_model
 from edge.commands.check.port import check_port
 from edge.commands.check.state import check_disk, check_outbox, state_folder
-from edge.commands.check.verdict import Status, Verdict, attempt
+from edge.commands.check.verdict import Status, Verdict, Warn, attempt
 from edge.config import Settings, load_settings
 from edge.delivery.outbox import Outbox
 from edge.errors import InstoreError
 from edge.inference import tensorrt
 from edge.inference.cuda import Cuda
+from edge.inference.reference_check import TOLERANCE
 from edge.inference.tensorrt_library import Library
 from edge.ops import machine
 from edge.ops.http import HttpServer
@@ -233,9 +234,24 @@ def test_the_model_says_what_it_is_not_on_and_why(
     assert (
         " ms per face; not on tensorrt: no NVIDIA GPU is visible: is the GPU passed to this service" in said
     )
-    with pytest.raises(InstoreError, match="backend 'tensorrt': no NVIDIA GPU is visible"):
+    with pytest.raises(InstoreError, match="'tensorrt': no NVIDIA GPU is visible"):
         check_model(configured(model={"backend": "tensorrt"}), tmp_path, SystemClock())
     assert "not on" not in check_model(configured(model={"backend": "onnxruntime"}), tmp_path, SystemClock())
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_the_model_says_what_int8_gains_and_when_it_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    settings = configured(model={"backend": backend, "precision": "int8"})
+    said = check_model(settings, tmp_path, SystemClock())
+    assert f" on {backend} (CPU, 1 thread, int8), " in said
+    assert " ms per face; this CPU gains " in said
+    monkeypatch.setitem(TOLERANCE, "int8", 0.01)
+    with pytest.raises(Warn) as warned:
+        check_model(settings, tmp_path, SystemClock())
+    assert " on onnxruntime (CPU, 1 thread, fp32), " in str(warned.value)
+    assert f"; not on {backend}: int8 on {backend}: ages are 0." in str(warned.value)
 
 
 def test_the_model_is_tried_on_the_daemons_engines_and_leaves_none(

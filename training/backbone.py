@@ -58,7 +58,7 @@ def model_file(folder: Path) -> Path:
     found = sorted(folder.glob("*.json"))
     if len(found) != 1:
         raise ConfigurationError(
-            f"{folder}: holds {len(found)} JSON files; wants one TensorFlow.js graph model"
+            f"{folder}: {len(found)} JSON files; exactly one TensorFlow.js graph model is needed"
         )
     return found[0]
 
@@ -165,7 +165,9 @@ def _read_group(path: Path, group: Mapping[str, Any]) -> dict[str, NDArray[Any]]
     wanted = sum(_nbytes(spec) for spec in group["weights"])
     if len(content) != wanted:
         names = ", ".join(map(str, files))
-        raise ConfigurationError(f"{names}: {len(content)} bytes; {path.name} wants {wanted}: copy it again")
+        raise ConfigurationError(
+            f"{names}: {len(content)} bytes; {path.name} names {wanted} bytes; copy the file again"
+        )
     arrays, offset = {}, 0
     for spec in group["weights"]:
         array = np.frombuffer(content, DTYPES[spec["dtype"]], prod(spec["shape"]), offset)
@@ -178,6 +180,6 @@ def _nbytes(spec: Mapping[str, Any]) -> int:
     if "quantization" in spec or spec["dtype"] not in DTYPES:
         raise ConfigurationError(
             f"weight {spec['name']!r}: is quantised or of type {spec['dtype']!r}; "
-            f"wants plain {' or '.join(DTYPES)}"
+            f"allowed: {' or '.join(DTYPES)}, not quantised"
         )
     return int(prod(spec["shape"])) * DTYPES[spec["dtype"]].itemsize

@@ -1,4 +1,4 @@
-"""The model card of a bundle: its manifest, told to people."""
+"""The model card of a bundle: its manifest in a form for people."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMPARED = (
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What no figure tells.
+    """What the figures do not show.
 
     weights: how many. command: makes the bundle again. limits: of this model, beside those of all.
     origin: where it comes from and what it may be used for, paragraph by paragraph.
@@ -48,10 +48,10 @@ def _head(manifest: Manifest, story: Story) -> list[str]:
     return [
         f"# Age model {manifest.name}, version {manifest.version}",
         "Estimates a distribution over single years of age, 0 to 100, from one face. It is made for counting "
-        "visitors by age bracket, without a record of any one of them. It is not made for deciding anything "
-        "about a person, such as whether they are old enough to buy.",
+        "visitors by age bracket, without a record of any single one. It is not made for decisions about a "
+        "person, such as whether they are old enough to buy a product.",
         f"**Terms: {manifest.licence}.**",
-        "## What goes in and what comes out",
+        "## Input and output",
         f"- `image`: uint8 (N, {size}, {size}, 3), RGB. A square round the face box of MediaPipe's short-"
         f"range detector, side = {manifest.crop.scale} x the longer side of the box, resized by "
         f"`edge.preprocess` (version {manifest.input.preprocessing}).\n"
@@ -96,14 +96,14 @@ def _beside_others(manifest: Manifest) -> list[str]:
     metrics = manifest.metrics
     names = _names([{"name": manifest.name, "version": manifest.version}, *metrics["against"]])
     parts = [
-        f"The test part of the data, {metrics['n']:,} faces that served for no choice; the temperature was "
-        "fitted on the validation part. In brackets: 95 % of 1,000 bootstrap draws.",
+        f"The test part of the data, {metrics['n']:,} faces that were used for no choice; the temperature "
+        "was fitted on the validation part. In square brackets: 95 % intervals from 1,000 bootstrap draws.",
         _side_by_side(names, [metrics, *metrics["against"]]),
     ]
     for place, found in enumerate(metrics["also"]):
         others = [other["also"][place] for other in metrics["against"]]
         parts += [
-            f"All {found['n']:,} faces of {found['source']}, which served for nothing else. Where only an "
+            f"All {found['n']:,} faces of {found['source']}, which were used for nothing else. Where only an "
             "age group is known, the error is the distance to it (0 inside) and the brackets are the groups:",
             _side_by_side(names, [found, *others]),
         ]
@@ -152,7 +152,7 @@ def _by_face_size(sizes: Mapping[str, Figures]) -> list[str]:
         for size, own in sizes.items()
     ]
     head = ["face", "MAE, years", "within 5 years", "right bracket", "right or next"]
-    return ["The same faces, shrunk as if farther from the camera:", _table(head, rows)]
+    return ["The same faces, reduced in size as if farther from the camera:", _table(head, rows)]
 
 
 def _by_trait(traits: Mapping[str, Mapping[str, Figures]]) -> list[str]:
@@ -164,7 +164,7 @@ def _by_trait(traits: Mapping[str, Mapping[str, Figures]]) -> list[str]:
     if not rows:
         return []
     return [
-        "By what else the data say of the people:",
+        "By the other labels of the data:",
         _table(["", "", "faces", "MAE, years", "bias, years"], rows),
     ]
 
@@ -175,10 +175,10 @@ def _crowds(crowds: Mapping[str, Figures]) -> list[str]:
         for people, own in crowds.items()
     ]
     return [
-        "What a store reads, the shares of the brackets: their total variation from the true ones (0.1: a "
-        "tenth of the people stand in a wrong bar), over 500 random crowds each, with the age mix of the "
-        "data and with mixes of which each is as likely as any other:",
-        _table(["people", "same mix", "any mix", "any mix, nine of ten below"], rows),
+        "A store uses the shares of the brackets. Their total variation distance from the true shares (0.1: "
+        "a tenth of the people are in a wrong bracket), over 500 random crowds each, with the age mix of the "
+        "data and with age mixes drawn uniformly at random:",
+        _table(["people", "same mix", "any mix", "any mix, 90th percentile"], rows),
     ]
 
 
@@ -195,17 +195,17 @@ def _variants(metrics: Figures) -> list[str]:
         ]
         for name, own in graphs.items()
     ]
-    head = ["graph", "MAE, years", "within 5 years", "right bracket", "right or next", "ms a face"]
-    note = "By precision; time of a face with ONNX Runtime on one thread of the CPU that made this card:"
+    head = ["graph", "MAE, years", "within 5 years", "right bracket", "right or next", "ms per face"]
+    note = "By precision; time per face with ONNX Runtime on one thread of the CPU that made this card:"
     return [note, _table(head, rows)]
 
 
 def _end(manifest: Manifest, story: Story) -> list[str]:
     limits = [
-        "It was measured on labelled photos, not on store cameras. Small, blurred, turned or covered faces "
-        "make it worse, and labels are in part estimates themselves.",
-        "Its errors differ by age, as the tables show, and may differ by origins that were not measured. "
-        "Read counts as shares of a crowd, not as facts about its members.",
+        "It was measured on labelled photos, not on store cameras. It is less accurate on small, blurred, "
+        "turned or covered faces, and some labels are estimates themselves.",
+        "Its errors differ by age, as the tables show, and may differ between groups of people "
+        "that were not measured. Use counts as shares of a crowd, not as facts about its members.",
         *story.limits,
     ]
     return [

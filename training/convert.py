@@ -118,7 +118,7 @@ def _story(weights: int, manifest: Manifest) -> card.Story:
             "Science 5:e197, 2019). The gender output was left out here; nothing else was changed. SHA-256 "
             "of the files:",
             hashes,
-            "It was not trained here. Labelled faces served to measure it, and to fit one number, the "
+            "It was not trained here. Labelled faces were used to measure it and to fit one number, the "
             "temperature. None of their pictures is in this folder; `LICENSE` has the text of both licences.",
         ],
     )

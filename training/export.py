@@ -177,15 +177,15 @@ def _story(run: Run, data: TrainingData, manifest: Manifest) -> card.Story:
     origin = [
         f"Made by `instore-training train`, run {run.info['name']}, on {data.source} ({counts}; copies of "
         f"a photo are kept on one side){_how(run)}. The whole configuration is in `manifest.json`. None of "
-        "the pictures is in this folder; `confusion.json` holds counts only, and a few hashes of files tell "
-        "the tools which data the model has seen."
+        "the pictures is in this folder; `confusion.json` holds counts only, and a few hashes of files let "
+        "the tools recognise data that the model has seen."
     ]
     if run.config.model.pooling == "places":
         origin.append(
             "The mean over its last map is a weighted one, with a weight learnt for each channel and place."
         )
     if "bundle" in run.info["start"]:
-        origin.append(f"It went on from the bundle {_named(run.info['start']['bundle'])}.")
+        origin.append(f"Training continued from the bundle {_named(run.info['start']['bundle'])}.")
     if "parts" in run.info["start"]:
         shares = ", ".join(
             f"{p['share']:.3g} of {_start_named(p['start'])}" for p in run.info["start"]["parts"]
@@ -196,7 +196,7 @@ def _story(run: Run, data: TrainingData, manifest: Manifest) -> card.Story:
         )
     if "teacher" in run.info:
         origin.append(
-            f"Beside the labels it was taught what {_teacher_named(run.info['teacher'])}, with a share of "
+            f"Besides the labels it learnt from what {_teacher_named(run.info['teacher'])}, with a share of "
             f"{run.config.teacher.share:g}."
         )
     if from_backbone(run.info["start"]):

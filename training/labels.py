@@ -41,11 +41,13 @@ def _parse(path: Path) -> list[dict[str, str | None]]:
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path}: is no text in UTF-8 ({error.reason})") from error
+        raise ConfigurationError(f"{path}: not text in UTF-8 ({error.reason})") from error
     except csv.Error as error:
-        raise ConfigurationError(f"{path}: is no CSV ({error})") from error
+        raise ConfigurationError(f"{path}: not CSV ({error})") from error
     if not rows:
-        raise ConfigurationError(f"{path}: names no picture; wants a head line and one line a picture")
+        raise ConfigurationError(
+            f"{path}: no row for a picture; needed: a header line and one line per picture"
+        )
     return rows
 
 

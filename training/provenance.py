@@ -51,7 +51,7 @@ class TrainingData:
             return cls(**{**found, "sketch": tuple(found["sketch"])})
         except (TypeError, KeyError) as error:
             raise ConfigurationError(
-                f"the data of a training run are not told as this version does ({error}): train again"
+                f"the data of a training run were written by another version ({error}): train again"
             ) from error
 
     def as_json(self) -> dict[str, Any]:

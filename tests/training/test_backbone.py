@@ -43,13 +43,13 @@ def test_a_missing_folder_is_named(tmp_path: Path):
 
 
 def test_a_folder_without_model_is_named(tmp_path: Path):
-    assert "holds 0 JSON files" in fault(tmp_path)
+    assert ": 0 JSON files" in fault(tmp_path)
 
 
 def test_two_models_in_one_folder_are_refused(tmp_path: Path):
     backbones.write(tmp_path, backbones.weights())
     (tmp_path / "other.json").write_text("{}")
-    assert "holds 2 JSON files" in fault(tmp_path)
+    assert ": 2 JSON files" in fault(tmp_path)
 
 
 def test_a_missing_weights_file_is_named(tmp_path: Path):
@@ -66,7 +66,7 @@ def test_weights_of_a_wrong_size_are_refused_with_both_sizes(tmp_path: Path, ext
     path.write_bytes((content + b"\0" * 4)[: len(content) + extra])
     message = fault(tmp_path)
     assert f"{len(content) + extra} bytes" in message
-    assert f"wants {len(content)}" in message
+    assert f"names {len(content)} bytes" in message
 
 
 @pytest.mark.parametrize("content", ["", "not JSON", "[]", "{}", '{"weightsManifest": 3}'])

@@ -48,7 +48,7 @@ def test_an_existing_output_is_status_2(tiny: Path, tmp_path: Path, capsys):
 def test_weights_of_a_wrong_size_are_status_2(tiny: Path, tmp_path: Path, capsys):
     (tiny / "tiny-1.bin").write_bytes(b"\0" * 3)
     assert convert("--backbone", tiny, "--out", tmp_path / "bundle") == 2
-    assert "bytes; tiny.json wants" in capsys.readouterr().err
+    assert "bytes; tiny.json names" in capsys.readouterr().err
     assert not (tmp_path / "bundle").exists()
 
 

@@ -158,7 +158,7 @@ def test_an_existing_output_is_refused(place: Path):
 
 
 def test_a_run_that_is_none_is_named(place: Path, tmp_path: Path):
-    assert "wants the folder of a finished run" in fault(Plan(tmp_path, tmp_path / "bundle"))
+    assert "give the folder of a finished run" in fault(Plan(tmp_path, tmp_path / "bundle"))
     assert "nowhere" in fault(Plan(tmp_path / "nowhere", tmp_path / "bundle"))
 
 

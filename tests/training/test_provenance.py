@@ -41,5 +41,5 @@ def test_a_bundle_carries_it(tmp_path: Path):
 
 
 def test_a_bundle_that_tells_something_else_of_its_data_is_named():
-    with pytest.raises(ConfigurationError, match="data of a training run are not told as this version does"):
+    with pytest.raises(ConfigurationError, match="data of a training run were written by another version"):
         TrainingData.read({"source": "ours"})

@@ -20,7 +20,7 @@ class FaultKind(StrEnum):
     NO_FILE = "row without a file"
     NO_ROW = "file without a row"
     SURPLUS = "row with more fields than the head"
-    BAD_AGE = "age that is no number"
+    BAD_AGE = "age that is not a number"
     AGE_RANGE = "age out of 0 to 120"
     EMPTY = "empty file"
     UNREADABLE = "no picture"

@@ -114,7 +114,7 @@ def cut(
     whole = is_cropped(found.seen)
     kept = [i for i, one in enumerate(found.seen) if whole or one.look.box]
     if not kept:
-        raise ConfigurationError(f"{found.folder}: a face was found in none of {len(found.seen)} pictures")
+        raise ConfigurationError(f"{found.folder}: no face found in any of {len(found.seen)} pictures")
     seen, groups = [found.seen[i] for i in kept], found.groups[kept]
     if not test_only:
         _require_enough(found.folder, seen)
@@ -165,7 +165,7 @@ class _Cut:
         """The crop, uint8 (size, size, 3) RGB."""
         image = decode(one.row.file.read_bytes())
         if image is None:
-            raise ConfigurationError(f"{one.row.file}: changed while it was read")
+            raise ConfigurationError(f"{one.row.file}: the file changed while it was read")
         box = _central(one) if self.whole else one.look.box
         return resize(cut_face(image, np.array(box, np.float32), self.scale, self.size), self.size)
 
@@ -230,10 +230,12 @@ def _require_room(cache: Path, needed: int) -> None:
 
 def _require_enough(folder: Path, seen: Sequence[Seen]) -> None:
     if len(seen) < FEWEST:
-        raise ConfigurationError(f"{folder}: holds {len(seen)} usable pictures; wants at least {FEWEST}")
+        raise ConfigurationError(f"{folder}: {len(seen)} usable pictures; at least {FEWEST} are needed")
     if len(ages := {(one.row.low, one.row.high) for one in seen}) == 1:
         age = interval(*ages.pop())
-        raise ConfigurationError(f"{folder}: all {len(seen)} pictures have the age {age}; wants at least two")
+        raise ConfigurationError(
+            f"{folder}: all {len(seen)} pictures have the age {age}; at least two ages are needed"
+        )
 
 
 def _traits(seen: Sequence[Seen]) -> dict[str, NDArray[np.str_]]:

@@ -181,7 +181,7 @@ def _pictures(folder: Path) -> list[Path]:
 def _columns(path: Path, found: Iterable[str], wanted: str) -> ConfigurationError:
     found = [column for column in found if column != SURPLUS]
     hint = next((f", separated by commas and not by {mark!r}" for mark in ";\t" if mark in found[0]), "")
-    return ConfigurationError(f"{path}: has the columns {', '.join(found)}; wants {wanted}{hint}")
+    return ConfigurationError(f"{path}: has the columns {', '.join(found)}; needed: {wanted}{hint}")
 
 
 def _hint(folder: Path) -> str:

@@ -90,9 +90,9 @@ def require_writable(target: str | None) -> None:
     if not target or target == STANDARD_OUTPUT:
         return
     if not Path(target).parent.is_dir():
-        raise ConfigurationError(f"--json {target}: there is no folder {Path(target).parent}")
+        raise ConfigurationError(f"--json {target}: the folder {Path(target).parent} does not exist")
     if Path(target).is_dir():
-        raise ConfigurationError(f"--json {target}: is a folder; name a file")
+        raise ConfigurationError(f"--json {target}: a folder; give a file")
 
 
 def write_json(target: str | None, figures: Figures) -> None:
@@ -121,7 +121,7 @@ def _summary(evaluation: Evaluation) -> list[str]:
     figures, part = evaluation.figures, evaluation.part
     rows = [[words, format(figures[name], spec)] for name, (words, spec) in PLAIN.items()]
     head = f"{evaluation.bundle.name} {evaluation.bundle.version} on {part.prepared.source}"
-    few = [f"so few faces say next to nothing; wants at least {FEWEST}"] if len(part) < FEWEST else []
+    few = [f"too few faces for reliable figures; at least {FEWEST} are needed"] if len(part) < FEWEST else []
     changed = [CHANGED] if part.changed else []
     return [f"{head}, {_which(part.split)}, {figures['n']:,} faces", *few, *changed, *_aligned(rows)]
 

@@ -72,7 +72,7 @@ def _lead(evaluation: Evaluation) -> str:
     known = part.truth.known
     labels = "years" if known.all() else "years and age groups" if known.any() else "age groups"
     return (
-        f"{len(part):,} faces ({which}), labelled by {labels}, cut and judged as a store box does it: "
+        f"{len(part):,} faces ({which}), labelled by {labels}, cropped and classified as a box does it: "
         f"{bundle.model_path.name} at {bundle.input_size} px, temperature {bundle.temperature:g}. "
         f"Ranges are 95 % intervals, from {DRAWS:,} bootstrap draws of the faces."
     )
@@ -89,7 +89,7 @@ def _remarks(evaluation: Evaluation) -> list[str]:
     if part.trained_on and part.split != "test":
         parts.append(
             paragraph(
-                "The model was trained or chosen on some of these pictures: the figures flatter it. "
+                "The model was trained or selected on some of these pictures: the figures are too good. "
                 "Use the test part.",
                 "warning",
             )
@@ -134,13 +134,13 @@ def _histogram(figures: Figures) -> str:
     return section(
         "The histogram of a crowd",
         paragraph(
-            "What a store reads is the share of each bracket. The error is the total variation between "
-            "estimated and true shares: 0.10 means that a tenth of the people stand in a wrong bar. 500 "
-            "crowds of each size are drawn from these faces, with the age mix of the data and with mixes of "
-            "which each is as likely as any other."
+            "A store uses the share of each bracket. The error is the total variation distance between "
+            "estimated and true shares: 0.10 means that a tenth of the people are in a wrong bracket. 500 "
+            "crowds of each size are drawn from these faces, with the age mix of the data and with age "
+            "mixes drawn uniformly at random."
         ),
         plots.crowds(figures),
-        table(["people", "same mix", "any mix", "any mix, nine of ten below"], rows),
+        table(["people", "same mix", "any mix", "any mix, 90th percentile"], rows),
         paragraph("All faces together, as one crowd:"),
         plots.histogram(figures),
     )
@@ -167,7 +167,7 @@ def _calibration(figures: Figures) -> str:
     return section(
         "Calibration",
         paragraph(
-            "Bars on the dashed line mean that the model is right as often as it says. Its confidence is the "
+            "Bars on the dashed line mean that confidence and accuracy agree. The confidence is the "
             f"probability of the bracket that holds the expected age. ECE {figures['ece']:.3f}, negative "
             f"log-likelihood of the true age {figures['nll']:.2f} nats."
         ),

@@ -39,13 +39,13 @@ BLURRED = 40.0
 WHAT_IS_DONE = {
     FaultKind.NO_FILE: "left out",
     FaultKind.NO_ROW: "left out",
-    FaultKind.SURPLUS: "left out: nobody knows which field is the age",
+    FaultKind.SURPLUS: "left out: it is unknown which field is the age",
     FaultKind.BAD_AGE: "left out",
     FaultKind.AGE_RANGE: "left out",
     FaultKind.EMPTY: "left out",
     FaultKind.UNREADABLE: "left out",
     FaultKind.COPY: "left out but for the first",
-    FaultKind.CONFLICT: "all left out: nobody knows which age is right",
+    FaultKind.CONFLICT: "all left out: it is unknown which age is right",
     FaultKind.NEAR_COPY: "kept, on one side of the split",
     FaultKind.NO_FACE: "left out",
     FaultKind.SEVERAL_FACES: "kept; the label is taken to be about the face in the middle",
@@ -59,7 +59,7 @@ def report(found: Survey, prepared: Prepared, rows: pd.DataFrame, seed: int) -> 
     """The whole page. `rows` as `tabulate` makes them of the other two."""
     parts = [
         _headlines(found, prepared, rows),
-        section("What stands out", bullets(_remarks(found, rows))),
+        section("Main findings", bullets(_remarks(found, rows))),
         section("Ages", *_ages(rows)),
         *_traits(rows),
         section("Faces", *_samples(prepared, rows, seed)),
@@ -72,9 +72,9 @@ def report(found: Survey, prepared: Prepared, rows: pd.DataFrame, seed: int) -> 
     return page(
         f"Data report: {found.folder.resolve().name}",
         parts,
-        lead=f"What a model would learn from, read from {found.layout}, before it does.{terms}",
+        lead=f"The pictures and labels of {found.layout}.{terms}",
         footer=f"Made by instore-training explore; split and samples drawn with seed {seed}. "
-        "This page holds pictures of people: keep it where the data are kept.",
+        "This page holds pictures of people: store it as you store the data.",
     )
 
 
@@ -94,12 +94,12 @@ def _remarks(found: Survey, rows: pd.DataFrame) -> Iterator[str]:
     """What a person should know first, in sentences."""
     counts = _by_kind(found.faults)
     if conflicts := counts.get(FaultKind.CONFLICT):
-        yield f"{len(conflicts):,} files are copies that bear different ages; none of them is used."
+        yield f"{len(conflicts):,} files are copies with different ages; none of them is used."
     if near := counts.get(FaultKind.NEAR_COPY):
         differ = ""
         if apart := [gap for gap in _gaps(found) if gap]:
             differ = f", {len(apart):,} of them with another age, by {np.median(apart):g} years as a rule"
-        yield f"{len(near):,} pictures show a photo that is there already{differ}."
+        yield f"{len(near):,} pictures are near-copies of another one{differ}."
     shares = rows.bracket.value_counts(normalize=True, sort=False)
     if thin := [f"{name} ({share:.1%})" for name, share in shares.items() if share < THIN]:
         yield f"Few or no pictures of {', '.join(thin)}: expect the largest errors there."
@@ -108,7 +108,8 @@ def _remarks(found: Survey, rows: pd.DataFrame) -> Iterator[str]:
         common = known.age.value_counts(normalize=True)
         yield (
             f"The commonest age is {common.index[0]:g}, with {common.iloc[0]:.1%} of the pictures. Ages that "
-            f"end in 0 or 5 have {(known.age % 5 == 0).mean():.0%}: 20% would be even, more is guesswork."
+            f"end in 0 or 5 have {(known.age % 5 == 0).mean():.0%}: 20% is the even share; "
+            "more means that ages were guessed."
         )
     yield (
         f"{(rows.sharpness < BLURRED).mean():.0%} of the faces are as blurred as one 32 px wide, "
@@ -116,9 +117,9 @@ def _remarks(found: Survey, rows: pd.DataFrame) -> Iterator[str]:
         f"{(rows.light > GOOD_LIGHT[1]).mean():.0%} glaring."
     )
     if not is_cropped(found.seen):
-        yield "The pictures show surroundings; faces are cut from them as a store box cuts its own."
+        yield "The pictures show surroundings; faces are cropped as a box crops them."
         return
-    yield "The pictures are face crops already, and are taken whole."
+    yield "The pictures are face crops and are used whole."
     if (unseen := len(counts.get(FaultKind.NO_FACE, []))) > UNSEEN * len(found.seen):
         yield f"No face was found in {unseen:,} of them: make sure that they are faces."
 
@@ -149,7 +150,7 @@ def _traits(rows: pd.DataFrame) -> Iterator[Html]:
     names = [column.removeprefix("trait:") for column in rows if column.startswith("trait:")]
     drawn = [name for name in names if 1 < rows[f"trait:{name}"].nunique() <= plots.MOST_VALUES]
     if drawn:
-        words = "What the data say beside the age. It is used for reporting by group, never for training."
+        words = "Labels other than the age. They are used to report by group, never to train."
         yield section("Traits", paragraph(words), *(plots.trait(rows, name) for name in drawn))
 
 
@@ -181,7 +182,7 @@ def _crops(prepared: Prepared, indices: Iterable[int]) -> Html:
 def _faults(found: Survey) -> Iterator[Html]:
     kinds = _by_kind(found.faults)
     if not kinds:
-        yield paragraph("None: every row has a readable picture with a face, and no picture is there twice.")
+        yield paragraph("None: every row has a readable picture with a face, and no picture occurs twice.")
         return
     yield paragraph("All of them are listed in faults.csv beside this page.")
     yield _fault_table(kinds, cropped=is_cropped(found.seen))
@@ -190,7 +191,7 @@ def _faults(found: Survey) -> Iterator[Html]:
             yield heading(kind.value.capitalize())
             yield sheet((_picture(found, fault.name), fault.detail) for fault in named)
     if photos := members(found.groups)[: A_ROW // 2]:
-        yield heading("Photos that are there several times, and their ages")
+        yield heading("Photos that occur several times, with their ages")
         same = [found.seen[i] for photo in photos for i in photo[:2]]
         yield sheet((_picture(found, one.name), interval(one.row.low, one.row.high)) for one in same)
 
@@ -204,7 +205,7 @@ def _fault_table(kinds: dict[FaultKind, list[Fault]], *, cropped: bool) -> Html:
         for kind in FaultKind
         if kind in kinds
     ]
-    return table(["fault", "what is done", "examples", "count"], lines, words=3)
+    return table(["fault", "action", "examples", "count"], lines, words=3)
 
 
 def _examples(faults: Sequence[Fault]) -> Html:
@@ -219,7 +220,7 @@ def _picture(found: Survey, name: str) -> Image:
     """The picture of this name, uint8 (H, W, 3) RGB."""
     image = decode((found.pictures / name).read_bytes())
     if image is None:
-        raise ConfigurationError(f"{found.pictures / name}: changed while it was read")
+        raise ConfigurationError(f"{found.pictures / name}: the file changed while it was read")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 

@@ -59,7 +59,9 @@ def features(networks: Sequence[Network], examples: Examples, progress: Progress
 
 def _finite(said: Floats, network: NetworkSettings) -> Floats:
     if not np.isfinite(said).all():
-        raise ConfigurationError(f"{network.backbone or network.graph}: says of a face what is no number")
+        raise ConfigurationError(
+            f"{network.backbone or network.graph}: gives a feature that is not a finite number"
+        )
     return said
 
 
@@ -98,7 +100,7 @@ def _open_graph(path: Path, network: NetworkSettings) -> Ask:
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
     except (DecodeError, LookupError, ConfigurationError) as error:
-        raise ConfigurationError(f"{path}: is no ONNX graph that can be run ({error})") from error
+        raise ConfigurationError(f"{path}: not an ONNX graph that can be run ({error})") from error
     given = session.get_inputs()
     _require_pictures(path, given, network.size)
     alone = given[0].shape[0] == 1  # a graph for one picture at a time
@@ -145,4 +147,6 @@ def _require_pictures(path: Path, given: list[Any], size: int) -> None:
     )
     if not fits:
         told = ", ".join(f"{one.type} {one.shape}" for one in given)
-        raise ConfigurationError(f"{path}: takes {told}; wants one tensor(float) [N, 3, {size}, {size}]")
+        raise ConfigurationError(
+            f"{path}: its inputs are {told}; needed: one tensor(float) [N, 3, {size}, {size}]"
+        )

@@ -100,4 +100,4 @@ def _require_free(out: Path) -> None:
     if out.exists():
         raise ConfigurationError(f"{out}: exists already; name a new file or remove it first")
     if not out.parent.is_dir():
-        raise ConfigurationError(f"{out.parent}: is no folder")
+        raise ConfigurationError(f"{out.parent}: not a folder")

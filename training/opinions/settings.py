@@ -48,9 +48,9 @@ class NetworkSettings(Section):
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if bool(self.backbone) == bool(self.graph):
-            raise ValueError("wants either 'backbone' or 'graph'")
+            raise ValueError("exactly one of 'backbone' and 'graph' is needed")
         if bool(self.graph) != bool(self.outputs):
-            raise ValueError("'outputs' names the tensors of a 'graph': wants both or neither")
+            raise ValueError("'outputs' names tensors of a 'graph'; give both or neither")
         if self.side > self.size:
             raise ValueError(f"face = {self.face} is more than size = {self.size}: the face would be cut off")
         return self

@@ -1,4 +1,4 @@
-"""What watches a run: it stops on a loss that is no number, keeps the best weights and can be resumed."""
+"""What watches a run: it stops on a loss that is not a number, keeps the best weights and can be resumed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DECIMALS = 6
 
 
 class DivergedError(InstoreError):
-    """The loss is no longer a finite number."""
+    """The loss is not a finite number."""
 
 
 class StopOnNaN(keras.callbacks.Callback):  # type: ignore[misc]
@@ -58,8 +58,8 @@ class StopOnNaN(keras.callbacks.Callback):  # type: ignore[misc]
             )
 
 
-class Tell(keras.callbacks.Callback):  # type: ignore[misc]
-    """Tells how many steps are done."""
+class ReportSteps(keras.callbacks.Callback):  # type: ignore[misc]
+    """Reports how many steps are done."""
 
     def __init__(self, loop: LoopSettings, progress: Progress) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Tell(keras.callbacks.Callback):  # type: ignore[misc]
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Tell."""
+        """Report the step."""
         steps = self._loop.epoch_steps
         self._progress(TRAINING, self._epoch * steps + batch + 1, self._loop.epochs * steps)
 
@@ -85,7 +85,7 @@ class SeedEpochs(keras.callbacks.Callback):  # type: ignore[misc]
         self._seed = seed
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Seed every random layer anew."""
+        """Seed every random layer for this epoch."""
         for layer in self.model.layers:
             if generator := getattr(layer, "seed_generator", None):
                 generator.state.assign(np.array([self._seed % 2**32, epoch], np.uint32))
@@ -149,7 +149,7 @@ class History(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """The lines of a run's `history.jsonl`; none where there is no such file."""
+    """The lines of a run's `history.jsonl`; none where the file does not exist."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

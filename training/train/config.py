@@ -101,7 +101,7 @@ class MergePart(Section):
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if len([place for place in (self.run, self.bundle, self.backbone) if place]) != 1:
-            raise ValueError("wants one of 'run', 'bundle' and 'backbone'")
+            raise ValueError("exactly one of 'run', 'bundle' and 'backbone' is needed")
         return self
 
 

@@ -37,7 +37,7 @@ def train(settings: TrainSettings, progress: Progress = silent) -> Path:
     """Prepare the data, train, measure the best model on the validation part, and finish the run's folder.
 
     Of several workers the chief alone writes. Raises ConfigurationError on unusable settings or data,
-    DivergedError when the loss is no number any more.
+    DivergedError when the loss is not a number.
     """
     _require_start(settings)
     opinions = Opinions.read(settings.teacher.opinions) if settings.teacher.opinions else None

@@ -21,9 +21,9 @@ from training.train.callbacks import (
     Checkpoint,
     History,
     KeepBest,
+    ReportSteps,
     SeedEpochs,
     StopOnNaN,
-    Tell,
     checkpoints,
     epochs_done,
     read_history,
@@ -51,7 +51,7 @@ def fit(
 
     A run that was interrupted goes on after its last whole epoch, as if it had not been. watch: further
     callbacks of Keras. Raises ConfigurationError on unusable settings or data, DivergedError when the loss
-    is no number any more.
+    is not a number.
     """
     _require_enough(learn, judge)
     workers = Workers()
@@ -72,7 +72,11 @@ def fit(
             steps_per_epoch=settings.loop.epoch_steps,
             epochs=settings.loop.epochs,
             initial_epoch=done,
-            callbacks=[*_callbacks(settings, folder, pupil, errors), *watch, Tell(settings.loop, progress)],
+            callbacks=[
+                *_callbacks(settings, folder, pupil, errors),
+                *watch,
+                ReportSteps(settings.loop, progress),
+            ],
             shuffle=False,  # the batches are in their order
             verbose=2 if is_chief() else 0,  # a line an epoch
         )

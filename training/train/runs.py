@@ -58,7 +58,7 @@ def read_info(folder: Path) -> dict[str, Any]:
     """What is known about the finished run in `folder`; ConfigurationError when it is none."""
     if (folder / CONFIG).exists() and not (folder / INFO).exists():
         raise ConfigurationError(
-            f"{folder}: this run is not finished; `instore-training train` goes on with it, given the same "
+            f"{folder}: this run is not finished; `instore-training train` continues it with the same "
             "configuration"
         )
     return _table(folder, INFO)
@@ -70,7 +70,7 @@ def read_model(folder: Path) -> Any:  # noqa: ANN401 (Keras has no types)
 
     path = folder / MODEL
     if not path.is_file():
-        raise ConfigurationError(f"{folder}: holds no {MODEL}: it is no run, or has not finished an epoch")
+        raise ConfigurationError(f"{folder}: holds no {MODEL}; not a run, or no epoch is complete")
     try:
         return keras.saving.load_model(path, compile=False)
     except (ValueError, OSError) as error:
@@ -153,8 +153,8 @@ def _read(folder: Path, name: str) -> str:
     try:
         return (folder / name).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{folder / name}: is no text in UTF-8 ({error.reason})") from error
+        raise ConfigurationError(f"{folder / name}: not text in UTF-8 ({error.reason})") from error
     except OSError as error:
         raise ConfigurationError(
-            f"{folder / name}: cannot be read ({error.strerror}); wants the folder of a finished run"
+            f"{folder / name}: cannot be read ({error.strerror}); give the folder of a finished run"
         ) from error

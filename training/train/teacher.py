@@ -57,14 +57,18 @@ class Opinions:
             raise ConfigurationError(f"{path}: cannot be read ({error.strerror or error})") from error
         except (ValueError, KeyError, EOFError, BadZipFile, AttributeError, TypeError) as error:
             raise ConfigurationError(
-                f"{path}: wants an .npz file with keys, probs, source and terms ({error})"
+                f"{path}: not an .npz file with keys, probs, source and terms ({error})"
             ) from error
         keys, probs = np.atleast_1d(arrays["keys"]).tolist(), np.asarray(arrays["probs"], np.float32)
         wanted = len(keys), AGES
         if probs.shape != wanted:
-            raise ConfigurationError(f"{path}: probs is {probs.shape}; wants {wanted}, a row a key")
+            raise ConfigurationError(
+                f"{path}: the shape of probs is {probs.shape}; it must be {wanted}, one row per key"
+            )
         if not ((probs >= 0).all() and (np.abs(probs.sum(1) - 1) <= SUM_TOLERANCE).all()):
-            raise ConfigurationError(f"{path}: probs holds a row that is no distribution")
+            raise ConfigurationError(
+                f"{path}: a row of probs is not a distribution; its values must be at least 0 and sum to 1"
+            )
         source, terms = str(arrays["source"]), str(arrays["terms"])
         return cls(keys, probs, source, terms, str(path), sha256_of(content))
 

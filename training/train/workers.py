@@ -80,7 +80,7 @@ def _config() -> dict[str, Any]:
         raise ConfigurationError(f"TF_CONFIG: is not JSON ({error})") from error
     if not (isinstance(found, dict) and all(isinstance(found.get(k, {}), dict) for k in ("cluster", "task"))):
         raise ConfigurationError(
-            'TF_CONFIG: wants {"cluster": {"worker": ["host:port", ...]}, '
+            'TF_CONFIG: not a cluster and a task; allowed: {"cluster": {"worker": ["host:port", ...]}, '
             '"task": {"type": "worker", "index": 0}}'
         )
     return found

@@ -88,7 +88,7 @@ def test_faces_are_cut_from_photos_as_a_box_cuts_them(tmp_path: Path, cache: Pat
 def test_photos_in_which_nobody_is_found_are_refused(tmp_path: Path, cache: Path):
     folder = labels(tmp_path / "data", "file_name,real_age", "a.png,1", "b.png,2")
     pictures(folder / "final_files", {"a.png": noise(0, width=80), "b.png": noise(1, width=80)})
-    with pytest.raises(ConfigurationError, match="a face was found in none of 2 pictures"):
+    with pytest.raises(ConfigurationError, match="no face found in any of 2 pictures"):
         make(folder, cache, test_only=True)
 
 
@@ -115,14 +115,16 @@ def test_terms_are_read_from_the_data(sixty: Path, cache: Path):
 
 def test_three_pictures_are_too_few(tmp_path: Path, cache: Path):
     folder = years(tmp_path / "data", {"a.png": 1, "b.png": 2, "c.png": 3})
-    with pytest.raises(ConfigurationError, match="holds 3 usable pictures; wants at least 20"):
+    with pytest.raises(ConfigurationError, match="3 usable pictures; at least 20 are needed"):
         make(folder, cache)
     assert len(make(folder, cache, test_only=True)) == 3
 
 
 def test_a_single_age_is_refused(tmp_path: Path, cache: Path):
     folder = years(tmp_path / "data", {f"{i}.png": 30 for i in range(25)})
-    with pytest.raises(ConfigurationError, match="all 25 pictures have the age 30; wants at least two"):
+    with pytest.raises(
+        ConfigurationError, match="all 25 pictures have the age 30; at least two ages are needed"
+    ):
         make(folder, cache)
 
 

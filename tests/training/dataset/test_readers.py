@@ -165,7 +165,7 @@ def test_a_folder_one_too_high_names_the_one_below(tmp_path: Path):
 def test_wrong_columns_are_told_with_the_right_ones(tmp_path: Path, head: str):
     labels(tmp_path, head, "a.png,3")
     columns = ", ".join(head.split(","))
-    assert f"has the columns {columns}; wants file_name and real_age (years) or age_group" in message(
+    assert f"has the columns {columns}; needed: file_name and real_age (years) or age_group" in message(
         tmp_path
     )
 
@@ -177,10 +177,10 @@ def test_a_table_that_is_not_separated_by_commas_is_told_as_that(tmp_path: Path)
 
 def test_a_table_without_rows(tmp_path: Path):
     labels(tmp_path, "file_name,real_age")
-    assert "names no picture" in message(tmp_path)
+    assert "no row for a picture" in message(tmp_path)
 
 
 def test_a_table_that_is_no_text(tmp_path: Path):
     labels(tmp_path, "")
     (tmp_path / "labels.csv").write_bytes(b"\xff\xfe\x00")
-    assert "is no text in UTF-8" in message(tmp_path)
+    assert "not text in UTF-8" in message(tmp_path)

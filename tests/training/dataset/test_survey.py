@@ -114,7 +114,7 @@ def test_no_usable_picture_says_why(tmp_path: Path, cache: Path):
     with pytest.raises(ConfigurationError, match="no usable picture") as caught:
         survey(folder, cache, silent)
     assert "row without a file: 1" in str(caught.value)
-    assert "age that is no number: 1" in str(caught.value)
+    assert "age that is not a number: 1" in str(caught.value)
 
 
 def test_a_cache_that_cannot_be_made(tmp_path: Path):

@@ -41,9 +41,9 @@ def test_evaluate_writes_a_report_and_says_the_figures(place: Path, tmp_path: Pa
 def test_figures_of_a_few_faces_come_with_a_warning(place: Path, tmp_path: Path, capsys):
     few = labelled_folder(tmp_path / "few", count=4)
     assert run(place, "evaluate", place / "one", few, "--json", tmp_path / "a.json") == 0
-    assert "so few faces say next to nothing; wants at least 20" in capsys.readouterr().out
+    assert "too few faces for reliable figures; at least 20 are needed" in capsys.readouterr().out
     assert run(place, "evaluate", place / "one", place / "faces", "--json", tmp_path / "b.json") == 0
-    assert "so few" not in capsys.readouterr().out
+    assert "too few" not in capsys.readouterr().out
 
 
 def test_the_figures_go_to_a_file_or_to_the_standard_output(place: Path, tmp_path: Path, capsys):
@@ -131,15 +131,18 @@ def somewhere(place: Path, tmp_path: Path, monkeypatch) -> Path:
         (("evaluate", "nobundle", "faces", "--json", "-"), "nobundle/manifest.json: cannot be read"),
         (("evaluate", "one", "nowhere", "--json", "-"), "nowhere"),
         (("evaluate", "one", "empty", "--json", "-"), "no labelled faces found"),
-        (("evaluate", "one", "faceless", "--json", "-"), "a face was found in none of 3 pictures"),
-        (("evaluate", "one", "columns", "--json", "-"), "wants file_name and real_age"),
-        (("evaluate", "one", "faces"), "wants --out DIR, --json FILE or both"),
+        (("evaluate", "one", "faceless", "--json", "-"), "no face found in any of 3 pictures"),
+        (("evaluate", "one", "columns", "--json", "-"), "needed: file_name and real_age"),
+        (("evaluate", "one", "faces"), "nothing to write; give --out DIR, --json FILE or both"),
         (("evaluate", "one", "faces", "--out", "empty"), "empty: exists already"),
         (("evaluate", "one", "faces", "--out", "no/where"), "cannot be written to"),
-        (("evaluate", "one", "faces", "--json", "no/where.json"), "there is no folder"),
-        (("evaluate", "one", "faces", "--json", "empty"), "--json empty: is a folder"),
+        (("evaluate", "one", "faces", "--json", "no/where.json"), "the folder no does not exist"),
+        (("evaluate", "one", "faces", "--json", "empty"), "--json empty: a folder"),
         (("evaluate", "one", "faces", "--json", "-", "--precision", "int8"), "has no variant 'int8'"),
-        (("evaluate", "one", "faces", "--json", "-", "--brackets", "0-17"), "--brackets: age 18 is in no"),
+        (
+            ("evaluate", "one", "faces", "--json", "-", "--brackets", "0-17"),
+            "--brackets 0-17: age 18 is in no",
+        ),
         (("compare", "one", "nobundle", "faces"), "nobundle/manifest.json: cannot be read"),
         (("compare", "one", "two", "empty"), "no labelled faces found"),
     ],

@@ -121,8 +121,8 @@ def test_the_page_holds_everything_and_needs_nothing(evaluation: Evaluation):
 
 def test_a_page_says_when_the_model_knows_the_pictures(evaluation: Evaluation):
     known = replace(evaluation, part=replace(evaluation.part, trained_on=True))
-    assert "figures flatter it" in report.render(known)
-    assert "figures flatter it" not in report.render(evaluation)
+    assert "figures are too good" in report.render(known)
+    assert "figures are too good" not in report.render(evaluation)
 
 
 def test_a_page_without_traits_and_of_two_faces_is_a_page(tmp_path: Path):

@@ -66,8 +66,11 @@ def test_the_backbone_says_its_last_layers_beside_those_of_a_graph(keras, tmp_pa
     [
         ({"graph": Path("nowhere.onnx")}, "nowhere.onnx: cannot be read (No such file or directory)"),
         ({"outputs": ("last",)}, "it makes no tensor 'last'; the last ones are seen, pooled, mean"),
-        ({"size": 96}, "takes tensor(float) ['N', 3, 80, 80]; wants one tensor(float) [N, 3, 96, 96]"),
-        ({"scale": 1e-45}, "says of a face what is no number"),
+        (
+            {"size": 96},
+            "its inputs are tensor(float) ['N', 3, 80, 80]; needed: one tensor(float) [N, 3, 96, 96]",
+        ),
+        ({"scale": 1e-45}, "gives a feature that is not a finite number"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:overflow")
@@ -84,5 +87,5 @@ def test_a_graph_that_cannot_be_asked_is_named(
 def test_a_file_that_is_no_graph_is_named(keras, tmp_path: Path):
     path = tmp_path / "colours.onnx"
     path.write_bytes(b"no graph")
-    with pytest.raises(ConfigurationError, match=r"colours\.onnx: is no ONNX graph that can be run"):
+    with pytest.raises(ConfigurationError, match=r"colours\.onnx: not an ONNX graph that can be run"):
         opened([network(graph=path, outputs=("mean",), size=80)])

@@ -68,7 +68,7 @@ def test_a_run_is_taught_by_what_the_command_wrote(config: Path, tmp_path: Path,
 
     assert ask(config) == 0
     said = capsys.readouterr().out
-    assert f"{tmp_path}/opinions.npz: opinions of 48 pictures, " in said
+    assert f"{tmp_path}/opinions.npz: distributions of 48 pictures, " in said
     told = Opinions.read(tmp_path / "opinions.npz")
     assert told.probs.shape == (48, 101)
     assert told.source.startswith("a head on what a backbone and a network for colours say of a face")
@@ -112,8 +112,8 @@ def test_no_picture_is_judged_by_a_head_that_learnt_from_it(config: Path, tmp_pa
     ("override", "message"),
     [
         ("networks=[]", "networks = []: must have at least one entry"),
-        ("networks.0.graph=other.onnx", "wants either 'backbone' or 'graph'"),
-        ("networks.1.outputs=[]", "'outputs' names the tensors of a 'graph': wants both or neither"),
+        ("networks.0.graph=other.onnx", "exactly one of 'backbone' and 'graph' is needed"),
+        ("networks.1.outputs=[]", "'outputs' names tensors of a 'graph'; give both or neither"),
         ("networks.1.face=65", "face = 65 is more than size = 64"),
         ("networks.0.size=96", "data.size = 80 is less than the 96 px of a network"),
         ("networks.0.backbone=nowhere", "nowhere: is not a folder"),

@@ -47,7 +47,7 @@ def test_an_unknown_table_is_named_with_the_allowed_ones():
         ({"model": {"size": 65}}, "model.size = 65: must be a multiple of 16 from 64 to 512"),
         ({"model": {"size": 128}}, "data.size = 64 is less than model.size = 128"),
         ({"model": {"backbone": "a", "run": "b"}}, "'backbone' and 'run' are given"),
-        ({"merge": [{"share": 0.5}]}, "wants one of 'run', 'bundle' and 'backbone'"),
+        ({"merge": [{"share": 0.5}]}, "exactly one of 'run', 'bundle' and 'backbone' is needed"),
         ({"merge": [{"run": "a", "share": 0.5}, {"run": "b", "share": 0.5}]}, "sum to 1 or more"),
         ({"tilt": 0.1}, "tilt is given without merge"),
         ({"seed": 1 << 32}, "seed = 4294967296: must be less than 4294967296"),

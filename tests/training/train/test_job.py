@@ -221,7 +221,7 @@ def test_opinions_of_another_model_are_taught_and_named(keras, config: Path, tmp
     assert manifest.licence.endswith("; MIT")
     assert "opinions" not in manifest.provenance["config"]["teacher"]
     told = (tmp_path / "own" / "MODEL_CARD.md").read_text()
-    assert "it was taught what a network for faces says of each face, with a share of 0.5." in told
+    assert "it learnt from what a network for faces says of each face, with a share of 0.5." in told
 
 
 def test_the_terms_of_a_teacher_come_along_with_the_run_that_it_taught(keras, config: Path, tmp_path: Path):
@@ -239,9 +239,12 @@ def test_the_terms_of_a_teacher_come_along_with_the_run_that_it_taught(keras, co
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"terms": None}, "wants an .npz file with keys, probs, source and terms"),
-        ({"probs": np.ones((1, 100))}, "probs is (1, 100); wants (1, 101), a row a key"),
-        ({"probs": np.full((1, 101), np.nan)}, "holds a row that is no distribution"),
+        ({"terms": None}, "not an .npz file with keys, probs, source and terms"),
+        (
+            {"probs": np.ones((1, 100))},
+            "the shape of probs is (1, 100); it must be (1, 101), one row per key",
+        ),
+        ({"probs": np.full((1, 101), np.nan)}, "a row of probs is not a distribution"),
         ({}, "others.npz: has no opinion of "),
     ],
 )
@@ -290,7 +293,7 @@ def test_a_finished_run_is_not_trained_again(keras, config: Path, capsys):
         ("loop.epoch=3", "loop.epoch: unknown key; did you mean 'epochs'? allowed: batch,"),
         ("data.folder=nowhere", "nowhere"),
         ("model.backbone=nowhere", "nowhere: is not a folder"),
-        ("model.run=nowhere", "wants the folder of a finished run"),
+        ("model.run=nowhere", "give the folder of a finished run"),
         ("model.bundle=nowhere", "nowhere/manifest.json: cannot be read"),
         ("teacher.bundle=nowhere", "nowhere/manifest.json: cannot be read"),
         ("teacher.opinions=nowhere.npz", "nowhere.npz: cannot be read"),
@@ -312,7 +315,10 @@ def test_an_interrupted_run_says_how_to_go_on(keras, config: Path, tmp_path: Pat
     monkeypatch.setattr("training.train.job.fit", interrupt)
     assert train(config) == 2
     said = capsys.readouterr().err
-    assert f"interrupted; the same command goes on after the last whole epoch in {tmp_path}/runs/tiny" in said
+    assert (
+        f"interrupted; the same command continues after the last complete epoch in {tmp_path}/runs/tiny"
+        in said
+    )
 
 
 def test_a_full_disk_is_told_and_leaves_the_last_good_file(keras, tmp_path: Path, monkeypatch):
@@ -345,7 +351,7 @@ def test_a_model_that_a_full_disk_cut_short_does_not_stay_on_it(tmp_path: Path):
 def test_an_unfinished_run_is_not_loaded(keras, tmp_path: Path):
     from training.train import load_run
 
-    with pytest.raises(ConfigurationError, match="wants the folder of a finished run"):
+    with pytest.raises(ConfigurationError, match="give the folder of a finished run"):
         load_run(tmp_path)
 
 

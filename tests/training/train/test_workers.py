@@ -68,5 +68,7 @@ def test_a_broken_tf_config_is_told(monkeypatch):
 @pytest.mark.parametrize("config", ["[1]", "5", '{"cluster": []}', '{"task": "worker"}'])
 def test_a_tf_config_of_another_form_is_told(monkeypatch, config: str):
     monkeypatch.setenv("TF_CONFIG", config)
-    with pytest.raises(ConfigurationError, match=re.escape('TF_CONFIG: wants {"cluster"')):
+    with pytest.raises(
+        ConfigurationError, match=re.escape('TF_CONFIG: not a cluster and a task; allowed: {"cluster"')
+    ):
         is_chief()

@@ -30,12 +30,16 @@ Visits = NDArray[np.int64]
 
 @dataclass
 class Told:
-    """Of one zone. delays: minutes from the end of a visit's window to its release, by released visit."""
+    """Of one zone, in visits. next_day: told with their bracket, but on a later day than they came.
+
+    delays: minutes from the end of a visit's window to its release, of those told with their bracket.
+    """
 
     visits: int = 0
     by_bracket: int = 0
     by_group: int = 0
     other: int = 0
+    next_day: int = 0
     delays: list[int] = field(default_factory=list)
 
 
@@ -69,6 +73,7 @@ def _note(told: Told, released: Released, come: list[list[int]], window: int) ->
     for cell, name in enumerate(CELLS):
         if numbers[name] is not None:
             told.by_bracket += len(come[cell])
+            told.next_day += sum((arrived - 1) // WINDOWS < (window - 1) // WINDOWS for arrived in come[cell])
             told.delays += [5 * (window - arrived) for arrived in come[cell]]
             come[cell] = []
     for label, number in released.groups.items():
@@ -121,6 +126,7 @@ def _row(rate: float, zones: int, hours: int, days: int, rng: np.random.Generato
         "bracket": told.by_bracket / told.visits,
         "group": told.by_group / told.visits,
         "other": told.other / told.visits,
+        "next_day": told.next_day / told.visits,
         "delay_mean_minutes": float(np.mean(told.delays)),
         "delay_median_minutes": float(np.median(told.delays)),
         "delay_p95_minutes": float(np.percentile(told.delays, 95)),

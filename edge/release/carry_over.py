@@ -135,8 +135,9 @@ def begin(brackets: Sequence[str], at: datetime, minimum: int) -> Waiting:
 def add(waiting: Waiting, counts: Mapping[str, int], *, known_empty: bool = False) -> Waiting:
     """Let the true counts of a closed window wait, by cell; a cell that is not named had none.
 
-    known_empty: every reader knows that nobody can have come in the whole window (the camera was down, dark or
-    frozen, or the store closed). Visits that came all the same are counted; the rule does not rely on them.
+    known_empty: every reader knows that nobody can have come in the whole window (the camera was down, dark
+    or frozen, or the store closed). Visits that came all the same are counted; the rule does not rely on
+    them.
     Raises ValueError for an unknown cell or a negative count.
     """
     if unknown := counts.keys() - waiting.cells.keys():

@@ -90,7 +90,7 @@ bench: install ## measure speed and memory; the results go to bench/results
 soak: install ## simulate 8 hours of a store with random faults; set HOURS=24 SEED=7 for others
 	$(BIN)/python -m bench.soak --hours $(or $(HOURS),8) --seed $(or $(SEED),1)
 
-prove: install ## attack what leaves the box for an hour; the results go to bench/results
+prove: install ## attack what leaves the box, some 20 minutes; the results go to bench/results
 	$(BIN)/python -m tests.privacy.prove
 
 fuzz: tools ## fuzz every parser for a minute; set SECONDS=600 for longer

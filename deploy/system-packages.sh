@@ -28,6 +28,7 @@ fi
 
 if [ "${1:-run}" = test ]; then
     need mosquitto program mosquitto
+    need mosquitto-clients program mosquitto_pub
     need openssl program openssl
     need strace program strace
     need python3-gi /usr/bin/python3 -c "import gi"

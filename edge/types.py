@@ -236,7 +236,8 @@ class Coverage:
 class WindowCounts:
     """The visitors of one window [start, end), by age bracket, without pictures or ids.
 
-    These are the true counts: `edge.release.suppression` decides what of them may leave the box.
+    These are the true counts: `edge.release` decides what of them may leave the box. last: the camera gives
+    no more frames, so the window's end is the end of its day.
     """
 
     site: str
@@ -247,6 +248,7 @@ class WindowCounts:
     counts: Mapping[str, int]
     unclassified: int
     coverage: Coverage
+    last: bool = False
 
     def __post_init__(self) -> None:
         require_utc("WindowCounts.start", self.start)

@@ -11,13 +11,14 @@ from typing import Any, Self
 
 from edge.clock import SystemClock
 from edge.config import MqttSettings
-from edge.delivery import Failure, Publisher
+from edge.delivery import Failure, Publisher, Topics
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import ACKNOWLEDGE_WITHIN
 from edge.release.messages import StatusEncoder
 from edge.types import CameraState, CameraStatus
 from tests.fake_broker import FakeBroker
 from tests.fakes import EPOCH
+from tests.messages import Text
 from tests.mosquitto import Mosquitto
 from tests.patience import PATIENCE
 from tests.proxy import Proxy
@@ -143,12 +144,16 @@ class Running:
         return note
 
 
-def put(outbox: Outbox, camera: str, first: int, last: int) -> list[bytes]:
-    """Windows first..last of a camera; their payloads."""
-    payloads = [f"{camera} {i}".encode() for i in range(first, last + 1)]
-    for payload in payloads:
-        outbox.put(camera, payload.decode(), lambda _, payload=payload: payload)
-    return payloads
+TOPICS = Topics("instore", "store", "box")
+
+
+def put(outbox: Outbox, camera: str, first: int, last: int, *, retain: bool = False) -> list[bytes]:
+    """Windows first..last of a camera, the newest retained if asked for; their payloads."""
+    texts = [f"{camera} {i}" for i in range(first, last + 1)]
+    for text in texts:
+        message = Text(TOPICS.counts(camera, "all"), text, text)
+        outbox.commit([message], retained={TOPICS.latest(camera, "all"): text.encode()} if retain else {})
+    return [text.encode() for text in texts]
 
 
 def state(payload: bytes) -> str:

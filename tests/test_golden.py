@@ -16,6 +16,7 @@ A path is [time, x, y, size of the face] at which the visitor is, straight lines
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,11 +28,14 @@ import pytest
 
 from edge.config import Settings, load_settings
 from edge.counting.pipeline import build_counting
+from edge.delivery import Topics
 from edge.ops.metrics import Metrics
 from edge.release.gate import Gate, MemoryStore
-from edge.release.messages import COUNTS, schema
+from edge.release.messages import MODELS, schema
+from edge.release.rule import Rule
 from edge.types import CameraState, Frame, Message, Progress, StreamEnded
 from tests.fakes import ManualClock, PaintedAges, Person, bundle, paint, painted_vision
+from tests.gates import MODEL
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
@@ -81,7 +85,8 @@ def messages_of(case: Path) -> list[bytes]:
     metrics = Metrics(ManualClock(), cameras)
     counting = build_counting(settings, bundle(), PaintedAges(), metrics)
     store = MemoryStore()
-    gate = Gate(store, minimum=settings.privacy.minimum, model_name="painted", model_version="1")
+    topics = Topics(settings.mqtt.prefix, settings.site.name, settings.box)
+    gate = Gate(store, Rule.of(settings, MODEL), topics, random.Random(1).randrange)
     windows = [
         window
         for seconds, message in _play(cameras, settings, metrics)
@@ -125,6 +130,7 @@ def test_case(case: str, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_expectations_keep_to_the_schema(case: str) -> None:
-    lines = (GOLDEN / case / "expected.jsonl").read_text().splitlines()
-    faults = jsonschema.Draft202012Validator(schema(COUNTS)).iter_errors
-    assert [fault.message for line in lines for fault in faults(json.loads(line))] == []
+    messages = [json.loads(line) for line in (GOLDEN / case / "expected.jsonl").read_text().splitlines()]
+    validators = {name: jsonschema.Draft202012Validator(schema(name)) for name in MODELS}
+    faults = [f.message for m in messages for f in validators[m["schema"]].iter_errors(m)]
+    assert faults == []

@@ -7,8 +7,7 @@ import json
 import pytest
 
 from bench import soak
-from edge.release.messages import encode_counts
-from edge.release.released import ReleasedWindow
+from edge.release.rows import Row
 
 
 def test_a_quarter_of_an_hour_of_faults_breaks_no_promise(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,9 +33,7 @@ def test_a_broken_promise_fails_the_command(
 ) -> None:
     """A daemon that gives one sequence twice."""
 
-    def encode_one_twice(window: ReleasedWindow, sequence: int, name: str, version: str) -> bytes:
-        return encode_counts(window, max(2, sequence), name, version)
-
-    monkeypatch.setattr("edge.release.gate.encode_counts", encode_one_twice)
+    encode = Row.encode
+    monkeypatch.setattr(Row, "encode", lambda row, sequence: encode(row, max(2, sequence)))
     assert soak.main(["--hours", "0.06", "--seed", "5"]) == 1
     assert "a gap, or out of order" in capsys.readouterr().err

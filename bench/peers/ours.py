@@ -69,7 +69,7 @@ def main(clip: str, max_fps: float, tile: int) -> None:
             settings, bundle, backend, beside=Path(), clock=SystemClock(), make_vision=make_vision
         )
         found["visitors"] = sum(json.loads(window)["total"] for window in windows)
-        value = seen[0].registry.get_sample_value
+        value = seen[0].private.get_sample_value
         found["searched"] = opened[0].given
         found["faces"] = int(value("instore_faces_detected_total", {"camera": "clip"}) or 0)
     backend.close()

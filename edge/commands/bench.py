@@ -265,7 +265,7 @@ def _seconds_in_stages(metrics: Metrics) -> NDArray[np.float64]:
 
 
 def _value(metrics: Metrics, name: str, **labels: str) -> int:
-    return int(metrics.registry.get_sample_value(name, labels) or 0)
+    return int(metrics.private.get_sample_value(name, labels) or 0)
 
 
 def _stage_times(laps: NDArray[np.float64]) -> dict[str, StageTimes]:

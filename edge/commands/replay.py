@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,13 @@ from edge.commands.options import add_common, config_folder
 from edge.commands.recordings import add_clips, age_model, load_recordings
 from edge.config import CameraSettings, Settings
 from edge.counting.pipeline import Counting, build_counting
+from edge.delivery import Topics
 from edge.inference.backend import AgeBackend
 from edge.ops.metrics import Metrics
 from edge.ops.terminal import progress_bars
 from edge.release.gate import Gate, MemoryStore
+from edge.release.messages import Model
+from edge.release.rule import Rule
 from edge.types import CameraState, Message, Progress, StreamEnded, WindowCounts
 from edge.vision.pipeline import Vision, build_vision
 
@@ -41,7 +45,7 @@ def replay(
     make_vision: MakeVision = build_vision,
     on_frame: Callable[[str, float], None] = lambda camera, offset: None,
 ) -> Iterator[bytes]:
-    """The counts messages of all recordings, which are the configuration's cameras, one after another.
+    """What the gate releases of all recordings, which are the configuration's cameras, one after another.
 
     start: event time at which each recording begins. on_frame: called after every frame with its camera and
     the seconds since the recording's start. Raises SourceError on a recording that cannot be read.
@@ -49,12 +53,9 @@ def replay(
     metrics = Metrics(clock, [camera.name for camera in settings.cameras])
     counting = build_counting(settings, bundle, backend, metrics)
     store = MemoryStore()
-    gate = Gate(
-        store,
-        minimum=settings.privacy.minimum,
-        model_name=bundle.name,
-        model_version=bundle.version,
-    )
+    rule = Rule.of(settings, Model(name=bundle.name, version=bundle.version))
+    rule = replace(rule, in_box=frozenset())  # recordings are no store: nothing is summed over them
+    gate = Gate(store, rule, Topics(settings.mqtt.prefix, settings.site.name, settings.box))
     for camera in settings.cameras:
         recording = _Recording(camera, beside, clock, start)
         with closing(make_vision(camera, settings, bundle, metrics)) as vision:

@@ -17,6 +17,7 @@ from edge.config.settings import (
     PrivacySettings,
     Section,
     Settings,
+    SiteSettings,
     TrackingSettings,
     WindowSettings,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "PrivacySettings",
     "Section",
     "Settings",
+    "SiteSettings",
     "TrackingSettings",
     "WindowSettings",
     "load_settings",

@@ -7,7 +7,9 @@ files, which are looked for in `$CREDENTIALS_DIRECTORY` first where systemd prov
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import combinations
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -15,6 +17,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from edge.brackets import DEFAULT_BRACKETS, Bracket, parse_brackets
 from edge.config.redaction import holds_credentials, is_mistyped_url
+from edge.store_time import (
+    ALWAYS_OPEN,
+    OpeningHours,
+    StoreTime,
+    parse_day_starts,
+    parse_opening_hours,
+    parse_timezone,
+)
 
 Precision = Literal["fp32", "fp16", "int8"]
 """What a graph computes in: `model.onnx` of a bundle, and its variants."""
@@ -26,6 +36,12 @@ BackendSetting = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
 """What `model.backend` may be: a library that runs the age model, or the best one that works."""
 
 DAY = 86_400
+QUARTER = 900
+"""Seconds: every local hour of every time zone starts on a quarter of an hour in UTC."""
+
+SHORTEST_WINDOW = 60
+"""Seconds of a window from which counts are withheld."""
+
 _SEPARATORS = re.compile(r"[/+#\x00-\x1f\x7f]")
 
 
@@ -37,9 +53,17 @@ def _topic_level(name: str) -> str:
     return name
 
 
-def _divides_day(seconds: int) -> int:
-    if seconds < 1 or DAY % seconds:
-        raise ValueError(f"must divide the day of {DAY} seconds evenly, such as 60, 300, 900 or 3600")
+def _divides_quarter_hour(seconds: int) -> int:
+    if seconds < 1 or QUARTER % seconds:
+        raise ValueError(f"must divide {QUARTER} seconds evenly, such as 60, 300 or 900")
+    return seconds
+
+
+def _quarter_hours(seconds: int) -> int:
+    if seconds < QUARTER or seconds % QUARTER or DAY % seconds:
+        raise ValueError(
+            f"must be a multiple of {QUARTER} seconds that divides the day, such as 1800 or 3600"
+        )
     return seconds
 
 
@@ -88,6 +112,22 @@ def _utc(moment: datetime) -> datetime:
     return moment
 
 
+def _checked(parse: Callable[[str], object]) -> Callable[[str], str]:
+    """Keep the text if `parse` takes it: settings show what a person wrote."""
+
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return check
+
+
+def _opening_hours(value: str | dict[str, str]) -> str | dict[str, str]:
+    if value:
+        parse_opening_hours(value)
+    return value
+
+
 TopicLevel = Annotated[str, AfterValidator(_topic_level)]
 Seconds = Annotated[float, Field(gt=0, le=DAY, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -108,6 +148,8 @@ class CameraSettings(Section):
     username: str = ""
     password_file: str = ""
     zone: TopicLevel = "all"
+    group: str = ""
+    ages: bool = True
     max_fps: Annotated[float, Field(ge=1, le=120)] = 10.0
     rotation: Literal[0, 90, 180, 270] = 0
     roi: Region = (0.0, 0.0, 1.0, 1.0)
@@ -126,6 +168,8 @@ class CameraSettings(Section):
     def _belongs_together(self) -> Self:
         if self.password_file and not self.username:
             raise ValueError("'password_file' needs a 'username'")
+        if not self.ages and not self.group:
+            raise ValueError("'ages = false' needs a 'group', one of whose cameras has ages")
         return self
 
 
@@ -171,7 +215,7 @@ class ModelSettings(Section):
 class WindowSettings(Section):
     """The windows of time and the age brackets that visitors are counted in."""
 
-    length: Annotated[int, AfterValidator(_divides_day)] = 300
+    length: Annotated[int, AfterValidator(_divides_quarter_hour)] = 300
     lateness: Annotated[float, Field(ge=0, le=3600)] = 2.0
     brackets: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_whole_brackets)] = (
         DEFAULT_BRACKETS
@@ -184,9 +228,22 @@ class WindowSettings(Section):
 
 
 class PrivacySettings(Section):
-    """What may leave the box."""
+    """What may leave the box: `edge.release` states the rule of each method.
 
+    epsilon: of one visit over all cells with ages, with method "noise". flow_epsilon: of one visit over all
+    numbers without ages.
+    """
+
+    method: Literal["threshold", "noise"] = "threshold"
     minimum: Annotated[int, Field(ge=1, le=1000)] = 5
+    release_every: Annotated[int, AfterValidator(_quarter_hours)] = 1800
+    epsilon: Annotated[float, Field(ge=0.01, le=100)] = 1.0
+    flow_epsilon: Annotated[float, Field(ge=0.01, le=100)] = 4.0
+
+    @property
+    def is_off(self) -> bool:
+        """Whether true counts leave the box: for demonstrations and tests."""
+        return self.method == "threshold" and self.minimum == 1
 
 
 class MqttSettings(Section):
@@ -222,7 +279,7 @@ class OutboxSettings(Section):
     """Where closed windows wait for the broker's acknowledgement."""
 
     directory: str = ""
-    max_rows: Annotated[int, Field(ge=1)] = 500_000
+    max_rows: Annotated[int, Field(ge=1)] = 1_500_000
     max_bytes: Annotated[int, Field(ge=65_536)] = 1 << 30
 
 
@@ -234,10 +291,41 @@ class MetricsSettings(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 9108
 
 
+class SiteSettings(Section):
+    """The store: its name, and its time.
+
+    timezone: an IANA name. day_starts: local time on a quarter of an hour, at which the store's day starts.
+    opening_hours: see `edge.store_time.parse_opening_hours`; without it the store is always open.
+    """
+
+    name: TopicLevel = "store"
+    timezone: Annotated[str, AfterValidator(_checked(parse_timezone))] = "UTC"
+    day_starts: Annotated[str, AfterValidator(_checked(parse_day_starts))] = "00:00"
+    opening_hours: Annotated[str | dict[str, str], AfterValidator(_opening_hours)] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        """`site = "store-7"` is short for the name alone."""
+        if not isinstance(value, str | dict | SiteSettings):
+            raise ValueError("must be a string, in quotes, or a table")  # noqa: TRY004 - pydantic's protocol
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def time(self) -> StoreTime:
+        """The store's days, hours and release moments."""
+        return StoreTime(parse_timezone(self.timezone), parse_day_starts(self.day_starts))
+
+    @property
+    def opening(self) -> OpeningHours:
+        """When the store is open."""
+        return parse_opening_hours(self.opening_hours) if self.opening_hours else ALWAYS_OPEN
+
+
 class Settings(Section):
     """The whole configuration."""
 
-    site: TopicLevel = "store"
+    site: SiteSettings = SiteSettings()
     box: TopicLevel = "box"
     cameras: Annotated[tuple[CameraSettings, ...], Field(strict=False, min_length=1)]
     detection: DetectionSettings = DetectionSettings()
@@ -252,6 +340,22 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        self._check_names()
+        self._check_groups()
+        self._check_shared_sources()
+        if self.windows.lateness < self.tracking.lost_after:
+            raise ValueError(
+                f"windows.lateness = {self.windows.lateness} is less than tracking.lost_after = "
+                f"{self.tracking.lost_after}: a visitor's end is known only after that time"
+            )
+        if self.windows.length < SHORTEST_WINDOW and not self.privacy.is_off:
+            raise ValueError(
+                f"windows.length = {self.windows.length}: must be {SHORTEST_WINDOW} to {QUARTER} seconds, "
+                "unless privacy.minimum = 1"
+            )
+        return self
+
+    def _check_names(self) -> None:
         names = [camera.name for camera in self.cameras]
         for name in names:
             if names.count(name) > 1:
@@ -260,9 +364,29 @@ class Settings(Section):
             raise ValueError(
                 f"box and a camera are both named {self.box!r}: they share a level of the topics"
             )
-        if self.windows.lateness < self.tracking.lost_after:
-            raise ValueError(
-                f"windows.lateness = {self.windows.lateness} is less than tracking.lost_after = "
-                f"{self.tracking.lost_after}: a visitor's end is known only after that time"
-            )
-        return self
+
+    def _check_groups(self) -> None:
+        """One view of each visitor carries ages; it is fixed, also while that camera is down."""
+        for group in sorted({camera.group for camera in self.cameras if camera.group}):
+            members = [camera for camera in self.cameras if camera.group == group]
+            if sum(camera.ages for camera in members) != 1:
+                names = ", ".join(camera.name for camera in members)
+                raise ValueError(
+                    f"group {group!r} ({names}): exactly one of its cameras must have ages = true"
+                )
+
+    def _check_shared_sources(self) -> None:
+        if self.privacy.is_off:
+            return
+        for one, other in combinations(self.cameras, 2):
+            same_group = one.group == other.group != ""
+            if one.source == other.source and not same_group and _overlap(one.roi, other.roi):
+                raise ValueError(
+                    f"cameras {one.name!r} and {other.name!r} have the same source and overlapping regions: "
+                    "single visitors would show as the difference; name both in one 'group'"
+                )
+
+
+def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    left, top = max(one[0], other[0]), max(one[1], other[1])
+    return left < min(one[2], other[2]) and top < min(one[3], other[3])

@@ -96,7 +96,7 @@ def build_counting(settings: Settings, bundle: Bundle, backend: AgeBackend, metr
         max_delay=model.max_delay,
         max_spread=model.max_spread,
     )
-    aggregator = Aggregator(settings.site, counting_plan(settings), length=settings.windows.length)
+    aggregator = Aggregator(settings.site.name, counting_plan(settings), length=settings.windows.length)
     return Counting(classifier, aggregator, metrics)
 
 

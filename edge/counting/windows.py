@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from edge.brackets import Bracket, bracket_of, parse_brackets
@@ -142,7 +142,8 @@ class Aggregator:
         if ended.camera_id not in self._cameras:
             return []
         closed = self.progress(Progress(ended.camera_id, ended.event_time))
-        return closed + self._close_all(ended.camera_id)
+        closed += self._close_all(ended.camera_id)
+        return [*closed[:-1], *(replace(window, last=True) for window in closed[-1:])]
 
     def open_windows(self) -> list[WindowCounts]:
         """The counts so far of the windows that are still open."""

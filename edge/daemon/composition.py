@@ -24,7 +24,7 @@ from edge.daemon.lock import StateLock
 from edge.daemon.parts import Parts
 from edge.daemon.status import ModelReport, OutboxReport, Status, report_camera
 from edge.daemon.threads import Threads
-from edge.delivery import Publisher, access
+from edge.delivery import Publisher, Topics, read_access
 from edge.delivery.outbox import Outbox
 from edge.inference.fallback import ServingBackend
 from edge.ops.health_page import health_page
@@ -32,7 +32,8 @@ from edge.ops.heartbeats import Heartbeats
 from edge.ops.http import HttpServer
 from edge.ops.metrics import Metrics
 from edge.release.gate import Gate
-from edge.release.messages import StatusEncoder
+from edge.release.messages import Model, StatusEncoder
+from edge.release.rule import Rule
 from edge.types import CameraStatus
 from edge.vision.detect import SharedDetectors
 
@@ -62,7 +63,7 @@ class Composition:
     ) -> None:
         """beside: the folder of relative secrets and bundles. resumes: see `CountingWorker`."""
         check_sources(settings, beside)
-        access(settings.mqtt, beside)
+        read_access(settings.mqtt, beside)
         self.settings = settings
         self.beside = beside
         self.clock = clock
@@ -72,7 +73,11 @@ class Composition:
         self._state = state_directory(settings, beside)
         self.backend_in_use = False
         self.bundle: Bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
-        self.metrics = Metrics(clock, [camera.name for camera in settings.cameras])
+        self.metrics = Metrics(
+            clock,
+            [camera.name for camera in settings.cameras],
+            release_every=settings.privacy.release_every,
+        )
         with ExitStack() as opened:
             self._open(opened)
             self._closing = opened.pop_all()
@@ -99,12 +104,8 @@ class Composition:
     def _join_counting(self) -> None:
         settings, bundle = self.settings, self.bundle
         self.queue = self._parts.queue(settings.model.queue)
-        self.gate = Gate(
-            self.outbox,
-            minimum=settings.privacy.minimum,
-            model_name=bundle.name,
-            model_version=bundle.version,
-        )
+        topics = Topics(settings.mqtt.prefix, settings.site.name, settings.box)
+        self.gate = Gate(self.outbox, self.rule_of(settings), topics, on_visits=self.metrics.window_closed)
         self.counting = CountingWorker(
             build_counting(settings, bundle, self.backend, self.metrics),
             self.queue,
@@ -125,6 +126,10 @@ class Composition:
         self.threads = Threads(self.heartbeats, self.clock, on_failure=self.queue.hurry)
         self.lanes = Lanes(self.threads, self.clock, self._make_worker, self._make_camera)
         self.lanes.make(self.settings.cameras, self.settings)
+
+    def rule_of(self, settings: Settings) -> Rule:
+        """What the gate releases by under these settings."""
+        return Rule.of(settings, Model(name=self.bundle.name, version=self.bundle.version))
 
     def close(self) -> None:
         """Give back port, outbox, backend and state directory; all threads that use them have ended."""
@@ -172,10 +177,10 @@ class Composition:
         settings, metrics = self.settings, self.metrics
         return Publisher(
             settings.mqtt,
-            settings.site,
+            settings.site.name,
             settings.box,
             store=self.outbox,
-            statuses=StatusEncoder(settings.site, settings.box, __version__),
+            statuses=StatusEncoder(settings.site.name, settings.box, __version__),
             clock=self.clock,
             rng=self._rng,
             secrets_beside=self.beside,

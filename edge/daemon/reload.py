@@ -9,7 +9,7 @@ from edge.config import Settings
 from edge.counting.pipeline import counting_plan
 from edge.daemon.changes import Change, compare
 from edge.daemon.composition import Composition, check_sources
-from edge.delivery import access
+from edge.delivery import read_access
 from edge.errors import ConfigurationError
 from edge.ops.reasons import ReloadResult
 
@@ -52,7 +52,7 @@ class Reloader:
         made = self._made
         change = compare(self.settings, self._load())
         check_sources(change.settings, made.beside)
-        made.publisher.renew(access(change.settings.mqtt, made.beside))
+        made.publisher.renew(read_access(change.settings.mqtt, made.beside))
         return change
 
     def _apply(self, change: Change) -> None:
@@ -60,7 +60,7 @@ class Reloader:
         made, settings = self._made, change.settings
         made.lanes.retire(change.gone, change.changed)
         self.settings = settings
-        made.gate.minimum = settings.privacy.minimum
+        made.gate.rule = made.rule_of(settings)
         made.counting.follow(settings.cameras)
         # The series of removed cameras go when the counting thread comes to the plan.
         made.metrics.follow([*change.gone, *(camera.name for camera in settings.cameras)])

@@ -205,7 +205,7 @@ class Runtime:
         made.metrics.describe(
             build={"version": __version__},
             model=facts,
-            config={"site": settings.site, "box": settings.box},
+            config={"site": settings.site.name, "box": settings.box},
         )
         log.info("model %(name)s %(version)s on %(backend)s (%(device)s)", facts)
         log.info("model licence: %s", made.bundle.licence)

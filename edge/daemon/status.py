@@ -23,8 +23,11 @@ REPORT_DROPPED_EVERY = 60.0
 ENOUGH_DAYS = 30.0
 """Days of windows that an outbox should hold: as long as a store may be closed, or its line be dead."""
 
-LARGEST_WINDOW = 1500
-"""Bytes of a window: 750 with the default brackets and names, twice that with twenty brackets."""
+ROWS_OF_A_WINDOW = 2.5
+"""Messages of a camera's window: its counts and its flow, with a share of hours, days and the box's sums."""
+
+BYTES_OF_A_WINDOW = 2000
+"""Bytes of these: 1400 with the default brackets and names."""
 
 
 class Status:
@@ -109,7 +112,7 @@ class OutboxReport:
         self._counted = dropped
         if dropped > self._logged and (last or self._clock.monotonic() >= self._next_line):
             self._next_line = self._clock.monotonic() + REPORT_DROPPED_EVERY
-            log.warning("the outbox is full: the oldest %d windows were dropped", dropped - self._logged)
+            log.warning("the outbox is full: the oldest %d messages were dropped", dropped - self._logged)
             self._logged = dropped
 
 
@@ -141,4 +144,5 @@ def warn_of_a_small_outbox(settings: Settings) -> None:
 def days_held(settings: Settings) -> float:
     """Days of windows that the outbox has room for, by its bounds and a generous size of each."""
     a_day = len(settings.cameras) * DAY / settings.windows.length
-    return min(settings.outbox.max_rows, settings.outbox.max_bytes / LARGEST_WINDOW) / a_day
+    bounds = settings.outbox
+    return min(bounds.max_rows / ROWS_OF_A_WINDOW, bounds.max_bytes / BYTES_OF_A_WINDOW) / a_day

@@ -1,9 +1,21 @@
-"""MQTT: windows go from the outbox to the broker, and leave the outbox when it has acknowledged them."""
+"""MQTT: messages go from the outbox to the broker, and leave the outbox when it has acknowledged them."""
 
-from edge.delivery.connection import Access, Failure, Probe, access, probe
+from edge.delivery.access import BrokerAccess, read_access
+from edge.delivery.connection import Failure
+from edge.delivery.probe import Probe, probe
 from edge.delivery.publisher import Publisher
 from edge.delivery.session import GOODBYE
 from edge.delivery.subscriber import Subscriber
 from edge.delivery.topics import Topics
 
-__all__ = ["GOODBYE", "Access", "Failure", "Probe", "Publisher", "Subscriber", "Topics", "access", "probe"]
+__all__ = [
+    "GOODBYE",
+    "BrokerAccess",
+    "Failure",
+    "Probe",
+    "Publisher",
+    "Subscriber",
+    "Topics",
+    "probe",
+    "read_access",
+]

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, error_string
@@ -19,8 +17,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.clock import Clock
-from edge.config import MqttSettings, read_secret, secret_path
-from edge.errors import BrokerError, ConfigurationError
+from edge.delivery.access import BrokerAccess
+from edge.errors import BrokerError
 from edge.ops.reasons import MqttFailure
 
 POLL = 0.1
@@ -60,7 +58,9 @@ class _Client(Client):
 class Connection:
     """One MQTT connection, from CONNECT to its end, driven by the thread that calls it."""
 
-    def __init__(self, access: Access, client_id: str, clock: Clock, will: tuple[str, bytes] | None) -> None:
+    def __init__(
+        self, access: BrokerAccess, client_id: str, clock: Clock, will: tuple[str, bytes] | None
+    ) -> None:
         self._access = access
         self._clock = clock
         self._answer: ReasonCode | None = None
@@ -232,103 +232,3 @@ class Connection:
 
 
 Acknowledgement = tuple[int, ReasonCode]
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How to reach the broker and prove who we are, with everything read and checked."""
-
-    settings: MqttSettings
-    tls: ssl.SSLContext | None
-    password: str | None = field(repr=False)
-
-    @property
-    def name(self) -> str:
-        """The broker, for a person."""
-        return f"mqtt{'s' if self.tls else ''}://{self.settings.host}:{self.settings.port}"
-
-
-def access(settings: MqttSettings, beside: Path) -> Access:
-    """Read the password and the certificates, opening no connection.
-
-    Raises ConfigurationError that names the setting and the file.
-    """
-    password = None
-    if settings.password_file:
-        password = read_secret("mqtt.password_file", settings.password_file, beside)
-    return Access(settings, _tls(settings, beside) if settings.tls else None, password)
-
-
-def _tls(settings: MqttSettings, beside: Path) -> ssl.SSLContext:
-    """Checks the broker's certificate and its name, by the system's CAs unless one is configured."""
-    try:
-        ca = _readable("mqtt.ca_file", settings.ca_file, beside) if settings.ca_file else None
-        context = ssl.create_default_context(cafile=ca)
-    except ssl.SSLError:
-        raise ConfigurationError(f"mqtt.ca_file = {settings.ca_file!r}: holds no PEM certificate") from None
-    if settings.cert_file:
-        certificate = _readable("mqtt.cert_file", settings.cert_file, beside)
-        key = _readable("mqtt.key_file", settings.key_file, beside)
-        try:
-            context.load_cert_chain(certificate, key, password="")  # never asks on a terminal
-        except ssl.SSLError:
-            raise ConfigurationError(
-                f"mqtt.cert_file = {settings.cert_file!r}, mqtt.key_file = {settings.key_file!r}: "
-                "must be a PEM certificate and its own key without a passphrase"
-            ) from None
-    return context
-
-
-def _readable(key: str, name: str, beside: Path) -> Path:
-    path = secret_path(name, beside)
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise ConfigurationError(f"{key} = {name!r}: {path} cannot be read: {error.strerror}") from None
-    return path
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What one trial connection showed. reason: why it failed, empty if it did not. round_trip: seconds.
-
-    security: TLS and the certificate's end, for a person. refused: topics that we may not publish on; None
-    where the broker does not tell.
-    """
-
-    connected: bool
-    reason: str
-    round_trip: float
-    security: str = ""
-    refused: tuple[str, ...] | None = None
-
-
-def probe(
-    settings: MqttSettings, client_id: str, *, clock: Clock, secrets_beside: Path, topics: Sequence[str] = ()
-) -> Probe:
-    """Connect as `Publisher` would, under another client id and without a will, and disconnect.
-
-    topics: whose rights are tried, in as many connections as it takes; nothing is published on them.
-
-    The round trip runs from opening the socket to the broker's answer, TLS included. Raises
-    ConfigurationError as `Publisher` does.
-    """
-    ways, waiting = access(settings, secrets_beside), list(topics)
-    round_trip, security, refused = 0.0, "", list[str]()
-    while True:
-        connection = Connection(ways, client_id, clock, will=None)
-        begin = clock.monotonic()
-        try:
-            connection.open(settings.connect_timeout)
-            round_trip, security = clock.monotonic() - begin, connection.security()
-            tried, waiting = waiting[: connection.in_flight], waiting[connection.in_flight :]
-            answer = connection.refused(tried, settings.connect_timeout)
-        except BrokerError as error:
-            return Probe(False, str(error), clock.monotonic() - begin)
-        finally:
-            connection.close()
-        if answer is None:
-            return Probe(True, "", round_trip, security)
-        refused += answer
-        if not waiting:
-            return Probe(True, "", round_trip, security, tuple(refused))

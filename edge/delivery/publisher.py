@@ -18,7 +18,8 @@ from typing import Any
 from edge.backoff import Backoff
 from edge.clock import Clock
 from edge.config import MqttSettings
-from edge.delivery.connection import POLL, Access, Connection, DeliveryError, Failure, access
+from edge.delivery.access import BrokerAccess, read_access
+from edge.delivery.connection import POLL, Connection, DeliveryError, Failure
 from edge.delivery.session import Session, Statuses, Store
 from edge.delivery.topics import Topics
 from edge.errors import OutsideError
@@ -37,7 +38,7 @@ SUSPICIOUS = 3
 """Connections in a row that were lost sooner, after which that is suspected."""
 
 
-Connect = Callable[[Access, str, Clock, tuple[str, bytes] | None], Connection]
+Connect = Callable[[BrokerAccess, str, Clock, tuple[str, bytes] | None], Connection]
 """Makes a connection that is to be opened: `Connection`, or what stands in for a network."""
 
 
@@ -72,7 +73,7 @@ class Publisher:
         on_published: Callable[[float], None] = _ignore,
         on_failure: Callable[[Failure], None] = _ignore,
     ) -> None:
-        self._access = access(settings, secrets_beside)
+        self._access = read_access(settings, secrets_beside)
         self._connect = connect
         self._topics = Topics(settings.prefix, site, box)
         self._store = store
@@ -100,7 +101,7 @@ class Publisher:
         with self._lock:
             self._cameras.pop(camera, None)
 
-    def renew(self, access: Access) -> None:
+    def renew(self, access: BrokerAccess) -> None:
         """Show this password and these certificates from the next connection on."""
         self._access = access
 

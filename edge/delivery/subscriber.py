@@ -10,7 +10,8 @@ from pathlib import Path
 from edge.backoff import Backoff
 from edge.clock import Clock
 from edge.config import MqttSettings
-from edge.delivery.connection import POLL, Connection, access
+from edge.delivery.access import read_access
+from edge.delivery.connection import POLL, Connection
 from edge.errors import BrokerError
 
 
@@ -31,7 +32,7 @@ class Subscriber:
         rng: random.Random,
         secrets_beside: Path,
     ) -> None:
-        self._access = access(settings, secrets_beside)
+        self._access = read_access(settings, secrets_beside)
         self._topic = topic
         self._client_id = client_id
         self._on_payload = on_payload

@@ -1,4 +1,4 @@
-"""The names that a box publishes under."""
+"""The MQTT topics that a box publishes on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The names that a box publishes under."""
+    """The topics of one box. prefix: the first level of each."""
 
     prefix: str
     site: str
@@ -16,16 +16,51 @@ class Topics:
     @property
     def box_status(self) -> str:
         """Retained: online or offline."""
-        return f"{self.prefix}/{self.site}/{self.box}/status"
+        return self._name(self.box, "status")
+
+    @property
+    def box_today(self) -> str:
+        """Retained: the released counts of the local day, over all cameras."""
+        return self._name(self.box, "today")
+
+    @property
+    def box_flow(self) -> str:
+        """The visits of every window, hour and day with noise, over all cameras."""
+        return self._name(self.box, "flow")
+
+    @property
+    def box_periods(self) -> str:
+        """The closed local hours and days, over all cameras."""
+        return self._name(self.box, "periods")
 
     def camera_status(self, camera: str) -> str:
         """Retained: up, down, frozen or dark."""
-        return f"{self.prefix}/{self.site}/{camera}/status"
+        return self._name(camera, "status")
 
-    def counts(self, camera: str) -> str:
-        """Every window, not retained."""
-        return f"{self.prefix}/{self.site}/{camera}/counts"
+    def flow(self, camera: str) -> str:
+        """The visits of every window, hour and day, with noise."""
+        return self._name(camera, "flow")
 
-    def latest(self, camera: str) -> str:
-        """Retained: the last window."""
-        return f"{self.prefix}/{self.site}/{camera}/latest"
+    def counts(self, camera: str, zone: str) -> str:
+        """Every closed window."""
+        return self._name(camera, zone, "counts")
+
+    def latest(self, camera: str, zone: str) -> str:
+        """Retained: the last closed window."""
+        return self._name(camera, zone, "latest")
+
+    def today(self, camera: str, zone: str) -> str:
+        """Retained: the released counts of the local day."""
+        return self._name(camera, zone, "today")
+
+    def periods(self, camera: str, zone: str) -> str:
+        """The closed local hours and days."""
+        return self._name(camera, zone, "periods")
+
+    def owner(self, topic: str) -> str | None:
+        """The camera or box of this site that a topic belongs to; None for a topic of another site."""
+        start = f"{self.prefix}/{self.site}/"
+        return topic.removeprefix(start).partition("/")[0] if topic.startswith(start) else None
+
+    def _name(self, *levels: str) -> str:
+        return "/".join((self.prefix, self.site, *levels))

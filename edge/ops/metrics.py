@@ -1,13 +1,14 @@
 """Prometheus series: the only module that imports prometheus_client.
 
-The labels are `camera`, `stage` and `reason` only. No series is broken down by age: a scrape every 15 seconds
-would undo the anonymity of the windows.
+The labels are `camera`, `stage` and `reason` only, and no series is broken down by age. A scrape every second
+must not show when a single visitor came: counts that visitors drive are measured (`Metrics.private`) and not
+exported, and timings, which depend on who is in view, are exported once in a release period.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from prometheus_client import (
@@ -34,22 +35,34 @@ STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 LAG_BUCKETS = (0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 86400.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
-PROCESS_EVERY = 300.0
-"""Seconds between two readings of the `process_*` series."""
+RELEASE_EVERY = 1800.0
+"""Seconds between two updates of timings and `process_*` series: as between two releases of counts."""
+
+EXPORTED_STAGES = ("detect", "track")
+"""Stages that every frame passes; how often and how long the others work depends on the visitors."""
 
 MODEL_FALLBACKS = ("library", "driver", "no_gpu", "engine", "wrong", "memory", "lost")
 ENGINE_FAULTS = ("truncated", "corrupt", "foreign")
 
 
 class Metrics:
-    """All series, on their own registry; every series exists from the start, with the value 0."""
+    """All series; every series exists from the start, with the value 0.
 
-    def __init__(self, clock: Clock, cameras: Iterable[str] = ()) -> None:
+    registry: what is exported. private: what visitors drive, for benchmarks and tests in this process.
+    """
+
+    def __init__(
+        self, clock: Clock, cameras: Iterable[str] = (), *, release_every: float = RELEASE_EVERY
+    ) -> None:
         self._clock = clock
         self.registry = CollectorRegistry()
-        self.registry.register(_Process(clock))
+        self.private = CollectorRegistry()
+        self.registry.register(_Periodic(clock, release_every, self._timings))
+        self.registry.register(_Periodic(clock, release_every, ProcessCollector(registry=None).collect))
         self._make_frames()
-        self._make_stages()
+        self._make_private()
+        self._make_timings()
+        self._make_windows()
         self._make_model()
         self._make_delivery()
         self._cameras: list[str] = []
@@ -71,37 +84,57 @@ class Metrics:
         self.up = self._gauge("camera_up", "1 while a camera gives usable pictures.", camera)
         self.frozen = self._gauge("camera_frozen", "1 while a camera repeats the same picture.", camera)
         self.dark = self._gauge("camera_dark", "1 while a camera's picture is black or of one tone.", camera)
-        self.faces = self._counter("faces_detected", "Faces detected in frames.", camera)
-        self.in_view = self._gauge("tracks_in_view", "Tracks in view that are known to be faces.", camera)
-        self.tracks = self._counter(
-            "tracks_ended", "Tracks ended or counted, by result.", ("camera", "reason")
+        self.visits = self._gauge(
+            "window_visits", "Visits in a camera's last closed window, with noise, as published.", camera
         )
 
-    def _make_stages(self) -> None:
+    def _make_private(self) -> None:
+        registry, camera = self.private, ("camera",)
+        self.faces = Counter("instore_faces_detected", "Faces detected in frames.", camera, registry=registry)
+        self.tracks = Counter(
+            "instore_tracks_ended", "Tracks ended or counted, by result.", ["camera", "reason"],
+            registry=registry,
+        )  # fmt: skip
+        self.late = Counter(
+            "instore_visits_late", "Visits counted in a later window than their own.", registry=registry
+        )
+        self.batch = Histogram(
+            "instore_batch_crops", "Face crops per batch of the age model.", buckets=BATCH_BUCKETS,
+            registry=registry,
+        )  # fmt: skip
+        self.crops_dropped = Counter(
+            "instore_crops_dropped", "Face crops that did not reach the age model, by reason.", ["reason"],
+            registry=registry,
+        )  # fmt: skip
+        for reason in CropDrop:
+            self.crops_dropped.labels(reason)
+
+    def _make_timings(self) -> None:
         self.stage = Histogram(
             "instore_stage_seconds", "Time spent in a stage, per frame or batch.", ["stage"],
-            buckets=STAGE_BUCKETS, registry=self.registry,
+            buckets=STAGE_BUCKETS, registry=self.private,
         )  # fmt: skip
         for stage in STAGES:
             self.stage.labels(stage)
         self.decision = Histogram(
             "instore_decision_seconds", "Time from a frame's capture until all its results are counted.",
-            buckets=STAGE_BUCKETS, registry=self.registry,
+            buckets=STAGE_BUCKETS, registry=self.private,
         )  # fmt: skip
-        self.late = self._counter("visits_late", "Visits counted in a later window than their own.")
+
+    def _timings(self) -> Iterator[Metric]:
+        """The timings that are exported."""
+        for family in self.stage.collect():
+            family.samples = [s for s in family.samples if s.labels["stage"] in EXPORTED_STAGES]
+            yield family
+        yield from self.decision.collect()
+
+    def _make_windows(self) -> None:
         self.refused = self._counter("windows_refused", "Windows not stored because they were stored before.")
         self.reloads = self._counter_by("reloads", "Reloads of the configuration, by result.", ReloadResult)
         self._build = Info("instore_build", "Version of the program.", registry=self.registry)
         self._config = Info("instore_config", "The configuration in force.", registry=self.registry)
 
     def _make_model(self) -> None:
-        self.batch = Histogram(
-            "instore_batch_crops", "Face crops per batch of the age model.", buckets=BATCH_BUCKETS,
-            registry=self.registry,
-        )  # fmt: skip
-        self.crops_dropped = self._counter_by(
-            "crops_dropped", "Face crops that did not reach the age model, by reason.", CropDrop
-        )
         self._model = Info(
             "instore_model", "The age model and the backend that runs it.", registry=self.registry
         )
@@ -169,7 +202,7 @@ class Metrics:
     def _camera_series(self, camera: str) -> Iterator[tuple[Counter | Gauge, tuple[str, ...]]]:
         """Every series of one camera, with its labels."""
         counters = (self.captured, self.analysed, self.faces, self.windows)
-        gauges = (self.last_frame, self.up, self.frozen, self.dark, self.in_view)
+        gauges = (self.last_frame, self.up, self.frozen, self.dark, self.visits)
         yield from ((series, (camera,)) for series in (*counters, *gauges))
         yield from ((self.dropped, (camera, reason)) for reason in FrameDrop)
         yield from ((self.tracks, (camera, reason)) for reason in TrackEnd)
@@ -192,6 +225,12 @@ class Metrics:
             (CameraState.DARK, self.dark),
         ):
             gauge.labels(status.camera_id).set(status.state is state)
+
+    def window_closed(self, camera: str, visits: int) -> None:
+        """Set the published visits of a camera's last window; of one that was removed meanwhile, nothing."""
+        with self._guard:
+            if camera in self._cameras:
+                self.visits.labels(camera).set(visits)
 
     def window_published(self, lag: float) -> None:
         """Count a window that the broker acknowledged `lag` seconds after it was stored."""
@@ -216,22 +255,27 @@ class Metrics:
         return content_type, encode(self.registry)
 
 
-class _Process(Collector):
-    """The `process_*` series that every Prometheus client has: processor time, memory, descriptors, start.
+class _Periodic(Collector):
+    """Series that are read again every so many seconds at most.
 
-    They are read anew every `PROCESS_EVERY` seconds at most: a shop in which nothing moves costs little, so
-    processor time by the second would show when a single visitor came.
+    A shop in which nothing moves costs little: processor time or the time in a stage, read each second, would
+    show when a single visitor came.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, every: float, collect: Callable[[], Iterable[Metric]]) -> None:
         self._clock = clock
-        self._collector = ProcessCollector(registry=None)
+        self._every = every
+        self._collect = collect
         self._guard = threading.Lock()
         self._read_at = float("-inf")
         self._families: list[Metric] = []
 
+    def describe(self) -> list[Metric]:
+        """Nothing: what is collected is known only later."""
+        return []
+
     def collect(self) -> list[Metric]:
         with self._guard:
-            if (now := self._clock.monotonic()) - self._read_at >= PROCESS_EVERY:
-                self._families, self._read_at = list(self._collector.collect()), now
+            if (now := self._clock.monotonic()) - self._read_at >= self._every:
+                self._families, self._read_at = list(self._collect()), now
             return self._families

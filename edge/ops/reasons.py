@@ -55,6 +55,8 @@ class OutboxFault(StrEnum):
     DAMAGED = "damaged"
     NEWER = "newer"
     """A newer version of the program wrote it."""
+    OLDER = "older"
+    """An older version of the program wrote it."""
 
 
 class ReloadResult(StrEnum):

@@ -1,120 +1,221 @@
-"""The gate: the one way from true counts to what may leave the box.
+"""The gate: the one way from true counts to what leaves the box.
 
-WindowCounts ──► release ──► ReleasedWindow ──► encode ──► payload ──► store
-     │  true, in memory          what may be published                 waits for delivery
-     └──► checkpoint: the open windows, true, on the box's own disk only
+WindowCounts ──► books: what waits, by camera ──► released numbers ──► rows ──► store ──► delivery
+  true, in memory     on the box's own disk          may be published              one transaction
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
-from edge.release.messages import decode_open, encode_counts, encode_open, window_id
-from edge.release.released import release_window
+from pydantic import BaseModel, ValidationError
+
+from edge.release.box_book import BoxBook
+from edge.release.camera_book import CameraBook, Releases
+from edge.release.checkpoint import decode_open, encode_open
+from edge.release.ledger import VISITS, Level
+from edge.release.messages import window_id
+from edge.release.noise import RandomBelow
+from edge.release.rows import Row, Rows
+from edge.release.rule import Rule, Topics
 from edge.types import WindowCounts
 
 log = logging.getLogger(__name__)
 
+_Book = TypeVar("_Book", bound=BaseModel)
+_OPEN, _BOX, _CAMERA = "open", "gate/box", "gate/camera/"
+
+
+class NewMessage(Protocol):
+    """A message to be kept (`edge.release.rows.Row`)."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def retained_as(self) -> str | None: ...
+    def encode(self, sequence: int) -> bytes:
+        """The payload, given the topic's next sequence number."""
+
 
 class Store(Protocol):
-    """Keeps released windows until they are delivered, and the checkpoint of the open ones.
+    """Keeps rows until they are delivered, retained payloads, and the gate's state (`edge.delivery.outbox`).
 
     Every method raises OutsideError where the disk fails; nothing was changed then.
     """
 
-    def put(self, camera: str, window_id: str, encode: Callable[[int], bytes]) -> object | None:
-        """Keep what `encode` makes for the camera's next sequence (1, 2, ...); None if the id is known."""
+    def commit(
+        self,
+        messages: Sequence[NewMessage] = (),
+        *,
+        retained: Mapping[str, bytes] | None = None,
+        state: Mapping[str, bytes] | None = None,
+    ) -> object:
+        """Keep rows, retained payloads by topic and state by name: all or nothing of it."""
 
-    def knows(self, camera: str, window_id: str) -> bool:
-        """Whether a window of this id was put before."""
+    def knows(self, topic: str, key: str) -> bool:
+        """Whether a row of this key was kept before."""
 
-    def keep_open(self, payloads: Sequence[bytes]) -> None:
-        """Keep this checkpoint in place of the last one."""
-
-    def open_windows(self) -> list[bytes]:
-        """The last checkpoint."""
+    def state(self, prefix: str = "") -> Mapping[str, bytes]:
+        """The state whose names begin with `prefix`."""
 
 
 class Gate:
-    """Releases, encodes and stores closed windows, and keeps the checkpoint of the open ones.
+    """Releases and stores closed windows, and keeps the checkpoint of the open ones.
 
-    minimum: visitors below which a count is withheld, from the next window on; any thread may change it. All
-    methods belong to the thread that counts, and raise OutsideError where the store's disk fails.
+    rule: what may leave, from the next window on; any thread may replace it. All methods belong to the thread
+    that counts, and raise OutsideError where the store's disk fails; the call may be repeated then.
     """
 
-    def __init__(self, store: Store, *, minimum: int, model_name: str, model_version: str) -> None:
-        self.minimum = minimum
+    def __init__(
+        self,
+        store: Store,
+        rule: Rule,
+        topics: Topics,
+        random_below: RandomBelow = secrets.randbelow,
+        on_visits: Callable[[str, int], None] = lambda camera, visits: None,
+    ) -> None:
+        """random_below: see `edge.release.noise`. on_visits: called with the camera and the published visits
+        of every window that was stored.
+        """
+        self.rule = rule
+        self._on_visits = on_visits
         self._store = store
-        self._model = model_name, model_version
+        self._topics = topics
+        self._random_below = random_below
+        state = store.state("gate/")
+        self._box = _read(BoxBook, state.get(_BOX)) or BoxBook()
+        self._cameras = {
+            name.removeprefix(_CAMERA): book
+            for name, payload in state.items()
+            if name.startswith(_CAMERA) and (book := _read(CameraBook, payload))
+        }
 
     def put(self, window: WindowCounts) -> bool:
-        """Store what may be published of a closed window. False: a window of its id was stored before."""
-        released = release_window(window, self.minimum)
-
-        def encode(sequence: int) -> bytes:
-            return encode_counts(released, sequence, *self._model)
-
-        return self._store.put(window.camera_id, id_of(window), encode) is not None
+        """Store what a closed window lets out. False: this window was stored before, and nothing changes."""
+        if self._knows(window):
+            return False
+        rule = self.rule
+        releases, book = self._book(window.camera_id).close_window(window, rule, self._random_below)
+        sums, box = self._box.with_camera(window, releases, rule)
+        cameras = {**self._cameras, window.camera_id: book}
+        make = Rows(rule, self._topics)
+        rows = self._rows(make, window.camera_id, releases)
+        rows += [make.box_flow(one) for one in sums.flow] + [make.box_periods(one) for one in sums.periods]
+        self._store.commit(
+            rows,
+            retained=self._retained(make, window, releases, cameras),
+            state={_CAMERA + window.camera_id: _written(book), _BOX: _written(box)},
+        )
+        self._cameras, self._box = cameras, box
+        for figure in releases.flow:
+            if figure.level is Level.WINDOW:
+                self._on_visits(window.camera_id, figure.cells[VISITS].value)
+        return True
 
     def keep_open(self, windows: Iterable[WindowCounts]) -> None:
         """Keep the true counts of these open windows for the next start, in place of the last checkpoint."""
-        self._store.keep_open([encode_open(window) for window in windows])
+        self._store.commit(state={_OPEN: encode_open(windows)})
 
     def left_open(self) -> list[WindowCounts]:
         """The windows of the last checkpoint, less those that were stored after it."""
-        windows = _readable(self._store.open_windows())
-        return [window for window in windows if not self._store.knows(window.camera_id, id_of(window))]
+        payload = self._store.state(_OPEN).get(_OPEN)
+        return [window for window in decode_open(payload) if not self._knows(window)] if payload else []
+
+    def _knows(self, window: WindowCounts) -> bool:
+        """Every window of every camera has a row of its flow."""
+        key = window_id(self.rule.site, window.camera_id, "flow", "window", window.start, window.end)
+        return self._store.knows(self._topics.flow(window.camera_id), key)
+
+    def _book(self, camera: str) -> CameraBook:
+        return self._cameras.get(camera) or CameraBook.begin(self.rule)
+
+    def _rows(self, make: Rows, camera: str, releases: Releases) -> list[Row]:
+        rows = [make.counts(releases.window)] if releases.window else []
+        rows += [make.flow(camera, figure) for figure in releases.flow]
+        return rows + [make.periods(camera, one) for one in releases.periods]
+
+    def _retained(
+        self, make: Rows, window: WindowCounts, releases: Releases, cameras: Mapping[str, CameraBook]
+    ) -> dict[str, bytes]:
+        """What the broker has to retain: the day of zone and box; an empty payload clears a topic."""
+        camera, retained = window.camera_id, dict[str, bytes]()
+        for zone in releases.gone:
+            retained |= {self._topics.latest(camera, zone): b"", self._topics.today(camera, zone): b""}
+        if releases.today:
+            topic, payload = make.today(camera, window.zone, releases.today)
+            retained[topic] = payload
+            days = [
+                zone.day
+                for name, book in cameras.items()
+                if name in self.rule.in_box
+                for zone in book.zones.values()
+                if zone.day.date == releases.today.date
+            ]
+            if days:
+                topic, payload = make.box_today(days)
+                retained[topic] = payload
+        return retained
+
+
+def _read(kind: type[_Book], payload: bytes | None) -> _Book | None:
+    """A stored book. A damaged one is logged and started again: it must not end every start."""
+    if payload is None:
+        return None
+    try:
+        return kind.model_validate_json(payload)
+    except ValidationError as error:
+        log.error("the gate's state cannot be read; what waited in it is lost: %s", error)
+        return None
+
+
+def _written(book: BaseModel) -> bytes:
+    return book.model_dump_json().encode()
 
 
 class MemoryStore:
-    """A `Store` without a disk, for one run: what was put is taken from it in the same order."""
+    """A `Store` without a disk, for one run: rows are taken from it in the order in which they came."""
 
     def __init__(self) -> None:
-        self._sequences: Counter[str] = Counter()
+        self._sequences: dict[str, int] = {}
         self._known: set[tuple[str, str]] = set()
-        self._payloads: list[bytes] = []
-        self._open: list[bytes] = []
+        self._rows: list[bytes] = []
+        self._state: dict[str, bytes] = {}
+        self.retained: dict[str, bytes] = {}
+        """What a broker would have to retain, by topic."""
 
-    def put(self, camera: str, window_id: str, encode: Callable[[int], bytes]) -> bytes | None:
-        """See `Store.put`; the payload."""
-        if self.knows(camera, window_id):
-            return None
-        payload = encode(self._sequences[camera] + 1)
-        self._known.add((camera, window_id))
-        self._sequences[camera] += 1
-        self._payloads.append(payload)
-        return payload
+    def commit(
+        self,
+        messages: Sequence[NewMessage] = (),
+        *,
+        retained: Mapping[str, bytes] | None = None,
+        state: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """See `Store.commit`."""
+        for row in messages:
+            if not self.knows(row.topic, row.key):
+                self._known.add((row.topic, row.key))
+                sequence = self._sequences[row.topic] = self._sequences.get(row.topic, 0) + 1
+                payload = row.encode(sequence)
+                self._rows.append(payload)
+                if row.retained_as:
+                    self.retained[row.retained_as] = payload
+        self._state |= state or {}
+        self.retained |= retained or {}
 
-    def knows(self, camera: str, window_id: str) -> bool:
+    def knows(self, topic: str, key: str) -> bool:
         """See `Store.knows`."""
-        return (camera, window_id) in self._known
+        return (topic, key) in self._known
 
-    def keep_open(self, payloads: Sequence[bytes]) -> None:
-        """See `Store.keep_open`."""
-        self._open = list(payloads)
-
-    def open_windows(self) -> list[bytes]:
-        """See `Store.open_windows`."""
-        return list(self._open)
+    def state(self, prefix: str = "") -> dict[str, bytes]:
+        """See `Store.state`."""
+        return {name: payload for name, payload in self._state.items() if name.startswith(prefix)}
 
     def take(self) -> list[bytes]:
-        """The payloads that were put since the last call."""
-        taken, self._payloads = self._payloads, []
-        return taken
-
-
-def id_of(window: WindowCounts) -> str:
-    """The window's id: the same in every run and on every box; see `window_id`."""
-    return window_id(window.site, window.camera_id, window.zone, window.start, window.end)
-
-
-def _readable(payloads: Iterable[bytes]) -> Iterator[WindowCounts]:
-    """A damaged window is logged and left out: it must not end every start of the daemon."""
-    for payload in payloads:
-        try:
-            yield decode_open(payload)
-        except ValueError as error:
-            log.error("the checkpoint holds an unreadable window, which starts again from zero: %s", error)
+        """The payloads of the rows since the last call."""
+        rows, self._rows = self._rows, []
+        return rows

@@ -1,7 +1,8 @@
-"""The versioned JSON that leaves the box, and its JSON Schemas (`edge/release/schemas/`).
+"""The versioned JSON that leaves the box: one model for each message encodes, decodes and describes it.
 
 Payloads are compact UTF-8 JSON with keys in a fixed order; times are RFC 3339 in UTC with `Z`. A consumer
-that upserts counts by `window_id` sees each window exactly once, however often it is delivered.
+that upserts counts, flow and periods by their `window_id` sees each exactly once, however often it is
+delivered. `edge/release/schemas/` holds the JSON Schemas, written from these models by `make schemas`.
 """
 
 from __future__ import annotations
@@ -10,23 +11,36 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from importlib import resources
-from typing import Any, Literal
+from datetime import date, datetime
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PlainSerializer,
+    PositiveInt,
+    WithJsonSchema,
+)
 
-from edge.release.released import ReleasedWindow
-from edge.types import CameraStatus, Coverage, WindowCounts
+from edge.types import CameraState, CameraStatus, Coverage
 
-COUNTS = "instore.counts/1"
-BOX = "instore.box/1"
-CAMERA = "instore.camera/1"
-
-_WINDOWS = uuid.UUID("12e50000-7669-4a0b-97e2-0f160180020b")
-_FILES = {COUNTS: "counts-1.json", BOX: "box-1.json", CAMERA: "camera-1.json"}
+COUNTS: Final = "instore.counts/2"
+TODAY: Final = "instore.today/1"
+PERIODS: Final = "instore.periods/1"
+FLOW: Final = "instore.flow/1"
+BOX: Final = "instore.box/1"
+CAMERA: Final = "instore.camera/1"
 
 BoxState = Literal["online", "offline"]
+Method = Literal["threshold", "noise", "none"]
+Period = Literal["window", "hour", "day"]
+
+_IDS = uuid.UUID("12e50000-7669-4a0b-97e2-0f160180020b")
+_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3})?Z$"
 
 
 def rfc3339(moment: datetime) -> str:
@@ -35,157 +49,296 @@ def rfc3339(moment: datetime) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
 
-def window_id(site: str, camera: str, zone: str, start: datetime, end: datetime) -> str:
-    """The UUID (version 5) of a window: the same window has the same id in every run and on every box."""
-    name = "/".join((site, camera, zone, rfc3339(start), rfc3339(end)))
-    return str(uuid.uuid5(_WINDOWS, name))
+def number(value: float) -> int | float:
+    """To the millisecond, whole numbers without a fraction."""
+    rounded = round(value, 3)
+    return int(rounded) if rounded == int(rounded) else rounded
 
 
-def encode_counts(window: ReleasedWindow, sequence: int, model_name: str, model_version: str) -> bytes:
-    """The `instore.counts/1` payload.
+def window_id(*names: str | datetime) -> str:
+    """The UUID (version 5) of a row by the names of its place and time: the same in every run."""
+    parts = (rfc3339(name) if isinstance(name, datetime) else name for name in names)
+    return str(uuid.uuid5(_IDS, "/".join(parts)))
 
-    sequence: 1, 2, ... per camera, without gaps; a consumer that sees a gap has missed a window.
+
+Time = Annotated[
+    AwareDatetime,
+    PlainSerializer(rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _TIME}),
+]
+Name = Annotated[str, Field(min_length=1, pattern="^[^/+#]+$")]
+Seconds = Annotated[
+    NonNegativeFloat,
+    PlainSerializer(number),
+    WithJsonSchema({"type": "number", "minimum": 0}),
+]
+Cell = Annotated[
+    int | None,
+    Field(description="Visits; null: nothing of this cell is released here. With noise it may be negative."),
+]
+Cells = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[0-9]{1,3}(-[0-9]{1,3}|\+)$")], Cell],
+    Field(
+        description="By age bracket in whole years, youngest first.",
+        min_length=1,
+        json_schema_extra={"additionalProperties": False},
+    ),
+]
+Sequence = Annotated[
+    PositiveInt, Field(description="Counts the messages of this topic; a gap means that one was dropped.")
+]
+RowId = Annotated[
+    str,
+    Field(
+        description="The same row always has the same id: upsert by it.",
+        pattern="^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
+    ),
+]
+
+
+class Part(BaseModel):
+    """A message or a part of one: frozen, and without fields that are not named here."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        populate_by_name=True,
+        json_schema_serialization_defaults_required=True,
+    )
+
+
+class CoverageOf(Part):
+    """How much of the time was really watched: nobody told and an outage differ by it."""
+
+    seconds: Seconds = Field(description="The camera gave usable pictures.")
+    frames_analysed: NonNegativeInt = 0
+    frames_dropped: dict[str, NonNegativeInt] = Field(default={}, description="By reason.")
+
+    @classmethod
+    def of(cls, coverage: Coverage) -> CoverageOf:
+        dropped = dict(sorted(coverage.dropped.items()))
+        return cls(seconds=coverage.seconds, frames_analysed=coverage.analysed, frames_dropped=dropped)
+
+
+class Model(Part):
+    """The age model that assigned the brackets."""
+
+    name: Annotated[str, Field(min_length=1)]
+    version: Annotated[str, Field(min_length=1)]
+
+
+class Privacy(Part):
+    """How the numbers of a message were made safe to publish."""
+
+    method: Method = Field(description="threshold: carried over until enough; noise: discrete Laplace; none.")
+    minimum: PositiveInt = Field(description="threshold: each released number is of so many visits or more.")
+    release_every: PositiveInt | None = Field(
+        default=None, description="threshold: seconds between two releases."
+    )
+    epsilon: float | None = Field(default=None, description="noise: of each number in this message.")
+    visit_epsilon: float | None = Field(
+        default=None, description="noise: of one visit, over all its numbers."
+    )
+
+
+class Counts(Part):
+    """The visits of one closed window, by age bracket, of one camera and zone.
+
+    A number is in exactly one message: sums over any set of messages are right, and nothing is counted twice.
     """
-    coverage, released = window.coverage, window.released
-    return _json(
-        {
-            "schema": COUNTS,
-            "window_id": window_id(window.site, window.camera_id, window.zone, window.start, window.end),
-            "sequence": sequence,
-            "site": window.site,
-            "camera": window.camera_id,
-            "zone": window.zone,
-            "start": rfc3339(window.start),
-            "end": rfc3339(window.end),
-            "seconds": _number((window.end - window.start).total_seconds()),
-            "counts": dict(released.counts),
-            "total": released.total,
-            "unclassified": released.unclassified,
-            "coverage": {
-                "seconds": _number(coverage.seconds),
-                "frames_analysed": coverage.analysed,
-                "frames_dropped": dict(sorted(coverage.dropped.items())),
-            },
-            "model": {"name": model_name, "version": model_version},
-            "privacy": {"minimum": released.minimum},
-        }
+
+    schema_: Literal["instore.counts/2"] = Field(default=COUNTS, alias="schema")
+    window_id: RowId
+    sequence: Sequence
+    site: Name
+    camera: Name
+    zone: Name
+    start: Time = Field(description="Start of the window, included.")
+    end: Time = Field(description="End of the window, not included.")
+    seconds: Seconds = Field(description="Length of the window.")
+    counts: Cells
+    unclassified: Cell
+    since: dict[str, Time] = Field(description="By released cell: its visits came from this time to `end`.")
+    groups: dict[str, NonNegativeInt] = Field(
+        default={},
+        description="At the end of the store's day: neighbouring brackets joined.",
     )
-
-
-def encode_open(window: WindowCounts) -> bytes:
-    """An open window's true counts, for the box's own disk alone: so they outlive a restart."""
-    coverage = window.coverage
-    return _json(
-        {
-            "site": window.site,
-            "camera_id": window.camera_id,
-            "zone": window.zone,
-            "start": window.start.isoformat(),
-            "end": window.end.isoformat(),
-            "counts": dict(window.counts),
-            "unclassified": window.unclassified,
-            "coverage": [coverage.seconds, coverage.analysed, dict(coverage.dropped)],
-        }
+    released: int | None = Field(description="The sum of the released cells; null where none was released.")
+    other: NonNegativeInt | None = Field(
+        description="At the end of the store's day: visits without a bracket, beside cells and groups."
     )
+    coverage: CoverageOf
+    model: Model
+    privacy: Privacy
 
 
-def decode_open(payload: bytes) -> WindowCounts:
-    """What `encode_open` wrote. Raises ValueError on anything else: a disk may give back what it likes."""
-    fields = _OpenWindow.model_validate_json(payload)
-    named = {name: getattr(fields, name) for name in _OpenWindow.model_fields}
-    return WindowCounts(**{**named, "coverage": Coverage(*fields.coverage)})
+class Figures(Part):
+    """Released visits of some time, by age bracket: sums of released numbers, each in one of these fields."""
+
+    start: Time
+    end: Time
+    counts: Cells
+    unclassified: Cell
+    groups: dict[str, NonNegativeInt] = {}
+    other: NonNegativeInt | None = None
+    released: int | None = Field(description="All of the above together; null where nothing was released.")
+    covered_seconds: Seconds = Field(description="Summed over the cameras.")
+    open_seconds: Seconds = Field(description="Of the store's opening hours; all of it where none are set.")
 
 
-class _OpenWindow(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+class Today(Part):
+    """What was released of the store's day so far, and of its hours. Retained; replaced at every release.
 
-    site: str
-    camera_id: str
-    zone: str
-    start: datetime
-    end: datetime
-    counts: dict[str, NonNegativeInt]
-    unclassified: NonNegativeInt
-    coverage: tuple[NonNegativeFloat, NonNegativeInt, dict[str, NonNegativeInt]]
+    A released cell is spread over the hours of its span in proportion to time.
+    """
 
-
-def decode_counts(payload: bytes) -> dict[str, Any]:
-    """Read a counts payload. Raises ValueError unless it is complete JSON of schema `instore.counts/1`."""
-    try:
-        message = json.loads(payload)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if not isinstance(message, dict) or message.get("schema") != COUNTS:
-        raise ValueError(f"not a message of schema {COUNTS}")
-    if missing := [key for key in schema(COUNTS)["required"] if key not in message]:
-        raise ValueError(f"{COUNTS}: lacks {', '.join(missing)}")
-    return message
-
-
-def encode_box_status(
-    site: str, box: str, *, state: BoxState, since: datetime | None, version: str, reason: str = ""
-) -> bytes:
-    """The `instore.box/1` payload. `since` is None in a Last Will: its moment is not known beforehand."""
-    return _json(
-        {
-            "schema": BOX,
-            "site": site,
-            "box": box,
-            "state": state,
-            "since": None if since is None else rfc3339(since),
-            "reason": reason,
-            "version": version,
-        }
+    schema_: Literal["instore.today/1"] = Field(default=TODAY, alias="schema")
+    site: Name
+    box: Name | None = Field(default=None, description="Of the sum over the cameras of a box.")
+    camera: Name | None = None
+    zone: Name | None = None
+    day: date = Field(description="The store's day, by the date on which it starts.")
+    timezone: str
+    until: Time = Field(description="End of the last window that is in it.")
+    total: Figures
+    hours: list[Figures]
+    basis: Literal["released", "windows"] = Field(
+        description="released: sums of released cells. windows: with noise, sums of windows in the open hour."
     )
+    model: Model
+    privacy: Privacy
 
 
-def encode_camera_status(site: str, status: CameraStatus) -> bytes:
-    """The `instore.camera/1` payload."""
-    return _json(
-        {
-            "schema": CAMERA,
-            "site": site,
-            "camera": status.camera_id,
-            "state": status.state.value,
-            "since": rfc3339(status.since),
-            "reason": status.reason,
-        }
-    )
+class Periods(Part):
+    """A closed local hour or day of a camera and zone, or of the box."""
+
+    schema_: Literal["instore.periods/1"] = Field(default=PERIODS, alias="schema")
+    window_id: RowId
+    sequence: Sequence
+    site: Name
+    box: Name | None = Field(default=None, description="Of the sum over the cameras of a box.")
+    camera: Name | None = None
+    zone: Name | None = None
+    period: Literal["hour", "day"]
+    day: date = Field(description="The store's day, by the date on which it starts.")
+    timezone: str
+    figures: Figures
+    model: Model
+    privacy: Privacy
+
+
+class Flow(Part):
+    """The visits of a window, a local hour or a day of one camera or box, without ages and with noise.
+
+    Every period has noise of its own: an hour is no sum of its windows.
+    """
+
+    schema_: Literal["instore.flow/1"] = Field(default=FLOW, alias="schema")
+    window_id: RowId
+    sequence: Sequence
+    site: Name
+    box: Name | None = Field(default=None, description="Of the sum over the cameras of a box.")
+    camera: Name | None = None
+    period: Period
+    start: Time
+    end: Time
+    seconds: Seconds
+    visits: int = Field(description="With noise; may be negative.")
+    coverage: CoverageOf
+    privacy: Privacy
+
+
+class BoxStatus(Part):
+    """The state of a box. Retained, and its Last Will."""
+
+    schema_: Literal["instore.box/1"] = Field(default=BOX, alias="schema")
+    site: Name
+    box: Name
+    state: BoxState
+    since: Time | None = Field(description="null in a Last Will: its moment is not known beforehand.")
+    reason: str
+    version: str
+
+
+class CameraStatusMessage(Part):
+    """The state of a camera. Retained."""
+
+    schema_: Literal["instore.camera/1"] = Field(default=CAMERA, alias="schema")
+    site: Name
+    camera: Name
+    state: CameraState
+    since: Time
+    reason: str
+
+
+Message = Counts | Today | Periods | Flow | BoxStatus | CameraStatusMessage
+"""Everything that leaves the box over MQTT."""
+
+MODELS: Mapping[str, type[Part]] = {
+    COUNTS: Counts,
+    TODAY: Today,
+    PERIODS: Periods,
+    FLOW: Flow,
+    BOX: BoxStatus,
+    CAMERA: CameraStatusMessage,
+}
+
+
+def encode(message: Message) -> bytes:
+    """The payload of a message."""
+    return json.dumps(
+        message.model_dump(mode="json", by_alias=True), ensure_ascii=False, separators=(",", ":")
+    ).encode()
+
+
+def decode_counts(payload: bytes) -> Counts:
+    """Read a counts payload. Raises ValueError unless it is a message of schema `instore.counts/2`."""
+    return Counts.model_validate_json(payload)
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a message, such as `instore.counts/2`. Raises ValueError."""
+    if name not in MODELS:
+        raise ValueError(f"schema {name!r}: is unknown; allowed: {', '.join(MODELS)}")
+    described = MODELS[name].model_json_schema(by_alias=True, mode="serialization")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:" + name.replace(".", ":").replace("/", ":"),
+        **described,
+        "title": name,
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class StatusEncoder:
-    """The status payloads of one box, for whoever knows neither its name nor the program's version."""
+    """The status payloads of one box, for the publisher, which knows neither its name nor the version."""
 
     site: str
     box_name: str
     version: str
 
     def box(self, state: BoxState, since: datetime | None, reason: str = "") -> bytes:
-        """See `encode_box_status`."""
-        return encode_box_status(
-            self.site, self.box_name, state=state, since=since, version=self.version, reason=reason
+        """The `instore.box/1` payload. `since` is None in a Last Will."""
+        return encode(
+            BoxStatus(
+                site=self.site,
+                box=self.box_name,
+                state=state,
+                since=since,
+                reason=reason,
+                version=self.version,
+            )
         )
 
     def camera(self, status: CameraStatus) -> bytes:
-        """See `encode_camera_status`."""
-        return encode_camera_status(self.site, status)
-
-
-def schema(name: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of `instore.counts/1`, `instore.box/1` or `instore.camera/1`."""
-    if name not in _FILES:
-        raise ValueError(f"schema {name!r}: there are {', '.join(_FILES)}")
-    text = (resources.files("edge.release") / "schemas" / _FILES[name]).read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
-
-
-def _json(message: Mapping[str, Any]) -> bytes:
-    return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _number(value: float) -> int | float:
-    """To the millisecond, whole numbers without a fraction."""
-    rounded = round(value, 3)
-    return int(rounded) if rounded == int(rounded) else rounded
+        """The `instore.camera/1` payload."""
+        return encode(
+            CameraStatusMessage(
+                site=self.site,
+                camera=status.camera_id,
+                state=status.state,
+                since=status.since,
+                reason=status.reason,
+            )
+        )

@@ -1,27 +1,39 @@
-"""A window as it may leave the box. The encoder takes nothing else, and only `release_window` makes one."""
+"""The only place where true counts become numbers that may leave the box.
+
+What leaves is made of `ReleasedWindow` and `NoisyCount`, and only the functions of this module make them: the
+seal keeps everything else from doing so. mypy refuses any other call, as nothing else has a value of the
+seal's type; so does the constructor, with TypeError.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
 from datetime import datetime
+from fractions import Fraction
 
-from edge.release.suppression import ReleasedCounts, release
+from edge.release.carry_over import UNCLASSIFIED, Released, Waiting, add, release, withheld
+from edge.release.noise import RandomBelow, discrete_laplace
 from edge.types import Coverage, WindowCounts
 
 
 class _Seal:
-    """Proof that a window was released: a value of this type exists in this module only."""
+    """Proof of release: a value of this type exists in this module only."""
 
 
 _SEAL = _Seal()
 
 
+def _require(seal: _Seal, name: str) -> None:
+    if seal is not _SEAL:
+        raise TypeError(f"{name}: only edge.release.released makes one")
+
+
 @dataclass(frozen=True, slots=True)
 class ReleasedWindow:
-    """Place, time and coverage of a window, and what may be published of its counts.
+    """Place, time and coverage of a window, and what is released of its visits by age.
 
-    seal: keeps everything but `release_window` from making one. mypy refuses any other call, as nothing else
-    has a value of its type; so does the constructor, with TypeError.
+    epsilon: of the noise of each cell; None where the threshold releases them.
     """
 
     site: str
@@ -30,19 +42,73 @@ class ReleasedWindow:
     start: datetime
     end: datetime
     coverage: Coverage
-    released: ReleasedCounts
+    cells: Released
+    epsilon: Fraction | None
     seal: InitVar[_Seal]
 
     def __post_init__(self, seal: _Seal) -> None:
-        if seal is not _SEAL:
-            raise TypeError("ReleasedWindow: only release_window() makes one")
+        _require(seal, "ReleasedWindow")
 
 
-def release_window(window: WindowCounts, minimum: int) -> ReleasedWindow:
-    """What of `window` may be published when fewer than `minimum` (1 or more) visitors must not show.
+@dataclass(frozen=True, slots=True)
+class NoisyCount:
+    """A count with noise. epsilon: of the noise; None where the gate is off and the count is the true one."""
 
-    Raises ValueError for a minimum below 1.
+    value: int
+    epsilon: Fraction | None
+    seal: InitVar[_Seal]
+
+    def __post_init__(self, seal: _Seal) -> None:
+        _require(seal, "NoisyCount")
+
+    def __add__(self, other: NoisyCount) -> NoisyCount:
+        """The sum of what was released of disjoint visits; the epsilon is that of each part."""
+        return NoisyCount(self.value + other.value, self.epsilon, seal=_SEAL)
+
+
+def release_window(
+    window: WindowCounts, waiting: Waiting, *, releases: bool, day_ends: bool, store_closed: bool = False
+) -> tuple[ReleasedWindow, Waiting]:
+    """Let the visits of a closed window wait, and release what may leave at its end; and what waits on.
+
+    releases: the window's end is a release moment. day_ends: it is the end of the store's day as well.
+    store_closed: for all of the window. Readers take such a window for empty, and one without pictures.
     """
+    known_empty = store_closed or not window.coverage.seconds
+    waiting = add(waiting, cells_of(window), known_empty=known_empty)
+    if not (releases or day_ends):
+        return _released(window, withheld(waiting.brackets, waiting.minimum), None), waiting
+    cells, waiting = release(waiting, window.end, day_ends=day_ends)
+    return _released(window, cells, None), waiting
+
+
+def released_with_noise(
+    window: WindowCounts, cells: Mapping[str, NoisyCount] | None, epsilon: Fraction | None
+) -> ReleasedWindow:
+    """A closed window whose cells, `UNCLASSIFIED` among them, carry noise; None: the budget refuses it."""
+    if cells is None:
+        return _released(window, withheld(tuple(window.counts), 1), None)
+    values: dict[str, int | None] = {cell: n.value for cell, n in cells.items()}
+    unclassified = values.pop(UNCLASSIFIED)
+    return _released(window, Released(values, unclassified, minimum=1), epsilon)
+
+
+def noisy_count(count: int, epsilon: Fraction, random_below: RandomBelow) -> NoisyCount:
+    """A true count with noise."""
+    return NoisyCount(count + discrete_laplace(epsilon, random_below), epsilon, seal=_SEAL)
+
+
+def exact_count(count: int) -> NoisyCount:
+    """A true count without noise, for a gate that is off."""
+    return NoisyCount(count, None, seal=_SEAL)
+
+
+def cells_of(window: WindowCounts) -> dict[str, int]:
+    """The window's true counts by cell."""
+    return {**window.counts, UNCLASSIFIED: window.unclassified}
+
+
+def _released(window: WindowCounts, cells: Released, epsilon: Fraction | None) -> ReleasedWindow:
     return ReleasedWindow(
         window.site,
         window.camera_id,
@@ -50,6 +116,7 @@ def release_window(window: WindowCounts, minimum: int) -> ReleasedWindow:
         window.start,
         window.end,
         window.coverage,
-        release(window, minimum),
+        cells,
+        epsilon,
         seal=_SEAL,
     )

@@ -67,17 +67,16 @@ class Vision:
             self._visitors.look(frame, faces, self._tracks)
         self._metrics.faces.labels(self._camera).inc(len(faces))
         messages = [*self._visitors.count_overdue(self._tracks), *self._visitors.count_ended(ended)]
-        return VisionResult(messages, self._report_in_view())
+        return VisionResult(messages, self._in_view)
 
     def pass_time(self, now: datetime) -> VisionResult:
         """End the tracks that are not seen any more at `now`, for a camera that gives no frames."""
         ended = self._follow(Faces.empty(), now)
-        return VisionResult(list(self._visitors.count_ended(ended)), self._report_in_view())
+        return VisionResult(list(self._visitors.count_ended(ended)), self._in_view)
 
     def finish(self) -> list[Message]:
         """End every track: no more frames will come."""
         ended, self._tracks = self._tracker.finish(), []
-        self._report_in_view()
         return list(self._visitors.count_ended(ended))
 
     def close(self) -> None:
@@ -91,10 +90,9 @@ class Vision:
         self._tracks = [track for track in tracks if track.state is not TrackState.REMOVED]
         return [track for track in tracks if track.state is TrackState.REMOVED]
 
-    def _report_in_view(self) -> int:
-        in_view = self._visitors.in_view(self._tracks)
-        self._metrics.in_view.labels(self._camera).set(in_view)
-        return in_view
+    @property
+    def _in_view(self) -> int:
+        return self._visitors.in_view(self._tracks)
 
 
 def _boxes(tracks: Sequence[Track]) -> Boxes:

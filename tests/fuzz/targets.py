@@ -21,7 +21,8 @@ from edge.capture.streams import public_name, with_credentials
 from edge.config import CameraSettings, load_settings
 from edge.config.redaction import is_mistyped_url, redact, redact_value
 from edge.errors import ConfigurationError
-from edge.release.messages import decode_counts, decode_open, encode_open
+from edge.release.checkpoint import decode_open, encode_open
+from edge.release.messages import decode_counts
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "config.toml"
@@ -126,10 +127,10 @@ SEEDS: dict[str, list[bytes]] = {
     "override": [b"privacy.minimum=1", b"cameras.entrance.max_fps=5", b'windows.brackets=["0-12", "13+"]'],
     "manifest": [(BUILTIN / "manifest.json").read_bytes()],
     "confusion": [(BUILTIN / "confusion.json").read_bytes()[:2000], b'{"counts": [[1, 2, 3]]}'],
-    "counts": [b'{"schema":"instore.counts/1","window_id":"x"}'],
+    "counts": [b'{"schema":"instore.counts/2","window_id":"x"}'],
     "open_window": [
-        b'{"site":"s","camera_id":"c","zone":"all","start":"2026-01-31T08:00:00+00:00",'
-        b'"end":"2026-01-31T08:05:00+00:00","counts":{"0-12":1},"unclassified":0,"coverage":[1.5,2,{"a":1}]}'
+        b'[{"site":"s","camera_id":"c","zone":"all","start":"2026-01-31T08:00:00+00:00",'
+        b'"end":"2026-01-31T08:05:00+00:00","counts":{"0-12":1},"unclassified":0,"coverage":[1.5,2,{"a":1}]}]'
     ],
     "url": [b"rtsp://192.0.2.10:554/stream1", b"http://[2001:db8::1]/a?b=c#d", b"rtsps://camera/%41"],
     "masking": [b"open rtsp://u:p@h/x failed", b"rtsp:/u:p@h", b"://://@@"],

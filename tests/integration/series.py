@@ -13,7 +13,7 @@ from edge.release.messages import schema
 def check_series(windows: list[dict[str, Any]], begin_anew: int = 1) -> None:
     """Each window is valid, none comes twice, none is missing between the times at which the camera began."""
     for window in windows:
-        jsonschema.validate(window, schema("instore.counts/1"))
+        jsonschema.validate(window, schema("instore.counts/2"))
     assert [window["sequence"] for window in windows] == list(range(1, len(windows) + 1))
     assert len({window["window_id"] for window in windows}) == len(windows)
     gaps = [

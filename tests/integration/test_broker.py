@@ -105,22 +105,26 @@ def publish(broker: Configured, user: str, topic: str, payload: str, *, retain: 
 
 
 def test_a_site_may_write_its_own_topics(chain: Chain) -> None:
-    own = [
-        f"instore/store-001/{name}" for name in ("edge-1/status", "door/status", "door/counts", "door/latest")
+    names = [f"door/all/{kind}" for kind in ("counts", "latest", "today", "periods")]
+    names += [
+        "door/status",
+        "door/flow",
+        *(f"edge-1/{kind}" for kind in ("status", "today", "flow", "periods")),
     ]
+    own = [f"instore/store-001/{name}" for name in names]
     assert rights(chain.store, "store-001", *own).refused == ()
 
 
 @pytest.mark.parametrize(
     "topic",
     [
-        "instore/store-002/door/counts",
-        "instore/store-001x/door/counts",
+        "instore/store-002/door/all/counts",
+        "instore/store-001x/door/all/counts",
         "instore/store-001/door/command",
-        "instore/store-001/door/counts/deeper",
+        "instore/store-001/door/all/counts/deeper",
         "instore/store-001/status",
         "instore/door/counts",
-        "other/store-001/door/counts",
+        "other/store-001/door/all/counts",
         "$SYS/broker/clients/total",
     ],
 )
@@ -128,20 +132,20 @@ def test_a_site_may_write_nothing_else(chain: Chain, topic: str) -> None:
     assert rights(chain.store, "store-001", topic).refused == (topic,)
 
 
-@pytest.mark.parametrize("topic", ["instore/store-001/door/counts", "instore/#", "#"])
+@pytest.mark.parametrize("topic", ["instore/store-001/door/all/counts", "instore/#", "#"])
 def test_a_site_reads_nothing(chain: Chain, topic: str) -> None:
     with Subscriber(
         chain.store, topic, user="store-001", password=chain.store.password("store-001")
     ) as box, Subscriber(
         chain.store, "instore/#", user="dashboard", password=chain.store.password("dashboard")
     ) as dashboard:  # fmt: skip
-        publish(chain.store, "store-001", "instore/store-001/door/counts", "windows")
-        dashboard.wait_for_topic("instore/store-001/door/counts")
+        publish(chain.store, "store-001", "instore/store-001/door/all/counts", "windows")
+        dashboard.wait_for_topic("instore/store-001/door/all/counts")
         assert box.messages == []
 
 
 def test_dashboards_write_nothing(chain: Chain) -> None:
-    topics = ("instore/store-001/door/counts", "instore/store-001/door/latest", "instore/x")
+    topics = ("instore/store-001/door/all/counts", "instore/store-001/door/all/latest", "instore/x")
     assert rights(chain.store, "dashboard", *topics).refused == topics
 
 
@@ -168,17 +172,17 @@ def test_nobody_comes_in_without_tls_or_with_an_old_one(chain: Chain) -> None:
 
 
 def test_the_bridge_carries_a_stores_windows_to_the_centre(chain: Chain) -> None:
-    topic = "instore/store-001/till/latest"
+    topic = "instore/store-001/till/all/latest"
     with Subscriber(
         chain.central, "instore/#", user="dashboard", password=chain.central.password("dashboard")
     ) as centre:
         publish(chain.store, "store-001", topic, "before", retain=True)
         assert centre.wait_for_topic(topic, 1) == [b"before"]
         # What is another site's stays in the store, even if somebody there has its password.
-        publish(chain.store, "store-002", "instore/store-002/till/latest", "foreign")
+        publish(chain.store, "store-002", "instore/store-002/till/all/latest", "foreign")
         publish(chain.store, "store-001", topic, "after", retain=True)
         assert centre.wait_for_topic(topic, 2) == [b"before", b"after"]
-        assert centre.on("instore/store-002/till/latest") == []
+        assert centre.on("instore/store-002/till/all/latest") == []
     with Subscriber(
         chain.central, topic, user="dashboard", password=chain.central.password("dashboard")
     ) as late:
@@ -188,7 +192,7 @@ def test_the_bridge_carries_a_stores_windows_to_the_centre(chain: Chain) -> None
 
 def test_windows_wait_in_the_store_while_the_centre_is_away(chain: Chain) -> None:
     """They outlive the store's broker, too: killed, it has what it acknowledged."""
-    topic = "instore/store-001/door/counts"
+    topic = "instore/store-001/door/all/counts"
     chain.central.stop()
     for number in range(3):
         publish(chain.store, "store-001", topic, f"window-{number}")

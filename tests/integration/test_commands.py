@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from edge.bundle import BUILTIN
+from edge.release.messages import COUNTS
 from tests.daemon import Daemon, to_toml
 from tests.mosquitto import Mosquitto, Subscriber, free_port
 from tests.patience import PATIENCE
@@ -52,7 +53,7 @@ def configured(folder: Path, **tables: Any) -> Path:
         ({"cameras": [{**CAMERA, "max_fps": "ten"}]}, ("cameras[0].max_fps = 'ten'", "valid number")),
         ({"windows": {"brackets": ["0-12", "14+"]}}, ("windows.brackets", "age 13 is in no bracket")),
         ({"windows": {"brackets": ["0-12", "12+"]}}, ("windows.brackets", "age 12 is in two brackets")),
-        ({"windows": {"length": 7}}, ("windows.length = 7", "divide the day")),
+        ({"windows": {"length": 7}}, ("windows.length = 7", "divide 900 seconds")),
         ({"cameras": [CAMERA, CAMERA]}, ("two cameras are named 'door'",)),
         ({"cameras": [{**CAMERA, "name": "a/b"}]}, ("cameras[0].name = 'a/b'", "'/', '+', '#'")),
         ({"cameras": [{**CAMERA, "source": "rtsp://u:hush@h/"}]}, ("cameras[0].source", "password_file")),
@@ -107,6 +108,13 @@ def test_replay_refuses_what_is_no_video(tmp_path: Path, content: bytes | None, 
     assert "Traceback" not in done.stderr
 
 
+def counts_of(lines: str) -> dict[str, Any]:
+    """The one counts message of a short recording."""
+    messages = [json.loads(line) for line in lines.splitlines()]
+    (found,) = [message for message in messages if message["schema"] == COUNTS]
+    return found
+
+
 def test_a_folder_of_pictures_with_a_corrupt_one_is_replayed(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     folder = tmp_path / "pictures"
@@ -116,7 +124,7 @@ def test_a_folder_of_pictures_with_a_corrupt_one_is_replayed(tmp_path: Path) -> 
         cv2.imwrite(str(folder / f"{number}.png"), picture)
     (folder / "2.png").write_bytes(b"broken")
     done = instore_edge("replay", folder, "--set", "privacy.minimum=1")
-    coverage = json.loads(done.stdout)["coverage"]
+    coverage = counts_of(done.stdout)["coverage"]
     assert (done.returncode, coverage["frames_analysed"], coverage["frames_dropped"]) == (
         0,
         3,
@@ -126,11 +134,11 @@ def test_a_folder_of_pictures_with_a_corrupt_one_is_replayed(tmp_path: Path) -> 
 
 def test_small_counts_are_withheld_unless_asked_for(tmp_path: Path) -> None:
     clip = write_scene(tmp_path / "scene.avi", seconds=14, size=(960, 540))
-    shown = json.loads(instore_edge("replay", clip, "--set", "privacy.minimum=1").stdout)
-    withheld = json.loads(instore_edge("replay", clip).stdout)
-    assert shown["total"] >= 1
-    assert withheld["total"] is None
-    assert withheld["privacy"] == {"minimum": 5}
+    shown = counts_of(instore_edge("replay", clip, "--set", "privacy.minimum=1").stdout)
+    withheld = counts_of(instore_edge("replay", clip).stdout)
+    assert shown["released"] >= 1
+    assert withheld["released"] is None
+    assert (withheld["privacy"]["method"], withheld["privacy"]["minimum"]) == ("threshold", 5)
     assert all(withheld["counts"][name] is None for name, count in shown["counts"].items() if count)
 
 
@@ -152,7 +160,7 @@ def test_windows_wait_for_a_broker_that_is_away(tmp_path: Path) -> None:
         tables["mqtt"] = {"host": broker.host, "port": broker.port}
         tables["cameras"] = [{**CAMERA, "name": "other"}]
         with Daemon(tmp_path, tables) as daemon:
-            payload = subscriber.wait_for_topic("instore/store/door/counts")[0]
+            payload = subscriber.wait_for_topic("instore/store/door/all/counts")[0]
             assert json.loads(payload)["sequence"] == 1
             assert daemon.stop() == 0
 
@@ -185,7 +193,7 @@ def test_check_tells_what_works_and_what_does_not(tmp_path: Path) -> None:
     assert re.fullmatch(
         r"960x540, 10\.0 frames per second, up, 1 face now", verdicts["camera good"]["detail"]
     )
-    assert verdicts["broker"]["detail"].endswith("(no TLS); this box may publish on all its 7 topics")
+    assert verdicts["broker"]["detail"].endswith("(no TLS); this box may publish on all its 16 topics")
     assert {"outbox", "disk", "clock", "metrics", "model", "service"} < verdicts.keys()
     assert "Connection refused" in verdicts["camera bad"]["detail"]
 

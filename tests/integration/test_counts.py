@@ -43,7 +43,7 @@ def replayed(clip: Path, *settings: str, beside: Sequence[Path] = ()) -> list[di
 
 def counted_by_daemon(folder: Path, clip: Path) -> list[dict[str, Any]]:
     """The windows that the daemon publishes before it ends by itself."""
-    topic = f"instore/store/{clip.stem}/counts"
+    topic = f"instore/store/{clip.stem}/all/counts"
     with Mosquitto(folder / "broker") as broker, Subscriber(broker, "instore/#") as subscriber:
         tables = {
             "cameras": [{"name": clip.stem, "source": str(clip), "pace": "full", "start": START}],
@@ -61,7 +61,7 @@ def counted_by_daemon(folder: Path, clip: Path) -> list[dict[str, Any]]:
 
 
 def visitors(windows: list[dict[str, Any]]) -> int:
-    return sum(window["total"] for window in windows)
+    return sum(window["released"] for window in windows)
 
 
 def test_each_visitor_of_the_scene_is_counted_once(tmp_path: Path) -> None:
@@ -112,5 +112,5 @@ def test_what_is_there_for_speed_changes_no_count(options: str) -> None:
     settings = {one.format(Path(name).stem) for name in names for one in options.split()}
     totals: dict[str, int] = {}
     for window in replayed(clip, *settings, beside=beside):
-        totals[window["camera"]] = totals.get(window["camera"], 0) + window["total"]
+        totals[window["camera"]] = totals.get(window["camera"], 0) + window["released"]
     assert totals == {"corridor-three": 3, "one-woman": 1, "crowd": 7}

@@ -18,7 +18,7 @@ from tests.integration.series import check_series
 from tests.mosquitto import Mosquitto, Subscriber, free_port
 from tests.painted_daemon import write_crowd
 
-TOPIC = "instore/store/door/counts"
+TOPIC = "instore/store/door/all/counts"
 FAILURES = "instore_outbox_failures_total"
 
 

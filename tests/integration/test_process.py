@@ -78,7 +78,7 @@ def truth(folder: Path, configured: dict[str, Any]) -> dict[str, dict[str, Any]]
 
 
 def of(messages: list[Received], camera: str) -> list[dict[str, Any]]:
-    return [json.loads(m.payload) for m in messages if m.topic == f"instore/store/{camera}/counts"]
+    return [json.loads(m.payload) for m in messages if m.topic == f"instore/store/{camera}/all/counts"]
 
 
 def facts(window: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def test_after_fifty_kills_every_window_is_there_once_and_right(tmp_path: Path) 
     run = seconds_of_a_day(tmp_path)
     with (
         Mosquitto(tmp_path / "broker") as broker,
-        Subscriber(broker, "instore/+/+/counts") as subscriber,
+        Subscriber(broker, "instore/+/+/+/counts") as subscriber,
     ):
         for day in range(DAYS):
             start = datetime(2026, 1, 31, 8, tzinfo=UTC) + timedelta(days=day)
@@ -135,7 +135,7 @@ def test_after_fifty_kills_every_window_is_there_once_and_right(tmp_path: Path) 
         assert [w["start"] for w in windows] == sorted(w["start"] for w in windows)
         # Twice is allowed, at the seam of two runs; out of order never.
         assert sum(b["sequence"] < a["sequence"] for a, b in itertools.pairwise(delivered)) <= KILLS * DAYS
-    assert sum(window["total"] for window in expected.values()) == len(CAMERAS) * VISITS * DAYS
+    assert sum(window["released"] for window in expected.values()) == len(CAMERAS) * VISITS * DAYS
 
 
 def test_what_a_kill_lost_is_missing_in_the_coverage_and_no_more(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_stop_ends_within_ten_seconds_whatever_hangs(tmp_path: Path) -> None:
         configured = tables(tmp_path, datetime(2026, 1, 31, 8, tzinfo=UTC), broker.host, broker.port)
         configured["cameras"].append({"name": "stuck", "source": camera.url, "read_timeout": 60.0})
         with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
-            broker.wait_for(lambda b: len(b.payloads("instore/store/door/counts")) >= 3)
+            broker.wait_for(lambda b: len(b.payloads("instore/store/door/all/counts")) >= 3)
             asked_at = time.monotonic()
             assert daemon.stop() == 0
             took = time.monotonic() - asked_at

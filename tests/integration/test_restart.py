@@ -40,7 +40,7 @@ def test_open_windows_outlive_a_restart(tmp_path: Path) -> None:
                 assert "stored before" not in daemon.log
         with Daemon(tmp_path, tables) as daemon:
             daemon.wait_for_line(lambda line: "ready" in line)
-            topic = "instore/store/door/counts"
+            topic = "instore/store/door/all/counts"
             windows = [json.loads(p) for p in subscriber.on(topic)]
             while sum(w["coverage"]["frames_analysed"] for w in windows) < seen:
                 windows = [json.loads(p) for p in subscriber.wait_for_topic(topic, len(windows) + 1)]

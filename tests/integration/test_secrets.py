@@ -72,6 +72,7 @@ def tables(folder: Path, camera: RtspServer, broker: Mosquitto, **mqtt: Any) -> 
             {**source, "name": "locked", "password_file": "wrong", "open_timeout": 3.0},
         ],
         "windows": {"length": 2},
+        "privacy": {"minimum": 1},
         "metrics": {"port": free_port()},
         "outbox": {"directory": str(folder / "state")},
         "mqtt": {
@@ -101,7 +102,7 @@ def test_a_daemon_that_talks_at_its_most_tells_none(tmp_path: Path, camera: Rtsp
         ) as daemon:
             daemon.wait_for_line(lambda line: "camera door: up" in line)
             daemon.wait_for_line(lambda line: "camera locked: down" in line)
-            ear.wait_for_topic("instore/store/door/counts", 2)
+            ear.wait_for_topic("instore/store/door/all/counts", 2)
             pages = [
                 urlopen(f"http://127.0.0.1:{port}{page}").read().decode() for page in ("/metrics", "/healthz")
             ]

@@ -16,10 +16,10 @@ from edge.brackets import DEFAULT_BRACKETS
 from edge.release import carry_over
 from edge.release.carry_over import UNCLASSIFIED, Released
 from edge.release.ledger import AGE_LEVELS, Level
-from edge.release.suppression import release as old_release
 from edge.types import Coverage, WindowCounts
 from tests.privacy.days import AGES, RELEASE, WINDOW, WINDOWS
 from tests.privacy.gates import START
+from tests.privacy.old_rule import release as old_release
 
 RATES, ZONES, HOURS = (20, 60, 300), (1, 3), (12, 24)
 MINIMUM = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge.clock import Clock
-from edge.config import Settings
+from edge.config import CameraSettings, Settings
 from edge.delivery import Topics, probe
 from edge.errors import BrokerError
 
@@ -27,6 +27,14 @@ def check_broker(settings: Settings, folder: Path, clock: Clock) -> str:
 
 def _topics(settings: Settings) -> list[str]:
     """All topics that the daemon publishes on."""
-    topics = Topics(settings.mqtt.prefix, settings.site, settings.box)
-    kinds = (topics.camera_status, topics.counts, topics.latest)
-    return [topics.box_status, *(kind(camera.name) for camera in settings.cameras for kind in kinds)]
+    topics = Topics(settings.mqtt.prefix, settings.site.name, settings.box)
+    of_box = [topics.box_status, topics.box_today, topics.box_flow, topics.box_periods]
+    return of_box + [topic for camera in settings.cameras for topic in _camera_topics(topics, camera)]
+
+
+def _camera_topics(topics: Topics, camera: CameraSettings) -> list[str]:
+    name, zone = camera.name, camera.zone
+    if not camera.ages:
+        return [topics.camera_status(name), topics.flow(name)]
+    of_zone = (topics.counts, topics.latest, topics.today, topics.periods)
+    return [topics.camera_status(name), topics.flow(name), *(kind(name, zone) for kind in of_zone)]

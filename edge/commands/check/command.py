@@ -69,7 +69,7 @@ def check(
         f"camera {c.name}": partial(check_camera, c, settings, folder, clock) for c in settings.cameras
     }
     tests: dict[str, Callable[[], str]] = {
-        "configuration": lambda: f"valid; site {settings.site}, box {settings.box}",
+        "configuration": lambda: f"valid; site {settings.site.name}, box {settings.box}",
         **cameras,
         "model": partial(check_model, settings, folder, clock),
         "broker": partial(check_broker, settings, folder, clock),

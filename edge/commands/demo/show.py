@@ -55,7 +55,7 @@ class Show:
         self._windows: dict[str, dict[str, Any]] = {}
         self._subscriber = Subscriber(
             settings.mqtt,
-            Topics(settings.mqtt.prefix, settings.site, settings.box).counts("+"),
+            Topics(settings.mqtt.prefix, settings.site.name, settings.box).counts("+", "+"),
             f"{settings.box}-demo",
             on_payload=self._receive,
             clock=clock,
@@ -111,7 +111,7 @@ class Show:
             window = decode_counts(payload)
         except ValueError:
             return  # another program's message on the user's own broker
-        self._windows = {**self._windows, window["window_id"]: window}
+        self._windows = {**self._windows, window.window_id: window.model_dump(mode="json")}
 
     def _await_windows(self) -> None:
         """Wait for the windows that the broker has acknowledged."""

@@ -89,9 +89,9 @@ def totals(state: ViewState) -> Totals:
             brackets[name] += count or 0
     return Totals(
         windows=len(state.windows),
-        visitors=sum(payload.get("total") or 0 for payload in state.windows),
+        visitors=sum(_total(payload) or 0 for payload in state.windows),
         unclassified=sum(payload.get("unclassified") or 0 for payload in state.windows),
-        withheld=sum(payload.get("total") is None for payload in state.windows),
+        withheld=sum(_total(payload) is None for payload in state.windows),
         brackets=brackets,
     )
 
@@ -228,7 +228,7 @@ def _windows(payloads: Sequence[Mapping[str, Any]], rows: int) -> RenderableType
     table.add_column("total", justify="right", no_wrap=True)
     table.add_column("ages", ratio=1, no_wrap=True, overflow="ellipsis")
     for payload in list(payloads)[: -max(rows, 1) - 1 : -1]:
-        total = payload.get("total")
+        total = _total(payload)
         figure = (
             Text("-", style="yellow") if total is None else Text(str(total), style="bold" if total else _DIM)
         )
@@ -240,7 +240,7 @@ def _windows(payloads: Sequence[Mapping[str, Any]], rows: int) -> RenderableType
 
 def _ages(payload: Mapping[str, Any]) -> Text:
     """The brackets of one window that are not empty, such as `35-44: 2`."""
-    if payload.get("total") is None:
+    if _total(payload) is None:
         return Text(WITHHELD, style="yellow")
     parts = Text(" ").join(
         Text.assemble((f"{name}: ", _DIM), (WITHHELD, "yellow") if count is None else (str(count), _ACCENT))
@@ -270,7 +270,7 @@ def _chart(sums: Totals, *, frame: bool = False) -> RenderableType:
 
 
 def _plain_window(payload: Mapping[str, Any]) -> str:
-    total = payload.get("total")
+    total = _total(payload)
     visitors = WITHHELD if total is None else f"{total} visitor{'' if total == 1 else 's'}"
     ages = "" if not total else f" ({_ages(payload).plain})"
     seconds = payload.get("coverage", {}).get("seconds", 0)
@@ -278,6 +278,13 @@ def _plain_window(payload: Mapping[str, Any]) -> str:
     return (
         f"window {span} UTC from {payload.get('camera', '')}: {visitors}{ages}, watched {_seconds(seconds)}"
     )
+
+
+def _total(payload: Mapping[str, Any]) -> int | None:
+    """All visitors that a window released; None where it released nothing."""
+    parts = [payload.get("released"), payload.get("other"), *(payload.get("groups") or {}).values()]
+    numbers = [part for part in parts if part is not None]
+    return sum(numbers) if numbers else None
 
 
 def _counts(payload: Mapping[str, Any]) -> Mapping[str, int | None]:

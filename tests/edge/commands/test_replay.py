@@ -14,6 +14,7 @@ import pytest
 from edge.commands.replay import replay
 from edge.config import Settings, load_settings
 from edge.errors import SourceError
+from edge.release.messages import COUNTS
 from tests.fakes import EPOCH, ManualClock, PaintedAges, Person, bundle, paint, painted_vision
 
 FPS = 5
@@ -43,14 +44,20 @@ def replayed(settings: Settings, **more: Any) -> list[bytes]:
     messages = replay(
         settings, bundle(), PaintedAges(), beside=Path(), clock=ManualClock(), make_vision=vision, **more
     )
-    return list(messages)
+    return [message for message in messages if json.loads(message)["schema"] == COUNTS]
 
 
 def told(messages: list[bytes]) -> list[tuple[str, int, str, int, dict[str, int]]]:
     """Camera, sequence, start, total and the brackets that are not zero, of each window."""
     read = [json.loads(m) for m in messages]
     return [
-        (m["camera"], m["sequence"], m["start"][11:], m["total"], {k: n for k, n in m["counts"].items() if n})
+        (
+            m["camera"],
+            m["sequence"],
+            m["start"][11:],
+            m["released"],
+            {k: n for k, n in m["counts"].items() if n},
+        )
         for m in read
     ]
 
@@ -73,7 +80,7 @@ def test_recordings_begin_when_they_are_said_to(tmp_path: Path):
     clip = record(tmp_path / "door", 3, (ANN, 1, 3))
     (message,) = [json.loads(m) for m in replayed(configured(clip), start=start)]
     assert (message["start"], message["end"]) == ("2026-01-01T08:00:00Z", "2026-01-01T08:00:10Z")
-    assert message["total"] == 1
+    assert message["released"] == 1
 
 
 def test_several_begin_at_the_same_time_each_with_windows_of_its_own(tmp_path: Path):
@@ -104,10 +111,11 @@ def test_coverage_counts_seconds_frames_and_what_was_lost(tmp_path: Path):
 
 def test_small_counts_are_withheld_as_configured(tmp_path: Path):
     clip = record(tmp_path / "door", 4, (ANN, 1, 3))
-    (message,) = [json.loads(m) for m in replayed(configured(clip, privacy={"minimum": 5}))]
-    assert message["total"] is None
+    settings = configured(clip, privacy={"minimum": 5}, windows={"length": 60})
+    (message,) = [json.loads(m) for m in replayed(settings)]
+    assert message["released"] is None
     assert message["counts"]["18-24"] is None
-    assert message["privacy"] == {"minimum": 5}
+    assert (message["privacy"]["method"], message["privacy"]["minimum"]) == ("threshold", 5)
 
 
 def test_frames_are_told_as_they_go(tmp_path: Path):

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from edge.config import (
     CameraSettings,
     Settings,
+    SiteSettings,
     load_settings,
     read_secret,
     secret_path,
@@ -52,7 +53,7 @@ class TestShippedFile:
         shipped = load_settings(SHIPPED)
         named = shipped.model_copy(
             update={
-                "site": "store",
+                "site": SiteSettings(),
                 "box": "box",
                 "cameras": (CameraSettings(name="a", source="b"),),
             }
@@ -89,10 +90,10 @@ class TestFaults:
             ({"cameras": {"name": "a"}}, ["cameras: must be a list"]),
             ({"cameras": []}, ["cameras = []", "at least one entry"]),
             ({"cameras": [{"name": "a"}]}, ["cameras[0].source: is missing"]),
-            ({"windows": {"length": 7}}, ["windows.length = 7", "must divide the day", "300"]),
-            ({"windows": {"length": 0}}, ["windows.length = 0", "must divide the day"]),
-            ({"windows": {"length": -300}}, ["windows.length = -300", "must divide the day"]),
-            ({"windows": {"length": 2 * 86_400}}, ["windows.length = 172800", "must divide the day"]),
+            ({"windows": {"length": 7}}, ["windows.length = 7", "must divide 900 seconds", "300"]),
+            ({"windows": {"length": 0}}, ["windows.length = 0", "must divide 900 seconds"]),
+            ({"windows": {"length": -300}}, ["windows.length = -300", "must divide 900 seconds"]),
+            ({"windows": {"length": 2 * 86_400}}, ["windows.length = 172800", "must divide 900 seconds"]),
             ({"windows": {"brackets": ["0-12", "14+"]}}, ["windows.brackets", "gap", "'14+'", "age 13"]),
             ({"windows": {"brackets": ["0-12", "12+"]}}, ["windows.brackets", "overlap", "age 12"]),
             ({"windows": {"brackets": []}}, ["windows.brackets", "age 0 is in no bracket"]),
@@ -286,7 +287,7 @@ class TestOverrides:
             cameras=[CAMERA, {"name": "exit", "source": "x.mp4"}],
         )
         assert settings.privacy.minimum == 1
-        assert settings.site == "store-7"
+        assert settings.site.name == "store-7"
         assert settings.windows.brackets == ("0-17", "18+")
         assert settings.cameras[0].max_fps == 5
         assert (settings.cameras[1].source, settings.cameras[1].loop) == ("0", True)
@@ -344,11 +345,11 @@ class TestLayers:
         return path
 
     def test_the_file_wins_over_what_lies_beneath(self, path: Path):
-        beneath = {"privacy": {"minimum": 1}, "windows": {"length": 10}}
+        beneath = {"privacy": {"minimum": 1}, "windows": {"length": 100}}
         settings = load_settings(path, beneath=beneath)
-        assert (settings.privacy.minimum, settings.windows.length) == (5, 10)
+        assert (settings.privacy.minimum, settings.windows.length) == (5, 100)
         assert load_settings(path, ["privacy.minimum=2"], beneath=beneath).privacy.minimum == 2
-        assert beneath == {"privacy": {"minimum": 1}, "windows": {"length": 10}}
+        assert beneath == {"privacy": {"minimum": 1}, "windows": {"length": 100}}
 
     def test_what_stands_instead_replaces_keys_of_tables_and_lists_as_a_whole(self, path: Path):
         settings = load_settings(path, ["mqtt.port=1"], {"mqtt": {"host": "b"}, "cameras": [CAMERA]})

@@ -64,10 +64,10 @@ def test_keys_that_need_a_restart_are_named_and_keep_their_values() -> None:
     )
     change = compare(old, new)
     assert " ".join(change.needs_restart) == (
-        "site windows.length model.max_batch mqtt.host mqtt.port outbox.max_rows metrics.port"
+        "site.name windows.length model.max_batch mqtt.host mqtt.port outbox.max_rows metrics.port"
     )
     kept = change.settings
-    assert (kept.site, kept.mqtt, kept.model, kept.windows.length) == ("store", old.mqtt, old.model, 300)
+    assert (kept.site.name, kept.mqtt, kept.model, kept.windows.length) == ("store", old.mqtt, old.model, 300)
     assert kept.windows.lateness == 4.0
     assert change.gone == ("till",)
     # And named again at the next reload: it is still not so.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,9 +18,14 @@ from edge.daemon.counting_thread import CHECKPOINT, STORE_RETRY, CountingWorker
 from edge.daemon.queue import MessageQueue
 from edge.errors import OutsideError
 from edge.ops.metrics import Metrics
-from edge.release.gate import Gate, MemoryStore
-from edge.types import FaceCrop, Progress, StreamEnded, TrackEnded
+from edge.release.checkpoint import decode_open
+from edge.release.gate import Gate, MemoryStore, NewMessage
+from edge.release.messages import COUNTS
+from edge.release.rule import Rule
+from edge.types import FaceCrop, Progress, StreamEnded, TrackEnded, WindowCounts
 from tests.fakes import EPOCH, ManualClock, PaintedAges, bundle, settings
+from tests.gates import MODEL, TOPICS
+from tests.samples import sample
 
 
 def at(seconds: float) -> datetime:
@@ -36,20 +41,31 @@ class Disk(MemoryStore):
         self.attempts = 0
         self.windows: list[dict[str, Any]] = []
 
-    def put(self, camera: str, window_id: str, encode: Callable[[int], bytes]) -> bytes | None:
-        self.attempts += 1
-        if self.faults:
+    def commit(
+        self,
+        messages: Sequence[NewMessage] = (),
+        *,
+        retained: Mapping[str, bytes] | None = None,
+        state: Mapping[str, bytes] | None = None,
+    ) -> None:
+        self.attempts += bool(messages)
+        if self.faults and messages:
             self.faults -= 1
             raise OutsideError("outbox: disk full")
-        payload = super().put(camera, window_id, encode)
-        self.windows += [json.loads(payload)] if payload else []
-        return payload
+        super().commit(messages, retained=retained, state=state)
+        found = [json.loads(payload) for payload in self.take()]
+        self.windows += [message for message in found if message["schema"] == COUNTS]
 
     @property
     def starts(self) -> list[float]:
         """Seconds since the epoch of the windows that it took."""
         starts = [datetime.fromisoformat(window["start"]) for window in self.windows]
         return [(start - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() for start in starts]
+
+
+def open_windows(disk: Disk) -> list[WindowCounts]:
+    """Those of the last checkpoint."""
+    return decode_open(disk.state("open").get("open", b"[]"))
 
 
 class Rig:
@@ -63,7 +79,7 @@ class Rig:
         self.worker = CountingWorker(
             build_counting(configured, bundle(), PaintedAges(), self.metrics),
             self.queue,
-            Gate(self.disk, minimum=1, model_name="painted", model_version="1"),
+            Gate(self.disk, Rule.of(configured, MODEL), TOPICS),
             configured.cameras,
             metrics=self.metrics,
             clock=self.clock,
@@ -86,7 +102,7 @@ class Rig:
         return len(beats)
 
     def sample(self, name: str) -> float | None:
-        return self.metrics.registry.get_sample_value(name)
+        return sample(self.metrics, name)
 
 
 def test_stores_what_closes_and_ends_with_the_queue() -> None:
@@ -169,7 +185,7 @@ def test_tries_at_the_end_without_waiting_for_its_turn() -> None:
 
 def test_a_bug_of_the_store_is_no_outside_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig()
-    monkeypatch.setattr(rig.disk, "put", lambda *_: 1 / 0)
+    monkeypatch.setattr(rig.disk, "commit", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         rig.run([Progress("door", at(0)), Progress("door", at(62))])
 
@@ -209,17 +225,17 @@ def test_the_open_windows_of_live_cameras_are_kept_for_the_next_run(
     configured = settings("windows.length=60", f"cameras.0.source={source}")
     rig = Rig(configured=configured, resumes=resumes)
     rig.take(0)
-    assert rig.disk.open_windows() == []
+    assert open_windows(rig.disk) == []
     rig.clock.advance(CHECKPOINT)
     rig.take(1)
-    assert len(rig.disk.open_windows()) == kept
+    assert len(open_windows(rig.disk)) == kept
 
 
 def test_goes_on_with_the_windows_of_the_last_run() -> None:
     first, second = Rig(), Rig()
     first.queue.put(TrackEnded("door", 1, at(2), timedelta(seconds=1)))
     first.run([Progress("door", at(3))])
-    second.disk.keep_open(first.disk.open_windows())
+    second.disk.commit(state=first.disk.state("open"))
     second.worker.resume()
     second.run([Progress("door", at(10)), StreamEnded("door", at(30))])
-    assert [window["total"] for window in second.disk.windows] == [1]
+    assert [window["released"] for window in second.disk.windows] == [1]

@@ -30,6 +30,7 @@ from edge.vision.pipeline import Vision, VisionResult
 from tests.fakes import PaintedAges, Person, paint, painted_vision
 from tests.mosquitto import free_port
 from tests.patience import PATIENCE
+from tests.samples import sample
 
 PEOPLE = tuple(Person(tag=tag, age=30) for tag in range(1, 9))
 QUEUE = 12
@@ -155,15 +156,16 @@ class Load:
         return self._daemon.cameras[0].visitors
 
     def sample(self, name: str, **labels: str) -> float:
-        found = self._daemon.metrics.registry.get_sample_value(name, labels)
+        found = sample(self._daemon.metrics, name, labels)
         assert found is not None, name
         return found
 
     def stored(self, camera: str) -> int:
         """The visitors of all its windows in the outbox."""
         with sqlite3.connect(self.folder / "state" / "outbox.db") as db:
-            rows = db.execute("SELECT payload FROM windows WHERE camera = ?", (camera,)).fetchall()
-        return sum(json.loads(payload)["total"] for (payload,) in rows)
+            topic = f"%/{camera}/%/counts"
+            rows = db.execute("SELECT payload FROM messages WHERE topic LIKE ?", (topic,)).fetchall()
+        return sum(json.loads(payload)["released"] for (payload,) in rows)
 
     def _settings(self) -> Settings:
         source = {"source": str(write_rush(self.folder / "rush")), "loop": True, "max_fps": 10.0, "tile": 0}

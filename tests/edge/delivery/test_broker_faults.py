@@ -10,16 +10,17 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edge.backoff import Backoff
-from edge.delivery import Access, Failure, Topics, access
+from edge.delivery import BrokerAccess, Failure, read_access
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import ACKNOWLEDGE_WITHIN
 from tests.fake_broker import SUCCESS, FakeBroker, Heard
+from tests.messages import Text
 from tests.mosquitto import Mosquitto, Subscriber, make_certificates
 from tests.patience import PATIENCE
 from tests.proxy import Proxy
-from tests.publishing import Running, put
+from tests.publishing import TOPICS, Running, put
 
-DOOR = Topics("instore", "store", "box").counts("door")
+DOOR = TOPICS.counts("door", "all")
 QUOTA_EXCEEDED = 0x97
 
 
@@ -122,7 +123,7 @@ def test_a_line_of_a_kilobyte_a_second_carries_everything(
         Running(proxy, outbox, tmp_path, within=PATIENCE, connect_timeout=PATIENCE) as running,
     ):
         for number, window in enumerate(windows):
-            outbox.put("door", str(number), lambda _, window=window: window)
+            outbox.commit([Text(DOOR, str(number), window.decode())])
         subscriber.wait_for_topic(DOOR, 3)
         running.wait_for(lambda r: len(r.lags) == 3)
     assert subscriber.on(DOOR) == windows
@@ -253,7 +254,7 @@ def test_a_wrong_certificate_is_named_and_the_right_one_opens_the_door(
     assert reason in caplog.text
 
 
-def renewed(running: Running, authority: Path) -> Access:
+def renewed(running: Running, authority: Path) -> BrokerAccess:
     """What a reload reads again: the authority's certificate."""
     settings = running.publisher._access.settings.model_copy(update={"ca_file": str(authority)})
-    return access(settings, authority.parent)
+    return read_access(settings, authority.parent)

@@ -19,9 +19,11 @@ from pathlib import Path
 import pytest
 
 from edge.delivery import outbox as module
-from edge.delivery.outbox import Outbox, Row, UnusableError
+from edge.delivery.outbox import Outbox, Row
+from edge.delivery.outbox_file import FORMAT, UnusableError
 from edge.errors import ConfigurationError, OutsideError
 from tests.fakes import EPOCH, ManualClock
+from tests.messages import Text
 from tests.patience import PATIENCE
 
 
@@ -46,12 +48,14 @@ def reopen(path: Path) -> Iterator[Callable[..., Outbox]]:
         outbox.close()
 
 
-def put(outbox: Outbox, camera: str, window_id: str, size: int = 0) -> Row | None:
-    return outbox.put(camera, window_id, lambda sequence: f"{window_id} {sequence}".encode().ljust(size))
+def put(outbox: Outbox, topic: str, key: str, size: int = 0) -> Row | None:
+    """Store one message; None where its key is known."""
+    stored = outbox.commit([Text(topic, key, size=size)])
+    return stored[0] if stored else None
 
 
 def names(rows: list[Row]) -> list[tuple[str, str, int]]:
-    return [(row.camera, row.window_id, row.sequence) for row in rows]
+    return [(row.topic, row.key, row.sequence) for row in rows]
 
 
 def test_rows_come_back_in_order_with_everything_they_were_put_with(reopen: Callable[..., Outbox]) -> None:
@@ -75,9 +79,9 @@ def test_rows_are_paged_by_id_and_by_camera(reopen: Callable[..., Outbox]) -> No
 
     first = outbox.pending(after=0, limit=2)
 
-    assert [row.window_id for row in first] == ["a", "b"]
-    assert [row.window_id for row in outbox.pending(after=first[-1].id, limit=2)] == ["c", "d"]
-    assert [row.window_id for row in outbox.pending(after=0, limit=9, without={"door"})] == ["b", "d"]
+    assert [row.key for row in first] == ["a", "b"]
+    assert [row.key for row in outbox.pending(after=first[-1].id, limit=2)] == ["c", "d"]
+    assert [row.key for row in outbox.pending(after=0, limit=9, without={"door"})] == ["b", "d"]
     assert outbox.pending(after=first[-1].id + 2, limit=9) == []
 
 
@@ -149,22 +153,24 @@ def test_the_oldest_rows_go_when_they_are_too_big_but_never_the_newest(
     outbox = reopen(max_bytes=250)
     for window_id in "abc":
         put(outbox, "door", window_id, size=100)
-    assert [row.window_id for row in outbox.pending(0, 10)] == ["b", "c"]
+    assert [row.key for row in outbox.pending(0, 10)] == ["b", "c"]
 
     put(outbox, "door", "d", size=1000)
 
-    assert [row.window_id for row in outbox.pending(0, 10)] == ["d"]
+    assert [row.key for row in outbox.pending(0, 10)] == ["d"]
     assert (outbox.depth, outbox.payload_bytes, outbox.dropped) == (1, 1000, 3)
 
 
 def test_an_encoder_that_fails_leaves_no_trace(reopen: Callable[..., Outbox]) -> None:
     outbox = reopen()
 
-    def fails(_: int) -> bytes:
-        raise KeyError("a bug")
+    class Failing(Text):
+        def encode(self, sequence: int) -> bytes:
+            raise KeyError("a bug")
 
     with pytest.raises(KeyError):
-        outbox.put("door", "a", fails)
+        outbox.commit([Text("door", "b"), Failing("door", "a")], state={"s": b"1"})
+    assert (outbox.state(), outbox.retained()) == ({}, {})
 
     row = put(outbox, "door", "a")
     assert row is not None
@@ -187,7 +193,7 @@ def test_two_threads_may_use_it(reopen: Callable[..., Outbox]) -> None:
         put(outbox, f"camera{i % 3}", str(i))
     reader.join(PATIENCE)
 
-    assert [row.window_id for row in taken] == [str(i) for i in range(count)]
+    assert [row.key for row in taken] == [str(i) for i in range(count)]
     assert (outbox.depth, outbox.payload_bytes) == (0, 0)
 
 
@@ -195,11 +201,12 @@ WRITER = """
 import sys
 from pathlib import Path
 from edge.delivery.outbox import Outbox
+from tests.messages import Text
 
 outbox = Outbox(Path(sys.argv[1]), 100_000, 1 << 30)
 for i in range(100_000):
-    row = outbox.put(f"camera{i % 2}", f"window{i}", lambda sequence: b"x" * 500)
-    print(row.window_id, row.sequence, flush=True)
+    (row,) = outbox.commit([Text(f"camera{i % 2}", f"window{i}", size=500)])
+    print(row.key, row.sequence, flush=True)
 """
 
 
@@ -214,10 +221,10 @@ def test_every_row_that_put_returned_for_outlives_a_kill(path: Path, reopen: Cal
 
     outbox = reopen(max_rows=100_000)
     rows = outbox.pending(0, 100_000)
-    last = [row.sequence for row in rows if row.camera == "camera0"][-1]
+    last = [row.sequence for row in rows if row.topic == "camera0"][-1]
     after = put(outbox, "camera0", "after")
 
-    assert [[row.window_id, str(row.sequence)] for row in rows][: len(told)] == told
+    assert [[row.key, str(row.sequence)] for row in rows][: len(told)] == told
     assert len(rows) - len(told) in (0, 1)  # it may have died between the two lines
     assert after is not None
     assert after.sequence == last + 1
@@ -228,18 +235,19 @@ import resource, sys
 from pathlib import Path
 from edge.errors import OutsideError
 from edge.delivery.outbox import Outbox
+from tests.messages import Text
 
 outbox, stored = Outbox(Path(sys.argv[1]), 1000, 1 << 20), 0
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
 try:
     while stored < 100:
-        outbox.put("door", str(stored), lambda sequence: b"x" * 10_000)
+        outbox.commit([Text("door", str(stored), size=10_000)])
         stored += 1
 except OutsideError as error:
     print(error)
 assert 0 < stored < 100 and outbox.depth == stored, (stored, outbox.depth)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-row = outbox.put("door", str(stored), lambda sequence: b"")
+(row,) = outbox.commit([Text("door", str(stored))])
 assert row.sequence == stored + 1 and len(outbox.pending(0, 1000)) == stored + 1
 """
 
@@ -292,7 +300,9 @@ def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused(path: Path, reopen: Callable[..., Outbox]) -> None:
     make_newer(path, reopen)
-    with pytest.raises(UnusableError, match=r"has format 7, from a newer version .* up to 2"):
+    with pytest.raises(
+        UnusableError, match=rf"its format is 7; this version of the program reads format {FORMAT}"
+    ):
         Outbox(path, 10, 1000)
 
 
@@ -315,7 +325,7 @@ def damage_page(path: Path) -> None:
     """Overwrite the middle of a table: the file opens, and what is in it is wrong."""
     db = sqlite3.connect(path)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'windows'").fetchone()
+    (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'messages'").fetchone()
     (size,) = db.execute("PRAGMA page_size").fetchone()
     db.close()
     with path.open("r+b") as file:
@@ -360,7 +370,7 @@ def test_a_file_that_cannot_be_used_is_moved_aside_and_never_deleted(
         Path(f"{path}-wal").write_bytes(b"left by a crash")
 
     assert told == [reason] * 2
-    assert f"it was moved aside to {path}.{reason}-19700101T000000Z, and a new one is begun" in caplog.text
+    assert f"the file was moved to {path}.{reason}-19700101T000000Z, and a new one is used" in caplog.text
 
 
 def test_a_file_that_turns_out_to_be_damaged_is_replaced_while_it_is_used(path: Path) -> None:
@@ -409,22 +419,23 @@ def test_acknowledged_rows_that_the_disk_does_not_forget_wait_no_more(reopen: Ca
     outbox._db.execute("PRAGMA query_only = OFF")
     put(outbox, "door", "d")  # whatever is written next takes them along
     assert outbox.depth == 2
-    assert [row.window_id for row in reopen().pending(0, 10)] == ["c", "d"]
+    assert [row.key for row in reopen().pending(0, 10)] == ["c", "d"]
 
 
-def test_an_outbox_of_the_first_format_is_brought_up_to_date(
-    path: Path, reopen: Callable[..., Outbox]
-) -> None:
+def test_an_outbox_of_an_older_format_is_moved_aside(path: Path, reopen: Callable[..., Outbox]) -> None:
     put(reopen(), "door", "a")
     reopen().close()
     db = sqlite3.connect(path)
-    db.executescript("DROP TABLE retained; PRAGMA user_version = 1;")
+    db.execute("PRAGMA user_version = 2")
     db.close()
+    reasons: list[str] = []
 
-    outbox = reopen()
-    outbox.remember("instore/store/door/status")
-    assert names(outbox.pending(0, 10)) == [("door", "a", 1)]
-    assert reopen().retained() == ["instore/store/door/status"]
+    outbox = Outbox(path, 10, 1000, ManualClock(), on_set_aside=reasons.append)
+
+    assert reasons == ["older"]
+    assert outbox.depth == 0
+    outbox.close()
+    assert path.with_name("outbox.db.older-19700101T000000Z").exists()
 
 
 def test_retained_topics_are_known_until_they_are_forgotten(reopen: Callable[..., Outbox]) -> None:
@@ -432,13 +443,40 @@ def test_retained_topics_are_known_until_they_are_forgotten(reopen: Callable[...
     for topic in ("b", "a", "b"):
         outbox.remember(topic)
     outbox.forget("a")
-    assert reopen().retained() == ["b"]
+    assert reopen().retained_topics() == ["b"]
+    assert reopen().retained() == {}  # the publisher alone knows what is there
+
+
+def test_rows_state_and_retained_payloads_are_stored_together(reopen: Callable[..., Outbox]) -> None:
+    outbox = reopen()
+    first = outbox.retained_version
+    (row,) = outbox.commit([Text("door", "a")], retained={"latest": b"1"}, state={"g/x": b"5", "open": b"6"})
+    second = outbox.retained_version
+    outbox.commit(retained={"today": b"2"}, state={"g/x": b"7"})
+
+    outbox = reopen()
+
+    assert outbox.pending(0, 10) == [row]
+    assert outbox.state("g/") == {"g/x": b"7"}
+    assert outbox.state() == {"g/x": b"7", "open": b"6"}
+    assert outbox.retained(first) == {"latest": b"1", "today": b"2"}
+    assert outbox.retained(second) == {"today": b"2"}
+    assert outbox.retained_version > second > first
+
+
+def test_a_topic_is_not_forgotten_that_has_a_payload_again(reopen: Callable[..., Outbox]) -> None:
+    outbox = reopen()
+    outbox.commit(retained={"latest": b"", "today": b""})
+    outbox.commit(retained={"latest": b"new"})
+    for topic in ("latest", "today"):
+        outbox.forget(topic)  # the broker has cleared both
+    assert reopen().retained() == {"latest": b"new"}
 
 
 def test_two_daemons_do_not_share_an_outbox(
     path: Path, reopen: Callable[..., Outbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PATIENCE", 0.0)
+    monkeypatch.setattr("edge.delivery.outbox_file._PATIENCE", 0.0)
     outbox = reopen()
 
     with pytest.raises(OutsideError, match="is in use by another process"):
@@ -475,7 +513,7 @@ def modes(folder: Path) -> dict[str, int]:
 
 
 def test_no_other_user_reads_the_files(path: Path, reopen: Callable[..., Outbox], umask: None) -> None:
-    reopen().keep_open([b"counts"])
+    reopen().commit(state={"open": b"counts"})
     put(reopen(), "door", "a")
 
     assert modes(path.parent) == {"state": 0o700, "outbox.db": 0o600, "outbox.db-wal": 0o600}
@@ -494,18 +532,15 @@ def test_files_that_an_older_version_left_open_are_closed(path: Path, reopen: Ca
 
 
 @pytest.mark.parametrize("size", [40, 900, 20_000])
-def test_open_windows_that_were_replaced_are_in_no_file(
-    path: Path, reopen: Callable[..., Outbox], size: int
-) -> None:
+def test_state_that_was_replaced_is_in_no_file(path: Path, reopen: Callable[..., Outbox], size: int) -> None:
     outbox = reopen()
     for moment in range(50):
-        outbox.keep_open(
-            [f"<{camera} saw {moment:02} by now>".encode().ljust(size, b".") for camera in range(9)]
-        )
+        counts = {f"camera {n}": f"<{n} saw {moment:02} by now>".encode().ljust(size, b".") for n in range(9)}
+        outbox.commit(state=counts)
         if moment % 7 == 0:
             put(outbox, "door", str(moment), size=700)
 
     on_disk = b"".join(file.read_bytes() for file in path.parent.iterdir())
 
     assert {int(moment) for moment in re.findall(rb"saw (\d\d) by now", on_disk)} == {49}
-    assert len(outbox.open_windows()) == 9
+    assert len(outbox.state()) == 9

@@ -15,7 +15,7 @@ import pytest
 from edge.backoff import Backoff
 from edge.clock import SystemClock
 from edge.config import MqttSettings
-from edge.delivery import Failure, Publisher, Topics, probe
+from edge.delivery import Failure, Publisher, probe
 from edge.delivery.outbox import Outbox, Row
 from edge.delivery.publisher import ACKNOWLEDGE_WITHIN
 from edge.errors import ConfigurationError, OutsideError
@@ -25,10 +25,9 @@ from tests.fake_broker import NOT_AUTHORIZED, SUCCESS, FakeBroker, HangUp, Heard
 from tests.fakes import ManualClock
 from tests.mosquitto import Mosquitto, Subscriber, free_port, make_certificates
 from tests.patience import PATIENCE
-from tests.publishing import Running, put, state, status
+from tests.publishing import TOPICS, Running, put, state, status
 
-TOPICS = Topics("instore", "store", "box")
-DOOR, TILL = TOPICS.counts("door"), TOPICS.counts("till")
+DOOR, TILL = TOPICS.counts("door", "all"), TOPICS.counts("till", "all")
 STATUS = TOPICS.box_status
 USERS = {"box": "open sesame", "reader": "read"}
 
@@ -82,7 +81,7 @@ def test_windows_arrive_in_order_over_tls_with_a_password(
 
 
 def test_a_window_is_on_its_way_within_a_fifth_of_a_second(tmp_path: Path, outbox: Outbox) -> None:
-    latest, took = TOPICS.latest("door"), list[float]()
+    latest, took = TOPICS.latest("door", "all"), list[float]()
     with (
         Mosquitto(tmp_path) as broker,
         Subscriber(broker, DOOR, latest) as subscriber,
@@ -169,20 +168,20 @@ def test_a_broker_that_is_killed_and_comes_back_misses_nothing(tmp_path: Path, o
 
 def test_the_last_window_of_each_camera_is_retained(tmp_path: Path, outbox: Outbox) -> None:
     with Mosquitto(tmp_path) as broker:
-        put(outbox, "door", 1, 60)
-        put(outbox, "till", 1, 3)
+        put(outbox, "door", 1, 60, retain=True)
+        put(outbox, "till", 1, 3, retain=True)
         running = Running(broker, outbox, tmp_path)
         for camera in ("door", "till"):
             running.publisher.camera_status(status(camera, CameraState.UP))
-        with Subscriber(broker, TOPICS.latest("door")) as live, running:
+        with Subscriber(broker, TOPICS.latest("door", "all")) as live, running:
             live.wait_for(lambda messages: messages[-1].payload == b"door 60" if messages else False)
             assert running.stop() == 0
-        with Subscriber(broker, TOPICS.latest("+"), DOOR) as late:
+        with Subscriber(broker, TOPICS.latest("+", "+"), DOOR) as late:
             late.wait_for(lambda messages: len(messages) == 2)
 
-    assert live.on(TOPICS.latest("door")) == [b"door 60"]  # a backlog does not go over the wire twice
-    assert late.on(TOPICS.latest("door")) == [b"door 60"]
-    assert late.on(TOPICS.latest("till")) == [b"till 3"]
+    assert live.on(TOPICS.latest("door", "all")) == [b"door 60"]  # a backlog does not go over the wire twice
+    assert late.on(TOPICS.latest("door", "all")) == [b"door 60"]
+    assert late.on(TOPICS.latest("till", "all")) == [b"till 3"]
     assert all(message.retained for message in late.messages)
 
 
@@ -255,7 +254,9 @@ def test_camera_statuses_are_retained_and_said_again_on_every_connect(tmp_path: 
 def test_a_rejected_camera_waits_and_does_not_hold_up_the_others(
     tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    acl = f"topic readwrite {STATUS}\ntopic readwrite {TILL}\ntopic readwrite {TOPICS.latest('till')}\n"
+    acl = (
+        f"topic readwrite {STATUS}\ntopic readwrite {TILL}\ntopic readwrite {TOPICS.latest('till', 'all')}\n"
+    )
     put(outbox, "door", 1, 30)
     sent = put(outbox, "till", 1, 10)
     with (

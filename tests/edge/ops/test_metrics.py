@@ -15,7 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from edge.brackets import DEFAULT_BRACKETS
 from edge.inference.backend import REASONS
 from edge.inference.engine_store import Fault
-from edge.ops.metrics import ENGINE_FAULTS, MODEL_FALLBACKS, PROCESS_EVERY, STAGES, Metrics
+from edge.ops.metrics import (
+    ENGINE_FAULTS,
+    EXPORTED_STAGES,
+    MODEL_FALLBACKS,
+    RELEASE_EVERY,
+    Metrics,
+)
 from edge.ops.reasons import CropDrop, FrameDrop, MqttFailure, OutboxFault, ReloadResult, TrackEnd
 from edge.types import CameraState, CameraStatus
 from tests.fakes import EPOCH, ManualClock
@@ -49,17 +55,16 @@ def test_the_reasons_of_the_age_model_are_those_that_its_backends_give():
 def test_every_series_is_there_before_anything_happens():
     metrics = made()
     for name in (
-        "frames_captured_total", "frames_analysed_total", "faces_detected_total", "windows_closed_total",
-        "last_frame_timestamp_seconds", "camera_up", "camera_frozen", "camera_dark", "tracks_in_view",
+        "frames_captured_total", "frames_analysed_total", "windows_closed_total", "window_visits",
+        "last_frame_timestamp_seconds", "camera_up", "camera_frozen", "camera_dark",
     ):  # fmt: skip
         assert [found["camera"] for found in labels(metrics, f"instore_{name}")] == list(CAMERAS), name
-    for name, reasons in (("frames_dropped", FrameDrop), ("tracks_ended", TrackEnd)):
-        found = [(x["camera"], x["reason"]) for x in labels(metrics, f"instore_{name}_total")]
-        assert sorted(found) == sorted((camera, reason) for camera in CAMERAS for reason in reasons)
-    assert {x["stage"] for x in labels(metrics, "instore_stage_seconds_count")} == set(STAGES)
+    found = [(x["camera"], x["reason"]) for x in labels(metrics, "instore_frames_dropped_total")]
+    assert sorted(found) == sorted((camera, reason) for camera in CAMERAS for reason in FrameDrop)
+    assert {x["stage"] for x in labels(metrics, "instore_stage_seconds_count")} == set(EXPORTED_STAGES)
     for name in (
-        "decision_seconds_count", "batch_crops_count", "visits_late_total", "windows_published_total",
-        "mqtt_connected", "publish_lag_seconds_count", "last_publish_timestamp_seconds", "outbox_rows",
+        "decision_seconds_count", "windows_published_total", "mqtt_connected", "publish_lag_seconds_count",
+        "last_publish_timestamp_seconds", "outbox_rows",
         "outbox_bytes", "outbox_failures_total",
     ):  # fmt: skip
         assert labels(metrics, f"instore_{name}") == [{}], name
@@ -69,7 +74,6 @@ def test_every_series_is_there_before_anything_happens():
     ("name", "reasons"),
     [
         ("mqtt_failures", MqttFailure),
-        ("crops_dropped", CropDrop),
         ("outbox_set_aside", OutboxFault),
         ("reloads", ReloadResult),
         ("model_fallbacks", MODEL_FALLBACKS),
@@ -79,6 +83,45 @@ def test_every_series_is_there_before_anything_happens():
 def test_every_reason_is_there_before_anything_happens(name: str, reasons: Iterable[str]):
     found = [x["reason"] for x in labels(made(), f"instore_{name}_total")]
     assert found == [str(reason) for reason in reasons]
+
+
+def test_what_visitors_drive_is_measured_and_never_exported():
+    metrics = made()
+    for camera in CAMERAS:
+        metrics.faces.labels(camera).inc()
+        metrics.tracks.labels(camera, TrackEnd.VISITOR).inc()
+    metrics.late.inc()
+    metrics.batch.observe(3)
+    metrics.crops_dropped.labels(CropDrop.QUEUE_FULL).inc()
+    hidden = {f.name for f in metrics.private.collect()} - {
+        "instore_stage_seconds",
+        "instore_decision_seconds",
+    }
+    assert len(hidden) == 5
+    assert not hidden & {f.name for f in families(metrics)}
+
+
+def test_timings_change_once_in_a_release_period():
+    clock = ManualClock()
+    metrics = Metrics(clock, CAMERAS, release_every=900)
+    shown = []
+    for _ in range(3):
+        with metrics.timed("detect"), metrics.timed("crops"):
+            clock.advance(450)
+        metrics.decision.observe(0.1)
+        found = {
+            s.name: s.value for f in families(metrics) for s in f.samples if s.labels == {"stage": "detect"}
+        }
+        shown.append(found["instore_stage_seconds_count"])
+    assert shown == [1, 1, 3]
+
+
+def test_the_visits_of_a_window_are_those_that_were_published():
+    metrics = made()
+    metrics.window_closed("door", -1)
+    metrics.window_closed("gone", 3)
+    assert labels(metrics, "instore_window_visits") == [{"camera": camera} for camera in CAMERAS]
+    assert metrics.registry.get_sample_value("instore_window_visits", {"camera": "door"}) == -1
 
 
 def test_all_begin_at_0():
@@ -148,7 +191,7 @@ def test_a_stage_is_timed_also_where_it_fails():
             raise RuntimeError
     except RuntimeError:
         pass
-    read = metrics.registry.get_sample_value
+    read = metrics.private.get_sample_value
     assert read("instore_stage_seconds_sum", {"stage": "detect"}) == 0.2
     assert read("instore_stage_seconds_bucket", {"stage": "detect", "le": "0.1"}) == 0
 
@@ -175,7 +218,7 @@ def test_info_says_what_runs():
 def test_two_daemons_in_one_process_do_not_share_series():
     first, second = made(), made()
     first.late.inc()
-    assert second.registry.get_sample_value("instore_visits_late_total") == 0
+    assert second.private.get_sample_value("instore_visits_late_total") == 0
 
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
@@ -197,18 +240,18 @@ def test_no_series_says_when_another_began(accept: str):
     assert b"_created" not in made().exposition(accept)[1]
 
 
-def test_the_process_is_there_and_read_anew_every_five_minutes(monkeypatch: pytest.MonkeyPatch):
+def test_the_process_is_there_and_read_again_once_in_a_release_period(monkeypatch: pytest.MonkeyPatch):
     clock = ManualClock()
-    metrics = Metrics(clock)
-    cpu = partial(metrics.registry.get_sample_value, "process_cpu_seconds_total")
     read = [float(n) for n in range(1, 4)]
     monkeypatch.setattr(
         ProcessCollector,
         "collect",
         lambda _: [CounterMetricFamily("process_cpu_seconds_total", "Processor time.", read.pop(0))],
     )
+    metrics = Metrics(clock)
+    cpu = partial(metrics.registry.get_sample_value, "process_cpu_seconds_total")
     assert [cpu(), cpu()] == [1, 1]
-    clock.advance(PROCESS_EVERY - 1)
+    clock.advance(RELEASE_EVERY - 1)
     assert cpu() == 1
     clock.advance(1)
     assert [cpu(), cpu()] == [2, 2]

@@ -1,9 +1,9 @@
-"""The gate: what is put is released, encoded and stored once; what is open outlives the process."""
+"""The gate: what leaves with which window, once, and what waits outlives every end of the process."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,28 +12,32 @@ from typing import Any
 
 import pytest
 
+from edge.brackets import DEFAULT_BRACKETS
 from edge.delivery.outbox import Outbox
 from edge.errors import OutsideError
-from edge.release.gate import Gate, MemoryStore, Store, id_of
-from edge.release.messages import encode_open
-from edge.types import Coverage, WindowCounts
+from edge.release.carry_over import begin
+from edge.release.gate import Gate, MemoryStore, NewMessage, Store
+from edge.release.released import ReleasedWindow, release_window
+from edge.release.rows import Rows
+from edge.types import Coverage
+from tests.gates import BRACKETS, MIDNIGHT, TOPICS, WINDOW, Box, of, rule, window
+from tests.messages import Text
 
-START = datetime(2026, 1, 31, 8, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-WINDOW = WindowCounts("store", "door", "all", START, START + MINUTE, {"0-17": 2, "18+": 9}, 0, Coverage())
-
-
-def window(minute: int, camera: str = "door") -> WindowCounts:
-    start = START + minute * MINUTE
-    return replace(WINDOW, camera_id=camera, start=start, end=start + MINUTE)
-
-
-def gate(store: Store, minimum: int = 1) -> Gate:
-    return Gate(store, minimum=minimum, model_name="painted", model_version="1")
+HALF = timedelta(minutes=30)
+TWO: tuple[tuple[str, dict[str, Any]], ...] = (("door", {}), ("till", {}))
+PARIS = {"site": {"name": "store", "timezone": "Europe/Paris"}}
 
 
-def taken(store: MemoryStore) -> list[dict[str, Any]]:
-    return [json.loads(payload) for payload in store.take()]
+def cells(message: dict[str, Any]) -> dict[str, int]:
+    """What a counts message releases, `unclassified` and `other` among it."""
+    found = {**message["counts"], **message["groups"]}
+    found |= {name: message[name] for name in ("unclassified", "other")}
+    return {cell: n for cell, n in found.items() if n is not None}
+
+
+def released(messages: Sequence[dict[str, Any]]) -> int:
+    """All visits that counts messages release."""
+    return sum(sum(cells(message).values()) for message in of(list(messages), "counts"))
 
 
 @pytest.fixture(params=["memory", "outbox"])
@@ -47,96 +51,303 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 class TestStores:
-    def test_numbers_the_windows_of_each_camera(self, store: Store) -> None:
+    def test_keep_a_row_once_and_state_by_name(self, store: Store) -> None:
+        store.commit([Text("t", "a"), Text("t", "b")], state={"gate/x": b"1", "open": b"2"})
+        store.commit([Text("t", "a")], retained={"r": b"3"}, state={"gate/x": b"4"})
+        assert store.knows("t", "a") and not store.knows("t", "c") and not store.knows("u", "a")
+        assert store.state("gate/") == {"gate/x": b"4"}
+        assert store.state("open") == {"open": b"2"}
+
+    def test_count_the_rows_of_each_topic(self, store: Store) -> None:
         sequences: list[int] = []
 
-        def encode(sequence: int) -> bytes:
-            sequences.append(sequence)
-            return b"payload"
+        class Noted(Text):
+            def encode(self, sequence: int) -> bytes:
+                sequences.append(sequence)
+                return b"payload"
 
-        for camera in ("door", "door", "till", "door"):
-            assert store.put(camera, f"{camera} {len(sequences)}", encode) is not None
-        assert sequences == [1, 2, 1, 3]
-
-    def test_takes_a_window_once(self, store: Store) -> None:
-        assert not store.knows("door", "one")
-        store.put("door", "one", lambda _: b"payload")
-        assert store.knows("door", "one")
-        assert store.put("door", "one", lambda _: b"other") is None
-
-    def test_a_window_that_cannot_be_encoded_leaves_nothing(self, store: Store) -> None:
-        def encode(_: int) -> bytes:
-            raise ValueError("a bug")
-
-        with pytest.raises(ValueError, match="a bug"):
-            store.put("door", "one", encode)
-        assert not store.knows("door", "one")
-
-    def test_keeps_the_last_checkpoint_only(self, store: Store) -> None:
-        assert store.open_windows() == []
-        store.keep_open([b"one", b"two"])
-        store.keep_open([b"three"])
-        assert store.open_windows() == [b"three"]
+        store.commit([Noted("t", "a"), Noted("u", "a"), Noted("t", "b"), Noted("t", "a")])
+        assert sequences == [1, 1, 2]
 
 
-class TestGate:
-    def test_stores_what_may_be_published(self) -> None:
-        store = MemoryStore()
-        assert gate(store, minimum=5).put(WINDOW)
-        (message,) = taken(store)
-        assert message["counts"] == {"0-17": None, "18+": None}
-        assert message["total"] == 11
-        assert message["model"] == {"name": "painted", "version": "1"}
+class TestCarryOver:
+    def test_a_cell_leaves_at_a_release_moment_once_with_the_start_of_its_waiting(self) -> None:
+        box = Box()
+        first = box.put({"18-64": 3}) + box.put({"18-64": 3, "65+": 4})
+        before = box.put_until(MIDNIGHT + HALF - WINDOW)
+        moment = box.put()
+        later = box.put_until(MIDNIGHT + 2 * HALF)
 
-    def test_numbers_them_by_camera(self) -> None:
-        store = MemoryStore()
-        one = gate(store)
-        for closed in (window(0), window(0, "till"), window(1)):
-            one.put(closed)
-        assert [(m["camera"], m["sequence"]) for m in taken(store)] == [("door", 1), ("till", 1), ("door", 2)]
-        assert store.take() == []
+        assert released(first) == released(before) == released(later) == 0
+        (message,) = of(moment, "counts")
+        assert cells(message) == {"18-64": 6}
+        assert message["since"] == {"18-64": "2026-01-31T00:00:00Z"}
+        assert (message["released"], message["counts"]["65+"]) == (6, None)
 
-    def test_refuses_a_window_that_was_stored_before(self) -> None:
-        store = MemoryStore()
-        one = gate(store)
-        assert one.put(WINDOW)
-        assert not one.put(replace(WINDOW, unclassified=4))
-        assert len(store.take()) == 1
+    def test_what_is_too_little_waits_for_the_next_moment(self) -> None:
+        box = Box()
+        assert released(box.put({"65+": 4}) + box.put_until(MIDNIGHT + HALF)) == 0
+        (message,) = of(box.put({"65+": 1}) + box.put_until(MIDNIGHT + 2 * HALF), "counts")[-1:]
+        assert cells(message) == {"65+": 5}
+        assert message["since"] == {"65+": "2026-01-31T00:00:00Z"}
 
-    def test_a_new_minimum_holds_from_the_next_window_on(self) -> None:
-        store = MemoryStore()
-        one = gate(store)
-        one.put(window(0))
-        one.minimum = 5
-        one.put(window(1))
-        assert [message["counts"]["0-17"] for message in taken(store)] == [2, None]
+    def test_the_day_ends_by_the_store_s_clock(self) -> None:
+        box = Box(rule(**{"site": {"name": "store", "timezone": "Asia/Kathmandu"}}))
+        ends = datetime(2026, 1, 31, 18, 15, tzinfo=UTC)  # midnight there
+        messages = box.put({"0-17": 2, "18-64": 2, "65+": 2}) + box.put_until(ends)
+        (last,) = of(messages, "counts")[-1:]
+        assert released(messages) == sum(cells(last).values()) == 6
+        assert last["end"] == "2026-01-31T18:15:00Z"
 
-    def test_gives_back_what_was_open_but_not_what_was_stored_since(self) -> None:
-        """A kill between a window's closing and the next checkpoint must not count it twice."""
-        store = MemoryStore()
-        one = gate(store)
-        one.keep_open([window(0), window(1)])
-        one.put(window(0))
-        assert gate(store).left_open() == [window(1)]
+    def test_a_lowered_minimum_releases_nothing_that_was_counted_under_the_larger(self) -> None:
+        box = Box()
+        box.put({"65+": 4})
+        box.gate.rule = rule("privacy.minimum=3")
+        messages = box.put({"18-64": 3}) + box.put_until(MIDNIGHT + HALF)
+        assert [cells(m) for m in of(messages, "counts") if cells(m)] == [{"18-64": 3}]
 
-    def test_a_checkpoint_that_the_disk_has_damaged_ends_no_start(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        """Else it would end every start: the process comes back to the same disk."""
-        store, whole = MemoryStore(), encode_open(WINDOW)
-        store.keep_open([b"\xff", whole[:-5], whole, b"[]"])
-        assert gate(store).left_open() == [WINDOW]
-        assert caplog.text.count("unreadable window") == 3
+    def test_the_end_of_a_recording_is_the_end_of_its_day(self) -> None:
+        box = Box()
+        counts = {"0-12": 3, "18-24": 7, "65+": 2}
+        (message,) = of(box.put(counts, brackets=DEFAULT_BRACKETS, last=True), "counts")
+        assert cells(message) == {"18-24": 7, "other": 5}
 
-    def test_a_fault_of_the_disk_is_the_caller_s_to_retry(self) -> None:
+    def test_zones_and_cameras_wait_apart(self) -> None:
+        box = Box(rule(cameras=TWO))
+        for camera, zone in (("door", "entry"), ("till", "checkout")):
+            box.gate.put(window(MIDNIGHT + HALF - WINDOW, {"65+": 3}, camera=camera, zone=zone))
+        assert released(box.take()) == 0
+
+    def test_a_renamed_zone_takes_over_what_waits_and_its_topics_are_cleared(self) -> None:
+        box = Box()
+        box.put({"65+": 4}, zone="old")
+        messages = box.put({"65+": 4}, zone="new") + box.put(zone="new", last=True)
+        assert [cells(m) for m in of(messages, "counts") if cells(m)] == [{"other": 8}]
+        cleared = {topic for topic, payload in box.store.retained.items() if not payload}
+        assert cleared == {TOPICS.latest("door", "old"), TOPICS.today("door", "old")}
+        assert [m["figures"]["end"] for m in of(messages, "periods", zone="old", period="day")] == [
+            "2026-01-31T00:05:00Z"
+        ]
+
+    def test_changed_brackets_leave_what_waits_to_the_next_other(self) -> None:
+        box = Box()
+        box.put({"65+": 4})
+        halves = ("0-39", "40+")
+        messages = box.put({"40+": 3}, brackets=halves) + box.put(brackets=halves, last=True)
+        assert released(messages) == 7
+        assert [m["other"] for m in of(messages, "counts")] == [None, 7]
+
+    def test_a_gate_that_is_off_tells_every_window_exactly(self) -> None:
+        box = Box(rule("privacy.minimum=1"))
+        messages = box.put({"65+": 1})
+        (message,) = of(messages, "counts")
+        assert message["counts"] == {"0-17": 0, "18-64": 0, "65+": 1}
+        assert (message["unclassified"], message["released"]) == (0, 1)
+        assert [m["visits"] for m in of(messages, "flow", period="window")] == [1, 1]  # camera and box
+        assert message["privacy"]["method"] == "none"
+
+
+class TestDays:
+    def test_a_day_of_23_hours_has_23_hours_that_add_up(self) -> None:
+        box = Box(rule(**PARIS))
+        box.at = datetime(2026, 3, 28, 23, tzinfo=UTC)
+        end = datetime(2026, 3, 29, 22, tzinfo=UTC)
+        messages: list[dict[str, Any]] = []
+        while box.at < end:
+            messages += box.put({"0-17": 1, "18-64": 2, "unclassified": 1})
+        hours = of(messages, "periods", period="hour", camera="door")
+        (day,) = of(messages, "periods", period="day", camera="door")
+        assert len(hours) == 23
+        assert {hour["day"] for hour in hours} == {day["day"]} == {"2026-03-29"}
+        for cell in BRACKETS:
+            total = sum(hour["figures"]["counts"][cell] or 0 for hour in hours)
+            assert total == (day["figures"]["counts"][cell] or 0)
+        assert sum(hour["figures"]["released"] for hour in hours) == day["figures"]["released"]
+        assert day["figures"]["released"] == released(messages) == 4 * 23 * 12
+        assert day["figures"]["covered_seconds"] == 23 * 3600
+
+    def test_what_waited_at_the_day_s_start_is_in_the_day_and_what_waits_is_not(self) -> None:
+        box = Box()
+        yesterday = box.put({"65+": 4}) + box.put_until(MIDNIGHT + timedelta(days=1))
+        today = box.put({"65+": 1}) + box.put_until(MIDNIGHT + timedelta(days=2))
+        (first,) = of(yesterday, "periods", period="day", camera="door")
+        (second,) = of(today, "periods", period="day", camera="door")
+        assert first["figures"]["released"] is None
+        assert (second["figures"]["counts"]["65+"], second["figures"]["released"]) == (5, 5)
+
+    def test_opening_hours_stand_beside_the_coverage(self) -> None:
+        site = {"name": "store", "opening_hours": "mon-sun 08:30-20:00"}
+        box = Box(rule(site=site))
+        messages = box.put_until(MIDNIGHT + timedelta(days=1))
+        hours = of(messages, "periods", period="hour", camera="door")
+        assert [hour["figures"]["open_seconds"] for hour in hours][7:10] == [0, 1800, 3600]
+        assert {hour["figures"]["covered_seconds"] for hour in hours} == {3600}
+
+    def test_today_is_retained_and_ends_with_the_day(self) -> None:
+        box = Box()
+        box.put({"65+": 9})
+        box.put_until(MIDNIGHT + HALF)
+        topic = TOPICS.today("door", "all")
+        assert b'"day":"2026-01-31"' in box.store.retained[topic]
+        assert b'"65+":9' in box.store.retained[topic]
+        box.put_until(MIDNIGHT + timedelta(days=1))
+        assert b'"day":"2026-02-01"' in box.store.retained[topic]
+        assert b'"released":null' in box.store.retained[topic]
+
+    def test_a_box_that_was_off_when_the_day_ended_closes_it_later(self) -> None:
+        box = Box()
+        box.put({"65+": 4})
+        box.at += timedelta(days=3)
+        messages = box.put({"65+": 1})
+        assert [m["day"] for m in of(messages, "periods", period="day", camera="door")] == ["2026-01-31"]
+        assert released(messages) == 0
+
+
+class TestBox:
+    def test_its_flow_and_periods_are_the_sums_of_its_cameras(self) -> None:
+        box = Box(rule(cameras=TWO))
+        messages: list[dict[str, Any]] = []
+        while box.at < MIDNIGHT + timedelta(days=1):
+            messages += box.put({"65+": 2}, camera="door")
+            box.at -= WINDOW
+            messages += box.put({"18-64": 3}, camera="till")
+        for period in ("window", "hour", "day"):
+            parts: dict[str, int] = {}
+            for message in of(messages, "flow", period=period):
+                sign = 1 if message["box"] is None else -1
+                parts[message["start"]] = parts.get(message["start"], 0) + sign * message["visits"]
+            assert set(parts.values()) == {0}
+        (day,) = of(messages, "periods", period="day", box="box")
+        assert day["figures"]["counts"] == {"0-17": None, "18-64": 864, "65+": 576}
+        assert day["figures"]["open_seconds"] == 86_400  # the store is open once
+
+    def test_a_sum_waits_for_the_slowest_camera(self) -> None:
+        box = Box(rule(cameras=TWO))
+        assert of(box.put(camera="door"), "flow", box="box") == []
+        box.at -= WINDOW
+        assert len(of(box.put(camera="till"), "flow", box="box", period="window")) == 1
+
+    def test_of_a_group_of_views_one_has_ages_and_is_counted(self) -> None:
+        views = (("door", {"group": "hall"}), ("wide", {"group": "hall", "ages": False}))
+        box = Box(rule("privacy.minimum=1", cameras=views))
+        messages = box.put({"65+": 2}, camera="door")
+        box.at -= WINDOW
+        messages += box.put({"65+": 2}, camera="wide")
+        assert [m["camera"] for m in of(messages, "counts")] == ["door"]
+        assert [m["visits"] for m in of(messages, "flow", box="box", period="window")] == [2]
+        assert [m["visits"] for m in of(messages, "flow", camera="wide", period="window")] == [2]
+
+
+class TestNoise:
+    def test_every_cell_of_every_window_has_noise_and_says_how_much(self) -> None:
+        box = Box(rule("privacy.method=noise", "privacy.epsilon=2.0"))
+        (message,) = of(box.put({"65+": 2}), "counts")
+        assert None not in message["counts"].values()
+        assert message["privacy"]["method"] == "noise"
+        assert message["privacy"]["epsilon"] == 0.5  # a quarter of it for windows
+        assert message["privacy"]["visit_epsilon"] == 6.0  # with the flow's 4
+
+    def test_hours_and_days_have_noise_of_their_own(self) -> None:
+        box = Box(rule("privacy.method=noise"))
+        messages = box.put_until(MIDNIGHT + timedelta(days=1))
+        hours = of(messages, "periods", period="hour", camera="door")
+        (day,) = of(messages, "periods", period="day", camera="door")
+        windows = [m["counts"]["65+"] for m in of(messages, "counts")]
+        assert len(hours) == 24
+        own = [hour["figures"]["counts"]["65+"] for hour in hours]
+        assert own != [sum(windows[12 * i : 12 * i + 12]) for i in range(24)]
+        assert day["figures"]["counts"]["65+"] != sum(own)
+
+    def test_a_number_is_drawn_once_also_over_a_restart(self) -> None:
+        box = Box()
+        first = of(box.put({"65+": 2}), "flow")
+        assert len(first) == 2
+        box.restart()
+        box.at -= WINDOW
+        assert box.put({"65+": 2}) == []
+        assert box.gate.put(window(MIDNIGHT, {"65+": 2})) is False
+
+    def test_a_time_that_was_drawn_is_refused_under_another_window_length(self) -> None:
+        box = Box()
+        box.put({"65+": 2})
+        box.gate.put(window(MIDNIGHT, {"65+": 2}, end=MIDNIGHT + timedelta(minutes=10)))
+        assert of(box.take(), "flow", period="window", camera="door") == []
+
+
+class TestEnds:
+    def test_a_restart_between_any_two_windows_changes_nothing(self) -> None:
+        plain, restarted = Box(), Box()
+        expected, found = [], []
+        for i in range(300):
+            counts = {"0-17": i % 2, "18-64": i % 3, "65+": (i % 7) // 3}
+            expected += of(plain.put(counts), "counts") + of(plain.take(), "periods")
+            restarted.restart()
+            found += of(restarted.put(counts), "counts") + of(restarted.take(), "periods")
+        assert found == expected
+        assert released(found) > 300
+
+    def test_a_disk_that_refuses_changes_nothing_and_the_window_may_be_put_again(self) -> None:
         class Refusing(MemoryStore):
-            def put(self, *_: object) -> bytes | None:
-                raise OutsideError("disk full")
+            refuses = False
 
-        with pytest.raises(OutsideError, match="disk full"):
-            gate(Refusing()).put(WINDOW)
+            def commit(
+                self,
+                messages: Sequence[NewMessage] = (),
+                *,
+                retained: Mapping[str, bytes] | None = None,
+                state: Mapping[str, bytes] | None = None,
+            ) -> None:
+                if self.refuses:
+                    raise OutsideError("the disk is full")
+                super().commit(messages, retained=retained, state=state)
 
-    def test_the_id_is_that_of_the_message(self) -> None:
-        store = MemoryStore()
-        gate(store).put(WINDOW)
-        assert taken(store)[0]["window_id"] == id_of(WINDOW)
+        store, plain = Refusing(), Box()
+        box = Box(store=store)
+        for _ in range(6):
+            store.refuses = True
+            with pytest.raises(OutsideError):
+                box.put({"65+": 2})
+            store.refuses = False
+            assert of(box.put({"65+": 2}), "counts") == of(plain.put({"65+": 2}), "counts")
+
+    def test_open_windows_outlive_the_process_unless_they_were_stored(self, store: Store) -> None:
+        one, two = window(MIDNIGHT, {"65+": 2}), window(MIDNIGHT + WINDOW, {"18-64": 1})
+        gate = Gate(store, rule(), TOPICS)
+        assert gate.left_open() == []
+        gate.keep_open([one, two])
+        gate.put(one)
+        assert Gate(store, rule(), TOPICS).left_open() == [two]
+
+    def test_a_state_that_the_disk_has_damaged_is_said_and_started_again(
+        self, store: Store, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store.commit(state={"gate/camera/door": b"{", "gate/box": b"[]", "open": b'[{"site":1}]'})
+        gate = Gate(store, rule(), TOPICS)
+        assert gate.left_open() == []
+        assert gate.put(window(MIDNIGHT))
+        said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+        assert len(said) == 3
+        assert all("cannot be read" in line for line in said)
+
+
+class TestTypes:
+    def test_true_counts_cannot_become_a_row(self) -> None:
+        """mypy refuses it: were it allowed, the ignored error would be an unused one."""
+        with pytest.raises(AttributeError):
+            Rows(rule(), TOPICS).counts(window(MIDNIGHT))  # type: ignore[arg-type]
+
+    def test_only_the_gate_makes_a_released_window(self) -> None:
+        found, _ = release_window(
+            window(MIDNIGHT), begin(BRACKETS, MIDNIGHT, 5), releases=True, day_ends=False
+        )
+        fields = {name: getattr(found, name) for name in ReleasedWindow.__slots__}
+        with pytest.raises(TypeError, match=r"only edge\.release\.released makes one"):
+            ReleasedWindow(**fields, seal=object())  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            ReleasedWindow(**fields)
+        with pytest.raises(ValueError, match="InitVar 'seal' must be specified"):
+            replace(found, zone="elsewhere")  # type: ignore[call-arg]  # that is the fault
+
+    def test_an_outage_is_no_empty_window(self) -> None:
+        (message,) = of(Box().put(coverage=Coverage()), "counts")
+        assert message["coverage"] == {"seconds": 0, "frames_analysed": 0, "frames_dropped": {}}

@@ -29,6 +29,7 @@ from edge.ops import machine
 from edge.ops.http import HttpServer
 from tests.fake_gpu import FakeCuda, FakeTensorRt
 from tests.fakes import ManualClock
+from tests.messages import Text
 
 
 def configured(**tables: object) -> Settings:
@@ -58,7 +59,7 @@ def test_an_outbox_to_be_is_not_made(tmp_path: Path) -> None:
 
 def test_an_outbox_is_opened_and_let_go(tmp_path: Path) -> None:
     with closing(open_outbox(tmp_path)) as outbox:
-        outbox.put("door", "w", lambda sequence: b"{}")
+        outbox.commit([Text("door", "w")])
     verdict = outbox_verdict(tmp_path)
     assert verdict.status is Status.OK
     assert verdict.detail.endswith("outbox.db: 1 windows wait to be sent")

@@ -36,7 +36,7 @@ def window(second, counts, *, unclassified=0, camera="scene"):
         "start": f"2026-01-31T08:{second // 60:02}:{second % 60:02}Z",
         "end": f"2026-01-31T08:{(second + 10) // 60:02}:{(second + 10) % 60:02}Z",
         "counts": shown,
-        "total": total,
+        "released": total,
         "unclassified": None if counts is None else unclassified,
         "coverage": {"seconds": 10, "frames_analysed": 120, "frames_dropped": {}},
     }
@@ -134,7 +134,7 @@ def test_totals_leave_out_what_was_withheld():
 
 
 def test_brackets_go_from_young_to_old_whatever_order_they_come_in():
-    payload = {"counts": {"65+": 1, "5-17": 0, "18-64": 2, "0-4": 0}, "total": 3}
+    payload = {"counts": {"65+": 1, "5-17": 0, "18-64": 2, "0-4": 0}, "released": 3}
     assert list(totals(ViewState(windows=[payload])).brackets) == ["0-4", "5-17", "18-64", "65+"]
 
 

@@ -18,6 +18,7 @@ from edge.ops.metrics import Metrics
 from edge.ops.reasons import FrameDrop
 from edge.types import CameraState, CameraStatus, Frame, Progress, StreamEnded, TrackEnded
 from tests.fakes import EPOCH, ManualClock, Person, bundle, paint, painted_vision, settings
+from tests.samples import sample
 
 ANN = Person(tag=1, age=20)
 
@@ -58,7 +59,7 @@ class Lane:
         self.beats += 1
 
     def sample(self, name: str, **labels: str) -> float | None:
-        return self.metrics.registry.get_sample_value(name, {"camera": "door", **labels})
+        return sample(self.metrics, name, {"camera": "door", **labels})
 
 
 class Turn:
@@ -225,9 +226,7 @@ class TestVisionWorker:
             "TrackEnded",
             "StreamEnded",
         ]
-        dropped = lane.metrics.registry.get_sample_value(
-            "instore_crops_dropped_total", {"reason": "queue_full"}
-        )
+        dropped = sample(lane.metrics, "instore_crops_dropped_total", {"reason": "queue_full"})
         assert dropped == 3
 
     def test_leaves_its_windows_open_for_the_next_worker(self) -> None:

@@ -1,4 +1,4 @@
-"""What may leave the box: small counts are withheld, and so is what would give them away.
+"""The rule of version 0.1.0, for comparison: small counts are withheld, with what would give them away.
 
 The rule, for the cells of one window (every bracket, and the unclassified) and their published total:
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.release.store_time import (
+from edge.store_time import (
     ALWAYS_OPEN,
     QUARTER,
     StoreTime,
@@ -298,7 +298,7 @@ def test_a_name_that_is_nearly_right_is_guessed() -> None:
 
 
 def test_a_box_without_time_zones_of_its_own_has_those_of_a_package() -> None:
-    script = "from edge.release.store_time import parse_timezone; print(parse_timezone('Asia/Kathmandu').key)"
+    script = "from edge.store_time import parse_timezone; print(parse_timezone('Asia/Kathmandu').key)"
     ran = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "PYTHONTZPATH": ""},

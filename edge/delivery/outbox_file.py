@@ -1,0 +1,177 @@
+"""The SQLite file of the outbox: opened, checked, made, and moved aside when it cannot be used.
+
+A file that cannot be used any more is renamed with its write-ahead log, never deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from edge import files
+from edge.errors import ConfigurationError, InstoreError, OutsideError
+
+FORMAT = 3
+"""Version of the tables; a file of another version is moved aside."""
+
+_APPLICATION = 0x494E5354  # "INST", so that no other program's database is taken for an outbox
+_PATIENCE = 2.0  # seconds that a predecessor may take to close the file
+_SCHEMA = f"""
+BEGIN;
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: readers page by it
+    topic TEXT NOT NULL,
+    key TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    payload BLOB NOT NULL,
+    created_at INTEGER NOT NULL,           -- microseconds since 1970
+    UNIQUE (topic, key)
+);
+CREATE TABLE sequences (topic TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE recent (
+    topic TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    PRIMARY KEY (topic, sequence),
+    UNIQUE (topic, key)
+) WITHOUT ROWID;
+CREATE TABLE state (name TEXT PRIMARY KEY, payload BLOB NOT NULL) WITHOUT ROWID;
+-- payload: NULL where the publisher alone knows it (a status), empty where the broker has to clear the topic.
+CREATE TABLE retained (topic TEXT PRIMARY KEY, payload BLOB, version INTEGER NOT NULL) WITHOUT ROWID;
+PRAGMA application_id = {_APPLICATION};
+PRAGMA user_version = {FORMAT};
+COMMIT;
+"""
+_ELSEWHERE = "set outbox.directory to a folder that this user may write to"
+_FAULTS = {
+    sqlite3.SQLITE_BUSY: "is in use by another process; stop it, or set another outbox.directory",
+    sqlite3.SQLITE_NOTADB: "is not an SQLite database",
+    sqlite3.SQLITE_CORRUPT: "is damaged",
+    sqlite3.SQLITE_CANTOPEN: f"cannot be opened; {_ELSEWHERE}",
+    sqlite3.SQLITE_READONLY: f"is read-only; {_ELSEWHERE}",
+}
+_UNUSABLE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+# Faults that may pass without a person: the process ends with status 1, and systemd starts it again.
+_PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
+_COMPANIONS = ("", "-wal", "-shm", "-journal")
+
+SetAside = Callable[["UnusableError", sqlite3.Connection], None]
+"""Moves the open file aside; takes why and the connection."""
+
+
+class UnusableError(ConfigurationError):
+    """The file is damaged, is no database, or has another format. reason: `damaged`, `newer` or `older`."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def open_file(path: Path, set_aside: SetAside | None) -> sqlite3.Connection:
+    """Open or make the file, for this process alone.
+
+    Raises UnusableError after `set_aside` has moved the file, where one is given; OutsideError where the disk
+    is at fault; ConfigurationError where only a person can help.
+    """
+    try:
+        files.make_private_folder(path.parent)
+        _make_private(path)
+        db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    except OSError as error:
+        raise ConfigurationError(f"{path.parent}: cannot be made: {error.strerror}; {_ELSEWHERE}") from None
+    except sqlite3.Error as error:
+        raise fault_at_open(path, error) from None
+    try:
+        _prepare(db, path)
+    except (sqlite3.Error, InstoreError) as error:
+        fault = fault_at_open(path, error) if isinstance(error, sqlite3.Error) else error
+        try:
+            if set_aside and isinstance(fault, UnusableError):
+                set_aside(fault, db)
+        finally:
+            db.close()
+        raise fault from None
+    return db
+
+
+def move_aside(path: Path, reason: str, now: datetime) -> Path:
+    """Rename the file, and the write-ahead log that belongs to it, to a name that is free."""
+    stem = aside = path.with_name(f"{path.name}.{reason}-{now:%Y%m%dT%H%M%SZ}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = stem.with_name(f"{stem.name}-{number}")
+    try:
+        for companion in _COMPANIONS:
+            with suppress(FileNotFoundError):
+                Path(f"{path}{companion}").rename(f"{aside}{companion}")
+    except OSError as error:
+        raise OutsideError(f"{path}: cannot be moved aside: {error.strerror}") from None
+    return aside
+
+
+def damage(path: Path, error: sqlite3.Error) -> UnusableError | None:
+    """The error that says that the file is damaged or no database; None for any other fault."""
+    code = _code(error)
+    return UnusableError(f"{path}: {_FAULTS[code]}", "damaged") if code in _UNUSABLE else None
+
+
+def fault_at_open(path: Path, error: sqlite3.Error) -> InstoreError:
+    """What is wrong, and what mends it: time, moving the file aside, or a person."""
+    if damaged := damage(path, error):
+        return damaged
+    code = _code(error)
+    message = f"{path}: {_FAULTS.get(code) or f'cannot be used: {error}; {_ELSEWHERE}'}"
+    read_only = code == sqlite3.SQLITE_CANTOPEN and os.statvfs(path.parent).f_flag & os.ST_RDONLY
+    return OutsideError(message) if code in _PASSING or read_only else ConfigurationError(message)
+
+
+def _make_private(path: Path) -> None:
+    """Let this user alone read the file, and those beside it, to which SQLite gives the file's mode."""
+    with suppress(OSError):  # SQLite meets the same fault, and says what it is
+        files.make_private_file(path)
+        for companion in _COMPANIONS[1:]:  # what a version before this one left
+            files.make_private(Path(f"{path}{companion}"))
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    """Lock the file for this process, check it, and make the tables where there are none."""
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    db.execute("BEGIN EXCLUSIVE")
+    db.execute("COMMIT")
+    tables: int = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables:
+        _check_owner_and_format(db, path)
+    # A damaged page may lie where nothing reads for days; few messages wait, so this takes milliseconds.
+    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise UnusableError(f"{path}: {_FAULTS[sqlite3.SQLITE_CORRUPT]}: {verdict}", "damaged")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    # The state holds raw counts: a replaced row is overwritten (the default in Debian's SQLite only), and
+    # SQLite keeps its temporary tables in memory.
+    db.execute("PRAGMA secure_delete = ON")
+    db.execute("PRAGMA temp_store = MEMORY")
+    if not tables:
+        db.executescript(_SCHEMA)
+
+
+def _check_owner_and_format(db: sqlite3.Connection, path: Path) -> None:
+    found, version = (
+        db.execute(query).fetchone()[0] for query in ("PRAGMA application_id", "PRAGMA user_version")
+    )
+    if found != _APPLICATION:
+        raise ConfigurationError(f"{path}: is another program's database; {_ELSEWHERE}")
+    if version != FORMAT:
+        age = "newer" if version > FORMAT else "older"
+        message = f"{path}: its format is {version}; this version of the program reads format {FORMAT}"
+        raise UnusableError(message, age)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

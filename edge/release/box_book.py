@@ -1,0 +1,151 @@
+"""The store's own table: what the cameras of a box released, summed.
+
+A sum leaves when every camera of the box has closed the time that it covers. Of cameras that can see the same
+visitor one is counted. Everything here is computed from released numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from edge.release.camera_book import PeriodFigures, Releases
+from edge.release.carry_over import UNCLASSIFIED
+from edge.release.day import Day, Hour, figures
+from edge.release.ledger import VISITS, Level
+from edge.release.messages import Figures
+from edge.release.noisy_periods import NoisyFigure, Watched
+from edge.release.rule import Rule
+from edge.types import WindowCounts
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class FlowSum(BaseModel):
+    """The visits of one period, of the cameras that have closed it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: Level
+    start: AwareDatetime
+    end: AwareDatetime
+    visits: int = 0
+    watched: Watched = Watched()
+
+    def with_camera(self, figure: NoisyFigure) -> FlowSum:
+        """This and one more camera."""
+        return self.model_copy(
+            update={
+                "start": min(self.start, figure.start),
+                "visits": self.visits + figure.cells[VISITS].value,
+                "watched": self.watched.with_window(figure.coverage),
+            }
+        )
+
+
+class PeriodSum(BaseModel):
+    """The figures of one hour or day, of the cameras that have closed it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: Level
+    day: date
+    parts: tuple[Figures, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BoxReleases:
+    """The sums that a closed window completes."""
+
+    flow: list[FlowSum]
+    periods: list[PeriodSum]
+
+
+class BoxBook(BaseModel):
+    """Sums that wait for a camera, and until when each camera has closed its time."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    closed: dict[str, AwareDatetime] = {}
+    flow: tuple[FlowSum, ...] = ()
+    periods: tuple[PeriodSum, ...] = ()
+
+    def with_camera(
+        self, window: WindowCounts, releases: Releases, rule: Rule
+    ) -> tuple[BoxReleases, BoxBook]:
+        """The sums that are complete once this window of a camera is in, and the book that goes on."""
+        closed = {**self.closed, window.camera_id: _NEVER if window.last else window.end}
+        flow, periods = list(self.flow), list(self.periods)
+        if window.camera_id in rule.in_box:
+            flow = _with_flow(flow, releases.flow)
+            periods = _with_periods(periods, releases.periods)
+        until = min((closed[name] for name in rule.in_box if name in closed), default=_NEVER)
+        if not rule.in_box <= closed.keys():
+            return BoxReleases([], []), BoxBook(closed=closed, flow=tuple(flow), periods=tuple(periods))
+        done = BoxReleases(
+            [one for one in flow if one.end <= until], [one for one in periods if _end(one) <= until]
+        )
+        book = BoxBook(
+            closed=closed,
+            flow=tuple(one for one in flow if one.end > until),
+            periods=tuple(one for one in periods if _end(one) > until),
+        )
+        return done, book
+
+
+def total(parts: Iterable[Figures]) -> Figures:
+    """The sum of figures of one time, of several cameras; the store is open once, however many watch it."""
+    parts = list(parts)
+    brackets = list(dict.fromkeys(bracket for part in parts for bracket in part.counts))
+    hours = [_as_hour(part) for part in parts]
+    start, end = min(part.start for part in parts), max(part.end for part in parts)
+    summed = figures(brackets, hours, start, end)
+    return summed.model_copy(update={"open_seconds": max(part.open_seconds for part in parts)})
+
+
+def today_of(days: Iterable[Day]) -> tuple[Figures, list[Figures]]:
+    """The day so far and its hours over several cameras; `days` are of one date, at least one."""
+    days = list(days)
+    by_end: dict[datetime, list[Figures]] = {}
+    for day in days:
+        for hour in day.so_far:
+            by_end.setdefault(hour.end, []).append(hour.figures(day.brackets))
+    return total(day.total_so_far() for day in days), [total(parts) for _, parts in sorted(by_end.items())]
+
+
+def _with_flow(sums: list[FlowSum], more: Iterable[NoisyFigure]) -> list[FlowSum]:
+    found: dict[tuple[Level, datetime], FlowSum] = {(one.level, one.end): one for one in sums}
+    for figure in more:
+        key = figure.level, figure.end
+        known = found.get(key, FlowSum(level=figure.level, start=figure.start, end=figure.end))
+        found[key] = known.with_camera(figure)
+    return list(found.values())
+
+
+def _with_periods(sums: list[PeriodSum], more: Iterable[PeriodFigures]) -> list[PeriodSum]:
+    found = {(one.level, _end(one)): one for one in sums}
+    for period in more:
+        key = period.level, period.figures.end
+        known = found.get(key, PeriodSum(level=period.level, day=period.day))
+        found[key] = known.model_copy(update={"parts": (*known.parts, period.figures)})
+    return list(found.values())
+
+
+def _end(one: PeriodSum) -> datetime:
+    return one.parts[0].end
+
+
+def _as_hour(part: Figures) -> Hour:
+    cells = {**part.counts, UNCLASSIFIED: part.unclassified}
+    return Hour(
+        start=part.start,
+        end=part.end,
+        open_seconds=part.open_seconds,
+        covered_seconds=part.covered_seconds,
+        cells={cell: n for cell, n in cells.items() if n is not None},
+        groups=part.groups,
+        other=part.other,
+    )

@@ -1,0 +1,190 @@
+"""What the gate keeps of one camera between two windows, and what a closed window lets out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from fractions import Fraction
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from edge.release.carry_over import Waiting, absorb, begin, reshape
+from edge.release.day import Day
+from edge.release.ledger import AGES, VISITS, Ledger, Level
+from edge.release.messages import Figures
+from edge.release.noise import RandomBelow
+from edge.release.noisy_periods import Draws, NoisyFigure, NoisyPeriods
+from edge.release.released import ReleasedWindow, cells_of, release_window, released_with_noise
+from edge.release.rule import Rule
+from edge.types import WindowCounts
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodFigures:
+    """A closed local hour or day of a zone. epsilon: of its noise, None where the threshold releases ages."""
+
+    zone: str
+    level: Level
+    day: date
+    figures: Figures
+    epsilon: Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Releases:
+    """What one closed window of a camera lets out.
+
+    window: None for a camera without ages. today: the store's day that goes on, where it has changed.
+    gone: zones whose retained topics have to be cleared.
+    """
+
+    flow: list[NoisyFigure]
+    window: ReleasedWindow | None = None
+    periods: list[PeriodFigures] = field(default_factory=list)
+    today: Day | None = None
+    gone: list[str] = field(default_factory=list)
+
+
+class ZoneBook(BaseModel):
+    """What waits in one zone, its day so far, and its open periods where ages carry noise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    waiting: Waiting
+    day: Day
+    ages: NoisyPeriods = NoisyPeriods()
+
+
+class CameraBook(BaseModel):
+    """All of one camera. It lies on the box's disk: counts only, readable by the daemon's user alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ledger: Ledger
+    flow: NoisyPeriods = NoisyPeriods()
+    zones: dict[str, ZoneBook] = {}
+
+    @classmethod
+    def begin(cls, rule: Rule) -> Self:
+        """The book of a camera that was never seen before."""
+        return cls(ledger=Ledger(budget=_budget(rule)))
+
+    def close_window(
+        self, window: WindowCounts, rule: Rule, random_below: RandomBelow
+    ) -> tuple[Releases, CameraBook]:
+        """What may leave when this window closes, and the book that goes on. Nothing is changed here."""
+        draws = Draws(
+            self.ledger.under(_budget(rule)),
+            rule.flow,
+            random_below,
+            camera=window.camera_id,
+            quantity=VISITS,
+        )
+        figures, flow = self.flow.close_window(window, {VISITS: window.total}, rule, draws)
+        if window.camera_id not in rule.with_ages:
+            book = CameraBook(ledger=_trimmed(draws.ledger, flow), flow=flow, zones=self.zones)
+            return Releases(figures, gone=list(self.zones)), book
+        closing = _ZoneClosing(window, rule)
+        zone = closing.open(self.zones)
+        gone = [name for name in self.zones if name != window.zone]
+        if rule.ages:
+            ages = Draws(
+                draws.ledger, rule.ages, random_below,
+                camera=window.camera_id, quantity=AGES, part=window.zone,
+            )  # fmt: skip
+            released, zone = closing.with_noise(zone, ages)
+            ledger = ages.ledger
+        else:
+            released, zone = closing.with_threshold(zone)
+            ledger = draws.ledger
+        book = CameraBook(ledger=_trimmed(ledger, flow), flow=flow, zones={window.zone: zone})
+        today = zone.day if closing.changes_today else None
+        return Releases(figures, released, closing.periods, today, gone), book
+
+
+class _ZoneClosing:
+    """One window of a zone on its way out; collects the periods that end with it."""
+
+    def __init__(self, window: WindowCounts, rule: Rule) -> None:
+        self._window, self._rule = window, rule
+        self._releases = rule.is_off or window.last or rule.time.is_release(window.end, rule.release_every)
+        self.periods: list[PeriodFigures] = []
+        self.changes_today = self._releases or bool(rule.ages)
+
+    def open(self, zones: dict[str, ZoneBook]) -> ZoneBook:
+        """The zone's book under the rule of now; what other zones and earlier shapes left joins it."""
+        window, rule = self._window, self._rule
+        brackets, minimum = tuple(window.counts), rule.minimum
+        found = zones.get(window.zone)
+        if found is None:
+            waiting = begin(brackets, window.start, minimum)
+            zone = ZoneBook(waiting=waiting, day=Day.begin(window.start, brackets, rule))
+        else:
+            zone = found.model_copy(
+                update={"waiting": reshape(found.waiting, brackets, minimum, window.start)}
+            )
+        for name, other in zones.items():
+            if name != window.zone:
+                self._end_day(name, other.day.cut(window.start))
+                zone = zone.model_copy(update={"waiting": absorb(zone.waiting, other.waiting)})
+        if window.start >= zone.day.ends or zone.day.brackets != brackets:
+            self._end_day(window.zone, zone.day.cut(window.start))
+            zone = zone.model_copy(update={"day": Day.begin(window.start, brackets, rule)})
+        return zone
+
+    def with_threshold(self, zone: ZoneBook) -> tuple[ReleasedWindow, ZoneBook]:
+        """Carry-over; hours and day are sums of released cells, so they end with the day."""
+        window, day_ends = self._window, self._day_ends(zone)
+        open_seconds = self._rule.time.open_seconds(window.start, window.end, self._rule.opening)
+        released, waiting = release_window(
+            window, zone.waiting, releases=self._releases, day_ends=day_ends, store_closed=not open_seconds
+        )
+        day = zone.day.with_window(released)
+        if day_ends:
+            self._end_day(window.zone, day.cut(window.end))
+            day = Day.begin(window.end, window.counts, self._rule)
+        return released, ZoneBook(waiting=waiting, day=day)
+
+    def with_noise(self, zone: ZoneBook, draws: Draws) -> tuple[ReleasedWindow, ZoneBook]:
+        """Every cell with noise; hours and day have noise of their own, so each ends by itself."""
+        window, rule = self._window, self._rule
+        figures, ages = zone.ages.close_window(window, cells_of(window), rule, draws)
+        by_level = {figure.level: figure for figure in figures if figure.level is not Level.WINDOW}
+        own = next((figure for figure in figures if figure.level is Level.WINDOW), None)
+        released = released_with_noise(window, own.cells if own else None, own.epsilon if own else None)
+        day = zone.day.with_window(released)
+        for figure in by_level.values():
+            self.periods.append(self._noisy_period(figure, day))
+            if figure.level is Level.HOUR:
+                day = day.with_hour(figure.start, figure.cells)
+        if self._day_ends(zone):
+            day = Day.begin(window.end, window.counts, rule)
+        return released, ZoneBook(waiting=zone.waiting, day=day, ages=ages)
+
+    def _day_ends(self, zone: ZoneBook) -> bool:
+        return self._window.last or self._window.end >= zone.day.ends
+
+    def _noisy_period(self, figure: NoisyFigure, day: Day) -> PeriodFigures:
+        found = day.noisy_figures(figure.start, figure.end, figure.cells, figure.coverage.seconds)
+        return PeriodFigures(self._window.zone, figure.level, day.date, found, figure.epsilon)
+
+    def _end_day(self, zone: str, day: Day) -> None:
+        """The hours and the whole of a day that has ended, in order of time."""
+        if self._rule.ages or not day.hours:  # each had noise of its own; or nothing was counted
+            return
+        self.periods += [
+            PeriodFigures(zone, Level.HOUR, day.date, hour.figures(day.brackets)) for hour in day.hours
+        ]
+        self.periods.append(PeriodFigures(zone, Level.DAY, day.date, day.total()))
+
+
+def _budget(rule: Rule) -> Fraction:
+    """What a visit may spend at most; a gate that is off draws nothing."""
+    return rule.visit_epsilon or Fraction(1)
+
+
+def _trimmed(ledger: Ledger, flow: NoisyPeriods) -> Ledger:
+    """Without what ended before the open day: its rows are stored, so none of it is drawn again."""
+    starts = [period.start for period in flow.open.values()]
+    return ledger.forget(min(starts)) if starts else ledger

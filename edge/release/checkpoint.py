@@ -1,0 +1,74 @@
+"""The windows that are still open, on the box's own disk: true counts, so that they outlive a restart."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, RootModel, ValidationError
+
+from edge.types import Coverage, WindowCounts
+
+log = logging.getLogger(__name__)
+
+
+class OpenWindow(BaseModel):
+    """A window as it is kept; what is read is checked, as a disk may return anything."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    site: str
+    camera_id: str
+    zone: str
+    start: datetime
+    end: datetime
+    counts: dict[str, NonNegativeInt]
+    unclassified: NonNegativeInt
+    coverage: tuple[NonNegativeFloat, NonNegativeInt, dict[str, NonNegativeInt]]
+
+    @classmethod
+    def of(cls, window: WindowCounts) -> OpenWindow:
+        seen = window.coverage
+        return cls(
+            site=window.site,
+            camera_id=window.camera_id,
+            zone=window.zone,
+            start=window.start,
+            end=window.end,
+            counts=dict(window.counts),
+            unclassified=window.unclassified,
+            coverage=(seen.seconds, seen.analysed, dict(seen.dropped)),
+        )
+
+    def window(self) -> WindowCounts:
+        """The same as a value that flows. Raises ValueError where its times make no window."""
+        fields = {name: getattr(self, name) for name in OpenWindow.model_fields}
+        return WindowCounts(**{**fields, "coverage": Coverage(*self.coverage)})
+
+
+class _Checkpoint(RootModel[list[OpenWindow]]):
+    pass
+
+
+def encode_open(windows: Iterable[WindowCounts]) -> bytes:
+    """Open windows as one payload."""
+    return _Checkpoint([OpenWindow.of(window) for window in windows]).model_dump_json().encode()
+
+
+def decode_open(payload: bytes) -> list[WindowCounts]:
+    """What `encode_open` wrote; what cannot be read is logged and left out: it must not end every start."""
+    try:
+        found = _Checkpoint.model_validate_json(payload).root
+    except ValidationError as error:
+        log.error("the checkpoint of open windows cannot be read; they start again from zero: %s", error)
+        return []
+    return list(_windows(found))
+
+
+def _windows(found: Iterable[OpenWindow]) -> Iterator[WindowCounts]:
+    for one in found:
+        try:
+            yield one.window()
+        except ValueError as error:
+            log.error("the checkpoint holds an unreadable window, which starts again from zero: %s", error)

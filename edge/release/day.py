@@ -1,0 +1,224 @@
+"""The store's day of one camera and zone, as far as it was released: sums of released cells, by hour.
+
+Everything here is computed from released numbers, so it tells nothing that they do not. Visits that waited
+when the day started are in it, visits that wait at its end are not. The day is never revised afterwards.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from edge.release.carry_over import UNCLASSIFIED, Released
+from edge.release.messages import Figures
+from edge.release.released import NoisyCount, ReleasedWindow
+from edge.release.rule import Rule
+from edge.release.spread import spread
+
+
+class Hour(BaseModel):
+    """One hour of the day. cells and groups: None until something is released of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: AwareDatetime
+    end: AwareDatetime
+    open_seconds: float
+    covered_seconds: float = 0.0
+    cells: dict[str, int] = {}
+    groups: dict[str, int] = {}
+    other: int | None = None
+
+    def figures(self, brackets: Iterable[str]) -> Figures:
+        """The hour as a message has it."""
+        return figures(brackets, [self], self.start, self.end)
+
+
+class Day(BaseModel):
+    """The hours of a store's day since counting began on it. until: the end of the last window in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    date: date
+    brackets: tuple[str, ...]
+    until: AwareDatetime
+    hours: tuple[Hour, ...]
+
+    @classmethod
+    def begin(cls, at: datetime, brackets: Iterable[str], rule: Rule) -> Self:
+        """The day of the moment `at`, counted from then on."""
+        name = rule.time.day_of(at)
+        hours = [(max(start, at), end) for start, end in rule.time.hours_of(name) if end > at]
+        return cls(
+            date=name,
+            brackets=tuple(brackets),
+            until=at,
+            hours=tuple(
+                Hour(start=start, end=end, open_seconds=rule.time.open_seconds(start, end, rule.opening))
+                for start, end in hours
+            ),
+        )
+
+    @property
+    def start(self) -> datetime:
+        """When counting began on this day."""
+        return self.hours[0].start
+
+    @property
+    def ends(self) -> datetime:
+        """The end of the day."""
+        return self.hours[-1].end
+
+    def with_window(self, window: ReleasedWindow) -> Self:
+        """The day with what a closed window released, and with its coverage."""
+        hours = _cover(self.hours, window.start, window.coverage.seconds)
+        cells = window.cells
+        if window.epsilon is not None:  # with noise, a window's cells are those of its own time
+            hours = _add_cells(
+                hours, _numbers(cells), dict.fromkeys(_numbers(cells), window.start), window.end
+            )
+        else:
+            hours = _add_cells(hours, _numbers(cells), cells.since, window.end)
+            hours = _add_groups(hours, cells.groups, window.end)
+            hours = _add_other(hours, cells.other, window.end)
+        return self.model_copy(update={"hours": hours, "until": max(self.until, window.end)})
+
+    def with_hour(self, start: datetime, cells: Mapping[str, NoisyCount]) -> Self:
+        """The day with an hour's own noise in place of the sum of its windows."""
+        values = {cell: n.value for cell, n in cells.items()}
+        hours = [
+            hour.model_copy(update={"cells": values}) if hour.start <= start < hour.end else hour
+            for hour in self.hours
+        ]
+        return self.model_copy(update={"hours": tuple(hours)})
+
+    def noisy_figures(
+        self, start: datetime, end: datetime, cells: Mapping[str, NoisyCount], covered: float
+    ) -> Figures:
+        """An hour or a day with noise of its own as a message has it."""
+        hours = [hour for hour in self.hours if hour.start < end and hour.end > start]
+        one = Hour(
+            start=start,
+            end=end,
+            open_seconds=sum(hour.open_seconds for hour in hours),
+            covered_seconds=covered,
+            cells={cell: n.value for cell, n in cells.items()},
+        )
+        return one.figures(self.brackets)
+
+    def cut(self, at: datetime) -> Self:
+        """The day as it is when counting ends at `at`: without the hours that it did not reach."""
+        kept = [hour.model_copy(update={"end": min(hour.end, at)}) for hour in self.hours if hour.start < at]
+        return self.model_copy(update={"hours": tuple(kept)})
+
+    @property
+    def so_far(self) -> list[Hour]:
+        """The hours that have begun."""
+        return [hour for hour in self.hours if hour.start < self.until]
+
+    def total(self) -> Figures:
+        """The whole day as a message has it."""
+        return figures(self.brackets, self.hours, self.start, self.ends)
+
+    def total_so_far(self) -> Figures:
+        """The hours that have begun as a message has them."""
+        return figures(self.brackets, self.so_far, self.start, max(self.until, self.start))
+
+
+def figures(brackets: Iterable[str], hours: Iterable[Hour], start: datetime, end: datetime) -> Figures:
+    """The sum of some hours as a message has it; of several cameras, where the hours are theirs."""
+    hours = list(hours)
+    cells, groups = _sums(hour.cells for hour in hours), _sums(hour.groups for hour in hours)
+    others = [hour.other for hour in hours if hour.other is not None]
+    numbers = [*cells.values(), *groups.values(), *others]
+    return Figures(
+        start=start,
+        end=end,
+        counts={bracket: cells.get(bracket) for bracket in brackets},
+        unclassified=cells.get(UNCLASSIFIED),
+        groups=groups,
+        other=sum(others) if others else None,
+        released=sum(numbers) if numbers else None,
+        covered_seconds=sum(hour.covered_seconds for hour in hours),
+        open_seconds=sum(hour.open_seconds for hour in hours),
+    )
+
+
+def _sums(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for part in parts:
+        total.update(part)
+    return dict(total)
+
+
+def _numbers(cells: Released) -> dict[str, int]:
+    """The released cells alone."""
+    found = {**cells.counts, UNCLASSIFIED: cells.unclassified}
+    return {cell: n for cell, n in found.items() if n is not None}
+
+
+Hours = tuple[Hour, ...]
+
+
+def _cover(hours: Hours, at: datetime, seconds: float) -> Hours:
+    """A window lies in one hour: both start on quarters of an hour."""
+    return tuple(
+        hour.model_copy(update={"covered_seconds": hour.covered_seconds + seconds})
+        if hour.start <= at < hour.end
+        else hour
+        for hour in hours
+    )
+
+
+def _add_cells(
+    hours: Hours, numbers: Mapping[str, int], since: Mapping[str, datetime], until: datetime
+) -> Hours:
+    for cell, n in numbers.items():
+        hours = tuple(
+            hour.model_copy(update={"cells": {**hour.cells, cell: hour.cells.get(cell, 0) + part}})
+            if part is not None
+            else hour
+            for hour, part in zip(hours, _parts(hours, n, since[cell], until), strict=True)
+        )
+    return hours
+
+
+def _add_groups(hours: Hours, groups: Mapping[str, int], until: datetime) -> Hours:
+    for label, n in groups.items():
+        hours = tuple(
+            hour.model_copy(update={"groups": {**hour.groups, label: hour.groups.get(label, 0) + part}})
+            if part is not None
+            else hour
+            for hour, part in zip(hours, _parts(hours, n, hours[0].start, until), strict=True)
+        )
+    return hours
+
+
+def _add_other(hours: Hours, other: int | None, until: datetime) -> Hours:
+    if other is None:
+        return hours
+    parts = _parts(hours, other, hours[0].start, until)
+    return tuple(
+        hour if part is None else hour.model_copy(update={"other": (hour.other or 0) + part})
+        for hour, part in zip(hours, parts, strict=True)
+    )
+
+
+def _parts(hours: Hours, n: int, since: datetime, until: datetime) -> list[int | None]:
+    """A released number over the hours of its span; None for hours outside of it.
+
+    A span that began before the day is cut to it. Where a clock was set back, the span may be empty or lie
+    outside of the day: then the number belongs to the hour that is nearest to its end.
+    """
+    since = max(since, hours[0].start)
+    reached = [hour.start < until and hour.end > since for hour in hours]
+    if not any(reached):
+        nearest = max((i for i, hour in enumerate(hours) if hour.start < until), default=0)
+        reached[nearest] = True
+    spans = [(hour.start, hour.end) for hour, inside in zip(hours, reached, strict=True) if inside]
+    parts = iter(spread(n, since, until, spans) if len(spans) > 1 else [n])
+    return [next(parts) if inside else None for inside in reached]

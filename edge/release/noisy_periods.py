@@ -1,0 +1,159 @@
+"""Numbers with noise for every window, local hour and day of a camera: visits, and ages if so configured.
+
+Each period has a draw of its own, once in its life: the ledger refuses a second one, and the number is stored
+in the transaction of its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeInt
+
+from edge.release.ledger import Ledger, Level, Node, Shares
+from edge.release.noise import RandomBelow
+from edge.release.released import NoisyCount, exact_count, noisy_count
+from edge.release.rule import Rule
+from edge.types import Coverage, WindowCounts
+
+
+class Watched(BaseModel):
+    """How much of a period was watched so far."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: float = 0.0
+    analysed: NonNegativeInt = 0
+    dropped: dict[str, NonNegativeInt] = {}
+
+    def with_window(self, coverage: Coverage) -> Watched:
+        """This and one more window."""
+        reasons = sorted({*self.dropped, *coverage.dropped})
+        return Watched(
+            seconds=self.seconds + coverage.seconds,
+            analysed=self.analysed + coverage.analysed,
+            dropped={
+                reason: self.dropped.get(reason, 0) + coverage.dropped.get(reason, 0) for reason in reasons
+            },
+        )
+
+    @property
+    def coverage(self) -> Coverage:
+        """The same as a value that flows."""
+        return Coverage(self.seconds, self.analysed, self.dropped)
+
+
+class OpenPeriod(BaseModel):
+    """An hour or a day that has not ended: its visits so far by cell, true and on the box's disk only.
+
+    start: of its first window. until: the end of its last. ends: the end of the local hour or day.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: AwareDatetime
+    until: AwareDatetime
+    ends: AwareDatetime
+    cells: dict[str, NonNegativeInt] = {}
+    watched: Watched = Watched()
+
+    def with_window(self, window: WindowCounts, cells: Mapping[str, int]) -> OpenPeriod:
+        """This and one more window."""
+        names = [*self.cells, *(cell for cell in cells if cell not in self.cells)]
+        return self.model_copy(
+            update={
+                "until": window.end,
+                "cells": {cell: self.cells.get(cell, 0) + cells.get(cell, 0) for cell in names},
+                "watched": self.watched.with_window(window.coverage),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NoisyFigure:
+    """The numbers of one period as they may leave, by cell. epsilon: of each; None where the gate is off."""
+
+    level: Level
+    start: datetime
+    end: datetime
+    cells: Mapping[str, NoisyCount]
+    coverage: Coverage
+    epsilon: Fraction | None
+
+
+class Draws:
+    """Draws the numbers of one quantity of one camera, and keeps the ledger of them.
+
+    part: the zone, for a quantity that is counted by zone. shares: empty for a gate that is off.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        shares: Shares,
+        random_below: RandomBelow,
+        *,
+        camera: str,
+        quantity: str,
+        part: str = "",
+    ) -> None:
+        self.ledger = ledger
+        self._shares = shares
+        self._random_below = random_below
+        self._camera, self._quantity, self._part = camera, quantity, part
+
+    def figure(
+        self, level: Level, start: datetime, end: datetime, cells: Mapping[str, int], coverage: Coverage
+    ) -> NoisyFigure | None:
+        """The period with its noise. None: the budget refuses it, as where a clock was set back over it."""
+        if not self._shares:
+            exact = {cell: exact_count(n) for cell, n in cells.items()}
+            return NoisyFigure(level, start, end, exact, coverage, None)
+        epsilon = self._shares[level, self._quantity]
+        node = Node(self._camera, level, self._quantity, start, end, self._part)
+        self.ledger, refusal = self.ledger.spend(node, epsilon)
+        if refusal is not None:
+            return None
+        noisy = {cell: noisy_count(n, epsilon, self._random_below) for cell, n in cells.items()}
+        return NoisyFigure(level, start, end, noisy, coverage, epsilon)
+
+
+class NoisyPeriods(BaseModel):
+    """The open hour and day of one quantity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    open: dict[Level, OpenPeriod] = {}
+
+    def close_window(
+        self, window: WindowCounts, cells: Mapping[str, int], rule: Rule, draws: Draws
+    ) -> tuple[list[NoisyFigure], NoisyPeriods]:
+        """The figures that a closed window completes, its own first, and the periods that go on."""
+        figures = [draws.figure(Level.WINDOW, window.start, window.end, cells, window.coverage)]
+        still_open = {}
+        for level in (Level.HOUR, Level.DAY):
+            period = self.open.get(level)
+            if period and window.start >= period.ends:  # the box was off when it ended
+                figures.append(_closed(level, period, draws))
+                period = None
+            period = (period or _begin(level, window, rule)).with_window(window, cells)
+            if window.last or window.end >= period.ends:
+                figures.append(_closed(level, period, draws))
+            else:
+                still_open[level] = period
+        return [figure for figure in figures if figure is not None], NoisyPeriods(open=still_open)
+
+
+def _closed(level: Level, period: OpenPeriod, draws: Draws) -> NoisyFigure | None:
+    return draws.figure(level, period.start, period.until, period.cells, period.watched.coverage)
+
+
+def _begin(level: Level, window: WindowCounts, rule: Rule) -> OpenPeriod:
+    day = rule.time.day_of(window.start)
+    ends = rule.time.day_bounds(day)[1]
+    if level is Level.HOUR:
+        ends = next(end for _, end in rule.time.hours_of(day) if window.start < end)
+    return OpenPeriod(start=window.start, until=window.start, ends=ends)

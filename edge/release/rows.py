@@ -1,0 +1,202 @@
+"""Released numbers as rows of the outbox: topic, key, and the message once its sequence is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from typing import Required, TypedDict
+
+from edge.release.box_book import FlowSum, PeriodSum, today_of, total
+from edge.release.camera_book import PeriodFigures
+from edge.release.day import Day
+from edge.release.ledger import AGES, VISITS, Level
+from edge.release.messages import (
+    Counts,
+    CoverageOf,
+    Figures,
+    Flow,
+    Message,
+    Periods,
+    Today,
+    encode,
+    window_id,
+)
+from edge.release.noisy_periods import NoisyFigure
+from edge.release.released import ReleasedWindow
+from edge.release.rule import Rule, Topics
+
+
+class Names(TypedDict, total=False):
+    """Whose numbers they are, as a message has it."""
+
+    site: Required[str]
+    box: str
+    camera: str
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A message to be stored. key: the same in every run. retained_as: the topic that retains the newest."""
+
+    topic: str
+    key: str
+    message: Callable[[int], Message]
+    retained_as: str | None = None
+
+    def encode(self, sequence: int) -> bytes:
+        """The payload, given the topic's next sequence number."""
+        return encode(self.message(sequence))
+
+
+def counts_key(site: str, camera: str, zone: str, start: datetime, end: datetime) -> str:
+    """The `window_id` of a counts message."""
+    return window_id(site, camera, zone, start, end)
+
+
+class Rows:
+    """Makes the rows of one box under one rule."""
+
+    def __init__(self, rule: Rule, topics: Topics) -> None:
+        self._rule = rule
+        self._topics = topics
+
+    def counts(self, window: ReleasedWindow) -> Row:
+        """The `instore.counts/2` row of a released window."""
+        key = counts_key(window.site, window.camera_id, window.zone, window.start, window.end)
+        cells = window.cells
+
+        def message(sequence: int) -> Counts:
+            return Counts(
+                site=window.site,
+                camera=window.camera_id,
+                zone=window.zone,
+                window_id=key,
+                sequence=sequence,
+                start=window.start,
+                end=window.end,
+                seconds=(window.end - window.start).total_seconds(),
+                counts=dict(cells.counts),
+                unclassified=cells.unclassified,
+                since=dict(cells.since),
+                groups=dict(cells.groups),
+                released=cells.total,
+                other=cells.other,
+                coverage=CoverageOf.of(window.coverage),
+                model=self._rule.model,
+                privacy=self._rule.privacy(window.epsilon),
+            )
+
+        topics = self._topics
+        latest = topics.latest(window.camera_id, window.zone)
+        return Row(topics.counts(window.camera_id, window.zone), key, message, latest)
+
+    def flow(self, camera: str, figure: NoisyFigure) -> Row:
+        """The `instore.flow/1` row of one period of a camera."""
+        names = Names(site=self._rule.site, camera=camera)
+        visits = figure.cells[VISITS].value
+        return self._flow(self._topics.flow(camera), names, figure, visits, CoverageOf.of(figure.coverage))
+
+    def box_flow(self, one: FlowSum) -> Row:
+        """The same summed over the box."""
+        names = Names(site=self._rule.site, box=self._rule.box)
+        coverage = CoverageOf.of(one.watched.coverage)
+        return self._flow(self._topics.box_flow, names, one, one.visits, coverage)
+
+    def periods(self, camera: str, one: PeriodFigures) -> Row:
+        """The `instore.periods/1` row of a closed hour or day of a zone."""
+        names = Names(site=self._rule.site, camera=camera, zone=one.zone)
+        topic = self._topics.periods(camera, one.zone)
+        return self._periods(topic, names, one, one.figures, one.epsilon)
+
+    def box_periods(self, one: PeriodSum) -> Row:
+        """The same summed over the box."""
+        names = Names(site=self._rule.site, box=self._rule.box)
+        return self._periods(self._topics.box_periods, names, one, total(one.parts), self._epsilon(one.level))
+
+    def today(self, camera: str, zone: str, day: Day) -> tuple[str, bytes]:
+        """The topic and the retained payload of a zone's day."""
+        names = Names(site=self._rule.site, camera=camera, zone=zone)
+        return self._topics.today(camera, zone), encode(self._today(names, [day]))
+
+    def box_today(self, days: Iterable[Day]) -> tuple[str, bytes]:
+        """The topic and the retained payload of the box's day."""
+        names = Names(site=self._rule.site, box=self._rule.box)
+        return self._topics.box_today, encode(self._today(names, list(days)))
+
+    def _flow(
+        self,
+        topic: str,
+        names: Names,
+        one: NoisyFigure | FlowSum,
+        visits: int,
+        coverage: CoverageOf,
+    ) -> Row:
+        key = window_id(*_values(names), "flow", one.level.value, one.start, one.end)
+        epsilon = self._rule.flow.get((one.level, VISITS))
+
+        def message(sequence: int) -> Flow:
+            return Flow(
+                site=names["site"],
+                box=names.get("box"),
+                camera=names.get("camera"),
+                window_id=key,
+                sequence=sequence,
+                period=one.level.value,
+                start=one.start,
+                end=one.end,
+                seconds=(one.end - one.start).total_seconds(),
+                visits=visits,
+                coverage=coverage,
+                privacy=self._rule.privacy(epsilon),
+            )
+
+        return Row(topic, key, message)
+
+    def _periods(
+        self,
+        topic: str,
+        names: Names,
+        one: PeriodFigures | PeriodSum,
+        figures: Figures,
+        epsilon: Fraction | None,
+    ) -> Row:
+        key = window_id(*_values(names), "periods", one.level.value, figures.start, figures.end)
+
+        def message(sequence: int) -> Periods:
+            return Periods(
+                **names,
+                window_id=key,
+                sequence=sequence,
+                period="day" if one.level is Level.DAY else "hour",
+                day=one.day,
+                timezone=self._rule.time.timezone.key,
+                figures=figures,
+                model=self._rule.model,
+                privacy=self._rule.privacy(epsilon),
+            )
+
+        return Row(topic, key, message)
+
+    def _today(self, names: Names, days: list[Day]) -> Today:
+        whole, hours = today_of(days)
+        return Today(
+            **names,
+            day=days[0].date,
+            timezone=self._rule.time.timezone.key,
+            until=max(day.until for day in days),
+            total=whole,
+            hours=hours,
+            basis="windows" if self._rule.ages else "released",
+            model=self._rule.model,
+            privacy=self._rule.privacy(self._epsilon(Level.WINDOW)),
+        )
+
+    def _epsilon(self, level: Level) -> Fraction | None:
+        return self._rule.ages.get((level, AGES))
+
+
+def _values(names: Names) -> list[str]:
+    return [str(name) for name in names.values()]

@@ -1,0 +1,98 @@
+"""What the gate releases by, as configured; a reload replaces it as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+from edge.config import CameraSettings, Settings
+from edge.release.ledger import Shares, age_shares, epsilon_of_visit, flow_shares
+from edge.release.messages import Model, Privacy
+from edge.store_time import OpeningHours, StoreTime
+
+
+class Topics(Protocol):
+    """The topics that the gate's messages go to (`edge.delivery.topics`)."""
+
+    @property
+    def box_today(self) -> str: ...
+    @property
+    def box_flow(self) -> str: ...
+    @property
+    def box_periods(self) -> str: ...
+    def flow(self, camera: str) -> str: ...
+    def counts(self, camera: str, zone: str) -> str: ...
+    def latest(self, camera: str, zone: str) -> str: ...
+    def today(self, camera: str, zone: str) -> str: ...
+    def periods(self, camera: str, zone: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What may leave, when, and for which cameras.
+
+    with_ages: cameras whose visits are released by age. in_box: cameras that the box's sums count, one of
+    each group of views. flow, ages: the epsilon of each number with noise; ages is empty where the threshold
+    releases them.
+    """
+
+    site: str
+    box: str
+    time: StoreTime
+    opening: OpeningHours
+    with_ages: frozenset[str]
+    in_box: frozenset[str]
+    minimum: int
+    release_every: int
+    flow: Shares
+    ages: Shares
+    model: Model
+
+    @classmethod
+    def of(cls, settings: Settings, model: Model) -> Rule:
+        """The rule of these settings, for an age model."""
+        privacy, cameras = settings.privacy, settings.cameras
+        noise = privacy.method == "noise"
+        return cls(
+            site=settings.site.name,
+            box=settings.box,
+            time=settings.site.time,
+            opening=settings.site.opening,
+            with_ages=frozenset(camera.name for camera in cameras if camera.ages),
+            in_box=frozenset(camera.name for camera in cameras if _counts_for_box(camera)),
+            minimum=privacy.minimum,
+            release_every=privacy.release_every,
+            flow={} if privacy.is_off else flow_shares(exact(privacy.flow_epsilon)),
+            ages=age_shares(exact(privacy.epsilon)) if noise else {},
+            model=model,
+        )
+
+    @property
+    def is_off(self) -> bool:
+        """Whether true counts leave the box."""
+        return not self.flow
+
+    @property
+    def visit_epsilon(self) -> Fraction:
+        """The whole epsilon of one visit, over all numbers with noise."""
+        return epsilon_of_visit(self.flow, self.ages)
+
+    def privacy(self, epsilon: Fraction | None = None) -> Privacy:
+        """How a message's numbers were made safe. epsilon: of each number with noise; None: the threshold."""
+        if self.is_off:
+            return Privacy(method="none", minimum=1)
+        if epsilon is None:
+            return Privacy(method="threshold", minimum=self.minimum, release_every=self.release_every)
+        visit = float(self.visit_epsilon)
+        return Privacy(method="noise", minimum=1, epsilon=float(epsilon), visit_epsilon=visit)
+
+
+def exact(epsilon: float) -> Fraction:
+    """The decimal that a person wrote: 0.1 is one tenth."""
+    return Fraction(str(epsilon))
+
+
+def _counts_for_box(camera: CameraSettings) -> bool:
+    """Of the views that can see the same visitor, the one with ages stands for all."""
+    return camera.ages

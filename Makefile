@@ -6,7 +6,7 @@ TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-training system-packages tools test test-edge test-gpu test-service test-training \
-         check format demo train-demo bench soak prove deb lock fuzz audit clean
+         check format demo train-demo bench soak prove schemas deb lock fuzz audit clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
@@ -92,6 +92,9 @@ soak: install ## simulate 8 hours of a store with random faults; set HOURS=24 SE
 
 prove: install ## attack what leaves the box, some 20 minutes; the results go to bench/results
 	$(BIN)/python -m tests.privacy.prove
+
+schemas: install ## write the JSON Schemas of the messages from their models
+	$(BIN)/python -m edge.release.schema_files
 
 fuzz: tools ## fuzz every parser for a minute; set SECONDS=600 for longer
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)

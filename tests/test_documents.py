@@ -1,12 +1,16 @@
-"""The documents name tests for what they promise: these exist."""
+"""What the documents name exists: tests, modules, files, messages and keys of the configuration."""
 
 from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from edge.config import load_settings
+from edge.release.messages import decode_counts
 
 ROOT = Path(__file__).parents[1]
 CITED = re.compile(r"`(tests/[\w/]+\.py)(?:::([\w:]+))?`")
@@ -35,7 +39,45 @@ def test_every_test_that_a_page_names_exists(page: Path) -> None:
 
 def test_every_promise_of_delivery_names_its_test() -> None:
     text = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
-    promises = text.partition("## Is\n")[2].partition("## Is not")[0]
+    promises = text.partition("## Guaranteed\n")[2].partition("## Not guaranteed")[0]
     rows = [line for line in promises.splitlines() if line.startswith("|")][2:]
     assert len(rows) > 30
     assert all(CITED.search(row) for row in rows)
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of a page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def test_the_message_that_the_readme_shows_is_one_of_ours() -> None:
+    (message,) = (decode_counts(block.encode()) for block in blocks("README.md", "json"))
+    told = [n for n in (*message.counts.values(), message.unclassified) if n is not None]
+    assert sum(told) == message.released
+    assert len(told) == len(message.since)
+    assert min(told) >= message.privacy.minimum
+
+
+def test_the_configuration_that_the_readme_shows_is_valid() -> None:
+    (configuration,) = blocks("README.md", "toml")
+    settings = load_settings(None, instead=tomllib.loads(configuration))
+    assert [camera.name for camera in settings.cameras] == ["entrance"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md"])
+def test_every_file_that_a_page_links_to_exists(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = {link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link}
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_architecture_names_every_module_of_the_box() -> None:
+    rooms = (
+        (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Rooms")[2].partition("\n## ")[0]
+    )
+    rows = dict(re.findall(r"^\| `(edge/[^`]*)` \| (.*) \|$", rooms, re.MULTILINE))
+    for folder in [ROOT / "edge", *(path.parent for path in (ROOT / "edge").glob("**/__init__.py"))]:
+        modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+        named = re.findall(r"`(\w+)`", rows.get(f"{folder.relative_to(ROOT)}/", ""))
+        assert modules == set(named), folder

@@ -13,12 +13,12 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from edge.release.box_book import BoxBook
-from edge.release.camera_book import CameraBook, Releases
+from edge.release.books.box import BoxBook
+from edge.release.books.camera import CameraBook, Releases
 from edge.release.checkpoint import decode_open, encode_open
-from edge.release.ledger import VISITS, Level
 from edge.release.messages import window_id
-from edge.release.noise import RandomBelow
+from edge.release.noise.ledger import VISITS, Level
+from edge.release.noise.sampler import RandomBelow
 from edge.release.rows import Row, Rows
 from edge.release.rule import Rule, Topics
 from edge.types import WindowCounts
@@ -79,8 +79,8 @@ class Gate:
         random_below: RandomBelow = secrets.randbelow,
         on_visits: Callable[[str, int], None] = lambda camera, visits: None,
     ) -> None:
-        """random_below: see `edge.release.noise`. on_visits: called with the camera and the published visits
-        of every window that was stored.
+        """random_below: see `edge.release.noise.sampler`. on_visits: called with the camera and the published
+        visits of every window that was stored.
         """
         self.rule = rule
         self._on_visits = on_visits

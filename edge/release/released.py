@@ -13,7 +13,7 @@ from datetime import datetime
 from fractions import Fraction
 
 from edge.release.carry_over import UNCLASSIFIED, Released, Waiting, add, release, withheld
-from edge.release.noise import RandomBelow, discrete_laplace
+from edge.release.noise.sampler import RandomBelow, discrete_laplace
 from edge.types import Coverage, WindowCounts
 
 

@@ -8,10 +8,9 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Required, TypedDict
 
-from edge.release.box_book import FlowSum, PeriodSum, today_of, total
-from edge.release.camera_book import PeriodFigures
-from edge.release.day import Day
-from edge.release.ledger import AGES, VISITS, Level
+from edge.release.books.box import FlowSum, PeriodSum, today_of, total
+from edge.release.books.camera import PeriodFigures
+from edge.release.books.day import Day
 from edge.release.messages import (
     Counts,
     CoverageOf,
@@ -23,7 +22,8 @@ from edge.release.messages import (
     encode,
     window_id,
 )
-from edge.release.noisy_periods import NoisyFigure
+from edge.release.noise.ledger import AGES, VISITS, Level
+from edge.release.noise.periods import NoisyFigure
 from edge.release.released import ReleasedWindow
 from edge.release.rule import Rule, Topics
 

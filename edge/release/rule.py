@@ -7,8 +7,8 @@ from fractions import Fraction
 from typing import Protocol
 
 from edge.config import CameraSettings, Settings
-from edge.release.ledger import Shares, age_shares, epsilon_of_visit, flow_shares
 from edge.release.messages import Model, Privacy
+from edge.release.noise.ledger import Shares, age_shares, epsilon_of_visit, flow_shares
 from edge.store_time import OpeningHours, StoreTime
 
 

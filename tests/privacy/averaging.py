@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from edge.release.noise import discrete_laplace
+from edge.release.noise.sampler import discrete_laplace
 
 EPSILON = Fraction(1, 2)
 RESTARTS = 1000

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge.brackets import DEFAULT_BRACKETS
 from edge.release import carry_over
 from edge.release.carry_over import UNCLASSIFIED, Released
-from edge.release.ledger import AGE_LEVELS, Level
+from edge.release.noise.ledger import AGE_LEVELS, Level
 from edge.types import Coverage, WindowCounts
 from tests.privacy.days import AGES, RELEASE, WINDOW, WINDOWS
 from tests.privacy.gates import START

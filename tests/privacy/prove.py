@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.box import ROOT
 from bench.provenance import commit, keep, rounded
-from edge.release.ledger import AGE_LEVELS, Level
+from edge.release.noise.ledger import AGE_LEVELS, Level
 from tests.privacy.averaging import broken_by_averages
 from tests.privacy.bounds import Attack, each_visit, everyday_sums, model, told_totals
 from tests.privacy.cases import LONG, QUICK, WRONG, Case

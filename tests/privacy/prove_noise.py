@@ -16,7 +16,7 @@ from fractions import Fraction
 import opendp.prelude as dp
 from scipy.stats import chi2_contingency
 
-from edge.release.noise import discrete_laplace
+from edge.release.noise.sampler import discrete_laplace
 from tests.privacy.noise import fit, losses
 
 DRAWS = 100_000

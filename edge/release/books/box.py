@@ -12,12 +12,12 @@ from datetime import UTC, date, datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from edge.release.camera_book import PeriodFigures, Releases
+from edge.release.books.camera import PeriodFigures, Releases
+from edge.release.books.day import Day, Hour, figures
 from edge.release.carry_over import UNCLASSIFIED
-from edge.release.day import Day, Hour, figures
-from edge.release.ledger import VISITS, Level
 from edge.release.messages import Figures
-from edge.release.noisy_periods import NoisyFigure, Watched
+from edge.release.noise.ledger import VISITS, Level
+from edge.release.noise.periods import NoisyFigure, Watched
 from edge.release.rule import Rule
 from edge.types import WindowCounts
 

@@ -9,12 +9,12 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from edge.release.books.day import Day
 from edge.release.carry_over import Waiting, absorb, begin, reshape
-from edge.release.day import Day
-from edge.release.ledger import AGES, VISITS, Ledger, Level
 from edge.release.messages import Figures
-from edge.release.noise import RandomBelow
-from edge.release.noisy_periods import Draws, NoisyFigure, NoisyPeriods
+from edge.release.noise.ledger import AGES, VISITS, Ledger, Level
+from edge.release.noise.periods import Draws, NoisyFigure, NoisyPeriods
+from edge.release.noise.sampler import RandomBelow
 from edge.release.released import ReleasedWindow, cells_of, release_window, released_with_noise
 from edge.release.rule import Rule
 from edge.types import WindowCounts

@@ -13,8 +13,8 @@ from fractions import Fraction
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeInt
 
-from edge.release.ledger import Ledger, Level, Node, Shares
-from edge.release.noise import RandomBelow
+from edge.release.noise.ledger import Ledger, Level, Node, Shares
+from edge.release.noise.sampler import RandomBelow
 from edge.release.released import NoisyCount, exact_count, noisy_count
 from edge.release.rule import Rule
 from edge.types import Coverage, WindowCounts

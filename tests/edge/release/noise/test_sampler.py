@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.release.noise import RandomBelow, _with_probability_exp, discrete_laplace
+from edge.release.noise.sampler import RandomBelow, _with_probability_exp, discrete_laplace
 from tests.privacy.noise import fit, losses
 
 DRAWS = 100_000

@@ -13,11 +13,11 @@ from typing import Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from edge.release.books.spread import spread
 from edge.release.carry_over import UNCLASSIFIED, Released
 from edge.release.messages import Figures
 from edge.release.released import NoisyCount, ReleasedWindow
 from edge.release.rule import Rule
-from edge.release.spread import spread
 
 
 class Hour(BaseModel):

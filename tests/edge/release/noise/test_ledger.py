@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.release.ledger import (
+from edge.release.noise.ledger import (
     AGE_WEIGHTS,
     FLOW_WEIGHTS,
     Ledger,

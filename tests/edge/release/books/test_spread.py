@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from edge.release.spread import Hour, spread
+from edge.release.books.spread import Hour, spread
 
 EIGHT = datetime(2026, 1, 31, 8, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)

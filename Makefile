@@ -31,13 +31,13 @@ $(TRAINING)/.installed: requirements/training.txt pyproject.toml deploy/system-p
 	$(TRAINING)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-tools: install ## add to .venv what fuzz, audit and test-service need
+tools: install ## add the tools of fuzz, audit and test-service to .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
 
 system-packages: ## install the system packages of the tests: an MQTT broker, an RTSP server
 	deploy/system-packages.sh test
 
-# Two suites at once need four cores: TensorFlow takes two, and tests of the box have deadlines.
+# Two suites at once need four cores: TensorFlow uses two, and some tests of the box have deadlines.
 SUITES_AT_ONCE := $(shell [ "$$(nproc)" -ge 4 ] && echo 2 || echo 1)
 
 test: check install-training system-packages ## run lint, types, import rules and every test
@@ -90,7 +90,7 @@ bench: install ## measure speed and memory; the results go to bench/results
 soak: install ## simulate 8 hours of a store with random faults; set HOURS=24 SEED=7 for others
 	$(BIN)/python -m bench.soak --hours $(or $(HOURS),8) --seed $(or $(SEED),1)
 
-prove: install ## attack what leaves the box, some 20 minutes; the results go to bench/results
+prove: install ## attack the published messages, some 20 minutes; the results go to bench/results
 	$(BIN)/python -m tests.privacy.prove
 
 schemas: install ## write the JSON Schemas of the messages from their models

@@ -1,7 +1,7 @@
-"""`make audit`: are there known holes in the libraries that the lock files pin?
+"""`make audit`: list the known vulnerabilities of the libraries that the lock files pin.
 
-pip-audit asks the package index's own database and installs nothing. Status 0: none is known; 1: there are
-some; 3: not everything could be asked after, and nobody should take that for "none".
+pip-audit queries the package index's database and installs nothing. Status 0: no vulnerability is known;
+1: some are; 3: some libraries could not be checked, so the result is incomplete.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ def main() -> int:
 
 
 def worst(statuses: Iterable[int]) -> int:
-    """Holes before what is unknown, that before nothing."""
+    """A vulnerability counts as worse than an incomplete audit, that as worse than none."""
     found = set(statuses)
     return HOLES if HOLES in found else UNKNOWN if UNKNOWN in found else NONE
 
 
 def audit(lock: Path) -> int:
-    """Ask after one lock file, and say what was answered."""
+    """Audit one lock file and print the result."""
     command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--require-hashes", "--format=json"]
     command += ["--progress-spinner=off", "-r", str(lock)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -37,24 +37,25 @@ def audit(lock: Path) -> int:
         answer = json.loads(done.stdout)
     except json.JSONDecodeError:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        return _say(f"{lock.name}: NOT AUDITED, pip-audit did not get through: {reason}", UNKNOWN)
+        return _say(f"{lock.name}: NOT AUDITED: pip-audit failed: {reason}", UNKNOWN)
     status, lines = judge(lock.name, answer["dependencies"])
     return _say("\n".join(lines), status)
 
 
 def judge(name: str, libraries: Iterable[Mapping[str, Any]]) -> tuple[int, list[str]]:
-    """The status and the words for what pip-audit found of a lock file's libraries."""
+    """The status and the lines to print for pip-audit's answer on the libraries of a lock file."""
     libraries = list(libraries)
     skipped = [library["name"] for library in libraries if "skip_reason" in library]
     holes = [
-        f"  {library['name']} {library['version']}: {hole['id']}, mended in "
+        f"  {library['name']} {library['version']}: {hole['id']}, fixed in "
         f"{', '.join(hole['fix_versions']) or 'no version yet'}"
         for library in libraries
         for hole in library.get("vulns", ())
     ]
-    lines = [f"{name}: {len(holes)} known holes in {len(libraries) - len(skipped)} libraries", *holes]
+    checked = len(libraries) - len(skipped)
+    lines = [f"{name}: {len(holes)} known vulnerabilities in {checked} libraries", *holes]
     if skipped:
-        source = "the index's database cannot be reached from here" if len(skipped) == len(libraries) else ""
+        source = "the index's database is not reachable" if len(skipped) == len(libraries) else ""
         lines.append(
             f"{name}: NOT AUDITED: {source or ', '.join(skipped)} ({len(skipped)} of {len(libraries)})"
         )

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Installs InStore as a service where its Debian package does not fit: another release, another architecture, or a
-# GPU, whose libraries the package does not hold. Run it from the source tree, as root; again to upgrade.
+# GPU, whose libraries the package does not contain. Run it as root from the source tree; run it again to upgrade.
 #   deploy/install.sh [--tensorrt] [--openvino] [--root FOLDER]    install or upgrade
-#   deploy/install.sh --remove [--purge]    remove; with --purge configuration, secrets and windows, too
-# It needs systemd 252 or newer and Python 3.11 or newer with venv, and puts all where the package would.
+#   deploy/install.sh --remove [--purge]    remove; --purge also deletes configuration, secrets and windows
+# It needs systemd 252 or newer and Python 3.11 or newer with venv, and uses the same paths as the package.
 set -eu
 
 source=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,27 +17,27 @@ while [ $# -gt 0 ]; do
     --remove) action=remove ;;
     --purge) purge=yes ;;
     --root)
-        [ $# -gt 1 ] || fail "--root wants a folder" 2
+        [ $# -gt 1 ] || fail "--root: no value; give a folder" 2
         root=$2
         shift
         ;;
     -h | --help) usage && exit 0 ;;
-    *) usage >&2 && fail "'$1' is no option" 2 ;;
+    *) usage >&2 && fail "$1: unknown option; the options are above" 2 ;;
     esac
     shift
 done
-[ "$purge" = no ] || [ "$action" = remove ] || fail "--purge goes with --remove" 2
+[ "$purge" = no ] || [ "$action" = remove ] || fail "--purge: not allowed without --remove" 2
 [ "$(id -u)" = 0 ] || fail "must run as root: sudo $0"
 
 prefix=$root/opt/instore-edge
 unit=$root/usr/lib/systemd/system/instore-edge.service
 [ -d "$root/usr/lib/systemd" ] || unit=$root/etc/systemd/system/instore-edge.service
 etc=$root/etc/instore-edge
-live=no # whether it is this machine that we install to, and systemd runs it
+live=no # yes: install to this machine, which systemd runs
 [ -n "$root" ] || [ ! -d /run/systemd/system ] || live=yes
 if [ -z "$root" ] && command -v dpkg-query >/dev/null &&
     dpkg-query -W -f '${Status}' instore-edge 2>/dev/null | grep -q "ok installed"; then
-    fail "the Debian package is installed: apt purge instore-edge, or upgrade that"
+    fail "the Debian package is installed; upgrade it, or remove it with: apt purge instore-edge"
 fi
 
 if [ "$action" = remove ]; then
@@ -51,18 +51,18 @@ if [ "$action" = remove ]; then
         done
     fi
     [ "$live" = no ] || systemctl daemon-reload
-    echo "InStore is removed."
+    echo "removed InStore"
     exit 0
 fi
 
 python=${PYTHON:-python3}
 "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
-    fail "$python must be Python 3.11 or newer with venv; name another by PYTHON=..."
+    fail "PYTHON = $python: not Python 3.11 or newer with venv; set PYTHON to one"
 systemd=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
-[ "${systemd:-0}" -ge 252 ] || fail "systemd 252 or newer is needed; this is '${systemd:-none}'"
+[ "${systemd:-0}" -ge 252 ] || fail "systemd ${systemd:-is missing}: 252 or newer is needed"
 [ -n "$root" ] || "$source/deploy/system-packages.sh" run
 
-# Beside the old one, which serves until all is there: a line that breaks leaves the box as it was.
+# Install beside the old version, which stays in use until the new one is complete: a failure leaves the box unchanged.
 umask 022
 echo "Libraries ..."
 rm -rf "$prefix.new"
@@ -73,7 +73,7 @@ $pip --require-hashes --no-deps -r "$source/requirements/box.txt"
 for extra in $extras; do
     $pip --require-hashes --no-deps -r "$source/requirements/$extra.txt"
 done
-copy=$(mktemp -d) # building leaves its traces in the tree that it builds
+copy=$(mktemp -d) # a build writes into its source tree
 trap 'rm -rf "$copy" "$prefix.new"' EXIT
 cp -R "$source/edge" "$source/pyproject.toml" "$source/README.md" "$copy/"
 build=$copy/build-environment
@@ -86,8 +86,8 @@ $pip --no-deps "$copy"/*.whl
 echo "Service ..."
 mkdir -p "$prefix.new/libexec" "$(dirname "$unit")" "$root/usr/share/instore-edge/systemd" "$root/usr/bin"
 cp "$source/deploy/systemd/restart-delay" "$prefix.new/libexec/"
-find "$prefix.new/bin" ! -name 'python*' -type f -delete # they name the folder that this is built in
-# As the package has it: nothing of where it is called from becomes part of the program.
+find "$prefix.new/bin" ! -name 'python*' -type f -delete # they contain the name of the build folder
+# As in the package. -I: Python imports nothing from the current folder or from the caller's environment variables.
 printf '#!/opt/instore-edge/bin/python3 -I\nfrom edge.cli import main\n\nraise SystemExit(main())\n' \
     >"$prefix.new/bin/instore-edge"
 chmod 755 "$prefix.new/bin/instore-edge" "$prefix.new/libexec/restart-delay"
@@ -95,7 +95,7 @@ rm -rf "$prefix.old"
 [ ! -e "$prefix" ] || mv "$prefix" "$prefix.old"
 mv "$prefix.new" "$prefix"
 rm -rf "$prefix.old"
-"$prefix/bin/python3" -m compileall -q "$prefix/lib" || true # files that are templates do not compile
+"$prefix/bin/python3" -m compileall -q "$prefix/lib" || true # templates do not compile
 
 cp "$source/deploy/systemd/instore-edge.service" "$unit"
 cp "$source"/deploy/systemd/*.conf "$root/usr/share/instore-edge/systemd/"
@@ -117,6 +117,6 @@ if [ "$live" = yes ]; then
     systemctl --quiet enable instore-edge.service
     systemctl --quiet is-active instore-edge.service && systemctl restart instore-edge.service
 fi
-echo "InStore is installed. Name the store, its cameras and its broker in /etc/instore-edge/config.toml, then:"
+echo "Installed InStore. Set the store, its cameras and its broker in /etc/instore-edge/config.toml, then:"
 echo "  instore-edge check --config /etc/instore-edge/config.toml"
 echo "  systemctl start instore-edge"

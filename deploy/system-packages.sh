@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs with apt what Python cannot bring, where that is allowed; names it and fails where it is not.
+# Installs with apt the packages that pip cannot install. Without apt or root it lists them and fails.
 #   system-packages.sh run      what the daemon itself needs
 #   system-packages.sh test     also a broker and an RTSP server for the tests
-#   system-packages.sh build    also what the Debian package is built with
-#   system-packages.sh service  also what a Debian is booted with, to test the package in
+#   system-packages.sh build    also what builds the Debian package
+#   system-packages.sh service  also what boots a Debian in which the package is tested
 set -eu
 
 missing=""
@@ -18,7 +18,7 @@ plugin() { gst-inspect-1.0 "$1"; }
 
 python=${PYTHON:-python3}
 need python3-venv "$python" -c "import ensurepip, venv"
-# cv2 and mediapipe link against these two and MediaPipe's tasks against EGL.
+# cv2 and mediapipe link against libGL and GLib, MediaPipe's tasks against EGL and GLES.
 need libgl1 library libGL.so.1
 need libegl1 library libEGL.so.1
 need libgles2 library libGLESv2.so.2
@@ -64,7 +64,7 @@ else
     run="no"
 fi
 if [ "$run" = no ] || ! command -v apt-get >/dev/null; then
-    echo "Missing system packages; install these and try again:$missing" >&2
+    echo "system-packages.sh: missing packages; install them and run this again:$missing" >&2
     exit 2
 fi
 echo "Installing system packages:$missing"
@@ -73,7 +73,7 @@ $run apt-get update -qq
 $run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 case "$missing " in
 *" mosquitto "*)
-    # The package starts a broker for the whole machine, which nobody asked for: the tests start their own.
+    # Debian's package starts a broker for the whole machine; the tests start their own, so stop that one.
     if command -v systemctl >/dev/null; then
         $run systemctl disable --now mosquitto >/dev/null 2>&1 || true
     fi

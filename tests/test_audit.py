@@ -23,12 +23,12 @@ SKIPPED = {"name": "rich", "skip_reason": "not found"}
 @pytest.mark.parametrize(
     ("libraries", "status", "words"),
     [
-        ([FINE], audit.NONE, "box.txt: 0 known holes in 1 libraries"),
-        ([FINE, HOLED], audit.HOLES, "  pillow 1.0: CVE-2026-1, mended in 1.1"),
-        ([UNMENDED], audit.HOLES, "mended in no version yet"),
+        ([FINE], audit.NONE, "box.txt: 0 known vulnerabilities in 1 libraries"),
+        ([FINE, HOLED], audit.HOLES, "  pillow 1.0: CVE-2026-1, fixed in 1.1"),
+        ([UNMENDED], audit.HOLES, "fixed in no version yet"),
         ([FINE, SKIPPED], audit.UNKNOWN, "NOT AUDITED: rich (1 of 2)"),
         ([HOLED, SKIPPED], audit.HOLES, "NOT AUDITED: rich (1 of 2)"),
-        ([SKIPPED], audit.UNKNOWN, "cannot be reached from here (1 of 1)"),
+        ([SKIPPED], audit.UNKNOWN, "database is not reachable (1 of 1)"),
         ([], audit.UNKNOWN, "0 libraries"),
     ],
 )
@@ -46,7 +46,7 @@ def test_no_answer_is_no_good_one(
 
     monkeypatch.setattr(subprocess, "run", unreachable)
     assert audit.audit(Path("box.txt")) == audit.UNKNOWN
-    assert "box.txt: NOT AUDITED, pip-audit did not get through: ConnectionError" in capsys.readouterr().out
+    assert "box.txt: NOT AUDITED: pip-audit failed: ConnectionError" in capsys.readouterr().out
 
 
 def test_holes_are_worse_than_not_knowing() -> None:

@@ -3,10 +3,10 @@
     make deb                                   build/deb/instore-edge_VERSION_ARCHITECTURE.deb
     python -m deploy.debian.build --version 0.1.0+2
     python -m deploy.debian.build --tensorrt   for boxes with an NVIDIA GPU, 260 MB more on their disks
-    python -m deploy.debian.build --openvino   for boxes that judge ages in 8 bits on the CPU, 180 MB more
+    python -m deploy.debian.build --openvino   for boxes that estimate ages in 8 bits on the CPU, 180 MB more
 
-The environment belongs to Debian's own Python of one minor version, which the package depends on. Libraries
-come by the hashes of requirements/box.txt, less what a box never loads.
+The environment uses Debian's own Python of one minor version, on which the package depends. The libraries are
+those of requirements/box.txt, checked by hash, without the ones that a box never loads.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ PYTHON = Path("/usr/bin/python3")
 PREFIX = Path("opt/instore-edge")
 
 LOCK = "box.txt"
-"""What is installed, beneath requirements/."""
+"""The lock file of the package, in requirements/."""
 
 EXTRAS = {
     "tensorrt": "with TensorRT for RTX, for boxes with an NVIDIA GPU",
-    "openvino": "with OpenVINO, for boxes that judge ages in 8 bits on the CPU",
+    "openvino": "with OpenVINO, for boxes that estimate ages in 8 bits on the CPU",
 }
-"""What is installed besides where it is asked for: requirements/NAME.txt."""
+"""Optional libraries, one option each: requirements/NAME.txt."""
 
 NEVER_LOADED = {
     # Only MediaPipe's drawing helpers and microphones import them; edge.vision.detect.mediapipe blocks that.
@@ -54,7 +54,7 @@ STRIPPED = (
     "mediapipe/tasks/python/test/", "training/",
     "*.dist-info/direct_url.json", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED",
 )  # fmt: skip
-"""Beneath site-packages: what serves building, testing and training, and where the build took place."""
+"""Files in site-packages that serve building, testing and training only, or name the folder of the build."""
 
 DEPENDS = (
     "libgl1",
@@ -88,8 +88,8 @@ def main() -> None:
     arguments.add_argument(
         "--version", default=project_version(), help="of the package (default: the project's)"
     )
-    for name, told in EXTRAS.items():
-        arguments.add_argument(f"--{name}", action="store_true", help=told)
+    for name, text in EXTRAS.items():
+        arguments.add_argument(f"--{name}", action="store_true", help=text)
     arguments.add_argument("--folder", type=Path, default=ROOT / "build" / "deb", help="where to build")
     options = arguments.parse_args()
     os.umask(0o022)
@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def project_version() -> str:
-    """As pyproject.toml says."""
+    """The version in pyproject.toml."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         return str(tomllib.load(file)["project"]["version"])
 
@@ -123,12 +123,12 @@ def python_version() -> str:
 
 
 def architecture() -> str:
-    """Of this machine, as Debian calls it, such as amd64."""
+    """Debian's name for the architecture of this machine, such as amd64."""
     return _output("dpkg", "--print-architecture")
 
 
 def environment(prefix: Path, folder: Path, python: str, locks: Sequence[str]) -> None:
-    """A virtual environment at `prefix`, that will lie at /opt/instore-edge: libraries and program."""
+    """Make a virtual environment with libraries and program at `prefix`, for use as /opt/instore-edge."""
     _run(PYTHON, "-m", "venv", "--without-pip", prefix)
     pip: list[str | Path] = [
         sys.executable,
@@ -162,13 +162,13 @@ def environment(prefix: Path, folder: Path, python: str, locks: Sequence[str]) -
         f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {python}\n"
         f"executable = /usr/bin/python{python}\n"
     )
-    # -I: nothing of the folder or the environment that it is called from becomes part of the program.
+    # -I: Python imports nothing from the current folder or from the caller's environment variables.
     _write(prefix / "bin" / "instore-edge", f"#!/{PREFIX}/bin/python3 -I\nfrom edge.cli import main\n\n"
            "raise SystemExit(main())\n", 0o755)  # fmt: skip
 
 
 def needed(locked: str) -> Iterator[str]:
-    """The requirements of a lock file, hashes and all, without those that a box never loads."""
+    """The requirements of a lock file with their hashes, without those that a box never loads."""
     for requirement in re.split(r"(?m)^(?=[A-Za-z0-9])", locked):
         name = re.match(r"[A-Za-z0-9._-]+", requirement)
         if name and name[0] not in NEVER_LOADED:
@@ -183,7 +183,7 @@ def strip(packages: Path) -> None:
 
 
 def compile_all(tree: Path) -> None:
-    """Bytecode for all: nobody may write beside the program. It is not checked: nothing changes there."""
+    """Compile every module, as the service cannot write there; Python does not check for changes."""
     _run(
         PYTHON, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash",
         "-s", tree, "-p", "/", tree / PREFIX / "lib",
@@ -191,7 +191,7 @@ def compile_all(tree: Path) -> None:
 
 
 def system_files(tree: Path) -> None:
-    """The service, its configuration, the manual page and the completion."""
+    """Install the service, its configuration, the manual page and the completion into the tree."""
     deploy = ROOT / "deploy" / "systemd"
     _copy(deploy / "restart-delay", tree / PREFIX / "libexec" / "restart-delay", 0o755)
     _copy(deploy / "instore-edge.service", tree / "usr/lib/systemd/system/instore-edge.service")
@@ -210,7 +210,7 @@ def system_files(tree: Path) -> None:
 
 
 def pack(tree: Path, folder: Path, version: str, python: str) -> Path:
-    """The tree as a package, with its checksums and maintainer scripts."""
+    """Build the package from the tree, its checksums and the maintainer scripts; the path of the package."""
     files = [path for path in sorted(tree.rglob("*")) if path.is_file() and not path.is_symlink()]
     files = [path for path in files if "DEBIAN" not in path.parts]
     major, minor = python.split(".")

@@ -85,7 +85,7 @@ def completion() -> str:
     for _, command in commands(root):
         for action in command._actions:
             if action.type is Path:
-                action.complete = shtab.FILE  # type: ignore[attr-defined] # where shtab looks for it
+                action.complete = shtab.FILE  # type: ignore[attr-defined] # shtab reads this attribute
     return shtab.complete(root, "bash")
 
 
@@ -121,6 +121,6 @@ def _metavar(action: argparse.Action) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text for roff: hyphens stay hyphens, and no line is read as a request."""
+    """Text for roff: hyphens stay hyphens, and no line becomes a request."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{text}" if text.startswith((".", "'")) else text

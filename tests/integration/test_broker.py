@@ -229,7 +229,7 @@ def test_setup_adds_users_and_keeps_what_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["f", "h"], ["f", "h;x", "u"], ["f", "h", "a:b"], ["f", "h", "+"]])
-def test_setup_says_what_it_wants(tmp_path: Path, arguments: list[str]) -> None:
+def test_setup_names_wrong_arguments(tmp_path: Path, arguments: list[str]) -> None:
     done = subprocess.run(
         [FILES / "setup", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
     )

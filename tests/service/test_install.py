@@ -75,7 +75,7 @@ def test_it_goes_without_a_trace(target: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--purge"], ["--root"], ["now"]])
-def test_it_says_what_it_wants(arguments: list[str]) -> None:
+def test_it_names_wrong_arguments(arguments: list[str]) -> None:
     done = install(*arguments)
     assert done.returncode == 2
     assert "install.sh: " in done.stderr

@@ -226,7 +226,7 @@ def test_failures_in_a_row_are_answered_with_growing_rest(machine: Machine) -> N
         before = main_pid(machine)
         machine.run("kill", "-KILL", before)
         wait_for_start(machine, before)
-    assert "times in a row: resting for 15 s more" in machine.journal(UNIT)
+    assert "times in a row; waiting another 15 s before the restart" in machine.journal(UNIT)
     machine.run("systemctl", "restart", UNIT)
     assert "No such file" in machine.run("cat", "/run/instore-edge/failures", check=False), (
         "a restart by hand forgives"

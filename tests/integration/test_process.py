@@ -19,6 +19,7 @@ from edge.clock import SystemClock
 from edge.commands.replay import replay
 from edge.config import load_settings
 from edge.daemon.counting_thread import CHECKPOINT
+from edge.release.messages import COUNTS
 from tests.daemon import Daemon
 from tests.fake_broker import SUCCESS, FakeBroker
 from tests.fakes import PaintedAges, bundle, painted_vision
@@ -74,7 +75,8 @@ def truth(folder: Path, configured: dict[str, Any]) -> dict[str, dict[str, Any]]
         start=configured["cameras"][0]["start"],
         make_vision=vision,
     )
-    return {window["window_id"]: window for window in map(json.loads, messages)}
+    read = [json.loads(message) for message in messages]
+    return {message["window_id"]: message for message in read if message["schema"] == COUNTS}
 
 
 def of(messages: list[Received], camera: str) -> list[dict[str, Any]]:

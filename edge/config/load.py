@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from edge.config.settings import Settings
-from edge.config.toml import faults, laid_over, override, read_toml
+from edge.config.toml import laid_over, override, read_toml
+from edge.config.validation_errors import faults
 from edge.errors import ConfigurationError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from edge.config import CameraSettings, Settings
-from edge.config.toml import faults
+from edge.config.validation_errors import faults
 from edge.errors import ConfigurationError
 
 FIXED = ("site", "box", "windows.length", "model", "mqtt", "outbox", "metrics")

@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edge.config.toml import faults
+from edge.config.validation_errors import faults
 from edge.errors import ConfigurationError
 from edge.files import replacing
 from training.train.config import TrainSettings

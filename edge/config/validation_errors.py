@@ -1,0 +1,78 @@
+"""What is wrong with a configuration, in words: unknown keys with the likeliest one, values with
+what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from edge.config.redaction import redact, redact_urls, redact_value
+
+
+def faults(error: ValidationError, model: type[BaseModel], name: str) -> str:
+    """The message for invalid tables of the file `name`: a line for each fault, with credentials masked."""
+    lines = [f"{name}: {_describe(fault, model)}" for fault in _causes(error.errors(include_url=False))]
+    return redact("\n".join(lines))
+
+
+def _causes(faults: list[ErrorDetails]) -> list[ErrorDetails]:
+    """The faults without mere consequences: a table with a fault inside is not also reported as a whole."""
+    keys = [fault["loc"] for fault in faults]
+    return [
+        f for f in faults if not any(len(k) > len(f["loc"]) and k[: len(f["loc"])] == f["loc"] for k in keys)
+    ]
+
+
+_ALLOWED = {
+    "string_type": "must be a string, in quotes",
+    "tuple_type": "must be a list, in brackets",
+    "too_short": "must have at least one entry",
+    "model_type": "must be a table",
+    "bool_type": "must be true or false",
+    "datetime_type": "must be a time in UTC, without quotes, such as 2026-01-31T08:00:00Z",
+}
+"""Pydantic's messages, which use words of Python, in words of TOML."""
+
+
+def _describe(fault: ErrorDetails, model: type[BaseModel]) -> str:
+    """One fault as `key = value: what is allowed`, on one line."""
+    key, value = _dotted(fault["loc"]), fault["input"]
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: unknown key; {_allowed_keys(fault['loc'], model)}"
+    if fault["type"] == "missing":
+        return f"{key}: is missing"
+    message = _ALLOWED.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
+    message = message.replace("Input should", "must")
+    if isinstance(value, dict | BaseModel):
+        return f"{key}: {message}" if key else message
+    shown = repr(redact_value(value)) if isinstance(value, str) else redact_urls(repr(value))
+    return f"{key} = {shown}: {message}"
+
+
+def _dotted(loc: Iterable[int | str]) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".")
+
+
+def _allowed_keys(loc: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    """The keys of the table that an unknown key stands in, the likeliest first."""
+    for part in loc[:-1]:
+        model = _section(model, part)
+    keys = sorted(model.model_fields)
+    close = difflib.get_close_matches(str(loc[-1]), keys, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}allowed: {', '.join(keys)}"
+
+
+def _section(model: type[BaseModel], part: int | str) -> type[BaseModel]:
+    """The table below `part`: a field's own, or that of its entries."""
+    field = model.model_fields.get(str(part))
+    kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+    return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), model)

@@ -29,7 +29,7 @@ COMMANDS = {
     ),
     "replay": (
         "edge.commands.replay",
-        "Count the visitors in recordings and print one JSON line per window.",
+        "Count the visitors in recordings and print what may leave the box as JSON lines.",
     ),
     "demo": ("edge.commands.demo.command", "Run a broker, the daemon and a live view on this machine."),
     "bench": ("edge.commands.bench", "Measure how long each stage takes on recordings."),

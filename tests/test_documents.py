@@ -66,9 +66,10 @@ def test_the_configuration_that_the_readme_shows_is_valid() -> None:
 
 
 @pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md"])
-def test_every_file_that_a_page_links_to_exists(page: str) -> None:
+def test_every_file_that_a_page_names_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     links = {link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link}
+    links |= set(re.findall(r"`((?:edge|training|bench|tests|docs)/[\w/.]+\.\w+)`", text))
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
@@ -80,4 +81,7 @@ def test_the_architecture_names_every_module_of_the_box() -> None:
     for folder in [ROOT / "edge", *(path.parent for path in (ROOT / "edge").glob("**/__init__.py"))]:
         modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
         named = re.findall(r"`(\w+)`", rows.get(f"{folder.relative_to(ROOT)}/", ""))
-        assert modules == set(named), folder
+        assert modules == set(named), (
+            f"ARCHITECTURE.md, Rooms, {folder.name}/: name every module there, and only once"
+        )
+        assert len(named) == len(set(named)), folder

@@ -89,7 +89,12 @@ class Composition:
         self.model_report = ModelReport(self.bundle, self.metrics)
         self.backend = self._serve_model()
         opened.callback(self._close_backend)
-        self.status = Status(self.metrics, lambda: self.lanes.cameras, lambda: self.outbox.depth)
+        self.status = Status(
+            self.metrics,
+            cameras=lambda: self.lanes.cameras,
+            waiting=lambda: self.outbox.depth,
+            gate_is_off=lambda: self.gate.rule.is_off,
+        )
         self.heartbeats = Heartbeats(self.clock, PATIENCE + self.settings.mqtt.connect_timeout)
         self.http = self._serve_pages() if self.settings.metrics.enabled else None
         if self.http:

@@ -9,6 +9,7 @@ from edge.config import Settings
 from edge.counting.pipeline import counting_plan
 from edge.daemon.changes import Change, compare
 from edge.daemon.composition import Composition, check_sources
+from edge.daemon.status import warn_of_what_leaves
 from edge.delivery import read_access
 from edge.errors import ConfigurationError
 from edge.ops.reasons import ReloadResult
@@ -41,6 +42,7 @@ class Reloader:
         self._made.metrics.reloads.labels(ReloadResult.APPLIED).inc()
         self._made.status.reload_rejected = False
         log.info("reload applied: %s", change)
+        warn_of_what_leaves(change.settings)
         if change.needs_restart:
             log.warning(
                 "these keys need a restart; the old values stay in force until then: %s",

@@ -9,6 +9,7 @@ from typing import Any
 from edge.bundle import Bundle
 from edge.clock import Clock
 from edge.config import DAY, Settings
+from edge.config.views import shared_host_warning, shared_hosts
 from edge.daemon.cameras.camera_state import CameraSnapshot
 from edge.delivery.outbox import Outbox
 from edge.inference.fallback import ServingBackend
@@ -23,6 +24,8 @@ REPORT_DROPPED_EVERY = 60.0
 ENOUGH_DAYS = 30.0
 """Days of windows that an outbox should hold: as long as a store may be closed, or its line be dead."""
 
+GATE_OFF = "privacy.minimum = 1: true counts leave the box"
+
 ROWS_OF_A_WINDOW = 2.5
 """Messages of a camera's window: its counts and its flow, with a share of hours, days and the box's sums."""
 
@@ -33,15 +36,20 @@ BYTES_OF_A_WINDOW = 2000
 class Status:
     """The daemon in one line for systemd, and as facts for /healthz.
 
-    cameras: as they are now. waiting: windows in the outbox.
+    cameras: as they are now. waiting: windows in the outbox. gate_is_off: whether true counts leave the box.
     """
 
     def __init__(
-        self, metrics: Metrics, cameras: Callable[[], Sequence[CameraSnapshot]], waiting: Callable[[], int]
+        self,
+        metrics: Metrics,
+        cameras: Callable[[], Sequence[CameraSnapshot]],
+        waiting: Callable[[], int],
+        gate_is_off: Callable[[], bool],
     ) -> None:
         self._metrics = metrics
         self._cameras = cameras
         self._waiting = waiting
+        self._gate_is_off = gate_is_off
         self._connected = False
         self.reload_rejected = False
 
@@ -57,7 +65,9 @@ class Status:
         up = sum(camera.status.state is CameraState.UP for camera in cameras)
         broker = "broker connected" if self._connected else "broker not connected"
         rejected = "; the last reload was rejected, see the log" if self.reload_rejected else ""
-        return f"{up} of {len(cameras)} cameras up, {broker}, {self._waiting()} windows waiting{rejected}"
+        gate = f"; {GATE_OFF}" if self._gate_is_off() else ""
+        waiting = f"{self._waiting()} windows waiting"
+        return f"{up} of {len(cameras)} cameras up, {broker}, {waiting}{gate}{rejected}"
 
     def facts(self) -> dict[str, Any]:
         """For /healthz."""
@@ -128,6 +138,14 @@ def report_camera(status: CameraStatus, metrics: Metrics, publish: Callable[[Cam
         f": {status.reason}" if status.reason else "",
         extra={"camera": status.camera_id, "state": status.state},
     )
+
+
+def warn_of_what_leaves(settings: Settings) -> None:
+    """Warn where the gate is off, and of cameras that may show one visitor twice."""
+    if settings.privacy.is_off:
+        log.warning("%s, also of single visitors", GATE_OFF)
+    for host, cameras in shared_hosts(settings).items():
+        log.warning("%s", shared_host_warning(host, cameras))
 
 
 def warn_of_a_small_outbox(settings: Settings) -> None:

@@ -62,6 +62,7 @@ def check(
     from edge.commands.check.host import check_clock, check_service
     from edge.commands.check.model import check_model
     from edge.commands.check.port import check_port
+    from edge.commands.check.privacy import check_privacy, check_site, check_views
     from edge.commands.check.state import check_disk, check_outbox
 
     clock = clock or SystemClock()
@@ -70,7 +71,10 @@ def check(
     }
     tests: dict[str, Callable[[], str]] = {
         "configuration": lambda: f"valid; site {settings.site.name}, box {settings.box}",
+        "site": partial(check_site, settings, clock),
         **cameras,
+        "views": partial(check_views, settings),
+        "privacy": partial(check_privacy, settings),
         "model": partial(check_model, settings, folder, clock),
         "broker": partial(check_broker, settings, folder, clock),
         "outbox": partial(check_outbox, settings, folder, clock),

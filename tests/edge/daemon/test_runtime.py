@@ -24,7 +24,7 @@ from edge.config import Settings, load_settings
 from edge.daemon import shutdown
 from edge.daemon.parts import Parts
 from edge.daemon.runtime import Runtime
-from edge.daemon.status import days_held
+from edge.daemon.status import days_held, warn_of_what_leaves
 from edge.delivery.outbox import NewMessage, Outbox, Row
 from edge.errors import ConfigurationError
 from edge.inference import tensorrt
@@ -32,6 +32,7 @@ from edge.inference.backend import BackendError
 from edge.inference.cuda import Cuda
 from edge.inference.fallback import ServingBackend, serve
 from edge.inference.tensorrt_library import Library
+from edge.ops.systemd import Systemd
 from edge.vision.pipeline import Vision
 from tests.fake_gpu import FakeCuda, FakeTensorRt
 from tests.fakes import PaintedAges, Person, paint, painted_vision
@@ -323,6 +324,9 @@ def test_a_reload_with_a_secret_that_is_not_there_changes_nothing(
     assert reloads("instore_reloads_total", {"reason": "refused"}) == 1
     assert reloads("instore_reloads_total", {"reason": "applied"}) == 1
     assert daemon.settings.privacy.minimum == 9
+    assert (
+        caplog.text.count("privacy.minimum = 1: true counts leave the box, also") == 1
+    )  # not after the reload
 
 
 def test_windows_that_a_full_outbox_drops_are_counted_and_logged(
@@ -354,6 +358,35 @@ def test_an_outbox_that_is_too_small_for_a_month_is_warned_of(
     stop.set()
     make(tmp_path, options).run(stop)
     assert "the outbox holds 10.0 days of windows of these cameras; 30 days are recommended" in caplog.text
+
+
+@pytest.mark.parametrize(("minimum", "is_off"), [(1, True), (5, False)])
+def test_a_gate_that_is_off_shows_in_the_log_and_in_the_status(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, minimum: int, is_off: bool
+) -> None:
+    options = settings(tmp_path, "door", privacy={"minimum": minimum}, windows={"length": 60})
+    stop, lines = threading.Event(), list[str]()
+
+    class Told(Systemd):
+        def ready(self, status: str) -> None:
+            lines.append(status)
+            stop.set()
+
+    make(tmp_path, options, systemd=Told({})).run(stop)
+    said = "privacy.minimum = 1: true counts leave the box"
+    assert (f"{said}, also of single visitors" in caplog.text) is is_off
+    assert [said in line for line in lines] == [is_off]
+
+
+def test_cameras_on_one_host_are_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cameras = [{"name": name, "source": f"rtsp://nvr/{name}"} for name in ("door", "till")]
+    warn_of_what_leaves(load_settings(None, instead={"cameras": cameras[:1]}))
+    assert not caplog.records
+    warn_of_what_leaves(load_settings(None, instead={"cameras": cameras}))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "cameras door, till are on one host, nvr: if they can see the same visitors" in caplog.text
 
 
 @pytest.mark.parametrize(("cameras", "length"), [(57, 300), (11, 60)])

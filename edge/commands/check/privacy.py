@@ -1,0 +1,101 @@
+"""What will the settings publish, and by which clock?"""
+
+from __future__ import annotations
+
+from edge.clock import Clock
+from edge.commands.check.verdict import Warn
+from edge.config import Settings
+from edge.config.views import shared_host_warning, shared_hosts
+from edge.release.forecast import Forecast, Gauge, Traffic, forecast, mean_error
+from edge.release.messages import Model
+from edge.release.noise.ledger import AGES, VISITS, Level, Shares
+from edge.release.rule import Rule
+from edge.store_time import OpeningHours
+
+BUSY, QUIET = 60, 20
+"""Visits an hour of the stores that are simulated: all cameras with ages together."""
+
+LATE_MINUTES = 60.0
+"""Where half of the visits are told later than this, the hours of a day are guesses."""
+
+_ASSUMED_HOURS = 12.0
+"""A day's open hours where none are configured."""
+
+_ANY_MODEL = Model(name="any", version="any")
+"""The rule is the same for every model; messages alone name it."""
+
+
+def check_privacy(settings: Settings) -> str:
+    """Raises `Warn` where the gate is off."""
+    if settings.privacy.is_off:
+        raise Warn(
+            "privacy.minimum = 1: true counts leave the box, also of single visitors; "
+            "set 2 or more, 5 is the default, where real visitors are counted"
+        )
+    rule = Rule.of(settings, _ANY_MODEL)
+    return "; ".join(
+        [
+            _noisy_ages(rule.ages) if rule.ages else _ages(settings),
+            f"visits without ages carry noise, mean error {_errors(rule.flow, VISITS)}",
+            f"epsilon of a visit: {float(rule.visit_epsilon):g}",
+        ]
+    )
+
+
+def check_site(settings: Settings, clock: Clock) -> str:
+    """The store's time zone, and when its day starts."""
+    site = settings.site
+    starts = f"{site.time.next_day_start(clock.now()):%Y-%m-%dT%H:%M:%SZ}"
+    hours = "opening hours configured" if site.opening_hours else "no opening hours, so always open"
+    return (
+        f"{site.name}: the store's day starts at {site.day_starts} {site.timezone}, next at {starts}; {hours}"
+    )
+
+
+def check_views(settings: Settings) -> str:
+    """Raises `Warn` where cameras on one host are in no common group."""
+    if shared := shared_hosts(settings):
+        raise Warn("; ".join(shared_host_warning(host, cameras) for host, cameras in shared.items()))
+    number = len(settings.cameras)
+    return "one camera" if number == 1 else f"{number} cameras, no two of them on one host without a group"
+
+
+def _ages(settings: Settings) -> str:
+    """The simulated store, at two rates."""
+    hours = _hours(settings.site.opening) if settings.site.opening_hours else _ASSUMED_HOURS
+    cameras = sum(camera.ages for camera in settings.cameras)
+    gauge = Gauge(
+        settings.windows.parsed_brackets,
+        settings.privacy.minimum,
+        settings.privacy.release_every,
+        settings.windows.length,
+    )
+    busy, quiet = (forecast(gauge, Traffic(rate / cameras, hours)) for rate in (BUSY, QUIET))
+    over = f" over {cameras} cameras" if cameras > 1 else ""
+    return (
+        f"simulated, {hours:g} hours a day: at {BUSY} visits an hour{over} {_told(busy)}; "
+        f"at {QUIET} an hour {_told(quiet)}"
+    )
+
+
+def _told(told: Forecast) -> str:
+    if not told.with_bracket:
+        return "none leave with their bracket: use fewer brackets, or lower privacy.minimum"
+    share, median = f"{100 * told.with_bracket:.0f} %", f"{told.median_minutes:.0f} minutes"
+    advice = " (read ages by day, not by hour)" if told.median_minutes > LATE_MINUTES else ""
+    return f"{share} leave with their bracket, half of them within {median}{advice}"
+
+
+def _noisy_ages(ages: Shares) -> str:
+    return f"each bracket carries noise, mean error {_errors(ages, AGES)}"
+
+
+def _errors(shares: Shares, quantity: str) -> str:
+    """In visits, by level."""
+    return ", ".join(f"{mean_error(shares[level, quantity]):.1f} by {level}" for level in Level)
+
+
+def _hours(opening: OpeningHours) -> float:
+    """The mean open hours of the days on which the store opens; half an hour where it never does."""
+    open_minutes = [sum(end - start for start, end in day) for day in opening.week if day]
+    return round(sum(open_minutes) / len(open_minutes) / 60, 1) if open_minutes else 0.5

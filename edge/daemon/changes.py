@@ -18,6 +18,10 @@ VISION = ("detection", "tracking", "crops")
 """Tables that the vision of every camera depends on."""
 
 
+COUNTING = ("zone", "group", "ages")
+"""What concerns a camera's counts and not its pictures."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """The difference between two configurations.
@@ -91,4 +95,4 @@ def _by_name(settings: Settings) -> dict[str, CameraSettings]:
 
 def _same(one: CameraSettings, other: CameraSettings) -> bool:
     """Whether a camera's threads may go on: they do not depend on its zone."""
-    return one.model_copy(update={"zone": other.zone}) == other
+    return one.model_copy(update={key: getattr(other, key) for key in COUNTING}) == other

@@ -1,7 +1,8 @@
 """Batching: faces per second against batch size, for every backend and precision of the age model.
 
-All that can run here take turns, so that whatever else the machine does hits each alike; processor time
-leaves most of that out. What cannot run keeps its row, and a line below says why.
+The backends that can run here take turns, so that other work on the machine slows all of them equally;
+processor time leaves most of it out. A backend that cannot run keeps its row, and a line below gives the
+reason.
 """
 
 from __future__ import annotations
@@ -30,22 +31,22 @@ from edge.inference.tensorrt import open_tensorrt
 
 SIZES = (1, 2, 4, 8, 16, 32)
 BASE = "ONNX Runtime CPU fp32"
-"""What the others are compared with: a box without a GPU."""
+"""The baseline of the comparison: a box without a GPU."""
 
 Report = dict[str, Any]
 Infer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def measure(material: Material, *, quick: bool, step: Callable[[str], None]) -> Report:
-    """What each backend takes for a face at each batch size; what does not run here, and why."""
+    """The time of each backend for a face at each batch size; the reason of each that does not run here."""
     del material  # made-up faces: no backend takes longer for one than for another
     sizes, turns = ((1, 8), 5) if quick else (SIZES, 25)
     bundle = load_bundle(BUILTIN)
     running, not_run = _opened(bundle, max(sizes), step)
     crops = reference_crops(bundle.input_size, max(sizes))
-    wanted = running[BASE](crops)
+    baseline = running[BASE](crops)
     backends: dict[str, Report] = {
-        name: {"years": difference(infer(crops), wanted).years, "sizes": {}}
+        name: {"years": difference(infer(crops), baseline).years, "sizes": {}}
         for name, infer in running.items()
     }
     for size in sizes:
@@ -58,7 +59,7 @@ def measure(material: Material, *, quick: bool, step: Callable[[str], None]) -> 
 def _opened(
     bundle: Bundle, max_batch: int, step: Callable[[str], None]
 ) -> tuple[dict[str, Infer], dict[str, str]]:
-    """All that run here, by name, and why the others do not."""
+    """The backends that run here, by name, and the reason of each that does not."""
     running: dict[str, Infer] = {}
     not_run: dict[str, str] = {}
     for name, opener in _openers(bundle, max_batch):
@@ -104,7 +105,7 @@ def _tensorrt(bundle: Bundle, precision: Precision, max_batch: int) -> Infer:
 
 
 def _turns(running: dict[str, Infer], batch: NDArray[np.uint8], turns: int) -> dict[str, Report]:
-    """Everybody once, again and again: medians, and each turn's ratio to `BASE`."""
+    """Every backend once in each turn: medians, and the median of each turn's ratio to `BASE`."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in running}
     for infer in running.values():
         infer(batch)
@@ -124,14 +125,14 @@ def _turns(running: dict[str, Infer], batch: NDArray[np.uint8], turns: int) -> d
 
 
 def _timed(infer: Infer, batch: NDArray[np.uint8]) -> tuple[float, float]:
-    """Seconds on the wall and of the processor, for one call."""
+    """Seconds of wall time and of processor time of one call."""
     wall, cpu = time.perf_counter(), time.process_time()
     infer(batch)
     return time.perf_counter() - wall, max(time.process_time() - cpu, 1e-9)
 
 
 def section(found: Report) -> str:
-    """The tables, for a person."""
+    """The tables as Markdown."""
     backends: dict[str, Report] = found["backends"]
     sizes = list(next(iter(backends.values()))["sizes"])
     head = ("", *(f"{size} at once" for size in sizes), "years off")
@@ -152,9 +153,9 @@ def section(found: Report) -> str:
         [
             "Faces a second:",
             table(head, rows),
-            f"Times as fast as {BASE}, by processor time (on the wall):",
+            f"Times as fast as {BASE}, by processor time (by wall time):",
             table(head[:-1], ratios),
-            "One thread. Medians; each ratio is of two calls one after the other. Years off: mean difference "
+            "One thread. Medians; each ratio compares two successive calls. Years off: mean difference "
             "of the expected ages from the float32 model on ONNX Runtime, on drawn faces.",
             *(f"Not run, {', '.join(names)}: {why}." for why, names in reasons.items()),
         ]

@@ -1,10 +1,10 @@
-"""`python -m bench.box`: a daemon that watches itself, on recordings or on pictures held in memory.
+"""`python -m bench.box`: a daemon that measures itself, on recordings or on pictures in memory.
 
     python -m bench.box CONFIG --seconds 10 [--memory CLIP]
 
-It runs as long as is asked for after a warm-up, then tells, as JSON, what it did: frames, drops, processor
-time, and how long frames took from capture to decision. With --memory every camera plays the pictures of one
-clip that are decoded before, so that decoding costs nothing: all else is the daemon as it is.
+After a warm-up it runs for the given time, then prints as JSON: frames, drops, processor time, and the time
+from capture to decision. With --memory every camera plays pictures of one clip that were decoded before, so
+that decoding costs nothing; everything else is the unchanged daemon.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from edge.types import Image
 
 ROOT = Path(__file__).parent.parent
 WARM_UP = 2.0
-"""Seconds from the last camera's first frame until the work is measured."""
+"""Seconds from the last camera's first frame to the start of the measurement."""
 
 HELD = 50
-"""Pictures of a clip held in memory, at most: 300 MB at 1080p, whatever the number of cameras."""
+"""Pictures of a clip held in memory, at most: 300 MB at 1080p, for any number of cameras."""
 
 GIVE_UP = 60.0
-"""Seconds without a frame of every camera after which a box has failed."""
+"""A box fails when a camera gives no frame within so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a box did in `seconds` on the wall.
+    """The work of a box in `seconds` of wall time.
 
-    cores: seconds of processor time for each second. decision_p50_ms, decision_p95_ms: from a frame's
-    capture to all that it decides; 0 where time does not pass as on the clock. rss_mb: 10^6 bytes at the end.
+    cores: seconds of processor time for each second. decision_p50_ms, decision_p95_ms: from a frame's capture
+    to the last decision on it; 0 where time does not pass as on the clock. rss_mb: 10^6 bytes at the end.
     """
 
     cameras: int
@@ -74,7 +74,7 @@ class Work:
 
 def work(clip: Path, cameras: int, *, fps: float, seconds: float, memory: bool = False, pace: str = "real",
          tile: int = 540) -> Work:  # fmt: skip
-    """Let a box of so many cameras, all of them on `clip`, work in a process of its own."""
+    """Run a box of so many cameras, all of them on `clip`, in its own process."""
     with tempfile.TemporaryDirectory(prefix="instore-bench-") as folder:
         config = Path(folder) / "config.toml"
         config.write_text(configuration(clip, cameras, fps=fps, pace=pace, tile=tile, state=folder))
@@ -87,7 +87,10 @@ def work(clip: Path, cameras: int, *, fps: float, seconds: float, memory: bool =
 
 
 def configuration(clip: Path, cameras: int, *, fps: float, pace: str, tile: int, state: str) -> str:
-    """A box without a broker; windows of ten seconds, so that closing and storing them is measured, too."""
+    """A box without a broker; short windows, so that closing and storing them is measured.
+
+    Short windows, and cameras on one source, are allowed with privacy.minimum = 1 only.
+    """
     tables = "".join(
         f"""
 [[cameras]]
@@ -105,6 +108,8 @@ box = "box"
 {tables}
 [windows]
 length = 10
+[privacy]
+minimum = 1
 [mqtt]
 host = "127.0.0.1"
 port = 1
@@ -132,11 +137,11 @@ class Held:
         return Picture(self._images[number % len(self._images)], number / self._fps)
 
     def close(self) -> None:
-        """Others play the same pictures."""
+        """Keep the pictures: other cameras play them as well."""
 
 
 class _Watched:
-    """A runtime with its gauges: what `run` measures between `begin` and `end`."""
+    """A runtime whose work `run` measures."""
 
     def __init__(self, config: Path, parts: Parts) -> None:
         settings = load_settings(config)
@@ -149,7 +154,7 @@ class _Watched:
             parts=parts,
         )
         self.delays: list[float] = []
-        # What the histogram of the metrics observes, to the millisecond and not to its buckets.
+        # The values of the metrics' histogram themselves, which its buckets would round.
         vars(self.runtime.metrics.decision)["observe"] = self.delays.append
 
     def run(self, seconds: float) -> Work:
@@ -160,7 +165,7 @@ class _Watched:
         self.runtime.run(stop)
         watch.join()
         if not found:
-            raise SystemExit(f"not every camera gave a frame within {GIVE_UP:g} s")
+            raise SystemExit(f"no frame of some camera within {GIVE_UP:g} s")
         return found[0]
 
     def _watch(self, seconds: float, stop: threading.Event, found: list[Work]) -> None:

@@ -1,8 +1,8 @@
-"""How many cameras one box keeps up with, at five frames a second each.
+"""The number of cameras that one box keeps up with, at five frames a second each.
 
-A box keeps up when it drops no more than one frame in 200 and 95 % of its frames are decided on within 200 ms
-of their capture. The number is found by trying: first the goal, then what the processor time of the last
-trial promises, until one more step would be too many.
+A box keeps up when it drops at most one frame in 200 and decides on 95 % of its frames within 200 ms of their
+capture. Trials find the number: the first tries the goal, each further one the number that the processor time
+of the last trial predicts, until the next step would fail.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ FPS = 5.0
 IN_TIME_MS = 200.0
 DROPS = 1 / 200
 MOST = 64
-"""Cameras tried at most: threads and held sockets are no longer what is measured."""
+"""Cameras tried at most: beyond, the number of threads and sockets distorts the measurement."""
 
 TRIALS = 4
 STEP = 1.1
-"""The answer is near enough when trials that keep up and do not are this close to each other."""
+"""The trials end when the smallest number that fails is at most so many times the largest that keeps up."""
 
 Report = dict[str, Any]
 
 
 def measure(material: Material, *, quick: bool, step: Callable[[str], None]) -> list[Report]:
-    """Each scene from memory and decoded, as far as it goes. `quick` tries the goal or four cameras."""
+    """The trials of each scene, from memory and decoded. `quick` tries only the goal, or four cameras."""
     found = []
     for name, clip, memory, goal in cases(material):
         step(f"cameras: {name}")
@@ -66,7 +66,7 @@ def cases(material: Material) -> list[tuple[str, Path, bool, int | None]]:
 
 
 def keeps_up(done: Work) -> bool:
-    """Whether all but one frame in 200 were analysed and 95 % of them in time."""
+    """Whether the box dropped at most one frame in 200 and decided on 95 % of the others in time."""
     frames = done.analysed + done.dropped
     return done.analysed > 0 and done.dropped <= DROPS * frames and done.decision_p95_ms <= IN_TIME_MS
 
@@ -88,11 +88,11 @@ def most_cameras(
 
 
 def _next(last: Work, low: int, high: int, cores: float) -> int:
-    """What the last trial promises, inside of what is known."""
-    promised = round(0.95 * last.cameras * cores / max(last.cores, 0.01))
+    """The number that the last trial predicts, between the known bounds."""
+    predicted = round(0.95 * last.cameras * cores / max(last.cores, 0.01))
     if high > MOST:  # nothing has failed yet
-        return min(max(promised, low + 1), MOST)
-    return promised if low < promised < high else (low + high) // 2
+        return min(max(predicted, low + 1), MOST)
+    return predicted if low < predicted < high else (low + high) // 2
 
 
 def section(found: list[Report]) -> str:
@@ -101,9 +101,9 @@ def section(found: list[Report]) -> str:
     head = ("", "picture", "cameras", "goal", "", "cores", "p95 ms", "dropped", "CPU-ms a frame")
     return table(head, rows) + (
         f"\n\nAt {FPS:g} frames a second each, until more than one frame in {1 / DROPS:g} is dropped or the "
-        f"95th percentile from capture to decision passes {IN_TIME_MS:g} ms. `>=`: more were not tried. The "
-        "busy scene begins anew every few seconds: as many visitors as at a station. The figures on the "
-        "right are of the largest number that kept up, else of the smallest that did not."
+        f"95th percentile from capture to decision exceeds {IN_TIME_MS:g} ms. `>=`: more were not tried. The "
+        "busy scene repeats every few seconds, with as many visitors as at a station. The figures on the "
+        "right belong to the largest number that kept up, or to the smallest that did not."
     )
 
 

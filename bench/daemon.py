@@ -1,4 +1,4 @@
-"""The daemon from outside: a process on a looped recording at its own pace, over its /metrics and /proc."""
+"""The daemon seen from outside: a process on a looped recording, read from /metrics and /proc."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from bench.stages import FPS
 TICKS = os.sysconf("SC_CLK_TCK")
 
 GIVE_UP = 60.0
-"""Seconds without a first frame after which a daemon has failed."""
+"""A daemon fails when it gives no frame within so many seconds."""
 
 WARM_UP = 3.0
 """Seconds from the first analysed frame until the daemon's work is measured."""
 
 POLL = 0.02
-"""Seconds between two looks at a starting daemon: the resolution of its start-up time."""
+"""Seconds between two checks of a starting daemon: the resolution of its start-up time."""
 
 MILESTONES = {" model ": "age_model_s", " ready: ": "ready_s"}
-"""What the daemon logs on its way to the first frame, and how the report names that moment."""
+"""Lines of the daemon's log before the first frame, and the report's names for these moments."""
 
 Report = dict[str, Any]
 
@@ -44,7 +44,7 @@ Report = dict[str, Any]
 def start_ups(
     material: Material, repeats: int, broker: int | None, step: Callable[[str], None]
 ) -> list[Report]:
-    """Starts of the daemon, each a process of its own."""
+    """Starts of the daemon, each in its own process."""
     starts = []
     for number in range(repeats):
         step(f"start {number + 1} of {repeats}")
@@ -72,7 +72,7 @@ def work_of_daemons(
 
 
 class Daemon:
-    """`instore-edge run` on one looped recording at its own pace."""
+    """`instore-edge run` on one looped recording in real time."""
 
     def __init__(self, clip: Path, tile: int, broker: int | None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="instore-bench-")
@@ -116,7 +116,7 @@ class Daemon:
             time.sleep(POLL)
 
     def counters(self) -> dict[str, float]:
-        """Frames analysed and dropped so far; empty while nobody answers."""
+        """Frames analysed and dropped so far; empty while the daemon does not answer."""
         try:
             with urllib.request.urlopen(self._url, timeout=5) as page:  # noqa: S310 - our own loopback
                 text = page.read().decode()
@@ -128,7 +128,7 @@ class Daemon:
         }
 
     def work(self, seconds: float) -> Report:
-        """Watch it for so long: processor time and frames for each second, memory at the end."""
+        """Processor time and frames per second over so many seconds, and the memory at the end."""
         time.sleep(WARM_UP)
         at, cpu, before = time.monotonic(), self._cpu(), self.counters()
         time.sleep(seconds)
@@ -142,7 +142,7 @@ class Daemon:
         return (int(fields[11]) + int(fields[12])) / TICKS
 
     def _memory(self) -> Report:
-        """Megabytes (10^6 bytes): resident, its share of it, its own alone, the most that was resident."""
+        """Megabytes (10^6 bytes): resident, proportional and unique set size, and peak resident size."""
         rollup, status = self._proc("smaps_rollup"), self._proc("status")
         own = _kilobytes(rollup, "Private_Clean") + _kilobytes(rollup, "Private_Dirty")
         return {
@@ -166,7 +166,7 @@ class Daemon:
 
 
 def configuration(clip: Path, tile: int, broker: int, port: int, state: str) -> str:
-    """A box with one camera; windows of ten seconds, so that publishing is part of what is measured."""
+    """A box with one camera; windows of ten seconds, so that the measurement includes publishing."""
     source = json.dumps(str(clip.absolute()))
     return f"""
 site = "bench"
@@ -179,6 +179,8 @@ max_fps = {FPS}
 tile = {tile}
 [windows]
 length = 10
+[privacy]
+minimum = 1
 [mqtt]
 host = "127.0.0.1"
 port = {broker}
@@ -191,7 +193,7 @@ port = {port}
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on just now."""
+    """A loopback port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -199,7 +201,7 @@ def free_port() -> int:
 
 @contextmanager
 def mosquitto() -> Iterator[int | None]:
-    """The port of a broker of our own; None where mosquitto is not installed."""
+    """Run a broker; its port, or None where mosquitto is not installed."""
     program = shutil.which("mosquitto", path=os.defpath + ":/usr/sbin:/usr/local/sbin")
     if program is None:
         yield None
@@ -208,7 +210,7 @@ def mosquitto() -> Iterator[int | None]:
         port = free_port()
         config.write(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
         config.flush()
-        Path(config.name).chmod(0o644)  # it gives up root, and reads it again on a signal
+        Path(config.name).chmod(0o644)  # the broker drops root and may read the file again
         broker = subprocess.Popen([program, "-c", config.name], stderr=subprocess.DEVNULL)
         try:
             yield port

@@ -1,9 +1,9 @@
-"""The floor: what decoding, whole-frame detection and age inference cost by themselves, and the efficiency.
+"""The floor: the cost of decoding, detection and age inference alone, and the daemon's efficiency.
 
-Efficiency is the throughput of the daemon over that of a bare loop on the same clip in the same run, on as
-many threads as there are cores: each decodes, looks at the whole picture, and estimates the age of as many
-faces a frame as the daemon judged, with nothing around it. No tracking, no second opinion, no tiles: the
-daemon gets above 1 only by looking less.
+Efficiency is the throughput of the daemon divided by that of a bare loop on the same clip in the same run,
+with one thread a core. The loop decodes, searches the whole picture, and estimates the age of as many faces a
+frame as the daemon does. It has no tracking, no second opinion and no tiles: the daemon exceeds 1 only by
+searching less.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ Report = dict[str, Any]
 
 
 def measure(material: Material, *, quick: bool, step: Callable[[str], None]) -> Report:
-    """The parts by themselves, and the daemon beside the bare loop on each clip."""
+    """The cost of each part alone, and the daemon and the bare loop on each clip."""
     repeats, seconds = (1, 4.0) if quick else (3, 6.0)
-    step("floor: the parts by themselves")
+    step("floor: each part alone")
     parts = _child("parts", str(material.large), str(seconds / 2))
     clips = [
         ("busy, 1080p", material.large, 0),
@@ -76,7 +76,7 @@ def efficiency(clip: Path, tile: int, repeats: int, seconds: float) -> Report:
 
 
 def faces_per_frame(clip: Path, tile: int) -> float:
-    """How many faces for each analysed frame the daemon's age model judges on this clip."""
+    """Faces that the daemon's age model classifies on this clip, per analysed frame."""
     from edge.bundle import bundle_folder, load_bundle
     from edge.clock import SystemClock
     from edge.commands.replay import replay
@@ -107,11 +107,11 @@ def faces_per_frame(clip: Path, tile: int) -> float:
     return backend.faces / max(len(frames), 1)
 
 
-# --- In a process of its own ---------------------------------------------------------------------
+# --- In their own process --------------------------------------------------------------------------
 
 
 def parts_alone(clip: Path, seconds: float) -> Report:
-    """Milliseconds of processor time and on the wall of each part, for several numbers of threads."""
+    """Milliseconds of processor time and wall time of each part, for several numbers of threads."""
     from edge.bundle import bundle_folder, load_bundle
     from edge.inference import open_backend
     from edge.vision.detect.mediapipe import MediaPipeDetector
@@ -129,11 +129,11 @@ def parts_alone(clip: Path, seconds: float) -> Report:
     for threads in (1, 2):
         backend = open_backend("onnxruntime", bundle, max_batch=BATCH, threads=threads)
 
-        def judge(backend: Any = backend) -> int:  # noqa: ANN401 - an `AgeBackend`
+        def classify(backend: Any = backend) -> int:  # noqa: ANN401 - an `AgeBackend`
             backend.infer(batch)
             return BATCH
 
-        found[f"judge a face in batches of {BATCH}, {threads} threads"] = _each(judge, seconds)
+        found[f"classify a face in batches of {BATCH}, {threads} threads"] = _each(classify, seconds)
         backend.close()
     return found
 
@@ -145,7 +145,7 @@ def _through(detect: Callable[[Any], Any], held: Sequence[Any]) -> int:
 
 
 def _each(some: Callable[[], int], seconds: float) -> Report:
-    """Repeat what tells how many it did; the cost of one."""
+    """Repeat `some`, which returns the number of its items; the cost of one item."""
     some()
     done, wall, cpu = 0, time.monotonic(), time.process_time()
     while (now := time.monotonic()) - wall < seconds:
@@ -208,7 +208,7 @@ def bare_loop(clip: Path, seconds: float, faces: float, threads: int) -> Report:
 
 
 def _child(*arguments: str) -> Report:
-    """This module in a process of its own, as its threads and models leave nothing behind then."""
+    """Run this module in its own process, so that threads and models of earlier parts do not disturb it."""
     command = [sys.executable, "-m", "bench.floor", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if done.returncode:
@@ -218,7 +218,7 @@ def _child(*arguments: str) -> Report:
 
 
 def section(found: Report) -> str:
-    """Both tables."""
+    """Both tables as Markdown."""
     parts = [
         (name, f"{cost['cpu_ms']:.2f}", f"{cost['wall_ms']:.2f}") for name, cost in found["parts"].items()
     ]
@@ -236,9 +236,9 @@ def section(found: Report) -> str:
         table(("one at a time, large clip", "CPU-ms", "ms"), parts)
         + "\n\n"
         + table(head, rows)
-        + "\n\nThe bare loop decodes, looks at the whole picture once, and judges as many faces a frame as "
-        "the daemon, on a thread for each core; the daemon has two cameras a core at full speed. Goal: "
-        "an efficiency of 0.9. The ratio of processor times says the same and minds other work less."
+        + "\n\nThe bare loop decodes, searches the whole picture once, and classifies as many faces a frame "
+        "as the daemon, with one thread a core; the daemon has two cameras a core at full speed. Goal: "
+        "an efficiency of 0.9. The ratio of processor times depends less on other work on the machine."
     )
 
 

@@ -1,7 +1,7 @@
-"""How the cost grows: with cameras, with faces in a frame, with tracks, with zones.
+"""The growth of the cost with cameras, faces in a frame, tracks and zones.
 
-Each is measured at doubling sizes. A fixed cost makes the first doublings cheap, so the last is judged:
-the exponent k of cost ~ size^k between the two largest sizes, 1 where twice as much costs twice as much.
+Each is measured at growing sizes. A fixed cost makes the first steps cheap, so the last step counts: the
+exponent k of cost ~ size^k between the two largest sizes; 1 is linear.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def measure(material: Material, *, quick: bool, step: Callable[[str], None]) -> 
 
 
 def cameras_of_a_box(clip: Path, sizes: Sequence[int], seconds: float) -> Curve:
-    """A second of a box with so many cameras on an idle scene from memory: what a camera costs by itself."""
+    """Cost of a second of a box with so many cameras on an idle scene from memory, without decoding."""
     return [(size, 1000 * work(clip, size, fps=5.0, seconds=seconds, memory=True).cores) for size in sizes]
 
 
 def faces_in_a_frame(sizes: Sequence[int], frames: int) -> Curve:
-    """A frame of 1080p with so many visitors in it, tiles and second opinion included, models as they are."""
+    """Cost of a 1080p frame with so many visitors, with tiles, second opinion and the real models."""
     bundle = load_bundle(bundle_folder("builtin", Path()))
     settings = load_settings(None, (), {"cameras": [{"name": "faces", "source": "faces.mp4"}]})
     curve = []
@@ -94,7 +94,7 @@ def crowd(size: int, shift: int, side: int = 160) -> Image:
 
 
 def tracks_of_a_camera(sizes: Sequence[int], frames: int) -> Curve:
-    """An update of the tracker with so many visitors."""
+    """Cost of an update of the tracker with so many visitors."""
     return [(size, 1000 * cpu_seconds(_tracking(size), frames)) for size in sizes]
 
 
@@ -113,7 +113,7 @@ def _tracking(size: int) -> Callable[[int], object]:
 
 
 def zones_of_a_box(sizes: Sequence[int], rounds: int) -> Curve:
-    """A round of progress of so many cameras, each with a zone of its own; windows of a second."""
+    """Cost of a progress message from each of so many cameras, each with its own zone."""
     curve = []
     for size in sizes:
         names = [f"camera-{n}" for n in range(size)]
@@ -130,7 +130,7 @@ def zones_of_a_box(sizes: Sequence[int], rounds: int) -> Curve:
 
 
 def cpu_seconds(some: Callable[[int], object], times: int) -> float:
-    """Processor time of one call, of all threads, over so many after a fifth as many to warm up."""
+    """Mean processor time of a call in all threads, over `times` calls after a fifth as many to warm up."""
     warm = max(1, times // 5)
     for number in range(warm):
         some(number)
@@ -147,7 +147,7 @@ def exponent(curve: Curve) -> float:
 
 
 def section(found: Report) -> str:
-    """A row for each, its cost at each size and the exponent."""
+    """A row for each curve: the cost at each size, and the exponent."""
     names = {
         "cameras": "cameras, idle, from memory: ms a second",
         "faces": "faces in a 1080p frame: ms a frame",

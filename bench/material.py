@@ -1,4 +1,4 @@
-"""What is measured on: the recordings beside the project, or the demo's composed scene instead."""
+"""The clips that are measured: recordings beside the project, or else the demo's composed scene."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Material:
 
 
 def gather(clips: Path, folder: Path) -> Material:
-    """The recordings of `clips`, or the composed scene; what is made anew lies in `folder`."""
+    """The recordings of `clips`, or the composed scene; new clips are written to `folder`."""
     prepare_opencv()
     crowd, corridor = clips / "crowd.mp4", clips / "corridor-three.gif"
     composed = not crowd.exists()
@@ -60,7 +60,7 @@ def gather(clips: Path, folder: Path) -> Material:
 
 
 def shrink(clip: Path, to: Path, size: tuple[int, int] | None = None, frames: int | None = None) -> Path:
-    """The clip's first `frames` frames at `size`, or 480 lines; MPEG-4: OpenCV's wheel encodes no H.264."""
+    """The clip's first `frames` frames at `size`, or 480 lines; MPEG-4, as OpenCV encodes no H.264."""
     capture = cv2.VideoCapture(str(clip.absolute()))
     size = size or _at_480_lines(capture)
     writer = _writer(to, size, capture.get(cv2.CAP_PROP_FPS))
@@ -78,8 +78,8 @@ def _at_480_lines(capture: cv2.VideoCapture) -> tuple[int, int]:
 
 
 def write_idle(to: Path, *, size: tuple[int, int] = FULL_HD, seconds: float = IDLE_SECONDS) -> Path:
-    """A shop with nobody in it, as a camera sees it: the composed scene's backdrop and a sensor's noise."""
-    from edge.commands.demo.scene import Scene, compose  # not at the top: scipy would count in a box's memory
+    """Write a clip of an empty shop: the composed scene's backdrop with a sensor's noise."""
+    from edge.commands.demo.scene import Scene, compose  # imported here: scipy would add to a box's memory
 
     backdrop = cv2.resize(compose(Scene(), 0.0), size).astype(np.float32)
     rng = np.random.default_rng(0)
@@ -97,7 +97,7 @@ def _writer(to: Path, size: tuple[int, int], fps: float) -> cv2.VideoWriter:
 
 
 def pictures(clip: Path, fps: float, most: int | None = None) -> Iterator[Image]:
-    """The clip's first pictures, those that a camera of at most `fps` frames a second would keep."""
+    """The clip's first pictures at no more than `fps` frames a second, as a camera keeps them."""
     camera = CameraSettings(name="pictures", source=str(clip.absolute()), max_fps=fps)
     clock = SystemClock()
     feed = Feed(camera, lambda settings: open_source(settings, Path(), clock), clock)

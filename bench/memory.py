@@ -1,9 +1,9 @@
-"""How much memory the first camera takes and each further one, and whether it stays flat.
+"""The memory of the first camera and of each further one, and its growth over many frames.
 
     .venv/bin/python -m bench.memory --frames 200000 [--json]
 
-soaks: one box's stages, in one thread as `replay` has them, on a short recording again and again. Memory
-is flat when its second half grows by less than 1 MB in 10,000 frames. OUT.json and OUT.md are written.
+runs the stages of one box in one thread, as `replay` does, on a short recording again and again. Memory is
+flat when it grows by less than 1 MB in 10,000 frames in the second half. Writes OUT.json and OUT.md.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ Report = dict[str, Any]
 
 
 def measure(material: Material, *, quick: bool, step: Callable[[str], None]) -> Report:
-    """Boxes of one camera and of five on each clip."""
+    """Memory of boxes of one camera and of five on each clip."""
     seconds = 5.0 if quick else 15.0
     cases = []
     for name, clip in (("busy, 1080p", material.large), ("busy, 480 lines", material.small)):
@@ -69,8 +69,8 @@ def soak(
 ) -> Report:
     """The stages of one camera on these pictures again and again; resident memory along the way.
 
-    Every hundred pictures are a visit: all leave for three seconds, so that tracks, crops and windows come
-    and go. Returns the samples and the growth of the second half in MB for 10,000 frames (least squares).
+    After every hundred pictures all visitors leave for three seconds, so that tracks, crops and windows begin
+    and end. Returns the samples and the growth of the second half in MB in 10,000 frames (least squares).
     """
     limit_arenas()
     settings = load_settings(None, (), {"cameras": [{"name": "soak", "source": "soak.mp4"}]})
@@ -103,7 +103,7 @@ def growth(samples: Sequence[tuple[int, float]]) -> float:
 
 
 def section(found: Report) -> str:
-    """The table of the boxes."""
+    """The table of the boxes as Markdown."""
     rows = [
         (
             box["case"], box["size"], f"{box['first_mb']:.0f}", _verdict(box["first_mb"] < FIRST_MB),
@@ -119,7 +119,7 @@ def section(found: Report) -> str:
         "each further",
         f"limit {FURTHER_MB:.0f}",
     )
-    return table(head, rows) + "\n\nWhether it stays flat: `memory.md`, by `python -m bench.memory`."
+    return table(head, rows) + "\n\nGrowth over many frames: `memory.md`, from `python -m bench.memory`."
 
 
 def _verdict(good: bool) -> str:
@@ -130,14 +130,14 @@ def soaked(soak: Report) -> str:
     """A soak in a sentence."""
     first, last = soak["samples"][len(soak["samples"]) // 2][1], soak["samples"][-1][1]
     return (
-        f"A soak of {soak['frames']:,} frames ({soak['windows']} windows closed): {first:.0f} MB half-way, "
-        f"{last:.0f} MB at the end; the second half grows by {soak['growth_mb']:+.2f} MB in 10,000 frames "
-        f"(limit {FLAT:g}: {_verdict(soak['growth_mb'] < FLAT)})."
+        f"A soak of {soak['frames']:,} frames ({soak['windows']} windows closed): {first:.0f} MB at half "
+        f"time, {last:.0f} MB at the end; the second half grows by {soak['growth_mb']:+.2f} MB in 10,000 "
+        f"frames (limit {FLAT:g}: {_verdict(soak['growth_mb'] < FLAT)})."
     )
 
 
 def markdown(report: Report) -> str:
-    """The report of a soak for a person."""
+    """The report of a soak as Markdown."""
     samples = report["soak"]["samples"]
     marks = samples[:: max(1, len(samples) // 10)]
     return (
@@ -149,16 +149,23 @@ def markdown(report: Report) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.memory", description="Soak the stages.")
-    parser.add_argument("--frames", type=int, default=200_000, help="default 200000, half an hour")
-    parser.add_argument("--clip", type=Path, default=CLIPS / "corridor-three.gif")
-    parser.add_argument("--json", action="store_true", help="samples and all")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.memory", description="Measure the growth of memory over many frames."
+    )
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "bench" / "results" / "memory", help="without ending"
+        "--frames", type=int, default=200_000, help="number of frames (default: 200000, half an hour)"
+    )
+    parser.add_argument("--clip", type=Path, default=CLIPS / "corridor-three.gif")
+    parser.add_argument("--json", action="store_true", help="print all samples as JSON")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=ROOT / "bench" / "results" / "memory",
+        help="path of the results, without .json and .md",
     )
     arguments = parser.parse_args(argv)
     if arguments.frames < 1:
-        parser.error(f"--frames {arguments.frames}: must be at least 1")
+        parser.error(f"--frames = {arguments.frames}: too small; allowed: 1 or more")
     frames: int = arguments.frames
     with progress_bars("frames") as progress:
         found = soak(

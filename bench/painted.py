@@ -54,10 +54,10 @@ class ManualClock:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A visitor as `paint` draws them: a square of one colour, so that pixels alone say who is where.
+    """A visitor as `paint` draws them: a square of one colour, so that the pixels alone identify the visitor.
 
-    tag: 1..255, unlike everybody else's. age: what `PaintedAges` reads. score and second: what the detector
-    and the second opinion give; a back of a head has a poor `second`.
+    tag: 1..255, unique. age: years that `PaintedAges` reads. score and second: scores of the detector and of
+    the second opinion; the back of a head has a low `second`.
     """
 
     tag: int
@@ -76,7 +76,7 @@ def paint(image: Image, person: Person, x: float, y: float, size: float) -> None
 
 
 class PaintedFaces:
-    """A `FaceDetector` that finds painted people by their colour; who is covered in part gives a smaller box.
+    """A `FaceDetector` that finds painted people by their colour; a covered part makes the box smaller.
 
     second: give the scores of the second opinion instead of the detector's.
     """
@@ -109,7 +109,7 @@ def straight_on(boxes: Boxes) -> np.ndarray:
 
 
 class PaintedAges:
-    """An `AgeBackend` that reads the age of a painted face off its middle: certain but for `sigma` years."""
+    """An `AgeBackend` that reads the age of a painted face from its middle, with `sigma` years of spread."""
 
     name = "painted"
     device = "none"

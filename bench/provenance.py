@@ -1,4 +1,4 @@
-"""What a result was measured on, how exactly it is told, and where it is kept."""
+"""The commit of a result, the rounding of its figures, and its files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.files import write_atomically
 
 
 def commit() -> str:
-    """The commit measured, with a `+` where files were changed since; empty outside a repository."""
+    """The commit measured, with a `+` where `edge` has uncommitted changes; empty outside a repository."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -26,7 +26,7 @@ def commit() -> str:
 
 
 def rounded(value: Any) -> Any:  # noqa: ANN401 - a JSON tree is of any shape
-    """To three decimals: a millisecond, a thousandth of a core."""
+    """The same with every fraction rounded to three decimals."""
     if isinstance(value, dict):
         return {key: rounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

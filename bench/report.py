@@ -12,28 +12,28 @@ Report = dict[str, Any]
 
 
 def markdown(report: Report) -> str:
-    """The whole report, for a person."""
+    """The whole report as Markdown."""
     parts = ["# Speed and memory", introduction(report)]
     if rows := expectations(report):
-        parts += ["## What was expected", table(("", "measured", "limit", ""), rows)]
+        parts += ["## Goals", table(("", "measured", "limit", ""), rows)]
     for name, part in report["sections"].items():
         title, render = TITLES[name]
         parts += [f"## {title}", render(part["found"]), made(part)]
-    return "\n\n".join([*parts, "## Where", where(report)]) + "\n"
+    return "\n\n".join([*parts, "## Machine and versions", where(report)]) + "\n"
 
 
 def introduction(report: Report) -> str:
-    """How to read it."""
+    """The introduction: how to read the figures."""
     loads = [load for part in report["sections"].values() for load in part["load"]]
     return (
-        "Made by `make bench`; each part says when and how. The machine may have had other work (load "
-        f"{min(loads):.1f} to {max(loads):.1f} before and after the parts): trust the ratios, taken in one "
-        "run, and the processor time more than the times on the wall. MB are 10^6 bytes."
+        "Written by `make bench`; the line below each part gives its command and time. The machine may have "
+        f"had other work (load {min(loads):.1f} to {max(loads):.1f} before and after the parts): the ratios, "
+        "taken in one run, and the processor times are more reliable than wall times. MB are 10^6 bytes."
     )
 
 
 def made(part: Report) -> str:
-    """When and how a part was measured."""
+    """The command, the time and the load of a part."""
     before, after = part["load"]
     return (
         f"*`{part['command']}`, {part['taken_at'][:16]}Z, on {part['material']}, commit {part['commit']}, "
@@ -42,7 +42,7 @@ def made(part: Report) -> str:
 
 
 def expectations(report: Report) -> list[Sequence[str]]:
-    """Rows: what, the figure, its limit, whether it is met; of the parts that were measured."""
+    """Rows of name, figure, limit and verdict, for the parts that were measured."""
     found = {name: part["found"] for name, part in report["sections"].items()}
     rows: list[tuple[str, float, float, str]] = []
     if "start" in found:
@@ -82,19 +82,19 @@ def start(found: Report) -> str:
     """Milestones of the median start."""
     times = found["median"]
     rows = (
-        ("the age model is open", times["age_model_s"], "Python, our imports, ONNX Runtime"),
+        ("age model open", times["age_model_s"], "Python, imports, ONNX Runtime"),
         ("ready", times["ready_s"], "MediaPipe and the face models"),
-        ("first frame analysed", times["frame_s"], "decoded, and every tile searched"),
+        ("first frame analysed", times["frame_s"], "decoding, a search of every tile"),
     )
     starts = ", ".join(f"{one['frame_s']:.2f}" for one in found["starts"])
     return (
         table(("seconds from the process's start", "", "after"), [(n, f"{s:.2f}", w) for n, s, w in rows])
-        + f"\n\nMedians; first frames of the single starts: {starts} s."
+        + f"\n\nMedians; time of the first frame in each start: {starts} s."
     )
 
 
 def daemons(found: Report) -> str:
-    """Processor time, frames and memory of each case, beside decoding alone."""
+    """Processor time, frames and memory of each case, and of decoding alone."""
     head = (
         "",
         "picture",
@@ -117,9 +117,9 @@ def daemons(found: Report) -> str:
         rates = (f"{daemon['analysed_fps']:.1f}", f"{daemon['dropped_fps']:.1f}")
         rows.append((daemon["case"], daemon["size"], f"{daemon['cores']:.2f}", ratio, *rates, *sizes))
     return table(head, rows) + (
-        "\n\nOne camera, a recording looped at its own pace, 10 frames analysed a second at most. Cores: "
-        "seconds of processor time for each second. USS: what no other process shares; "
-        "peak: the most that was resident at any time. The small picture is the large one shrunk, as MPEG-4."
+        "\n\nOne camera, a recording looped in real time, 10 frames analysed a second at most. Cores: "
+        "seconds of processor time per second. USS: memory that no other process shares; peak: the largest "
+        "resident memory. The small picture is the large one, shrunk and encoded as MPEG-4."
     )
 
 
@@ -127,14 +127,14 @@ def stages(found: Report) -> str:
     """A table for each clip."""
     return "\n\n".join(stage_table(clip) for clip in found["clips"]) + (
         "\n\nOne thread, no frame lost (`instore-edge bench`). p50 and p95 are of single frames; the mean "
-        "holds also what comes after the last one. Decoding includes the frames that max_fps passes over, "
-        "crops the second opinion."
+        "includes the work after the last frame. Decoding includes the frames that max_fps skips, crops "
+        "includes the second opinion."
     )
 
 
 def stage_table(clip: Report) -> str:
-    """What a clip is and what it gave, and its stages."""
-    way = "tiles where the picture is large" if clip["tiles"] else "whole picture"
+    """A clip, its results and its stages."""
+    way = "tiles on large pictures" if clip["tiles"] else "whole picture"
     spread = ", ".join(f"{fps:.1f}" for fps in clip["fps_of_runs"])
     head = (
         f"**{clip['clip']}**, {clip['width']}x{clip['height']}, {way}: **{clip['fps']:.1f} frames a second** "

@@ -1,4 +1,4 @@
-"""The memory of the process that asks; imports nothing of ours, so that a peer can have it, too."""
+"""The memory of this process; imports nothing of the project, so that peers can use it as well."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from pathlib import Path
 
 
 def resident_mb() -> float:
-    """Megabytes (10^6 bytes) of this process that are in memory now."""
+    """Resident memory of this process in megabytes (10^6 bytes)."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize() / 1e6

@@ -1,10 +1,10 @@
-"""`make bench`: how fast the box is, how many cameras it takes, how soon it starts, how much memory it needs.
+"""`make bench`: the speed, number of cameras, start-up time and memory of a box.
 
     .venv/bin/python -m bench.run [--only floor,cameras] [--clips DIR] [--quick] [--out bench/results/bench]
 
-The parts are measured one after the other; with --only the others keep what was measured before. OUT.json and
-OUT.md are written after each; they hold times, sizes and counts. Machines differ and are shared, so look at
-the ratios first: both sides of each were taken in the same run.
+The parts are measured one after the other; with --only the other parts keep their earlier results. OUT.json
+and OUT.md are written after each part; they hold times, sizes and counts. Machines differ and are shared:
+compare ratios first, as both sides of each were taken in the same run.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ console = Console(stderr=True, highlight=False)
 
 
 def measure_start(material: Material, *, quick: bool, step: Callable[[str], None]) -> Report:
-    """Starts of the daemon, and their medians."""
+    """The starts of the daemon and their medians."""
     with mosquitto() as broker:
         starts = start_ups(material, 1 if quick else 3, broker, step)
     return {"median": {name: median(start[name] for start in starts) for name in starts[0]}, "starts": starts}
 
 
 def measure_daemon(material: Material, *, quick: bool, step: Callable[[str], None]) -> Report:
-    """One camera at its own pace, beside decoding alone."""
+    """The daemon with one camera in real time, and decoding alone."""
     alone = decoding_alone(material.large, 1 if quick else 3)
     with mosquitto() as broker:
         found = work_of_daemons(material, 8.0 if quick else 20.0, broker, step)
@@ -65,11 +65,11 @@ SECTIONS: dict[str, Callable[..., Any]] = {
     "daemon": measure_daemon,
     "stages": measure_stages,
 }
-"""What can be measured, in the order of the report."""
+"""The parts in the order of the report."""
 
 
 def measure(name: str, material: Material, quick: bool) -> Report:
-    """One part, and when and how it was measured."""
+    """Measure one part; its result with command, time, commit and load."""
     load = os.getloadavg()[0]
     found = SECTIONS[name](material, quick=quick, step=step)
     report: Report = rounded(
@@ -86,12 +86,12 @@ def measure(name: str, material: Material, quick: bool) -> Report:
 
 
 def step(text: str) -> None:
-    """Tell a person what goes on."""
+    """Print the current step with the time."""
     console.print(f"[dim]{datetime.now(UTC):%H:%M:%S}[/] {text}")
 
 
 def kept(out: Path) -> dict[str, Report]:
-    """The parts that were measured before; none where there is no report, or one of another layout."""
+    """The parts measured before; none where the report is missing or has another layout."""
     try:
         sections = json.loads(out.with_suffix(".json").read_text(encoding="utf-8")).get("sections", {})
     except (FileNotFoundError, json.JSONDecodeError):
@@ -102,7 +102,7 @@ def kept(out: Path) -> dict[str, Report]:
 def _names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     if unknown := [name for name in names if name not in SECTIONS]:
-        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: unknown; there are {', '.join(SECTIONS)}")
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: unknown; allowed: {', '.join(SECTIONS)}")
     return names
 
 
@@ -118,20 +118,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--clips", type=Path, default=CLIPS, help="folder with crowd.mp4 and corridor-three.gif"
     )
-    parser.add_argument("--quick", action="store_true", help="everything once, and for a few seconds")
+    parser.add_argument("--quick", action="store_true", help="measure each part once, for a few seconds")
     parser.add_argument(
         "--out",
         type=Path,
         default=ROOT / "bench" / "results" / "bench",
-        help="the results, without .json and .md",
+        help="path of the results, without .json and .md",
     )
     arguments = parser.parse_args(argv)
     if not Path("/proc/self/smaps_rollup").exists():
-        parser.error("memory is read from /proc, as Linux has it; this machine has none")
+        parser.error("/proc/self/smaps_rollup: missing; the measurement of memory needs Linux")
     sections = kept(arguments.out)
     try:
         with tempfile.TemporaryDirectory(prefix="instore-bench-") as folder:
-            step("making the material")
+            step("preparing the clips")
             material = gather(arguments.clips, Path(folder))
             for name in arguments.only:
                 sections[name] = measure(name, material, arguments.quick)
@@ -139,10 +139,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 report = {"environment": environment(), "sections": ordered}
                 keep(report, markdown(report), arguments.out)
     except KeyboardInterrupt:
-        step("stopped; the parts that were through are written")
+        step("stopped; the finished parts are written")
         return 130
     print(arguments.out.with_suffix(".md").read_text(encoding="utf-8"))
-    step(f"written: {arguments.out}.json and .md")
+    step(f"wrote {arguments.out}.json and .md")
     return 0
 
 

@@ -1,12 +1,12 @@
-"""Hours of a store in minutes, with faults at random from a seed: is every window right, and every loss told?
+"""Simulate hours of a store in minutes with random faults, and check every window and every loss.
 
     painted visitors ──► Vision ──► CountingWorker ──► Outbox (a file) ──► Publisher ──► a line that fails
                                                                                               │
-    the ledger: told by Vision = delivered + lost by a kill + refused    consumer: upsert ◄───┘
+    ledger: ended by Vision = delivered + lost by a kill + refused       consumer: upsert ◄───┘
 
-One thread and one clock that is advanced by hand, so a seed gives the same run every time, as fast as the
-machine goes. The stages are the daemon's own; what is simulated is the outside: pictures, time, network, and
-the faults of cameras, disk, broker, clock and process. `python -m bench.soak --hours 24 --seed 7`
+It has one thread and a manual clock, so a seed gives the same run every time, as fast as the machine can. The
+stages are the daemon's own; pictures, time, network, and the faults of cameras, disk, broker, clock and
+process are simulated. `python -m bench.soak --hours 24 --seed 7`
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ PEOPLE = tuple(Person(tag=tag, age=10 * tag) for tag in range(1, 8))
 BRACKETS = (["0-17", "18-44", "45+"], ["0-29", "30+"])
 START = datetime(2026, 1, 31, 8, tzinfo=UTC)
 SEND_EVERY = 5.0
-"""Seconds between two sendings; each ends when all is acknowledged, or with its time."""
+"""Seconds between two sendings; each ends when every message is acknowledged, or at its time limit."""
 
 SENDING = 6.0
-"""Seconds that a sending may take of the shop's time, in which nothing is counted here."""
+"""Seconds of the store's time that a sending may take; nothing is counted meanwhile."""
 
 RATES = {
-    # How often a fault comes, in seconds between two of them on average, and how long it lasts at most.
+    # By fault: mean seconds between two of them, and the longest duration in seconds.
     "camera": (120, 90.0),
     "disk": (600, 120.0),
     "broker": (300, 600.0),
@@ -79,24 +79,24 @@ RATES = {
     "reload": (600, 0.0),
 }
 JUMPS = (0.4, -0.4, 2.0, -2.0, 40.0, -40.0, -300.0, 3600.0, -7200.0)
-"""Seconds by which the clock is set."""
+"""Seconds by which a fault sets the clock."""
 
 
 class FaultyOutbox(Outbox):
-    """The outbox on a disk that refuses while `refuses` is set."""
+    """The outbox on a disk that fails while `refuses` is set."""
 
     refuses = False
 
     @contextmanager
     def _disk(self) -> Iterator[None]:
         if self.refuses:
-            raise OutsideError("outbox: the disk refuses")
+            raise OutsideError("outbox: the disk failed")
         with super()._disk():
             yield
 
 
 class Broker:
-    """What arrived, over all connections; `down` until a moment of the clock."""
+    """The messages that arrived over all connections; `down` until a moment of the clock."""
 
     def __init__(self, rng: random.Random, clock: ManualClock) -> None:
         self.rng = rng
@@ -117,7 +117,7 @@ class Broker:
 
 
 class Line:
-    """Stands in for a `Connection`: loses messages, acknowledgements, and itself."""
+    """A fake `Connection` that loses messages, acknowledgements, and the connection."""
 
     in_flight = 20
 
@@ -129,7 +129,7 @@ class Line:
     def open(self, within: float) -> None:
         if self._broker.down:
             self._broker.clock.advance(min(within, 0.2))
-            raise DeliveryError(Failure.UNREACHABLE, "the broker is away")
+            raise DeliveryError(Failure.UNREACHABLE, "the broker is down")
 
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> int:
         fate = self._broker.rng.random()
@@ -185,10 +185,10 @@ class Camera:
 
 
 class Ledger:
-    """What must come out in the end, as it is told along the way."""
+    """The expected result, updated during the run."""
 
     def __init__(self) -> None:
-        self.told = 0
+        self.ended = 0
         self.kept: dict[str, int] = {}
         self.open: dict[str, int] = {}
         self.kept_at = 0.0
@@ -207,7 +207,7 @@ def _id(window: WindowCounts) -> str:
 
 
 class NotedGate(Gate):
-    """The gate, which enters into the ledger what it stores."""
+    """The gate, which records the stored windows in the ledger."""
 
     def __init__(self, store: Store, rule: Rule, topics: Topics, ledger: Ledger, clock: ManualClock) -> None:
         super().__init__(store, rule, topics)
@@ -220,7 +220,7 @@ class NotedGate(Gate):
         if stored:
             ledger.kept[name] = window.total
         else:
-            ledger.refused += window.total  # its name was given while the clock was wrong
+            ledger.refused += window.total  # a window of the same name was stored while the clock was wrong
         ledger.open.pop(name, None)
         return stored
 
@@ -232,7 +232,7 @@ class NotedGate(Gate):
 
 
 class Run:
-    """One life of the daemon after the other, on one state directory."""
+    """Successive processes of the daemon on one state directory."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -270,7 +270,7 @@ class Run:
         metrics = Metrics(clock, CAMERAS)
         self.queue = MessageQueue(10_000)
         self.outbox = FaultyOutbox(self.folder / "outbox.db", 1_000_000, 1 << 30, clock)
-        # A simulated power cut needs no real one to survive: this spares the wait for the real disk.
+        # The power cuts are simulated, so there is no need to wait for the real disk.
         self.outbox._db.execute("PRAGMA synchronous = OFF")
         self.visions: dict[str, Vision] = {
             camera.name: painted_vision(camera, settings, bundle(), metrics, people=PEOPLE)
@@ -288,7 +288,7 @@ class Run:
             clock=clock,
         )
         self.worker.resume()
-        self.ledger.kept_at = clock.monotonic()  # what is there then is what was kept
+        self.ledger.kept_at = clock.monotonic()  # the state on disk is that of now
         self.publisher = Publisher(
             settings.mqtt,
             settings.site.name,
@@ -304,7 +304,7 @@ class Run:
             self.publisher.camera_status(CameraStatus(name, CameraState.UP, clock.now()))
 
     def second(self) -> None:
-        """Live for a second."""
+        """Simulate one second."""
         for _ in range(FPS):
             self.clock.advance(1 / FPS)
             now, moment = self.clock.now(), self.clock.monotonic()
@@ -321,7 +321,7 @@ class Run:
         self.outbox.refuses = moment < self.disk_until
 
     def send(self, seconds: float = 2.0) -> None:
-        """Let the publisher send what waits, for so long at most."""
+        """Let the publisher send the waiting messages for at most so many seconds."""
         stop = threading.Event()
         stop.set()
         self.publisher._deadline = self.clock.monotonic() + seconds
@@ -330,13 +330,13 @@ class Run:
     def _tell(self, messages: Sequence[Message]) -> None:
         for message in messages:
             if isinstance(message, TrackEnded):
-                self.ledger.told += 1
+                self.ledger.ended += 1
                 self.ledger.recent.append(self.clock.monotonic())
             self.queue.put(message)
             self.worker.step()
 
     def fault(self, kind: str, longest: float) -> None:
-        """Let something happen."""
+        """Cause a fault of this kind, of at most `longest` seconds."""
         self.ledger.faults[kind] += 1
         until = self.clock.monotonic() + self.rng.uniform(0.5, 1.0) ** 3 * longest
         match kind:
@@ -359,15 +359,15 @@ class Run:
                 self._start()
 
     def _kill(self) -> None:
-        """Everything in memory is gone; what is on the disk is not."""
+        """Lose everything in memory; the disk stays as it is."""
         self.outbox.close()
         ledger, now = self.ledger, self.clock.monotonic()
-        lost = ledger.told - ledger.persisted() - ledger.refused - ledger.lost
+        lost = ledger.ended - ledger.persisted() - ledger.refused - ledger.lost
         if not self.worker.unstored and self.disk_until < now - CHECKPOINT - SENDING:
             assert now - ledger.kept_at <= CHECKPOINT + SENDING, "the last checkpoint is too old"
-            # What was told just before it may still have waited for its batch.
+            # A visitor who ended just before it may still have waited for a batch.
             counted = sum(moment > ledger.kept_at - SENDING for moment in ledger.recent)
-            assert 0 <= lost <= counted, f"a kill cost {lost} visitors, {counted} came since the checkpoint"
+            assert 0 <= lost <= counted, f"a kill lost {lost} visitors; {counted} ended since the checkpoint"
         ledger.lost += lost
         ledger.recent.clear()
         self._start()
@@ -380,7 +380,7 @@ class Run:
         self.outbox.close()
 
     def finish(self) -> dict[str, Any]:
-        """Close every window, send everything, and hold it against the ledger."""
+        """Close every window, send everything, and compare the result with the ledger."""
         self.broker.down_until = self.disk_until = 0.0
         self.outbox.refuses = False
         for name, vision in self.visions.items():
@@ -393,12 +393,12 @@ class Run:
 
 
 def check(run: Run) -> dict[str, Any]:
-    """The promises of docs/delivery.md, on what the broker heard. AssertionError says which does not hold."""
+    """Check the guarantees of docs/delivery.md on what was delivered; AssertionError names a broken one."""
     delivered, ledger = run.broker.counts, run.ledger
     upserted: dict[str, dict[str, Any]] = {}
     for window in delivered:
         first = upserted.setdefault(window["window_id"], window)
-        assert first == window, f"two contents of one window: {first} {window}"
+        assert first == window, f"one window with two contents: {first} {window}"
     places = {(window["camera"], window["zone"]) for window in upserted.values()}
     for place in places:
         of_zone = [window for window in upserted.values() if (window["camera"], window["zone"]) == place]
@@ -409,12 +409,12 @@ def check(run: Run) -> dict[str, Any]:
         spans = sorted((window["start"], window["end"], window["zone"]) for window in windows)
         assert all(a[1] <= b[0] or a[2] != b[2] for a, b in pairwise(spans)), "windows overlap"
     total = sum(window["released"] for window in upserted.values())
-    assert set(upserted) == set(ledger.kept), "stored and delivered are not the same"
-    assert total + ledger.lost + ledger.refused == ledger.told, (
-        f"{ledger.told} visitors told, {total} delivered, {ledger.lost} lost, {ledger.refused} refused"
+    assert set(upserted) == set(ledger.kept), "the stored and the delivered windows differ"
+    assert total + ledger.lost + ledger.refused == ledger.ended, (
+        f"{ledger.ended} visitors ended, {total} delivered, {ledger.lost} lost, {ledger.refused} refused"
     )
     return {
-        "visitors": ledger.told,
+        "visitors": ledger.ended,
         "delivered": total,
         "lost_by_kills": ledger.lost,
         "refused": ledger.refused,
@@ -426,7 +426,7 @@ def check(run: Run) -> dict[str, Any]:
 
 
 def soak(hours: float, seed: int, advance: Callable[[float], None] = lambda seconds: None) -> dict[str, Any]:
-    """Run so many hours of shop time; what came of them. Raises AssertionError where a promise is broken."""
+    """Simulate so many hours of a store; the result. Raises AssertionError where a guarantee is broken."""
     began, seconds = time.monotonic(), round(3600 * hours)
     grown: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -448,15 +448,15 @@ def soak(hours: float, seed: int, advance: Callable[[float], None] = lambda seco
 
 
 def main(arguments: Collection[str] | None = None) -> int:
-    """The command; status 1 where a promise was broken."""
+    """The command; status 1 where a guarantee was broken."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--hours", type=float, default=8.0, help="of shop time (default: 8)")
-    parser.add_argument("--seed", type=int, default=1, help="of all that happens (default: 1)")
-    parser.add_argument("--json", action="store_true", help="the result as JSON, for a machine")
+    parser.add_argument("--hours", type=float, default=8.0, help="simulated hours (default: 8)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the simulation (default: 1)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args(list(arguments) if arguments is not None else None)
-    logging.disable(logging.CRITICAL)  # thousands of lines on faults that are meant to be
+    logging.disable(logging.CRITICAL)  # thousands of lines about intended faults
     try:
         seconds = 3600 * options.hours
         with progress_bars("s") as progress:

@@ -1,4 +1,4 @@
-"""How long each stage takes on each clip, and what decoding alone costs."""
+"""The time of each stage on each clip, and the cost of decoding alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Report = dict[str, Any]
 
 
 def stage_tables(material: Material, repeats: int, step: Callable[[str], None]) -> list[Report]:
-    """The stages on every clip, and on the large one without tiles as well."""
+    """The stages on every clip, and on the large clip also without tiles."""
     tables = []
     for clip in (material.large, *material.others):
         step(f"stages of {clip.name}, {repeats} times")
@@ -36,21 +36,23 @@ def stage_tables(material: Material, repeats: int, step: Callable[[str], None]) 
 
 
 def stages(clip: Path, repeats: int, overrides: Sequence[str] = ()) -> Report:
-    """`instore-edge bench` of one clip, each time a process of its own; the run with the median speed."""
+    """Run `instore-edge bench` on one clip, each time in its own process; the run with the median speed."""
     sets = [part for override in overrides for part in ("--set", override)]
     command = [sys.executable, "-m", "edge", "bench", str(clip), "--json", *sets]
     runs = []
     for _ in range(repeats):
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
         if done.returncode:
-            raise SystemExit(done.stderr.strip() or f"{clip.name}: the measurement failed")
+            raise SystemExit(
+                done.stderr.strip() or f"{clip.name}: `instore-edge bench` failed without a message"
+            )
         runs += json.loads(done.stdout)["clips"]
     runs.sort(key=lambda run: float(run["fps"]))
     return {**runs[len(runs) // 2], "fps_of_runs": [run["fps"] for run in runs]}
 
 
 def decoding_alone(clip: Path, repeats: int) -> float:
-    """Seconds of processor time that decoding takes for each second of the recording: the floor of all."""
+    """Median seconds of processor time that decoding needs per second of the recording."""
     camera = CameraSettings(name="alone", source=str(clip), max_fps=FPS)
     clock = SystemClock()
     costs = []

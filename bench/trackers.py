@@ -2,16 +2,16 @@
 
     .venv/bin/python bench/trackers.py [--clips DIR] [--out bench/results/trackers] [--seeds 10]
 
-measures ours, and the library where it is installed. It is no dependency of the project; an environment
-that has both is made with
+measures our tracker, and the library where it is installed. The library is no dependency of the project;
+these commands make an environment with both:
 
     python3 -m venv /tmp/compare
     /tmp/compare/bin/pip install -r requirements/edge.txt
     /tmp/compare/bin/pip install trackers==2.6.1
     /tmp/compare/bin/python bench/trackers.py --clips DIR
 
-Every candidate gets the same faces and times, 1.5 s of patience, 3 frames to believe a track, and 0.6 as the
-score that starts one. OUT.json and OUT.md are written; they hold counts, no positions and no ids.
+Every candidate gets the same faces and times, keeps a lost track for 1.5 s, confirms a track after 3 frames,
+and starts one at a score of 0.6. Writes OUT.json and OUT.md, which hold counts, no positions and no ids.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Ours:
 
 
 class Library:
-    """A tracker of the library; the scores' thresholds are set as ours are."""
+    """A tracker of the library, with our thresholds of the scores."""
 
     def __init__(self, tracker: Any) -> None:  # noqa: ANN401  (the library may be absent)
         self._tracker = tracker
@@ -102,7 +102,7 @@ Maker = Callable[[float], Candidate]
 
 
 def candidates() -> dict[str, Maker]:
-    """Ours, and the library's as it comes and with the best of the settings that were tried."""
+    """Our tracker, and the library's with their default and with the best tried settings."""
     makers: dict[str, Maker] = {"ours": Ours}
     if find_spec("trackers") is not None:
         makers |= library()
@@ -560,19 +560,19 @@ def report(result: dict[str, Any]) -> str:
     names = list(result["scenes"])
     parts = [
         "# Trackers compared",
-        "Made by `bench/trackers.py`, which says how to repeat it; "
+        "Written by `bench/trackers.py`, which explains how to repeat it; "
         f"{result['seeds']} seeds per scene; "
         + ", ".join(f"{name} {number or 'absent'}" for name, number in result["versions"].items())
         + ".",
     ]
     if len(names) == 1:
-        parts.append("The library `trackers` is not installed here: only ours was measured.")
+        parts.append("The library `trackers` is not installed: only our tracker was measured.")
     costs = [f"{name}: import {c['import_s']} s, {c['rss_mb']} MB" for name, c in result["loading"].items()]
     parts.append("Loading in a fresh process: " + "; ".join(costs) + ".")
     parts.append(table(["all scenes", *SUMMARY], [summary(result, name) for name in names]))
     parts.append(
         "Miscounted: |ids - visitors|, summed over scenes and seeds. ms: median of one frame. own ids: a "
-        "second instance counts from the start again. Per scene, miscounted / switches / IDF1:"
+        "second instance numbers its tracks from the start. Per scene, miscounted / switches / IDF1:"
     )
     parts.append(table(["scene", "visitors", *names], [scene_row(result, s) for s in SCENES]))
     if result["clips"]:
@@ -605,7 +605,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--clips", type=Path, help="folder of the recordings; without it they are left out")
+    parser.add_argument("--clips", type=Path, help="folder of the recordings; without it none is measured")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "trackers")
     parser.add_argument("--seeds", type=int, default=10)
     options = parser.parse_args()

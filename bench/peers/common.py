@@ -1,4 +1,4 @@
-"""What the Python peers share: frames in memory, the age model, and what each of them tells as JSON."""
+"""Shared by the Python peers: frames in memory, the age model, and the result as JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def held(clip: Path) -> list[Image]:
 
 
 def open_model() -> tuple[Bundle, OnnxRuntimeBackend]:
-    """The age model that ships, on one thread, warmed up."""
+    """The shipped age model on one thread, warmed up."""
     import numpy as np
 
     bundle = load_bundle(bundle_folder("builtin", Path()))
@@ -37,9 +37,9 @@ def open_model() -> tuple[Bundle, OnnxRuntimeBackend]:
 
 @contextmanager
 def measured(peer: str, images: Sequence[Image], frames: int | None = None) -> Iterator[dict[str, Any]]:
-    """Print what the block took: seconds on the wall, of processor time, and memory without the frames.
+    """Print the cost of the block as JSON: seconds of wall and processor time, memory without the frames.
 
-    `searched`: frames in which faces were looked for; all, unless the block says otherwise.
+    `searched`: frames that were searched for faces; all, unless the block sets another number.
     """
     found: dict[str, Any] = {"peer": peer, "faces": 0, "visitors": None}
     wall, cpu = time.monotonic(), time.process_time()

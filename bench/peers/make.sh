@@ -5,7 +5,7 @@ folder=${1:?usage: bench/peers/make.sh FOLDER}
 mkdir -p "$folder/node"
 python3 -m venv "$folder/roboflow"
 "$folder/roboflow/bin/pip" install --quiet "inference==1.8.3" "supervision==0.30.9" absl-py flatbuffers
-# Without its dependencies: they want another OpenCV than inference does.
+# Without its dependencies: they need another version of OpenCV than inference does.
 "$folder/roboflow/bin/pip" install --quiet --no-deps "mediapipe==1.2.2"
 cd "$folder/node"
 [ -f package.json ] || npm init --yes >/dev/null

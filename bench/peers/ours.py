@@ -1,10 +1,11 @@
-"""InStore itself: `replay`, so one thread, on frames from memory."""
+"""InStore: `replay`, in one thread, on frames from memory."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from bench.peers.common import held, measured, open_model
 from edge.bundle import Bundle
@@ -14,6 +15,7 @@ from edge.commands import replay
 from edge.commands.bench import one_opencv_thread
 from edge.config import CameraSettings, Settings, load_settings
 from edge.ops.metrics import Metrics
+from edge.release.messages import COUNTS
 from edge.types import Image
 from edge.vision.pipeline import Vision, build_vision
 
@@ -21,7 +23,7 @@ CLIP_FPS = 25.0
 
 
 class Kept:
-    """A recording in memory of which at most `max_fps` pictures a second are kept, as of a file."""
+    """A recording in memory that keeps at most `max_fps` pictures a second, as a file does."""
 
     live = False
     corrupt = 0
@@ -40,6 +42,11 @@ class Kept:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def visitors(message: dict[str, Any]) -> int:
+    """The visitors of a window; 0 for messages that are no window."""
+    return int(message["released"] or 0) if message["schema"] == COUNTS else 0
 
 
 def main(clip: str, max_fps: float, tile: int) -> None:
@@ -65,10 +72,10 @@ def main(clip: str, max_fps: float, tile: int) -> None:
 
     name = f"InStore, {max_fps:g} frames a second" + ("" if tile else ", whole picture")
     with one_opencv_thread(), measured(name, images) as found:
-        windows = replay.replay(
+        messages = replay.replay(
             settings, bundle, backend, beside=Path(), clock=SystemClock(), make_vision=make_vision
         )
-        found["visitors"] = sum(json.loads(window)["total"] for window in windows)
+        found["visitors"] = sum(visitors(json.loads(message)) for message in messages)
         value = seen[0].private.get_sample_value
         found["searched"] = opened[0].given
         found["faces"] = int(value("instore_faces_detected_total", {"camera": "clip"}) or 0)

@@ -1,6 +1,6 @@
 """Roboflow `inference`'s InferencePipeline with `supervision`'s ByteTrack around the same detector and model.
 
-The pipeline decodes by itself, so its figures hold decoding; nothing is fetched: the logic is our own.
+The pipeline decodes by itself, so its figures include decoding. It downloads nothing: the logic is our own.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""InStore beside what a user would pick instead: the same frames, the same machine, one run.
+"""InStore and its alternatives on the same frames and the same machine, in one run.
 
     bench/peers/make.sh FOLDER
     .venv/bin/python -m bench.peers.run --environments FOLDER
 
-60 frames of crowd.mp4 at 1280x720, from memory (Roboflow's pipeline decodes them itself), models loaded and
-warm. All are run in turn, several times over, and the run with the median processor time is told. A peer
-whose environment is not there is left out. OUT.json and OUT.md are written.
+60 frames of crowd.mp4 at 1280x720, from memory (Roboflow's pipeline decodes them itself), with warm models.
+All run in turn, several times; the report has the run with the median processor time. A peer without its
+environment is left out. Writes OUT.json and OUT.md.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Report = dict[str, Any]
 
 
 def commands(clip: Path, raw: Path, environments: Path) -> list[list[str]]:
-    """What runs each of them, ours first."""
+    """The command of each peer, ours first."""
     python, peers = sys.executable, "bench.peers"
     ours = [
         [python, "-m", f"{peers}.ours", str(clip), *way]
@@ -56,18 +56,18 @@ def commands(clip: Path, raw: Path, environments: Path) -> list[list[str]]:
 
 
 def run(command: Sequence[str]) -> Report:
-    """One peer in a process of its own; what it tells in the last line that is JSON."""
+    """Run one peer in its own process; the result from its last line of JSON."""
     paths = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=paths)
-    told = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if done.returncode or not told:
+    results = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or not results:
         raise SystemExit(f"{' '.join(command[:3])} failed:\n{done.stderr[-2000:]}")
-    report: Report = json.loads(told[-1])
+    report: Report = json.loads(results[-1])
     return report
 
 
 def measure(clip: Path, environments: Path, repeats: int, frames: int = FRAMES) -> list[Report]:
-    """All peers in turn, `repeats` times; of each the run with the median processor time."""
+    """Run all peers in turn, `repeats` times; of each the run with the median processor time."""
     with tempfile.TemporaryDirectory(prefix="instore-peers-") as folder:
         small, raw = Path(folder) / "clip.mp4", Path(folder) / "clip.rgb"
         shrink(clip, small, size=SIZE, frames=frames)
@@ -84,7 +84,7 @@ def measure(clip: Path, environments: Path, repeats: int, frames: int = FRAMES) 
 
 
 def markdown(report: Report) -> str:
-    """The report for a person."""
+    """The report as Markdown."""
     rows = [
         (
             peer["peer"],
@@ -110,19 +110,19 @@ def markdown(report: Report) -> str:
     )
     before, after = report["load"]
     return (
-        "# Beside what a user would pick instead\n\n"
+        "# InStore and its alternatives\n\n"
         f"`{report['command']}` on {report['taken_at'][:10]}, {report['material']}, commit "
         f"{report['commit']}, load {before:.1f} before and {after:.1f} after. Frames are those "
-        "of the clip, decoded before (Roboflow's pipeline decodes by itself); MB without the held frames.\n\n"
+        "of the clip, decoded before the run (Roboflow's pipeline decodes itself); MB exclude them.\n\n"
         + table(head, rows)
-        + f"\n\n{verdict(report['peers'])}\n\n{WHY}\n\n## Where\n\n"
+        + f"\n\n{verdict(report['peers'])}\n\n{WHY}\n\n## Machine and versions\n\n"
         + table(("", ""), [(name, str(value)) for name, value in report["environment"].items()])
         + "\n"
     )
 
 
 def verdict(peers: Sequence[Report]) -> str:
-    """The goal against the best of our ways that finds more faces than the tutorial's loop."""
+    """The goal, and our cheapest run that finds more faces than the tutorial's loop."""
     limit = next(peer["faces"] for peer in peers if peer["peer"] == TUTORIAL)
     more = [peer for peer in peers if peer["peer"].startswith(OURS) and peer["faces"] > limit]
     cost = min((1000 * peer["cpu_seconds"] / peer["frames"] for peer in more), default=float("inf"))
@@ -131,14 +131,14 @@ def verdict(peers: Sequence[Report]) -> str:
 
 
 WHY = (
-    "By eye eight people of the whole clip look towards the camera. At its default of ten frames a second "
-    "InStore analyses 25 of these 60, and searches up to four tiles beside the whole: there its time goes, "
-    "and from there come its faces. At five it finds as many in each frame and follows as many people; the "
-    "loop, which searches every frame, then has seen its few large faces more often. Without tiles, on "
-    "every frame, it finds the faces that the loop finds for less, as it judges a visitor's age from a few "
-    "good pictures and not in every frame. Every face of Roboflow's pipeline that is followed is a visitor "
-    "to it, seen from behind or not; its memory is PyTorch's and that of what comes with it. Human has no "
-    "tracking, and its network runs in WASM."
+    "A person counts eight people in the whole clip who look towards the camera. At its default of ten "
+    "frames a second InStore analyses 25 of these 60 and searches up to four tiles besides the whole "
+    "picture: the tiles need most of its time and give most of its faces. At five frames a second it finds "
+    "as many faces in each frame and follows as many people; the loop, which searches every frame, sees its "
+    "few large faces more often. Without tiles, on every frame, InStore finds the same faces as the loop at "
+    "a lower cost, as it estimates a visitor's age from a few good pictures and not in every frame. "
+    "Roboflow's pipeline counts every followed face as a visitor, also from behind; most of its memory is "
+    "PyTorch and its libraries. Human has no tracking, and its network runs in WASM."
 )
 
 
@@ -149,16 +149,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="example: bench/peers/make.sh /tmp/peers; python -m bench.peers.run --environments /tmp/peers",
     )
     parser.add_argument(
-        "--environments", type=Path, required=True, help="where bench/peers/make.sh made them"
+        "--environments", type=Path, required=True, help="the folder that bench/peers/make.sh filled"
     )
     parser.add_argument("--clip", type=Path, default=CLIPS / "crowd.mp4")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "bench" / "results" / "peers", help="without ending"
+        "--out",
+        type=Path,
+        default=ROOT / "bench" / "results" / "peers",
+        help="path of the results, without .json and .md",
     )
     arguments = parser.parse_args(argv)
     if not arguments.clip.exists():
-        parser.error(f"--clip {arguments.clip}: the file does not exist")
+        parser.error(f"--clip = {arguments.clip}: the file does not exist; give a recording")
     load = os.getloadavg()[0]
     peers = measure(arguments.clip, arguments.environments.absolute(), max(1, arguments.repeats))
     report = rounded(

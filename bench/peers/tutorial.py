@@ -1,4 +1,4 @@
-"""The loop that tutorials show: MediaPipe on every frame, the age model on every face, nobody followed."""
+"""The loop of tutorials: MediaPipe on every frame, the age model on every face, no tracking."""
 
 from __future__ import annotations
 

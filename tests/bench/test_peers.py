@@ -67,4 +67,4 @@ def test_a_clip_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as stopped:
         peers.main(["--environments", ".", "--clip", "absent.mp4"])
     assert stopped.value.code == 2
-    assert "absent.mp4: the file does not exist" in capsys.readouterr().err
+    assert "absent.mp4: the file does not exist; give a recording" in capsys.readouterr().err

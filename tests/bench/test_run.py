@@ -60,10 +60,10 @@ def test_an_unknown_part_is_named(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as stopped:
         run.main(["--only", "floor,colour"])
     assert stopped.value.code == 2
-    assert "colour: unknown; there are start, floor, cameras" in capsys.readouterr().err
+    assert "colour: unknown; allowed: start, floor, cameras" in capsys.readouterr().err
 
 
-def test_ctrl_c_keeps_what_was_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_ctrl_c_keeps_the_finished_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def interrupted(clips: Path, folder: Path) -> None:
         raise KeyboardInterrupt
 
@@ -72,7 +72,7 @@ def test_ctrl_c_keeps_what_was_through(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_report_of_another_layout_is_begun_anew(tmp_path: Path):
+def test_a_report_of_another_layout_is_replaced(tmp_path: Path):
     (tmp_path / "bench.json").write_text('{"stages": []}')
     assert run.kept(tmp_path / "bench") == {}
     (tmp_path / "bench.json").write_text("{")

@@ -149,13 +149,13 @@ class Gate:
         if releases.today:
             topic, payload = make.today(camera, window.zone, releases.today)
             retained[topic] = payload
-            days = [
-                zone.day
+            shown = [
+                zone.shown
                 for name, book in cameras.items()
                 if name in self.rule.in_box
                 for zone in book.zones.values()
-                if zone.day.date == releases.today.date
             ]
+            days = [day for day in shown if day.date == releases.today.date]
             if days:
                 topic, payload = make.box_today(days)
                 retained[topic] = payload

@@ -47,13 +47,22 @@ class Releases:
 
 
 class ZoneBook(BaseModel):
-    """What waits in one zone, its day so far, and its open periods where ages carry noise."""
+    """What waits in one zone, its day so far, and its open periods where ages carry noise.
+
+    last: the day of a camera that gives no more frames, which stays the one that is shown.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     waiting: Waiting
     day: Day
     ages: NoisyPeriods = NoisyPeriods()
+    last: Day | None = None
+
+    @property
+    def shown(self) -> Day:
+        """The day that `today` shows."""
+        return self.last or self.day
 
 
 class CameraBook(BaseModel):
@@ -99,7 +108,7 @@ class CameraBook(BaseModel):
             released, zone = closing.with_threshold(zone)
             ledger = draws.ledger
         book = CameraBook(ledger=_trimmed(ledger, flow), flow=flow, zones={window.zone: zone})
-        today = zone.day if closing.changes_today else None
+        today = zone.shown if closing.changes_today else None
         return Releases(figures, released, closing.periods, today, gone), book
 
 
@@ -141,10 +150,11 @@ class _ZoneClosing:
             window, zone.waiting, releases=self._releases, day_ends=day_ends, store_closed=not open_seconds
         )
         day = zone.day.with_window(released)
-        if day_ends:
-            self._end_day(window.zone, day.cut(window.end))
+        ended = day.cut(window.end) if day_ends else None
+        if ended:
+            self._end_day(window.zone, ended)
             day = Day.begin(window.end, window.counts, self._rule)
-        return released, ZoneBook(waiting=waiting, day=day)
+        return released, ZoneBook(waiting=waiting, day=day, last=ended if window.last else None)
 
     def with_noise(self, zone: ZoneBook, draws: Draws) -> tuple[ReleasedWindow, ZoneBook]:
         """Every cell with noise; hours and day have noise of their own, so each ends by itself."""
@@ -158,9 +168,10 @@ class _ZoneClosing:
             self.periods.append(self._noisy_period(figure, day))
             if figure.level is Level.HOUR:
                 day = day.with_hour(figure.start, figure.cells)
+        last = day.cut(window.end) if window.last else None
         if self._day_ends(zone):
             day = Day.begin(window.end, window.counts, rule)
-        return released, ZoneBook(waiting=zone.waiting, day=day, ages=ages)
+        return released, ZoneBook(waiting=zone.waiting, day=day, ages=ages, last=last)
 
     def _day_ends(self, zone: ZoneBook) -> bool:
         return self._window.last or self._window.end >= zone.day.ends

@@ -194,6 +194,13 @@ class TestDays:
         assert b'"day":"2026-02-01"' in box.store.retained[topic]
         assert b'"released":null' in box.store.retained[topic]
 
+    def test_the_day_of_a_recording_stays_when_it_has_ended(self) -> None:
+        box = Box(rule(cameras=TWO))
+        for camera in ("door", "till"):
+            box.gate.put(window(MIDNIGHT, {"65+": 6}, camera=camera, last=True))
+        assert b'"65+":6' in box.store.retained[TOPICS.today("door", "all")]
+        assert b'"65+":12' in box.store.retained[TOPICS.box_today]
+
     def test_a_box_that_was_off_when_the_day_ended_closes_it_later(self) -> None:
         box = Box()
         box.put({"65+": 4})

@@ -18,9 +18,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +33,7 @@ from edge.clock import SystemClock
 from edge.config import CameraSettings, load_settings
 from edge.daemon.parts import Parts
 from edge.daemon.runtime import Runtime
+from edge.ops.metrics import Metrics
 from edge.types import Image
 
 ROOT = Path(__file__).parent.parent
@@ -140,10 +143,23 @@ class Held:
         """Keep the pictures: other cameras play them as well."""
 
 
+class _ExactMetrics(Metrics):
+    """The daemon's series; the time of every decision is also appended to `delays`, in seconds."""
+
+    def __init__(self, delays: list[float], *arguments: Any, **named: Any) -> None:  # noqa: ANN401
+        super().__init__(*arguments, **named)
+        self._delays = delays
+
+    def decided(self, seconds: float) -> None:
+        self._delays.append(seconds)
+        super().decided(seconds)
+
+
 class _Watched:
     """A runtime whose work `run` measures."""
 
     def __init__(self, config: Path, parts: Parts) -> None:
+        delays: list[float] = []
         settings = load_settings(config)
         self.runtime = Runtime(
             settings,
@@ -151,11 +167,9 @@ class _Watched:
             clock=SystemClock(),
             rng=random.Random(0),
             resumes=False,
-            parts=parts,
+            parts=replace(parts, metrics=partial(_ExactMetrics, delays)),
         )
-        self.delays: list[float] = []
-        # The values of the metrics' histogram themselves, which its buckets would round.
-        vars(self.runtime.metrics.decision)["observe"] = self.delays.append
+        self.delays = delays
 
     def run(self, seconds: float) -> Work:
         stop = threading.Event()

@@ -79,7 +79,7 @@ def faces_per_frame(clip: Path, tile: int) -> float:
     """Faces that the daemon's age model classifies on this clip, per analysed frame."""
     from edge.bundle import bundle_folder, load_bundle
     from edge.clock import SystemClock
-    from edge.commands.replay import replay
+    from edge.commands.replay_driver import replay
     from edge.config import load_settings
     from edge.inference import open_backend
 

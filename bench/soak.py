@@ -35,11 +35,12 @@ from edge.config import Settings, load_settings
 from edge.counting.pipeline import build_counting, counting_plan
 from edge.daemon.counting_thread import CHECKPOINT, CountingWorker
 from edge.daemon.queue import MessageQueue
-from edge.delivery import Failure, Publisher, Topics
+from edge.delivery import Publisher, Topics
 from edge.delivery.connection import DeliveryError
 from edge.delivery.outbox import Outbox
 from edge.errors import OutsideError
 from edge.ops.metrics import Metrics
+from edge.ops.reasons import MqttFailure
 from edge.ops.terminal import progress_bars
 from edge.release.gate import Gate, Store
 from edge.release.messages import Model, StatusEncoder
@@ -88,10 +89,10 @@ class FaultyOutbox(Outbox):
     refuses = False
 
     @contextmanager
-    def _disk(self) -> Iterator[None]:
+    def disk(self) -> Iterator[None]:
         if self.refuses:
             raise OutsideError("outbox: the disk failed")
-        with super()._disk():
+        with super().disk():
             yield
 
 
@@ -129,15 +130,15 @@ class Line:
     def open(self, within: float) -> None:
         if self._broker.down:
             self._broker.clock.advance(min(within, 0.2))
-            raise DeliveryError(Failure.UNREACHABLE, "the broker is down")
+            raise DeliveryError(MqttFailure.UNREACHABLE, "the broker is down")
 
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> int:
         fate = self._broker.rng.random()
         if self._broker.down or fate < 0.01:
-            raise DeliveryError(Failure.LOST, "the line broke before the message")
+            raise DeliveryError(MqttFailure.LOST, "the line broke before the message")
         self._broker.hear(topic, payload)
         if fate < 0.02:
-            raise DeliveryError(Failure.LOST, "the line broke before the acknowledgement")
+            raise DeliveryError(MqttFailure.LOST, "the line broke before the acknowledgement")
         self._last += 1
         self._acknowledged.append((self._last, _Success()))
         return self._last
@@ -269,9 +270,8 @@ class Run:
         settings, clock = self.settings, self.clock
         metrics = Metrics(clock, CAMERAS)
         self.queue = MessageQueue(10_000)
-        self.outbox = FaultyOutbox(self.folder / "outbox.db", 1_000_000, 1 << 30, clock)
         # The power cuts are simulated, so there is no need to wait for the real disk.
-        self.outbox._db.execute("PRAGMA synchronous = OFF")
+        self.outbox = FaultyOutbox(self.folder / "outbox.db", 1_000_000, 1 << 30, clock, sync=False)
         self.visions: dict[str, Vision] = {
             camera.name: painted_vision(camera, settings, bundle(), metrics, people=PEOPLE)
             for camera in settings.cameras
@@ -324,8 +324,7 @@ class Run:
         """Let the publisher send the waiting messages for at most so many seconds."""
         stop = threading.Event()
         stop.set()
-        self.publisher._deadline = self.clock.monotonic() + seconds
-        self.publisher.run(stop)
+        self.publisher.run(stop, drain_within=seconds)
 
     def _tell(self, messages: Sequence[Message]) -> None:
         for message in messages:

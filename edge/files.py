@@ -9,7 +9,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 PRIVATE = 0o600
@@ -39,14 +39,13 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{stem}-", suffix=suffix)
     os.close(descriptor)
     draft = Path(name)
-    try:
+    with ExitStack() as undo:
+        undo.callback(draft.unlink, missing_ok=True)
         yield draft
         draft.chmod(mode)
         _sync(draft)
         draft.replace(path)
-    except BaseException:  # also KeyboardInterrupt and SystemExit: no draft stays behind
-        draft.unlink(missing_ok=True)
-        raise
+        undo.pop_all()
     _sync_folder(path.parent)
 
 

@@ -11,9 +11,10 @@ from typing import Any, Self
 
 from edge.clock import SystemClock
 from edge.config import MqttSettings
-from edge.delivery import Failure, Publisher, Topics
+from edge.delivery import Publisher, Topics
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import ACKNOWLEDGE_WITHIN
+from edge.ops.reasons import MqttFailure
 from edge.release.messages import StatusEncoder
 from edge.types import CameraState, CameraStatus
 from tests.fake_broker import FakeBroker
@@ -82,7 +83,7 @@ class Running:
         self.clock = ImpatientClock()
         self.connected: list[bool] = []
         self.lags: list[float] = []
-        self.failures: list[Failure] = []
+        self.failures: list[MqttFailure] = []
         self.left: int | None = None
         self._changed = threading.Condition()
         self._bug: BaseException | None = None

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.peers.common import held, measured, open_model
-from edge.bundle import Bundle
 from edge.capture import Picture, RateLimit, Source
 from edge.clock import SystemClock
-from edge.commands import replay
 from edge.commands.bench import one_opencv_thread
-from edge.config import CameraSettings, Settings, load_settings
+from edge.commands.replay_driver import replay
+from edge.config import CameraSettings, load_settings
 from edge.ops.metrics import Metrics
 from edge.release.messages import COUNTS
 from edge.types import Image
-from edge.vision.pipeline import Vision, build_vision
+from edge.vision.pipeline import build_vision
 
 CLIP_FPS = 25.0
 
@@ -61,22 +60,24 @@ def main(clip: str, max_fps: float, tile: int) -> None:
         opened.append(Kept(images, camera.max_fps))
         return opened[-1]
 
-    vars(replay)["open_source"] = kept
-    ready = build_vision(settings.cameras[0], settings, bundle, Metrics(SystemClock(), ["clip"]))
-    seen: list[Metrics] = []
-
-    def make_vision(camera: CameraSettings, settings: Settings, bundle: Bundle, metrics: Metrics) -> Vision:
-        ready._metrics = metrics
-        seen.append(metrics)
-        return ready
+    metrics = Metrics(SystemClock(), ["clip"])
+    # Its models are loaded before the time is measured.
+    ready = build_vision(settings.cameras[0], settings, bundle, metrics)
 
     name = f"InStore, {max_fps:g} frames a second" + ("" if tile else ", whole picture")
     with one_opencv_thread(), measured(name, images) as found:
-        messages = replay.replay(
-            settings, bundle, backend, beside=Path(), clock=SystemClock(), make_vision=make_vision
+        messages = replay(
+            settings,
+            bundle,
+            backend,
+            beside=Path(),
+            clock=SystemClock(),
+            metrics=metrics,
+            open_source=kept,
+            make_vision=lambda *_: ready,
         )
         found["visitors"] = sum(visitors(json.loads(message)) for message in messages)
-        value = seen[0].private.get_sample_value
+        value = metrics.private.get_sample_value
         found["searched"] = opened[0].given
         found["faces"] = int(value("instore_faces_detected_total", {"camera": "clip"}) or 0)
     backend.close()

@@ -30,8 +30,8 @@ from edge import __version__
 from edge.bundle import Bundle
 from edge.clock import Clock, SystemClock
 from edge.commands.options import add_common, add_json, config_folder
-from edge.commands.recordings import add_clips, age_model, load_recordings
-from edge.commands.replay import MakeVision, replay
+from edge.commands.recordings import add_clips, load_recordings
+from edge.commands.replay_driver import MakeVision, age_model, replay
 from edge.config import CameraSettings, Settings
 from edge.inference.backend import AgeBackend, BackendError
 from edge.inference.cuda import Cuda

@@ -1,21 +1,16 @@
-"""What `replay` and `bench` begin with: recordings as cameras, and the age model."""
+"""Recordings as cameras, for `replay` and `bench`."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge.bundle import Bundle, bundle_folder, load_bundle
-from edge.config import Settings, load_settings, state_directory
+from edge.config import Settings, load_settings
 from edge.config.redaction import is_mistyped_url
 from edge.errors import ConfigurationError
-from edge.inference import open_configured
-from edge.inference.backend import AgeBackend
-from edge.inference.engine_store import EngineStore
 
 REPLAY_BOX = "(replay)"
 """The box's name in a replay: no camera can have this name, and no message contains it."""
@@ -50,20 +45,3 @@ def as_cameras(clips: Sequence[Path]) -> dict[str, Any]:
         source = str(clip.absolute())
         cameras.append({"name": f"{stem}~{taken + 1}" if taken else stem, "source": source})
     return {"box": REPLAY_BOX, "cameras": cameras}
-
-
-@contextmanager
-def age_model(settings: Settings, folder: Path) -> Iterator[tuple[Bundle, AgeBackend]]:
-    """The configured bundle and a backend that runs it, with the daemon's engines; closed at the end.
-
-    folder: where relative paths of the configuration start. Raises ConfigurationError and BackendError.
-    """
-    bundle = load_bundle(bundle_folder(settings.model.bundle, folder))
-    with closing(_open_backend(settings, bundle, folder)) as backend:
-        yield bundle, backend
-
-
-def _open_backend(settings: Settings, bundle: Bundle, beside: Path) -> AgeBackend:
-    """The backend that is configured, with the daemon's engines."""
-    engines = EngineStore(state_directory(settings, beside) / "engines", [bundle.folder / "engines"])
-    return open_configured(settings.model, bundle, store=engines)

@@ -1,7 +1,7 @@
-"""TOML to validated settings: every unknown key and bad value is named, with what is allowed.
+"""TOML to validated settings: an error names every unknown key and bad value, with what is allowed.
 
-Relative paths start from the folder of the configuration file. Secrets never stand in the TOML: settings name
-files, which are looked for in `$CREDENTIALS_DIRECTORY` first where systemd provides one.
+Relative paths start from the folder of the configuration file. The TOML holds no secrets: settings name their
+files, which are searched in `$CREDENTIALS_DIRECTORY` first where systemd provides one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from edge.brackets import DEFAULT_BRACKETS, Bracket, parse_brackets
+from edge.brackets import DEFAULT_BRACKETS, parse_brackets
 from edge.config.redaction import holds_credentials, is_mistyped_url
 from edge.store_time import (
     ALWAYS_OPEN,
@@ -27,7 +27,7 @@ from edge.store_time import (
 )
 
 Precision = Literal["fp32", "fp16", "int8"]
-"""What a graph computes in: `model.onnx` of a bundle, and its variants."""
+"""The number format of a graph: `model.onnx` of a bundle, or one of its variants."""
 
 PrecisionSetting = Literal["auto", Precision]
 """What `model.precision` may be."""
@@ -40,7 +40,7 @@ QUARTER = 900
 """Seconds: every local hour of every time zone starts on a quarter of an hour in UTC."""
 
 SHORTEST_WINDOW = 60
-"""Seconds of a window from which counts are withheld."""
+"""Seconds of the shortest window, unless true counts are published (`privacy.minimum = 1`)."""
 
 _SEPARATORS = re.compile(r"[/+#\x00-\x1f\x7f]")
 
@@ -95,12 +95,14 @@ def _region(roi: tuple[float, float, float, float]) -> tuple[float, float, float
 
 def _host(name: str) -> str:
     if not name or re.search(r"[/@\s]", name):
-        raise ValueError("must be a host's name or address alone: port, user and TLS have keys of their own")
+        raise ValueError(
+            "must be only the name or address of a host: port, user and TLS have keys of their own"
+        )
     return name
 
 
 def _tile(side: int) -> int:
-    # Smaller than the detector's own input, tiles show no more; by the thousand they would stop the camera.
+    # Tiles smaller than the detector's own input show no more detail; thousands would stop the camera.
     if side != 0 and not 192 <= side <= 4096:
         raise ValueError("must be 0 for no tiles, or 192 to 4096 pixels")
     return side
@@ -113,7 +115,7 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _checked(parse: Callable[[str], object]) -> Callable[[str], str]:
-    """Keep the text if `parse` takes it: settings show what a person wrote."""
+    """Check the text with `parse` and keep it as it is: settings show the text of the file."""
 
     def check(text: str) -> str:
         parse(text)
@@ -141,7 +143,7 @@ class Section(BaseModel):
 
 
 class CameraSettings(Section):
-    """One camera: where its pictures come from and how they are looked at."""
+    """One camera: its source and how its pictures are searched."""
 
     name: TopicLevel
     source: Annotated[str, AfterValidator(_without_password)]
@@ -174,7 +176,7 @@ class CameraSettings(Section):
 
 
 class DetectionSettings(Section):
-    """When a box is a face, and how often the whole picture is searched."""
+    """Which boxes are faces, and how often the whole picture is searched."""
 
     min_score: Ratio = 0.5
     min_face: Annotated[int, Field(ge=8, le=1000)] = 20
@@ -192,7 +194,7 @@ class TrackingSettings(Section):
 
 
 class CropSettings(Section):
-    """How many pictures of a visitor are judged, and how far apart in time."""
+    """How many pictures of a visitor the age model gets, and how far apart in time."""
 
     per_visitor: Annotated[int, Field(ge=1, le=32)] = 4
     spacing: Seconds = 0.5
@@ -213,18 +215,13 @@ class ModelSettings(Section):
 
 
 class WindowSettings(Section):
-    """The windows of time and the age brackets that visitors are counted in."""
+    """The time windows and the age brackets that visitors are counted in."""
 
     length: Annotated[int, AfterValidator(_divides_quarter_hour)] = 300
     lateness: Annotated[float, Field(ge=0, le=3600)] = 2.0
     brackets: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_whole_brackets)] = (
         DEFAULT_BRACKETS
     )
-
-    @property
-    def parsed_brackets(self) -> tuple[Bracket, ...]:
-        """The brackets in order of age, holding every age from 0 up exactly once."""
-        return parse_brackets(self.brackets)
 
 
 class PrivacySettings(Section):
@@ -247,7 +244,7 @@ class PrivacySettings(Section):
 
 
 class MqttSettings(Section):
-    """The broker and how to prove who we are."""
+    """The broker, and the credentials for it."""
 
     host: Annotated[str, AfterValidator(_host)] = "localhost"
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
@@ -276,7 +273,7 @@ class MqttSettings(Section):
 
 
 class OutboxSettings(Section):
-    """Where closed windows wait for the broker's acknowledgement."""
+    """Where messages wait for the broker's acknowledgement."""
 
     directory: str = ""
     max_rows: Annotated[int, Field(ge=1)] = 1_500_000
@@ -284,7 +281,7 @@ class OutboxSettings(Section):
 
 
 class MetricsSettings(Section):
-    """Where Prometheus and health checks may look. Port 0 takes a free one."""
+    """The address for Prometheus and health checks. Port 0 takes a free one."""
 
     enabled: bool = True
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"

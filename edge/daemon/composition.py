@@ -30,7 +30,6 @@ from edge.inference.fallback import ServingBackend
 from edge.ops.health_page import health_page
 from edge.ops.heartbeats import Heartbeats
 from edge.ops.http import HttpServer
-from edge.ops.metrics import Metrics
 from edge.release.gate import Gate
 from edge.release.messages import Model, StatusEncoder
 from edge.release.rule import Rule
@@ -73,7 +72,7 @@ class Composition:
         self._state = state_directory(settings, beside)
         self.backend_in_use = False
         self.bundle: Bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
-        self.metrics = Metrics(
+        self.metrics = parts.metrics(
             clock,
             [camera.name for camera in settings.cameras],
             release_every=settings.privacy.release_every,

@@ -123,9 +123,9 @@ class CountingWorker:
         self._checkpoint()
 
     def _measure_delay(self, message: Message) -> None:
-        """Observe the time from a frame's capture to all that it decides."""
+        """Observe the time from a frame's capture until all its results are counted."""
         if isinstance(message, Progress) and message.analysed and message.camera_id in self._real_time:
-            self._metrics.decision.observe((self._clock.now() - message.event_time).total_seconds())
+            self._metrics.decided((self._clock.now() - message.event_time).total_seconds())
 
     def _checkpoint(self) -> None:
         self._next_checkpoint = self._clock.monotonic() + CHECKPOINT

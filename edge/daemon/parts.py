@@ -58,3 +58,4 @@ class Parts:
     queue: Callable[[int], MessageQueue] = MessageQueue
     slot: Callable[[], LatestFrame] = LatestFrame
     connect: Connect = Connection
+    metrics: Callable[..., Metrics] = Metrics

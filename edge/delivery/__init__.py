@@ -1,7 +1,6 @@
 """MQTT: messages go from the outbox to the broker, and leave the outbox when it has acknowledged them."""
 
 from edge.delivery.access import BrokerAccess, read_access
-from edge.delivery.connection import Failure
 from edge.delivery.probe import Probe, probe
 from edge.delivery.publisher import Publisher
 from edge.delivery.session import GOODBYE
@@ -11,7 +10,6 @@ from edge.delivery.topics import Topics
 __all__ = [
     "GOODBYE",
     "BrokerAccess",
-    "Failure",
     "Probe",
     "Publisher",
     "Subscriber",

@@ -1,4 +1,4 @@
-"""How to reach the broker and prove who we are: passwords and certificates, read and checked."""
+"""The broker's address and our credentials: passwords and certificates, read and checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class BrokerAccess:
-    """How to reach the broker and prove who we are, with everything read and checked."""
+    """The broker's address and our credentials, read and checked."""
 
     settings: MqttSettings
     tls: ssl.SSLContext | None
@@ -20,7 +20,7 @@ class BrokerAccess:
 
     @property
     def name(self) -> str:
-        """The broker, for a person."""
+        """The broker's URL, for messages."""
         return f"mqtt{'s' if self.tls else ''}://{self.settings.host}:{self.settings.port}"
 
 
@@ -36,12 +36,14 @@ def read_access(settings: MqttSettings, beside: Path) -> BrokerAccess:
 
 
 def _tls(settings: MqttSettings, beside: Path) -> ssl.SSLContext:
-    """Checks the broker's certificate and its name, by the system's CAs unless one is configured."""
+    """A context that checks the broker's certificate and name against `ca_file`, else the system's CAs."""
     try:
         ca = _readable("mqtt.ca_file", settings.ca_file, beside) if settings.ca_file else None
         context = ssl.create_default_context(cafile=ca)
     except ssl.SSLError:
-        raise ConfigurationError(f"mqtt.ca_file = {settings.ca_file!r}: holds no PEM certificate") from None
+        raise ConfigurationError(
+            f"mqtt.ca_file = {settings.ca_file!r}: holds no certificate; must be a file of PEM certificates"
+        ) from None
     if settings.cert_file:
         certificate = _readable("mqtt.cert_file", settings.cert_file, beside)
         key = _readable("mqtt.key_file", settings.key_file, beside)
@@ -50,7 +52,7 @@ def _tls(settings: MqttSettings, beside: Path) -> ssl.SSLContext:
         except ssl.SSLError:
             raise ConfigurationError(
                 f"mqtt.cert_file = {settings.cert_file!r}, mqtt.key_file = {settings.key_file!r}: "
-                "must be a PEM certificate and its own key without a passphrase"
+                "certificate and key do not load; must be a PEM certificate and its key without a passphrase"
             ) from None
     return context
 

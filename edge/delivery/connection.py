@@ -1,4 +1,4 @@
-"""One MQTT connection, and how to be let in: the only module that imports paho.
+"""One MQTT connection: the only module that imports paho.
 
 Each connection is a new client, driven by the thread that calls it, without paho's own thread and queue.
 """
@@ -22,7 +22,7 @@ from edge.errors import BrokerError
 from edge.ops.reasons import MqttFailure
 
 POLL = 0.1
-"""Seconds between two looks at the outbox, the camera statuses and the stop signal."""
+"""Seconds between two checks of the outbox, the camera statuses and the stop signal."""
 
 _QOS = 1
 _QOS_TRIAL = 2
@@ -30,19 +30,16 @@ _FAILURE = 0x80  # reason codes from here on are refusals
 _WRONG_VERSION = "Unsupported protocol version"
 
 
-Failure = MqttFailure
-
-
 class DeliveryError(BrokerError):
     """A BrokerError with its kind."""
 
-    def __init__(self, kind: Failure, message: str) -> None:
+    def __init__(self, kind: MqttFailure, message: str) -> None:
         super().__init__(message)
         self.kind = kind
 
 
 class _Client(Client):
-    """paho's, but for messages of QoS 2: their verdicts are kept, and none is released."""
+    """paho's client; of messages of QoS 2 it keeps the reason codes, and releases none of them."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - whatever paho's takes
         super().__init__(*arguments, **named)
@@ -75,7 +72,7 @@ class Connection:
             self._client.will_set(topic, payload, _QOS, True, self._properties(PacketTypes.WILLMESSAGE))
 
     def open(self, within: float) -> None:
-        """Connect, and wait for the broker's consent; BrokerError where it fails or takes longer."""
+        """Connect, and wait until the broker accepts; raises BrokerError if that fails or takes longer."""
         settings = self._access.settings
         until = self._clock.monotonic() + within
         self._client.connect_timeout = within
@@ -83,30 +80,30 @@ class Connection:
             self._client.connect(settings.host, settings.port, settings.keepalive)
         except ssl.SSLError as error:
             why = getattr(error, "verify_message", "") or error.reason
-            raise DeliveryError(Failure.TLS, f"TLS cannot be agreed on: {why}") from error
+            raise DeliveryError(MqttFailure.TLS, f"TLS failed: {why}") from error
         except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
             why = getattr(error, "strerror", None) or str(error)
-            raise DeliveryError(Failure.UNREACHABLE, f"cannot be reached: {why}") from error
+            raise DeliveryError(MqttFailure.UNREACHABLE, f"cannot be reached: {why}") from error
         while self._answer is None:
             if self._clock.monotonic() >= until:
-                raise DeliveryError(Failure.TIMEOUT, f"the broker did not answer within {within:g} s")
+                raise DeliveryError(MqttFailure.TIMEOUT, f"the broker did not answer within {within:g} s")
             self.poll(POLL)
         if self._answer.is_failure:
             raise self._failure(MQTTErrorCode.MQTT_ERR_CONN_REFUSED)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> int:
-        """Send a message; its id, which the acknowledgement will bear."""
+        """Send a message; returns its id, which the acknowledgement repeats."""
         info = self._client.publish(topic, payload, _QOS, retain, self._properties(PacketTypes.PUBLISH))
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise self._failure(info.rc)
         return info.mid
 
     def refused(self, topics: Sequence[str], within: float) -> list[str] | None:
-        """Those of `topics`, at most `in_flight`, that we may not publish on; None: the broker does not tell.
+        """Those of `topics`, at most `in_flight`, that we may not publish on; None if not reported.
 
-        Nothing is published: a message of QoS 2 is answered with a verdict, and passed on only once it is
-        released, which it never is (method A of MQTT 5, 4.3.3, as mosquitto has it; a broker with method B
-        would pass on an empty message). MQTT 3.1.1 has no such answers.
+        Nothing is published: a message of QoS 2 is answered with a reason code, and passed on only when it is
+        released, which it never is (method A of MQTT 5, 4.3.3, as in mosquitto; a broker with method B would
+        pass on an empty message). MQTT 3.1.1 has no such answers.
         """
         if not self._is_v5 or self._best_qos < _QOS_TRIAL:
             return None
@@ -115,7 +112,7 @@ class Connection:
         until = self._clock.monotonic() + within
         while not due.keys() <= self._client.received.keys():
             if self._clock.monotonic() >= until:
-                raise DeliveryError(Failure.TIMEOUT, f"the broker did not answer within {within:g} s")
+                raise DeliveryError(MqttFailure.TIMEOUT, f"the broker did not answer within {within:g} s")
             self.poll(POLL)
         return [topic for mid, topic in due.items() if self._client.received[mid] >= _FAILURE]
 
@@ -132,13 +129,13 @@ class Connection:
     def subscribe(
         self, topic: str, on_payload: Callable[[bytes], None], on_agreed: Callable[[], None]
     ) -> None:
-        """Ask for the messages of a topic; `poll` hands them on."""
+        """Subscribe to a topic; `poll` passes its messages to `on_payload`."""
         self._client.on_message = lambda _client, _data, message: on_payload(bytes(message.payload))
         self._client.on_subscribe = lambda *_: on_agreed()
         self._client.subscribe(topic, _QOS)
 
     def poll(self, timeout: float) -> list[Acknowledgement]:
-        """Send and receive for at most `timeout` seconds; BrokerError where the connection has ended."""
+        """Send and receive for at most `timeout` seconds; raises BrokerError if the connection has ended."""
         code = self._client.loop(timeout)
         acknowledged, self._acknowledged = self._acknowledged, []
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS and not acknowledged:
@@ -151,7 +148,7 @@ class Connection:
         self.cut()
 
     def cut(self) -> None:
-        """Let go of the socket: the broker publishes the will unless `close` came first."""
+        """Close the socket: the broker publishes the will unless `close` was called first."""
         if (sock := self._client.socket()) is not None:
             sock.close()
         self._client.on_connect = self._client.on_publish = self._client.on_disconnect = None
@@ -161,7 +158,7 @@ class Connection:
         client = _Client(
             CallbackAPIVersion.VERSION2, client_id, protocol=protocol, reconnect_on_failure=False
         )
-        client.max_inflight_messages_set(0)  # bounded by our own count, so that paho queues nothing
+        client.max_inflight_messages_set(0)  # we count them ourselves, so that paho queues nothing
         if self._access.settings.username:
             client.username_pw_set(self._access.settings.username, self._access.password)
         if self._access.tls:
@@ -171,7 +168,7 @@ class Connection:
         return client
 
     def _properties(self, packet: int) -> Properties | None:
-        """MQTT 5 says what the payload is; no expiry, since a late window is better than a missing one."""
+        """The type of the payload (MQTT 5); no expiry, since a late message is better than a missing one."""
         if not self._is_v5:
             return None
         properties = Properties(packet)  # type: ignore[no-untyped-call]
@@ -208,18 +205,18 @@ class Connection:
             self._farewell = str(reason)
 
     def _failure(self, code: MQTTErrorCode) -> DeliveryError:
-        """Why the connection has ended, as far as the broker told."""
+        """Why the connection has ended, as far as the broker reported it."""
         if self._answer is None:
             return DeliveryError(
-                Failure.LOST, f"the broker hung up instead of answering: {self._expectation}"
+                MqttFailure.LOST, f"the broker closed the connection without an answer: {self._expectation}"
             )
         if self._answer.is_failure:
             return DeliveryError(
-                Failure.REFUSED, f"the broker refused the connection: {self._answer}{self._hint}"
+                MqttFailure.REFUSED, f"the broker refused the connection: {self._answer}{self._hint}"
             )
         if self._farewell:
-            return DeliveryError(Failure.LOST, f"the broker ended the connection: {self._farewell}")
-        return DeliveryError(Failure.LOST, f"the connection was lost: {error_string(code)}")
+            return DeliveryError(MqttFailure.LOST, f"the broker ended the connection: {self._farewell}")
+        return DeliveryError(MqttFailure.LOST, f"the connection was lost: {error_string(code)}")
 
     @property
     def _hint(self) -> str:
@@ -228,7 +225,7 @@ class Connection:
     @property
     def _expectation(self) -> str:
         tls = "with TLS" if self._access.tls else "without TLS"
-        return f"is it MQTT {self._access.settings.protocol} {tls} that it speaks on this port?"
+        return f"does it speak MQTT {self._access.settings.protocol} {tls} on this port?"
 
 
 Acknowledgement = tuple[int, ReasonCode]

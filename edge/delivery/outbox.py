@@ -21,6 +21,7 @@ from typing import Protocol
 from edge.clock import Clock, SystemClock
 from edge.delivery.outbox_file import UnusableError, damage, fault_at_open, move_aside, open_file
 from edge.errors import OutsideError
+from edge.ops.reasons import OutboxFault
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +76,9 @@ class Outbox:
     is at fault, and ConfigurationError where only a person can help. Every later call raises OutsideError
     where the disk fails (full, read-only, gone); nothing was changed then, and the call may be repeated.
 
-    on_set_aside: without it, an unusable file is left alone. With it, such a file is moved aside, at the
-    opening and whenever it turns out later, and this is called with the reason (`damaged`, `newer`, `older`).
+    on_set_aside: without it, an unusable file is not changed. With it, such a file is moved aside, at the
+    opening or when it turns out later, and this is called with the reason. sync: whether `commit` waits for
+    the disk; False is for simulations, as a power cut may then lose messages.
     """
 
     def __init__(
@@ -85,20 +87,23 @@ class Outbox:
         max_rows: int,
         max_bytes: int,
         clock: Clock | None = None,
-        on_set_aside: Callable[[str], None] | None = None,
+        on_set_aside: Callable[[OutboxFault], None] | None = None,
+        *,
+        sync: bool = True,
     ) -> None:
         self._path = path
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._clock = clock or SystemClock()
         self._on_set_aside = on_set_aside
+        self._sync = sync
         self._lock = threading.Lock()
         self._rows, self._bytes, self._dropped, self._newest = 0, 0, 0, 0
         self._acknowledged: set[int] = set()  # rows that the disk has refused to delete so far
         self._sequences: dict[str, int] = {}  # for a new file, should this one fail
         self._version = 0
         try:
-            self._db = open_file(path, self._set_aside if on_set_aside else None)
+            self._db = open_file(path, self._set_aside if on_set_aside else None, sync=sync)
         except UnusableError:
             if on_set_aside is None:
                 raise
@@ -157,7 +162,7 @@ class Outbox:
 
     def knows(self, topic: str, key: str) -> bool:
         """Whether this message was stored before: while it waits, and for `REMEMBERED` more of its topic."""
-        with self._disk():
+        with self.disk():
             return self._knows(topic, key)
 
     def pending(self, after: int, limit: int, without: Collection[str] = ()) -> list[Row]:
@@ -169,7 +174,7 @@ class Outbox:
             "SELECT id, topic, key, sequence, payload, created_at FROM messages "  # noqa: S608 - only marks
             f"WHERE id > ? AND topic NOT IN ({marks}) ORDER BY id LIMIT ?"
         )
-        with self._disk():
+        with self.disk():
             found = self._db.execute(query, (after, *without, limit)).fetchall()
         return [
             Row(n, topic, key, sequence, payload, _EPOCH + at * _MICROSECOND)
@@ -180,18 +185,18 @@ class Outbox:
     def state(self, prefix: str = "") -> dict[str, bytes]:
         """The state whose names begin with `prefix`, by name, as last committed."""
         query = "SELECT name, payload FROM state WHERE substr(name, 1, ?) = ? ORDER BY name"
-        with self._disk():
+        with self.disk():
             return dict(self._db.execute(query, (len(prefix), prefix)).fetchall())
 
     def retained(self, since: int = 0) -> dict[str, bytes]:
         """What the broker has to retain, by topic: all that changed after the version `since`."""
         query = "SELECT topic, payload FROM retained WHERE version > ? AND payload IS NOT NULL ORDER BY topic"
-        with self._disk():
+        with self.disk():
             return dict(self._db.execute(query, (since,)).fetchall())
 
     def retained_topics(self) -> list[str]:
         """The topics that the broker may retain something on, less the forgotten ones."""
-        with self._disk():
+        with self.disk():
             return [topic for (topic,) in self._db.execute("SELECT topic FROM retained ORDER BY topic")]
 
     def remember(self, topic: str) -> None:
@@ -229,7 +234,7 @@ class Outbox:
 
         A fault of the disk here is met again by the next write: everything is committed.
         """
-        with suppress(OutsideError), self._disk():
+        with suppress(OutsideError), self.disk():
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _knows(self, topic: str, key: str) -> bool:
@@ -289,7 +294,7 @@ class Outbox:
     def _transaction(self) -> Iterator[_Change]:
         """All of the block or nothing of it, on the disk when it ends; what it changed is counted then."""
         change = _Change()
-        with self._disk():
+        with self.disk():
             self._db.execute("BEGIN IMMEDIATE")
             forgotten = set(self._acknowledged)
             try:
@@ -306,8 +311,8 @@ class Outbox:
             self._dropped += change.dropped
 
     @contextmanager
-    def _disk(self) -> Iterator[None]:
-        """One thread at a time; the disk's faults become OutsideError."""
+    def disk(self) -> Iterator[None]:
+        """Every access to the file runs in this context: one thread at a time, faults become OutsideError."""
         with self._lock:
             try:
                 yield
@@ -340,7 +345,7 @@ class Outbox:
 
     def _start_new_file(self) -> None:
         """Make a new file, in which sequences and ids go on."""
-        self._db = open_file(self._path, None)
+        self._db = open_file(self._path, None, sync=self._sync)
         self._db.execute("BEGIN IMMEDIATE")
         self._db.executemany("INSERT INTO sequences VALUES (?, ?)", self._sequences.items())
         self._db.execute("INSERT INTO sqlite_sequence VALUES ('messages', ?)", (self._newest,))

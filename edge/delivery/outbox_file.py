@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge import files
 from edge.errors import ConfigurationError, InstoreError, OutsideError
+from edge.ops.reasons import OutboxFault
 
 FORMAT = 3
 """Version of the tables; a file of another version is moved aside."""
@@ -64,15 +65,15 @@ SetAside = Callable[["UnusableError", sqlite3.Connection], None]
 
 
 class UnusableError(ConfigurationError):
-    """The file is damaged, is no database, or has another format. reason: `damaged`, `newer` or `older`."""
+    """The file is damaged, is not a database, or has another format."""
 
-    def __init__(self, message: str, reason: str) -> None:
+    def __init__(self, message: str, reason: OutboxFault) -> None:
         super().__init__(message)
         self.reason = reason
 
 
-def open_file(path: Path, set_aside: SetAside | None) -> sqlite3.Connection:
-    """Open or make the file, for this process alone.
+def open_file(path: Path, set_aside: SetAside | None, *, sync: bool = True) -> sqlite3.Connection:
+    """Open or make the file, for this process alone. sync: as of `Outbox`.
 
     Raises UnusableError after `set_aside` has moved the file, where one is given; OutsideError where the disk
     is at fault; ConfigurationError where only a person can help.
@@ -86,7 +87,7 @@ def open_file(path: Path, set_aside: SetAside | None) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise fault_at_open(path, error) from None
     try:
-        _prepare(db, path)
+        _prepare(db, path, sync=sync)
     except (sqlite3.Error, InstoreError) as error:
         fault = fault_at_open(path, error) if isinstance(error, sqlite3.Error) else error
         try:
@@ -98,7 +99,7 @@ def open_file(path: Path, set_aside: SetAside | None) -> sqlite3.Connection:
     return db
 
 
-def move_aside(path: Path, reason: str, now: datetime) -> Path:
+def move_aside(path: Path, reason: OutboxFault, now: datetime) -> Path:
     """Rename the file, and the write-ahead log that belongs to it, to a name that is free."""
     stem = aside = path.with_name(f"{path.name}.{reason}-{now:%Y%m%dT%H%M%SZ}")
     number = 1
@@ -117,7 +118,7 @@ def move_aside(path: Path, reason: str, now: datetime) -> Path:
 def damage(path: Path, error: sqlite3.Error) -> UnusableError | None:
     """The error that says that the file is damaged or no database; None for any other fault."""
     code = _code(error)
-    return UnusableError(f"{path}: {_FAULTS[code]}", "damaged") if code in _UNUSABLE else None
+    return UnusableError(f"{path}: {_FAULTS[code]}", OutboxFault.DAMAGED) if code in _UNUSABLE else None
 
 
 def fault_at_open(path: Path, error: sqlite3.Error) -> InstoreError:
@@ -138,7 +139,7 @@ def _make_private(path: Path) -> None:
             files.make_private(Path(f"{path}{companion}"))
 
 
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
+def _prepare(db: sqlite3.Connection, path: Path, *, sync: bool) -> None:
     """Lock the file for this process, check it, and make the tables where there are none."""
     db.execute("PRAGMA locking_mode = EXCLUSIVE")
     db.execute("BEGIN EXCLUSIVE")
@@ -149,9 +150,9 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     # A damaged page may lie where nothing reads for days; few messages wait, so this takes milliseconds.
     (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise UnusableError(f"{path}: {_FAULTS[sqlite3.SQLITE_CORRUPT]}: {verdict}", "damaged")
+        raise UnusableError(f"{path}: {_FAULTS[sqlite3.SQLITE_CORRUPT]}: {verdict}", OutboxFault.DAMAGED)
     db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
+    db.execute(f"PRAGMA synchronous = {'FULL' if sync else 'OFF'}")
     # The state holds raw counts: a replaced row is overwritten (the default in Debian's SQLite only), and
     # SQLite keeps its temporary tables in memory.
     db.execute("PRAGMA secure_delete = ON")
@@ -167,7 +168,7 @@ def _check_owner_and_format(db: sqlite3.Connection, path: Path) -> None:
     if found != _APPLICATION:
         raise ConfigurationError(f"{path}: is another program's database; {_ELSEWHERE}")
     if version != FORMAT:
-        age = "newer" if version > FORMAT else "older"
+        age = OutboxFault.NEWER if version > FORMAT else OutboxFault.OLDER
         message = f"{path}: its format is {version}; this version of the program reads format {FORMAT}"
         raise UnusableError(message, age)
 

@@ -15,10 +15,10 @@ from edge.errors import BrokerError
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What one trial connection showed. reason: why it failed, empty if it did not. round_trip: seconds.
+    """The result of a trial connection. reason: why it failed, empty if it did not. round_trip: seconds.
 
-    security: TLS and the certificate's end, for a person. refused: topics that we may not publish on; None
-    where the broker does not tell.
+    security: TLS version and end of the certificate's validity. refused: topics that we may not publish on;
+    None if the broker does not report it.
     """
 
     connected: bool
@@ -33,15 +33,15 @@ def probe(
 ) -> Probe:
     """Connect as `Publisher` would, under another client id and without a will, and disconnect.
 
-    topics: whose rights are tried, in as many connections as it takes; nothing is published on them.
+    topics: checked for the right to publish, over several connections if needed; nothing is published.
 
     The round trip runs from opening the socket to the broker's answer, TLS included. Raises
     ConfigurationError as `Publisher` does.
     """
-    ways, waiting = read_access(settings, secrets_beside), list(topics)
+    access, waiting = read_access(settings, secrets_beside), list(topics)
     round_trip, security, refused = 0.0, "", list[str]()
     while True:
-        connection = Connection(ways, client_id, clock, will=None)
+        connection = Connection(access, client_id, clock, will=None)
         begin = clock.monotonic()
         try:
             connection.open(settings.connect_timeout)

@@ -1,9 +1,9 @@
-"""MQTT: windows go from the outbox to the broker, and leave the outbox when the broker has acknowledged them.
+"""MQTT: sends messages from the outbox to the broker, and deletes them when they are acknowledged.
 
 One thread does it all (`Publisher.run`), without the thread and the queue of paho: every connection is a new
-client, a few windows at a time are handed to it, and what was not acknowledged when it ended is read from the
-outbox again. Delivery is at least once and in order per camera, save for windows that the broker rejects (an
-ACL, a quota): they stay in the outbox and are offered again later, behind younger ones that it took.
+client, a few messages at a time are handed to it, and those not acknowledged when it ends are read from the
+outbox again. Delivery is at least once and in order per topic, except for messages that the broker
+rejects (an ACL, a quota): they stay in the outbox and are sent again later, after younger ones.
 """
 
 from __future__ import annotations
@@ -19,41 +19,42 @@ from edge.backoff import Backoff
 from edge.clock import Clock
 from edge.config import MqttSettings
 from edge.delivery.access import BrokerAccess, read_access
-from edge.delivery.connection import POLL, Connection, DeliveryError, Failure
+from edge.delivery.connection import POLL, Connection, DeliveryError
 from edge.delivery.session import Session, Statuses, Store
 from edge.delivery.topics import Topics
 from edge.errors import OutsideError
+from edge.ops.reasons import MqttFailure
 from edge.types import CameraStatus
 
 log = logging.getLogger(__name__)
 
 ACKNOWLEDGE_WITHIN = 20.0
-"""Seconds without any acknowledgement, while some are due, after which the connection is given up."""
+"""Seconds without any acknowledgement, while some are due, after which the connection is closed."""
 
 STEADY = 10.0
-"""Seconds that a connection must last for the next failure to count as the first: two clients of one name
-take the connection from each other, and both are let in every time."""
+"""Seconds that a connection must last for the next failure to count as the first: two clients with one client
+id end each other's connection, and the broker accepts both every time."""
 
 SUSPICIOUS = 3
-"""Connections in a row that were lost sooner, after which that is suspected."""
+"""Consecutive connections lost sooner than that, after which a second client is suspected."""
 
 
 Connect = Callable[[BrokerAccess, str, Clock, tuple[str, bytes] | None], Connection]
-"""Makes a connection that is to be opened: `Connection`, or what stands in for a network."""
+"""Makes a connection that is not open yet: `Connection`, or a simulated network."""
 
 
 def _ignore(_: Any) -> None:  # noqa: ANN401 - stands in for any callback
-    """Where nobody listens."""
+    """The default of the callbacks."""
 
 
 class Publisher:
-    """Carries windows and statuses to the broker, for ever, through every fault of the outside.
+    """Sends messages and statuses to the broker, and retries after every fault outside the program.
 
     The constructor reads the password and the certificates and raises ConfigurationError that names the
     setting and the file; it opens no connection. `camera_status` may be called from any thread; everything
     else happens in the thread that calls `run`, the callbacks included:
-    on_connected(bool): the broker accepted us, or the connection ended. on_published(seconds): a window was
-    acknowledged, this long after it was stored. on_failure(Failure): a connection or a delivery failed.
+    on_connected(bool): the broker accepted us, or the connection ended. on_published(seconds): a message was
+    acknowledged, this long after it was stored. on_failure(MqttFailure): a connection or a delivery failed.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Publisher:
         connect: Connect = Connection,
         on_connected: Callable[[bool], None] = _ignore,
         on_published: Callable[[float], None] = _ignore,
-        on_failure: Callable[[Failure], None] = _ignore,
+        on_failure: Callable[[MqttFailure], None] = _ignore,
     ) -> None:
         self._access = read_access(settings, secrets_beside)
         self._connect = connect
@@ -89,6 +90,7 @@ class Publisher:
         self._reason = ""
         self._opened_at: float | None = None
         self._short_lived = 0
+        self._drain_within: float | None = None
         self._deadline: float | None = None
 
     def camera_status(self, status: CameraStatus) -> None:
@@ -97,22 +99,29 @@ class Publisher:
             self._cameras[status.camera_id] = status
 
     def forget_camera(self, camera: str) -> None:
-        """The camera is gone: take back what is retained of it."""
+        """The camera was removed: clear its retained messages."""
         with self._lock:
             self._cameras.pop(camera, None)
 
     def renew(self, access: BrokerAccess) -> None:
-        """Show this password and these certificates from the next connection on."""
+        """Use this password and these certificates from the next connection on."""
         self._access = access
 
-    def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> int:
-        """Publish until `stop` is set, then drain; the number of windows that still wait.
+    def run(
+        self,
+        stop: threading.Event,
+        beat: Callable[[], None] = lambda: None,
+        *,
+        drain_within: float | None = None,
+    ) -> int:
+        """Publish until `stop` is set, then drain; returns the number of messages that still wait.
 
-        Draining sends what waits until all is acknowledged or `mqtt.drain_timeout` is over, says offline and
-        disconnects. Windows that still wait stay in the store for the next run. `beat` is called before
-        everything that may take a while.
+        Draining sends messages until all are acknowledged or `drain_within` seconds have passed
+        (`mqtt.drain_timeout` where it is None), publishes the status offline and disconnects. Messages that
+        still wait stay in the store for the next run. `beat` is called before every step that may take long.
         """
-        while not self._given_up(stop):
+        self._drain_within, self._deadline = drain_within, None
+        while not self._nothing_left(stop):
             beat()
             try:
                 self._serve(stop, beat)
@@ -171,27 +180,28 @@ class Publisher:
             return dict(self._cameras)
 
     def _remaining(self, stop: threading.Event) -> float:
-        """Seconds that may still pass: without end until `stop`, then what is left of the drain."""
+        """Seconds left: infinite until `stop` is set, then the rest of the time for the drain."""
         if not stop.is_set():
             return float("inf")
         now = self._clock.monotonic()
         if self._deadline is None:
-            self._deadline = now + self._access.settings.drain_timeout
+            within = self._drain_within
+            self._deadline = now + (self._access.settings.drain_timeout if within is None else within)
         return max(0.0, self._deadline - now)
 
-    def _given_up(self, stop: threading.Event) -> bool:
-        """Without a connection: nothing is left to say, or no time to say it."""
+    def _nothing_left(self, stop: threading.Event) -> bool:
+        """Whether no further connection is needed: stopped, and no message or no time is left."""
         return stop.is_set() and (self._store.depth == 0 or self._remaining(stop) == 0)
 
     def _report(self, error: OutsideError) -> None:
-        """Count every failure, log it once until the reason changes or the broker works again."""
-        kind = error.kind if isinstance(error, DeliveryError) else Failure.DISK
+        """Count every failure; log it once, until the reason changes or the broker works again."""
+        kind = error.kind if isinstance(error, DeliveryError) else MqttFailure.DISK
         self._on_failure(kind)
         self._suspect_a_twin(kind)
         if str(error) != self._reason:
             self._reason = str(error)
             log.warning(
-                "%s: %s; %d windows wait",
+                "%s: %s; %d messages wait",
                 self._access.name,
                 error,
                 self._store.depth,
@@ -200,15 +210,15 @@ class Publisher:
 
     @property
     def _lasted(self) -> float:
-        """Seconds since the broker let us in, in this connection or the last one."""
+        """Seconds since the broker accepted us, in this connection or the last one."""
         return 0.0 if self._opened_at is None else self._clock.monotonic() - self._opened_at
 
-    def _suspect_a_twin(self, kind: Failure) -> None:
-        if kind is Failure.LOST and self._opened_at is not None and self._lasted < STEADY:
+    def _suspect_a_twin(self, kind: MqttFailure) -> None:
+        if kind is MqttFailure.LOST and self._opened_at is not None and self._lasted < STEADY:
             self._short_lived += 1
             if self._short_lived == SUSPICIOUS:
                 log.warning(
-                    "%s: %d connections were lost within seconds: does another client call itself %r, too?",
+                    "%s: %d connections were lost within seconds: is another client using the client id %r?",
                     self._access.name,
                     SUSPICIOUS,
                     self._client_id,

@@ -1,4 +1,4 @@
-"""What one connection delivers: windows in order, retained payloads, and their acknowledgements."""
+"""The deliveries of one connection: messages in order, retained payloads, and their acknowledgements."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Literal, Protocol
 
 from edge.backoff import Backoff
 from edge.clock import Clock
-from edge.delivery.connection import POLL, Acknowledgement, Connection, DeliveryError, Failure
+from edge.delivery.connection import POLL, Acknowledgement, Connection, DeliveryError
 from edge.delivery.topics import Topics
 from edge.errors import OutsideError
+from edge.ops.reasons import MqttFailure
 from edge.types import CameraStatus
 
 log = logging.getLogger(__name__)
@@ -47,19 +48,19 @@ class Store(Protocol):
         """At most `limit` of them with an id above `after`, oldest first; no topic of `without`."""
 
     def delete(self, ids: Collection[int]) -> None:
-        """Delete acknowledged messages; they wait no more, even where this raises OutsideError."""
+        """Delete acknowledged messages; they no longer wait, even if this raises OutsideError."""
 
     def retained(self, since: int = 0) -> Mapping[str, bytes]:
         """What the broker has to retain, by topic: all that changed after the version `since`."""
 
     def retained_topics(self) -> Collection[str]:
-        """The topics that the broker may retain something on, from this run or an earlier one."""
+        """The topics with a retained message, from this run or an earlier one."""
 
     def remember(self, topic: str) -> None:
-        """Something will be retained on this topic."""
+        """Note that a message will be retained on this topic."""
 
     def forget(self, topic: str) -> None:
-        """Nothing is retained on it any more."""
+        """Note that no message is retained on this topic any more."""
 
 
 class Statuses(Protocol):
@@ -86,7 +87,7 @@ class Session:
         backoff: Backoff,
         acknowledge_within: float,
         on_published: Callable[[float], None],
-        on_failure: Callable[[Failure], None],
+        on_failure: Callable[[MqttFailure], None],
     ) -> None:
         self._connection = connection
         self._topics = topics
@@ -101,8 +102,8 @@ class Session:
         self._in_flight: dict[int, Waiting | str] = {}
         self._cursor = 0
         self._announced: dict[str, CameraStatus] = {}
-        self._rejections: dict[str, int] = {}  # by topic: rests in a row, less one
-        self._resting: dict[str, float] = {}  # by topic: until when it is left alone
+        self._rejections: dict[str, int] = {}  # by topic: consecutive pauses, less one
+        self._resting: dict[str, float] = {}  # by topic: until when nothing is sent to it
         self._complaints: dict[str, str] = {}  # by topic: the reason that was logged
         self._retained = set(store.retained_topics())
         self._retained_version = -1  # everything is sent again on every connection
@@ -116,7 +117,7 @@ class Session:
         self._retain(self._topics.box_status, payload)
 
     def step(self, cameras: Mapping[str, CameraStatus]) -> None:
-        """Hand over what may go, and take the acknowledgements of the next moment (at most `POLL`)."""
+        """Send the messages that are due, and process acknowledgements for at most `POLL` seconds."""
         self._announce(cameras)
         self._clear_outdated(cameras)
         self._publish_retained(cameras)
@@ -124,11 +125,11 @@ class Session:
         self._take(self._connection.poll(POLL))
         if self._in_flight and self._clock.monotonic() - self._heard_at > self._acknowledge_within:
             raise DeliveryError(
-                Failure.TIMEOUT, f"the broker acknowledged nothing for {self._acknowledge_within:g} s"
+                MqttFailure.TIMEOUT, f"the broker acknowledged nothing for {self._acknowledge_within:g} s"
             )
 
     def idle(self, cameras: Mapping[str, CameraStatus]) -> bool:
-        """Everything is published and acknowledged."""
+        """Whether everything is published and acknowledged."""
         unsaid = (
             self._to_retain
             or self._store.retained_version > self._retained_version
@@ -162,7 +163,7 @@ class Session:
         self._announced = {c: status for c, status in self._announced.items() if c in cameras}
 
     def _clear_outdated(self, cameras: Mapping[str, CameraStatus]) -> None:
-        """Clear what this or an earlier run has retained for a camera, site or box that is gone.
+        """Clear the messages that this or an earlier run retained for a camera, site or box that was removed.
 
         An empty retained message is how MQTT clears a topic (OASIS MQTT 5, 3.3.1.3).
         """
@@ -171,7 +172,7 @@ class Session:
                 self._clear(topic)
 
     def _outdated(self, cameras: Collection[str]) -> list[str]:
-        """Topics to be cleared: those of cameras, sites and boxes that are configured no more."""
+        """Topics to be cleared: those of cameras, sites and boxes that are no longer configured."""
         owners = {self._topics.box, *cameras}
         outdated = {topic for topic in self._retained if self._topics.owner(topic) not in owners}
         return sorted(outdated - self._cleared)
@@ -192,7 +193,7 @@ class Session:
                 self._retain(topic, payload)
 
     def _hand_over(self) -> None:
-        """Messages, oldest first; those of a rejected topic wait without holding up the others."""
+        """Send messages, oldest first; those of a rejected topic wait and do not delay the others."""
         self._end_rests()
         if not self._room:
             return
@@ -202,7 +203,7 @@ class Session:
                 self._send(row.topic, row.payload, row)
 
     def _end_rests(self) -> None:
-        """Topics whose rest is over are tried again, from their oldest message on."""
+        """Try topics again whose pause is over, from their oldest message on."""
         now = self._clock.monotonic()
         for topic in [topic for topic, until in self._resting.items() if until <= now]:
             del self._resting[topic]
@@ -223,12 +224,12 @@ class Session:
         self._send(topic, b"", topic)
 
     def _note(self, write: Callable[[str], None], topic: str) -> None:
-        """A disk that refuses such a note holds up no message: at worst, a topic is not cleared later."""
+        """Write a note. If the disk fails, no message is delayed: at worst, a topic is not cleared later."""
         try:
             write(topic)
         except OutsideError as error:
-            self._on_failure(Failure.DISK)
-            log.warning("%s; the topic %s is not noted", error, topic)
+            self._on_failure(MqttFailure.DISK)
+            log.warning("%s; the retained topic %s is not recorded", error, topic)
 
     def _send(self, topic: str, payload: bytes, sent: Waiting | str) -> None:
         if not self._in_flight:
@@ -236,7 +237,7 @@ class Session:
         self._in_flight[self._connection.publish(topic, payload, retain=isinstance(sent, str))] = sent
 
     def _take(self, acknowledged: Sequence[Acknowledgement]) -> None:
-        """Delete what the broker has taken over; what it rejected stays."""
+        """Delete the messages that the broker accepted; rejected ones stay."""
         taken: list[Waiting] = []
         for message_id, reason in acknowledged:
             sent = self._in_flight.pop(message_id)
@@ -256,16 +257,16 @@ class Session:
     def _settle(self, taken: Sequence[Waiting]) -> None:
         try:
             self._store.delete([row.id for row in taken])
-        except OutsideError as error:  # the store remembers that they wait no more
-            self._on_failure(Failure.DISK)
+        except OutsideError as error:  # the store remembers that they no longer wait
+            self._on_failure(MqttFailure.DISK)
             log.warning("%s; %d acknowledged messages are not deleted yet", error, len(taken))
         for row in taken:
             self._rejections.pop(row.topic, None)
             self._on_published(max(0.0, (self._clock.now() - row.created_at).total_seconds()))
 
     def _reject(self, sent: Waiting | str, reason: str) -> None:
-        """A row stays in the store and its topic rests; a retained message is replaced by the next one."""
-        self._on_failure(Failure.REJECTED)
+        """A row stays in the store and its topic pauses; a retained message is replaced by the next one."""
+        self._on_failure(MqttFailure.REJECTED)
         topic = sent if isinstance(sent, str) else sent.topic
         if self._complaints.get(topic) != reason:
             self._complaints[topic] = reason

@@ -1,4 +1,4 @@
-"""The other side, for the demo: what comes back from the broker."""
+"""Receives messages from the broker, for the demo."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge.errors import BrokerError
 
 
 class Subscriber:
-    """Hears one topic, in a thread of its own (`run`), and connects again for as long as it takes.
+    """Receives one topic, in a thread of its own (`run`), and reconnects until it is stopped.
 
     on_payload is called in that thread with every message, which may come more than once.
     """
@@ -39,7 +39,7 @@ class Subscriber:
         self._clock = clock
         self._backoff = Backoff(rng)
         self.subscribed = threading.Event()
-        """Set once the broker has agreed: what is published from now on is heard."""
+        """Set when the broker has confirmed the subscription: later messages are received."""
 
     def run(self, stop: threading.Event) -> None:
         """Listen until `stop` is set."""

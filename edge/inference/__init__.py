@@ -16,8 +16,8 @@ from edge.inference.engine_store import EngineStore
 
 log = logging.getLogger(__name__)
 
-# ONNX Runtime reads it while modules of this package load it. Without it, the library looks up a telemetry
-# host and keeps a permanent device id in the home folder; disable_telemetry_events() comes too late for that.
+# ONNX Runtime reads this variable when it is imported. Without it, the library looks up a telemetry host and
+# keeps a permanent device id in the home folder; disable_telemetry_events() would come too late.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 BACKENDS: tuple[str, ...] = get_args(BackendSetting)

@@ -41,7 +41,7 @@ class AgeBackend(Protocol):
 
     @property
     def device(self) -> str:
-        """What it runs on and computes in, for a person."""
+        """The device and the precision, for messages."""
 
     @property
     def max_batch(self) -> int:
@@ -50,8 +50,8 @@ class AgeBackend(Protocol):
     def infer(self, batch: Image) -> NDArray[np.float32]:
         """Age distributions float32 (N, 101) of uint8 (N, S, S, 3) RGB as `preprocess.to_batch` makes it.
 
-        Each row sums to 1 within 1e-3 and is as the model gives it: the bundle's temperature is the caller's
-        to apply. The array is new with every call and belongs to the caller; `batch` is not kept.
+        Each row sums to 1 within 1e-3 and is the output of the model: the caller applies the bundle's
+        temperature. The array is new with every call and belongs to the caller; `batch` is not kept.
         Raises ValueError on another dtype or shape, on an empty batch and on one over `max_batch`,
         RuntimeError after `close`, and BackendError when the device fails.
         """
@@ -81,10 +81,10 @@ def cpu_device(name: str, max_batch: int, threads: int, precision: Precision) ->
 
 
 def require_ports(bundle: Bundle, found: Sequence[str], *, byte: str, real: str) -> None:
-    """Raise ConfigurationError unless a graph takes and gives what the manifest says.
+    """Raise ConfigurationError unless the inputs and outputs of a graph are those of the manifest.
 
     found: its inputs, then its outputs, as "name type [shape]" with N for an axis of any length. byte, real:
-    what the library calls uint8 and float32.
+    the library's names of uint8 and float32.
     """
     size = bundle.input_size
     expected = [f"image {byte} [N, {size}, {size}, 3]", f"age {real} [N, {AGES}]"]

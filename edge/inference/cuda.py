@@ -1,14 +1,14 @@
 """The GPU's memory, stream and graphs: the only module that imports cuda-bindings.
 
-One device, the first that `CUDA_VISIBLE_DEVICES` leaves visible. Every call is checked; a failed one raises
-BackendError with the reason that its status stands for.
+One device: the first visible one (`CUDA_VISIBLE_DEVICES`). Every call is checked; a failed one raises
+BackendError with the reason for its status.
 """
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,15 +34,15 @@ _REASONS: dict[str, Reason] = {
 
 _ADVICE: dict[Reason, str] = {
     "driver": "install an NVIDIA driver for this version of CUDA or a newer one",
-    "no_gpu": "is the GPU passed to this service (DeviceAllow, CUDA_VISIBLE_DEVICES)?",
-    "memory": "the GPU's memory is full: end what else uses it, or lower model.max_batch",
-    "lost": "see the kernel's log for NVRM messages; is /dev/nvidia-uvm there?",
+    "no_gpu": "check that this service may use the GPU (DeviceAllow, CUDA_VISIBLE_DEVICES)",
+    "memory": "the GPU's memory is full; stop other programs on the GPU, or lower model.max_batch",
+    "lost": "look for NVRM messages in the kernel log; check that /dev/nvidia-uvm exists",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """What an engine depends on. capability: such as 'sm86'. driver: the CUDA version it serves, '13.0'."""
+    """What an engine depends on. capability: such as 'sm86'. driver: its CUDA version, '13.0'."""
 
     name: str
     capability: str
@@ -57,7 +57,7 @@ class Cuda:
         self.runtime = runtime or _runtime()
 
     def call(self, name: str, *arguments: object) -> Any:  # noqa: ANN401 (whatever the function gives)
-        """Call the function of this name; its one result, or None, or a tuple of several."""
+        """Call the function of this name; returns its result, None without one, or a tuple of several."""
         status, *results = getattr(self.runtime, name)(*arguments)
         if int(status) != 0:
             raise self._failed(name, status)
@@ -73,8 +73,8 @@ class Cuda:
         if driver // 1000 < needed // 1000:
             raise BackendError(
                 "driver",
-                f"the NVIDIA driver serves CUDA {_version(driver)}, cuda-bindings wants {_version(needed)}: "
-                f"{_ADVICE['driver']}",
+                f"the NVIDIA driver supports CUDA {_version(driver)}, "
+                f"cuda-bindings needs {_version(needed)}: {_ADVICE['driver']}",
             )
         if not self.call("cudaGetDeviceCount"):
             raise BackendError("no_gpu", f"no NVIDIA GPU is visible: {_ADVICE['no_gpu']}")
@@ -83,7 +83,7 @@ class Cuda:
         return Gpu(name.rstrip("\0"), f"sm{facts.major}{facts.minor}", _version(driver))
 
     def reset(self) -> None:
-        """Give up all that this process has on the device: what failed for good may work again after."""
+        """Release all that this process has on the device: a permanent failure may be gone afterwards."""
         with suppress(BackendError):
             self.call("cudaDeviceReset")
 
@@ -96,7 +96,7 @@ class Cuda:
 
 
 class Memory:
-    """What one engine holds on the device: buffers, a stream, graphs. Given back by `close`, in turn."""
+    """The buffers, the stream and the graphs of one engine. `close` frees them in reverse order."""
 
     def __init__(self, cuda: Cuda) -> None:
         self._cuda = cuda
@@ -110,7 +110,7 @@ class Memory:
         self._undo.append(lambda: cuda.call("cudaStreamDestroy", self.stream))
 
     def pinned(self, shape: tuple[int, ...], dtype: type[np.generic]) -> tuple[int, NDArray[Any]]:
-        """Host memory that the device reads at full speed: its address, and the array that shows it."""
+        """Pinned host memory, which the device reads at full speed: its address, and an array of it."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         address = int(self._cuda.call("cudaHostAlloc", size, self._cuda.runtime.cudaHostAllocDefault))
         self._undo.append(lambda: self._cuda.call("cudaFreeHost", address))
@@ -124,31 +124,29 @@ class Memory:
         return address
 
     def upload(self, to: int, source: int, size: int) -> None:
-        """Copy to the device, in the stream's turn."""
+        """Copy to the device, in the stream's order."""
         kind = self._cuda.runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
         self._cuda.call("cudaMemcpyAsync", to, source, size, kind, self.stream)
 
     def download(self, to: int, source: int, size: int) -> None:
-        """Copy from the device, in the stream's turn."""
+        """Copy from the device, in the stream's order."""
         kind = self._cuda.runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self._cuda.call("cudaMemcpyAsync", to, source, size, kind, self.stream)
 
     def wait(self) -> None:
-        """Until the stream has done all that it was given."""
+        """Wait until the stream has finished all its work."""
         self._cuda.call("cudaStreamSynchronize", self.stream)
 
     def capture(self, work: Callable[[], None]) -> object:
-        """What `work` puts into the stream, as a graph that `launch` takes; nothing of it is done now."""
+        """Record what `work` puts into the stream as a graph for `launch`; nothing runs now."""
         cuda = self._cuda
-        # Other threads may use CUDA meanwhile: only this one's calls are held to what a graph allows.
+        # Other threads may use CUDA meanwhile: the limits of a capture apply to this thread only.
         mode = cuda.runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         cuda.call("cudaStreamBeginCapture", self.stream, mode)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._abandon_capture)
             work()
-        except BaseException:
-            with suppress(BackendError):  # the stream must leave the capture, whatever became of it
-                cuda.call("cudaGraphDestroy", cuda.call("cudaStreamEndCapture", self.stream))
-            raise
+            undo.pop_all()
         graph = cuda.call("cudaStreamEndCapture", self.stream)
         try:
             ready = cuda.call("cudaGraphInstantiate", graph, 0)
@@ -157,12 +155,16 @@ class Memory:
         self._graphs.append(ready)
         return ready
 
+    def _abandon_capture(self) -> None:
+        with suppress(BackendError):  # the stream must leave the capture, even where that fails as well
+            self._cuda.call("cudaGraphDestroy", self._cuda.call("cudaStreamEndCapture", self.stream))
+
     def launch(self, graph: object) -> None:
-        """Do what was captured, in the stream's turn."""
+        """Run a captured graph, in the stream's order."""
         self._cuda.call("cudaGraphLaunch", graph, self.stream)
 
     def drop_graphs(self) -> None:
-        """Wait for all work, then give back the graphs: before the kernels that they launch go."""
+        """Wait for all work, then free the graphs: before the kernels that they launch are freed."""
         with suppress(BackendError):
             self.wait()
         while self._graphs:
@@ -170,7 +172,7 @@ class Memory:
                 self._cuda.call("cudaGraphExecDestroy", self._graphs.pop())
 
     def close(self) -> None:
-        """Give everything back; what a lost device no longer has is not missed."""
+        """Free everything; errors of a lost device are ignored."""
         if self._undo:
             self.drop_graphs()
         while self._undo:

@@ -2,7 +2,7 @@
 
 TensorRT and TensorRT for RTX are strongly typed: an engine computes in the types of its graph, so FP16 and
 INT8 are the bundle's variants. TensorRT builds for the GPU that it runs on. TensorRT for RTX builds for named
-ones and needs none to do it; the last part is compiled where the engine is first loaded.
+ones and needs no GPU to do so; the last part is compiled where the engine is first loaded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Advance = Callable[[float], None]
 def key_of(
     bundle: Bundle, library: Library, *, capability: str, driver: str, precision: Precision, max_batch: int
 ) -> EngineKey:
-    """What an engine of this bundle depends on. driver: this machine's, where the engine is tied to it."""
+    """The key of an engine of this bundle. driver: this machine's; unused if any driver runs the engine."""
     return EngineKey(
         bundle=bundle.sha256,
         graph=sha256_of(graph_of(bundle, precision).read_bytes()),
@@ -57,7 +57,7 @@ def build(
     """Compile an ONNX age model, uint8 (1..max_batch, size, size, 3) to (N, 101).
 
     capability: the GPU it is for, such as 'sm86'; None: the one of this machine. Raises ConfigurationError on
-    a capability, a batch or a graph that cannot be, BackendError where the build fails or is cancelled.
+    an unsupported capability, batch or graph, BackendError if the build fails or is cancelled.
     """
     if max_batch < 1:
         raise ConfigurationError(f"model.max_batch = {max_batch}: too small; allowed: 1 or more")
@@ -67,21 +67,21 @@ def build(
     _parse(library, network, graph, size)
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE)
-    config.clear_flag(trt.BuilderFlag.TF32)  # fp32 means all digits of float32
+    config.clear_flag(trt.BuilderFlag.TF32)  # fp32 means the full precision of float32
     if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
-        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # else no CUDA graph can be captured
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # needed to capture CUDA graphs
     _target(library, config, capability)
     profile = builder.create_optimization_profile()
     profile.set_shape("image", *((n, size, size, 3) for n in (1, max_batch, max_batch)))
     config.add_optimization_profile(profile)
-    # Kept in a name: the builder holds no reference of its own to it.
+    # Kept in a variable: the builder holds no reference to it.
     monitor = _monitor(trt, on_progress, cancelled)
     config.progress_monitor = monitor
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         why = "it was cancelled" if cancelled() else library.complaint()
         of = f"{graph} for {capability}" if capability else str(graph)
-        hint = "; the bundle's fp16 may do" if "for Turing" in why else ""
+        hint = "; try model.precision = 'fp16'" if "for Turing" in why else ""
         raise BackendError("engine", f"{library.flavour} cannot build {of}: {why}{hint}")
     return bytes(memoryview(plan))
 
@@ -89,7 +89,7 @@ def build(
 class BuildProgress:
     """How much of a build is done, from the nested phases that TensorRT reports.
 
-    A step of a phase counts as much as any other, and a phase within it fills the step that it began in.
+    All steps of a phase count the same; a nested phase fills the step of its parent in which it began.
     Never decreases: TensorRT runs some phases more than once.
     """
 
@@ -98,7 +98,7 @@ class BuildProgress:
         self._done = 0.0
 
     def started(self, phase: str, parent: str | None, steps: int) -> float:
-        """A phase of so many steps begins within `parent`; how much of all is done, 0..1."""
+        """A phase of so many steps begins within `parent`; returns how much of the build is done, 0..1."""
         self._phases[phase] = (parent, 0, max(steps, 1))
         return self._so_far()
 
@@ -110,7 +110,7 @@ class BuildProgress:
         return self._so_far()
 
     def finished(self, phase: str) -> float:
-        """The phase is over."""
+        """The phase has ended."""
         parent, _, _ = self._phases.pop(phase, (None, 0, 1))
         if parent is None:
             self._done = 1.0

@@ -1,10 +1,10 @@
-"""Compiled engines on the disk: found by everything that they depend on, and loaded only when whole.
+"""Compiled engines on the disk: found by everything that they depend on, and loaded only if complete.
 
     fp16-sm86-tensorrt_rtx-3f0c....engine     one line of JSON (a `_Header`), then the engine's bytes
 
 A file is written under another name and renamed, so a crash leaves the old one or the new one. A file that is
-cut short, changed, or of another key than its name says is never loaded: it is removed and built anew. The
-digest guards against damage, not against an attacker: whoever may write here may as well change the program.
+truncated, changed, or of another key than its name says is never loaded: it is removed and built again. The
+digest protects against damage, not against an attacker: who may write here may also change the program.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from edge.errors import OutsideError
 log = logging.getLogger(__name__)
 
 RECIPE = 1
-"""Raised with every change to how engines are built: older ones are then built anew."""
+"""Increased with every change to how engines are built: older ones are then built again."""
 
 KEPT = 24
-"""Files of one kind that stay when another is written, the newest: drivers and bundles come and go."""
+"""Files of one kind that are kept, the newest ones: drivers and bundles change over time."""
 
 ANY_DRIVER = "any"
-"""The driver of an engine that any driver runs, as of TensorRT for RTX: the rest is compiled on loading."""
+"""The driver of an engine that any driver can run (TensorRT for RTX compiles the rest on loading)."""
 
 Fault = Literal["truncated", "corrupt", "foreign"]
 
@@ -44,7 +44,7 @@ class EngineKey:
     """All that an engine depends on.
 
     bundle, graph: SHA-256 of the bundle's model and of the variant that is compiled. flavour: `tensorrt` or
-    `tensorrt_rtx`; version: its own. capability: such as `sm86`. driver: CUDA version that it serves, or
+    `tensorrt_rtx`; version: its own. capability: such as `sm86`. driver: CUDA version that it supports, or
     `ANY_DRIVER`. size: side of a crop in px. max_batch: the profile is 1..max_batch crops.
     """
 
@@ -61,12 +61,12 @@ class EngineKey:
 
     @property
     def digest(self) -> str:
-        """All of it as 16 hexadecimal digits."""
+        """Hash of all fields, 16 hexadecimal digits."""
         return sha256_of(repr(sorted(asdict(self).items())).encode())[:16]
 
     @property
     def stem(self) -> str:
-        """The name of its files: what a person looks for, then the digest."""
+        """The name of its files without the suffix: readable fields, then the digest."""
         return f"{self.precision}-{self.capability}-{self.flavour}-{self.digest}"
 
 
@@ -80,7 +80,7 @@ class _Header(BaseModel):
 
 
 class _RefusedError(Exception):
-    """A file that must not be loaded, and why."""
+    """A file that must not be loaded; the message is the reason."""
 
     def __init__(self, fault: Fault, what: str) -> None:
         super().__init__(what)
@@ -88,9 +88,9 @@ class _RefusedError(Exception):
 
 
 class EngineStore:
-    """Engines in `folder`, which is made when needed, and ready-made ones in the folders of `shipped`.
+    """Engines in `folder`, which is made when needed, and engines delivered in the folders of `shipped`.
 
-    Those are read only; nothing in them is removed.
+    The folders of `shipped` are only read.
     """
 
     def __init__(
@@ -102,8 +102,8 @@ class EngineStore:
         for_others: bool = False,
         on_refused: Callable[[Fault], None] = lambda fault: None,
     ) -> None:
-        """kept: files of one kind that stay; None: all. for_others: other users may read what is saved, as
-        where engines are built for a bundle. on_refused: hears of every file that was found and not loaded.
+        """kept: files of one kind that are kept; None: all. for_others: other users may read the files, for
+        engines that are built for a bundle. on_refused: called for every file that was found and not loaded.
         """
         self.folder = folder
         self._kept = kept
@@ -112,11 +112,11 @@ class EngineStore:
         self._on_refused = on_refused
 
     def path(self, key: EngineKey, kind: str = "engine") -> Path:
-        """Where `save` puts what belongs to this key."""
+        """The file that `save` writes for this key."""
         return self.folder / f"{key.stem}.{kind}"
 
     def load(self, key: EngineKey, kind: str = "engine") -> bytes | None:
-        """What was saved for exactly this key; None where there is nothing, or nothing that is whole."""
+        """What was saved for exactly this key; None where no file is there or it is not complete."""
         for folder in (self.folder, *self._shipped):
             path = folder / f"{key.stem}.{kind}"
             try:
@@ -133,7 +133,7 @@ class EngineStore:
         return None
 
     def save(self, key: EngineKey, content: bytes, kind: str = "engine") -> Path:
-        """Write it, whole or not at all, and let the oldest files go. Raises OutsideError where it cannot."""
+        """Write the file atomically, then remove the oldest ones. Raises OutsideError if the disk fails."""
         path = self.path(key, kind)
         header = _Header(key=key, bytes=len(content), sha256=sha256_of(content))
         try:
@@ -146,7 +146,7 @@ class EngineStore:
         return path
 
     def discard(self, key: EngineKey, kind: str = "engine") -> None:
-        """Forget what was saved for this key."""
+        """Remove what was saved for this key."""
         _remove(self.path(key, kind))
 
     def _make_folder(self) -> None:
@@ -165,12 +165,12 @@ class EngineStore:
 def _written_at(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
-    except FileNotFoundError:  # another process tidies, too
+    except FileNotFoundError:  # another process removes old files at the same time
         return 0
 
 
 def _remove(path: Path) -> None:
-    """Remove a file where that is allowed: one that stays is refused again, or replaced."""
+    """Remove a file if the system allows it: one that stays is refused again, or replaced."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -178,7 +178,7 @@ def _remove(path: Path) -> None:
 
 
 def _unpacked(content: bytes, key: EngineKey) -> bytes:
-    """The bytes behind the header, if they are all there, unchanged and of this key; else _RefusedError."""
+    """The bytes after the header, if complete, unchanged and of this key; else raises _RefusedError."""
     end = content.find(b"\n", 0, _MOST_HEADER)
     if end < 0:
         raise _RefusedError("truncated" if len(content) < _MOST_HEADER else "foreign", "it has no header")
@@ -187,7 +187,7 @@ def _unpacked(content: bytes, key: EngineKey) -> bytes:
     except ValidationError:
         raise _RefusedError("foreign", "its header is not one of this program") from None
     if header.key != key:
-        raise _RefusedError("foreign", "it was built for something else than its name says")
+        raise _RefusedError("foreign", "its header does not match its name")
     body = content[end + 1 :]
     if len(body) != header.bytes:
         raise _RefusedError("truncated", f"it holds {len(body)} bytes of {header.bytes}")

@@ -36,10 +36,10 @@ STEADY = 60.0
 """Seconds of use after which a failed backend is tried again soon. Else the pauses grow."""
 
 PASSING: tuple[Reason, ...] = ("memory", "lost")
-"""Faults that may pass by themselves. The others need a person, and a restart."""
+"""Faults that may end without a person. The others need a person and a restart."""
 
 LATE: tuple[Reason, ...] = (*PASSING, "driver", "no_gpu")
-"""For a GPU that is configured by name: after a boot its driver may start later than the daemon."""
+"""For a GPU that is configured by name: after a boot its driver may start after the daemon."""
 
 Open = Callable[[Callable[[], bool]], AgeBackend]
 """Opens a candidate and compares it with the baseline. Takes a function that says whether to stop early;
@@ -50,7 +50,7 @@ raises BackendError."""
 class Candidate:
     """A backend that is preferred to the baseline. passing: the faults after which it is tried again.
 
-    level: at which its faults are logged. worked: it was in use, so it is worth another attempt. hopeless:
+    level: of the log messages about its faults. worked: it was in use before, so it is tried again. hopeless:
     it is not tried again.
     """
 
@@ -126,7 +126,7 @@ class ServingBackend:
         return self._baseline.infer(batch)
 
     def run(self) -> None:
-        """Open candidates until `stop`, or until none is left that may work better than the one in use."""
+        """Open candidates until `stop`, or until no better one than the one in use is left to try."""
         while not self._stopping.is_set():
             pause = self.attempt()
             if pause is None and self._chosen is None and self._broken is None:
@@ -137,7 +137,7 @@ class ServingBackend:
             self._clock.wait(self._stopping, pause)
 
     def attempt(self) -> float | None:
-        """Open the best candidate that works. Seconds to wait where a better one is worth another attempt."""
+        """Open the best candidate that works. Returns seconds to wait if a better one is tried again."""
         pause: float | None = None
         for rank in range(self._rank):
             candidate = self._candidates[rank]
@@ -183,7 +183,7 @@ class ServingBackend:
         self._chosen = self._broken = None
 
     def _use(self, opened: AgeBackend, rank: int) -> None:
-        # A lesser one that it replaces is not closed, as it may be in the middle of a batch: it is let go.
+        # The one that it replaces may be in the middle of a batch: it is not closed, its last user frees it.
         self._since, self._logged = self._clock.monotonic(), ""
         self._candidates[rank].worked = True
         self._rank = rank
@@ -230,8 +230,8 @@ def serve(
     """The backend of a daemon; only the baseline, float32 on ONNX Runtime, is open before it is `run`.
 
     engines: the folder that keeps them. on_refused: called for every engine file that is damaged or foreign.
-    A warning says that a configured backend or precision cannot work or is too far from float32; that `auto`
-    finds no GPU is no warning. `tensorrt` waits for a driver and a GPU. Raises ConfigurationError as
+    A warning is logged if a configured backend or precision does not work or is too far from float32, but not
+    if `auto` finds no GPU. `tensorrt` waits for a driver and a GPU. Raises ConfigurationError as
     `open_backend` does.
     """
     require_known(model.backend)
@@ -269,7 +269,7 @@ def _on_gpu(model: ModelSettings, bundle: Bundle, store: EngineStore) -> Candida
 
 
 def _on_cpu(model: ModelSettings, bundle: Bundle) -> list[Candidate]:
-    """The CPU's candidate; none where it would be the baseline itself."""
+    """The candidate on the CPU; none if it would be the same as the baseline."""
     name = "openvino" if model.backend == "openvino" else "onnxruntime"
     precision = cpu_precision(model.precision, bundle)
     if name == "onnxruntime" and precision == "fp32":

@@ -22,7 +22,7 @@ ERRORS_ONLY = 3
 FAULTS = tuple(
     kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)
 )
-"""ONNX Runtime's exceptions, which have no base of their own."""
+"""ONNX Runtime's exceptions, which have no common base class."""
 
 
 class OnnxRuntimeBackend:
@@ -58,7 +58,7 @@ def _open(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # A plan of the memory is kept for every batch size, and batches have every size: 24 MB for no speed.
+    # It would keep a memory plan for every batch size, and batches have every size: 24 MB for no speed.
     options.enable_mem_pattern = False
     options.log_severity_level = ERRORS_ONLY
     # Idle threads sleep: the cores belong to decoding and detection between two batches.
@@ -90,6 +90,6 @@ def _check_graph(session: onnxruntime.InferenceSession, bundle: Bundle) -> None:
 
 
 def _describe(node: onnxruntime.NodeArg) -> str:
-    # A dynamic axis has a name or none, whatever the exporter liked: it reads as N.
+    # A dynamic axis has a name or none, as the exporter chose: shown as N.
     shape = ", ".join(str(n) if isinstance(n, int) else "N" for n in node.shape)
     return f"{node.name} {node.type} [{shape}]"

@@ -20,7 +20,7 @@ from edge.types import Image
 PACKAGES = "pip install --no-deps 'openvino>=2026.4,<2027'"
 
 CONVERTER = "openvino.tools.ovc"
-"""What `import openvino` would load besides: tools that report every import to Intel (openvino-telemetry)."""
+"""A module that `import openvino` would load: its tools report every import to Intel (openvino-telemetry)."""
 
 
 class OpenVinoBackend:
@@ -40,8 +40,8 @@ class OpenVinoBackend:
         precision: Precision = "fp32",
         floats: Literal["f32", "bf16"] = "f32",
     ) -> None:
-        """precision: the graph of the bundle that is run. floats: what it computes in where the graph has
-        floats; in bfloat16, its own choice where the CPU has that, ages are seven times as far off as in
+        """precision: the graph of the bundle that is run. floats: the type it computes in where the graph has
+        floats; in bfloat16, its default on CPUs that have it, the error of ages is seven times that of
         float16.
 
         Raises BackendError where OpenVINO is not installed, ConfigurationError where the model does not

@@ -1,13 +1,14 @@
 """Compares a backend with float32 on ONNX Runtime, on drawn faces: no real picture ships with a bundle.
 
 The faces are drawn from a seed: the same numbers give the same pictures, at any size of input. They need not
-look like anybody, but must excite the network as faces do: the shipped model estimates ages from 2 to 29 for
-them, and 37 to 39 for any white noise.
+look like anybody, but the network must respond to them as to faces: the shipped model estimates ages from
+2 to 29 for them, and 37 to 39 for any white noise.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import cv2
@@ -32,7 +33,7 @@ _HAIR = ((30, 26, 24), (92, 62, 40), (172, 136, 88), (196, 194, 190))
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How far two runs of one model lie apart, over `crops` pictures.
+    """The differences between two runs of one model, over `crops` pictures.
 
     years: mean absolute difference of the expected ages. worst_years: the largest one. probability: the
     largest difference of a single probability, 0..1. finite: whether all values of both runs are numbers.
@@ -46,10 +47,10 @@ class Difference:
 
 
 TOLERANCE: dict[Precision, float] = {"fp32": 0.1, "fp16": 0.5, "int8": 2.0}
-"""Mean distance in years that the expected ages of a backend may have from those of float32 on ONNX Runtime.
+"""Largest mean difference in years between a backend's expected ages and those of float32 on ONNX Runtime.
 
-The shipped variants are 0.12 (fp16) and 0.55 (int8) away on ONNX Runtime; an engine gets about as much again,
-as it adds in another order. On 600 real faces int8 is 0.32 away: the model never saw drawn ones.
+The shipped variants differ by 0.12 (fp16) and 0.55 (int8) on ONNX Runtime; an engine adds about the same,
+as it sums in another order. On 600 real faces int8 differs by 0.32: no drawn face was in the training data.
 """
 
 
@@ -58,36 +59,39 @@ def require_agreement(
 ) -> None:
     """Compare `backend`, called `what` in messages, with float32 on ONNX Runtime, the `baseline`.
 
-    Raises BackendError where it is too far off for its precision. A backend that fails here is closed.
+    Raises BackendError if the difference is above the tolerance of the precision; `backend` is closed then.
     """
-    try:
+    with ExitStack() as undo:
+        undo.callback(backend.close)
         apart = compare(backend, baseline, reference_crops(size))
         require_close(what, apart, precision)
-    except BaseException:
-        backend.close()
-        raise
-    log.info("%s: ages are %.2f years from float32 on the reference crops", what, apart.years)
+        undo.pop_all()
+    log.info("%s: ages differ by %.2f years from float32 on the reference crops", what, apart.years)
 
 
 def require_close(what: str, apart: Difference, precision: Precision) -> None:
     """Raise BackendError unless `apart` is within the tolerance; `what` was compared, for the message."""
     if not apart.years <= TOLERANCE[precision]:
-        distance = f"{apart.years:.2f} years" if apart.finite else "not numbers, so any distance"
+        how = (
+            f"ages differ by {apart.years:.2f} years"
+            if apart.finite
+            else "results are not finite, unlike those"
+        )
         raise BackendError(
             "wrong",
-            f"{what}: ages are {distance} from float32 on ONNX Runtime over {apart.crops} reference crops; "
-            f"at most {TOLERANCE[precision]} is allowed for {precision}; it is not used",
+            f"{what}: {how} from float32 on ONNX Runtime over {apart.crops} reference crops; "
+            f"allowed for {precision}: at most {TOLERANCE[precision]}; it is not used",
         )
 
 
 def reference_crops(size: int, count: int = REFERENCE_CROPS) -> Image:
-    """`count` made-up faces, uint8 (count, size, size, 3) RGB, the same in every call."""
+    """`count` drawn faces, uint8 (count, size, size, 3) RGB, the same in every call."""
     drawn = [_face(np.random.default_rng([seed, 1])) for seed in range(count)]
     return np.stack([cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA) for face in drawn])
 
 
 def compare(backend: AgeBackend, baseline: AgeBackend, crops: Image) -> Difference:
-    """Run both on the same crops, in batches that both take."""
+    """Run both on the same crops, in batches of a size that both accept."""
     step = min(backend.max_batch, baseline.max_batch)
     batches = [crops[i : i + step] for i in range(0, len(crops), step)]
     found, exact = (np.concatenate([one.infer(batch) for batch in batches]) for one in (backend, baseline))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from edge.types import AGES, Image
 log = logging.getLogger(__name__)
 
 SUM_TOLERANCE = 0.02
-"""By how much the sum of a softmax may differ from 1; beyond it the results of a device are wrong."""
+"""Largest difference of a softmax's sum from 1; beyond it the results of a device are wrong."""
 
 
 def graph_sizes(max_batch: int) -> tuple[int, ...]:
@@ -41,7 +41,7 @@ def graph_sizes(max_batch: int) -> tuple[int, ...]:
 
 @dataclass(slots=True)
 class _BatchSlot:
-    """One batch size: its execution context and, where it could be captured, all of its work as a graph.
+    """One batch size: its execution context and its work as a CUDA graph; None where none was captured.
 
     Each has a context of its own, as a graph holds the settings of its context.
     """
@@ -69,7 +69,7 @@ class TensorRtBackend:
     ) -> None:
         """plan: from `build`. kernels: from an earlier backend on the same plan, GPU and driver, if any.
 
-        Raises BackendError on a plan of another version, GPU or profile, and on every refusal of the GPU.
+        Raises BackendError on a plan of another version, GPU or profile, and on every error of the GPU.
         """
         self.max_batch = max_batch
         self.device = device
@@ -84,13 +84,12 @@ class TensorRtBackend:
         self.compiled = False
         """Whether kernels were compiled, so that `kernels` has something new to store."""
         self._memory = Memory(cuda)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.close)
             self._load(plan, kernels)
             self._make_buffers()
             self._make_slots()
-        except BaseException:
-            self.close()
-            raise
+            undo.pop_all()
 
     def infer(self, batch: Image) -> NDArray[np.float32]:
         """See `AgeBackend.infer`."""
@@ -136,7 +135,7 @@ class TensorRtBackend:
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise self._library.refusal(
-                "cannot load the engine: was it built by another version, or for another GPU?"
+                "cannot load the engine: another version built it, or it is for another GPU"
             )
         self._check_profile()
         by_us = trt.ExecutionContextAllocationStrategy.USER_MANAGED
@@ -152,7 +151,7 @@ class TensorRtBackend:
             self._kernels = self._config.create_runtime_cache()
             self.compiled = kernels is None or not self._kernels.deserialize(kernels)
             if self.compiled and kernels is not None:
-                log.info("stored kernels do not fit this GPU and driver; they are compiled again")
+                log.info("the stored kernels are for another GPU or driver; they are compiled again")
             self._config.set_runtime_cache(self._kernels)
 
     def _check_profile(self) -> None:
@@ -160,11 +159,11 @@ class TensorRtBackend:
         if names != {"image", "age"}:
             raise BackendError("engine", f"the engine's inputs and outputs are {sorted(names)}")
         low, _, high = (tuple(d) for d in self._engine.get_tensor_profile_shape("image", 0))
-        wanted = ((1, self._size, self._size, 3), (self.max_batch, self._size, self._size, 3))
-        if (low, high) != wanted:
+        expected = ((1, self._size, self._size, 3), (self.max_batch, self._size, self._size, 3))
+        if (low, high) != expected:
             raise BackendError(
                 "engine",
-                f"the engine takes batches from {low} to {high}, not from {wanted[0]} to {wanted[1]}",
+                f"the engine takes batches from {low} to {high}; expected: {expected[0]} to {expected[1]}",
             )
 
     def _make_buffers(self) -> None:
@@ -181,7 +180,7 @@ class TensorRtBackend:
     def _make_slots(self) -> None:
         for size in graph_sizes(self.max_batch):
             slot = self._slot(size)
-            self._enqueue(slot)  # work of the first run only must not be part of a graph
+            self._enqueue(slot)  # the first run does extra work, which must not be part of the graph
             self._memory.wait()
             slot.graph = self._captured(slot)
 
@@ -198,14 +197,14 @@ class TensorRtBackend:
             and slot.context.set_tensor_address("age", self._output)
         )
         if not ready:
-            raise self._library.refusal(f"refuses a batch of {size}")
+            raise self._library.refusal(f"does not accept a batch of {size}")
         return slot
 
     def _captured(self, slot: _BatchSlot) -> object | None:
         if hasattr(slot.context, "is_stream_capturable") and not slot.context.is_stream_capturable(
             self._memory.stream
         ):
-            log.info("batches of %d run without a CUDA graph: the engine allows none", slot.size)
+            log.info("batches of %d run without a CUDA graph: the engine does not support one", slot.size)
             return None
         try:
             return self._memory.capture(lambda: self._enqueue(slot))
@@ -230,14 +229,14 @@ def open_tensorrt(
     store: EngineStore | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> TensorRtBackend:
-    """The first flavour of TensorRT that works, checked against ONNX Runtime on the reference crops.
+    """The first flavour of TensorRT that works, compared with ONNX Runtime on the reference crops.
 
-    Raises BackendError that says of each why it does not work; ConfigurationError on a precision that the
+    Raises BackendError with the reasons why no flavour works; ConfigurationError on a precision that the
     bundle lacks, and on a model that does not fit its manifest.
     """
     chosen = precision_of(precision, bundle)
     cuda = Cuda()
-    gpu = cuda.gpu()  # first of all: the import of TensorRT takes 100 MB
+    gpu = cuda.gpu()  # first: the import of TensorRT takes 100 MB
     faults: list[BackendError] = []
     for library in libraries():
         if isinstance(library, BackendError):
@@ -257,8 +256,8 @@ def open_tensorrt(
         except RuntimeError as error:  # the bindings raise it for every C++ exception
             faults.append(BackendError("engine", f"{library.flavour}: {error}"))
             continue
-        passed_over = "".join(f"; passed over: {fault}" for fault in faults)
-        log.info("TensorRT is %s %s%s", library.flavour, library.version, passed_over)
+        skipped = "".join(f"; not used: {fault}" for fault in faults)
+        log.info("TensorRT is %s %s%s", library.flavour, library.version, skipped)
         return backend
     worst = faults[-1]
     raise BackendError(worst.reason, "; ".join(map(str, faults)))
@@ -278,7 +277,7 @@ def open_engine(
 ) -> TensorRtBackend:
     """The model on this GPU, from the store where it has the engine, else built and stored.
 
-    An engine may come from another machine and never have run: it is used only when it agrees with
+    An engine may come from another machine, untested: it is used only if its ages are close to those of
     `baseline`. Raises BackendError; ConfigurationError on a model that does not fit its manifest.
     """
     if library.for_others and gpu.capability not in library.capabilities():
@@ -320,7 +319,7 @@ def open_engine(
 
 
 def _keep(store: EngineStore, key: EngineKey, content: bytes, kind: str = "engine") -> None:
-    """Store it where that is possible; otherwise it is made again at the next start."""
+    """Store it if the disk allows; otherwise it is made again at the next start."""
     try:
         store.save(key, content, kind)
     except OutsideError as error:

@@ -20,7 +20,7 @@ FLAVOURS: dict[str, tuple[str, ...]] = {
     "tensorrt": ("tensorrt", "tensorrt_bindings"),
     RTX: (RTX, "tensorrt_rtx_bindings"),
 }
-"""What may be installed, the preferred one first, and the modules that it comes as."""
+"""The flavours that may be installed, the preferred one first, and the names of their modules."""
 
 OLDEST = {"tensorrt": 10, RTX: 1}
 """The first major version of each with the interface that is used here."""
@@ -37,11 +37,11 @@ NEEDED = (
     "IProgressMonitor.phase_start", "MemoryPoolType.WORKSPACE", "NetworkDefinitionCreationFlag",
     "OnnxParser.parse", "Runtime.deserialize_cuda_engine",
 )  # fmt: skip
-"""What is used of it. 10.0 lacks some, and what later versions drop must not end the daemon."""
+"""The attributes that are used. 10.0 lacks some; one that a later version drops must not end the daemon."""
 
 
 class Library:
-    """One flavour of TensorRT, imported. module: as `tensorrt`. What it complains of is kept, not printed."""
+    """One flavour of TensorRT, imported. module: such as `tensorrt`. Its errors are kept, not printed."""
 
     def __init__(self, flavour: str, module: Any) -> None:  # noqa: ANN401 (a module without types)
         self.flavour = flavour
@@ -62,7 +62,7 @@ class Library:
         return tuple(sorted((n.lower() for n in names if n.startswith("SM")), key=lambda n: int(n[2:])))
 
     def make(self, kind: Literal["Builder", "Runtime"]) -> Any:  # noqa: ANN401
-        """What all begins with. Raises BackendError where TensorRT has none to give, as on a full GPU."""
+        """Make a builder or a runtime. Raises BackendError if TensorRT cannot, as on a full GPU."""
         self.listen()
         try:
             return getattr(self.module, kind)(self.logger)
@@ -70,24 +70,24 @@ class Library:
             raise self.refusal(f"cannot make a {kind}", otherwise="lost") from None
 
     def refusal(self, what: str, *, otherwise: Reason = "engine") -> BackendError:
-        """That it cannot do `what`, and why in its own words; a full memory is told by those."""
+        """The error that it failed at `what`, with its own messages; these show whether memory is full."""
         why = self.complaint()
         full = "out of memory" in why.lower() or "outofmemory" in why.lower()
         return BackendError("memory" if full else otherwise, f"{self.flavour} {what} ({why})")
 
     def listen(self) -> None:
-        """Forget what it complained of so far: what follows is something new."""
+        """Forget the errors so far, before a call whose errors are to be reported."""
         self.logger.complaints.clear()
 
     def complaint(self) -> str:
-        """What it complained of since `listen`, in its own words."""
-        return "; ".join(self.logger.complaints) or "it does not say why"
+        """Its errors since `listen`, in its own words."""
+        return "; ".join(self.logger.complaints) or "it gives no reason"
 
 
 def load_library(flavour: str, modules: Sequence[str] | None = None) -> Library:
     """Import one flavour. modules: instead of those of `FLAVOURS`.
 
-    Raises BackendError that tells a package that is absent from one that lacks its libraries.
+    Raises BackendError if the package is absent, or does not load; the message says which.
     """
     for name in modules or FLAVOURS[flavour]:
         try:
@@ -103,7 +103,7 @@ def load_library(flavour: str, modules: Sequence[str] | None = None) -> Library:
 
 
 def libraries() -> Iterator[Library | BackendError]:
-    """Every flavour in order of preference, imported one at a time, or why it cannot be."""
+    """Every flavour in order of preference, imported one at a time, or the reason why it cannot be."""
     for flavour in FLAVOURS:
         try:
             yield load_library(flavour)
@@ -115,29 +115,29 @@ def require_capability(library: Library, capability: str) -> None:
     """Raise ConfigurationError unless the library builds for GPUs of this capability by name."""
     if capability not in library.capabilities():
         raise ConfigurationError(
-            f"{capability!r}: {library.flavour} {library.version} builds for "
-            f"{', '.join(library.capabilities())}; a GPU of compute capability 8.6 is sm86"
+            f"{capability!r}: {library.flavour} {library.version} cannot build for it; allowed: "
+            f"{', '.join(library.capabilities())} (compute capability 8.6 is sm86)"
         )
 
 
 def _broken(name: str, error: Exception) -> BackendError:
     return BackendError(
-        "library", f"{name} is installed and does not load, are its libraries? ({error}): {PACKAGES}"
+        "library", f"{name} is installed but does not load ({error}); install its libraries: {PACKAGES}"
     )
 
 
 def _checked_library(flavour: str, name: str, module: ModuleType) -> Library:
     version = str(getattr(module, "__version__", ""))
     if not hasattr(module, "Builder"):
-        raise BackendError("library", f"{name} is installed and holds no TensorRT: {PACKAGES}")
+        raise BackendError("library", f"{name} is installed but is not TensorRT: {PACKAGES}")
     if int(version.partition(".")[0] or 0) < OLDEST[flavour]:
         raise BackendError(
-            "library", f"{name} is version {version}; {OLDEST[flavour]} or newer is needed: {PACKAGES}"
+            "library", f"{name} is version {version}; needed: {OLDEST[flavour]} or newer: {PACKAGES}"
         )
     if lacking := [name for name in NEEDED if not _has(module, name)]:
         raise BackendError(
             "library",
-            f"{name} is version {version} and lacks {', '.join(lacking)}: another one is needed: {PACKAGES}",
+            f"{name} is version {version} and lacks {', '.join(lacking)}; install another one: {PACKAGES}",
         )
     return Library(flavour, module)
 

@@ -121,6 +121,10 @@ class Metrics:
             buckets=STAGE_BUCKETS, registry=self.private,
         )  # fmt: skip
 
+    def decided(self, seconds: float) -> None:
+        """All results of a frame are counted, this long after its capture."""
+        self.decision.observe(seconds)
+
     def _timings(self) -> Iterator[Metric]:
         """The timings that are exported."""
         for family in self.stage.collect():

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from edge.clock import SystemClock
-from edge.commands.replay import replay
+from edge.commands.replay_driver import replay
 from edge.config import load_settings
 from edge.daemon.counting_thread import CHECKPOINT
 from edge.release.messages import COUNTS

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.commands.replay import replay
+from edge.commands.replay_driver import replay
 from edge.config import Settings, load_settings
 from edge.errors import SourceError
 from edge.release.messages import COUNTS

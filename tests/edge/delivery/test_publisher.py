@@ -15,10 +15,11 @@ import pytest
 from edge.backoff import Backoff
 from edge.clock import SystemClock
 from edge.config import MqttSettings
-from edge.delivery import Failure, Publisher, probe
+from edge.delivery import Publisher, probe
 from edge.delivery.outbox import Outbox, Row
 from edge.delivery.publisher import ACKNOWLEDGE_WITHIN
 from edge.errors import ConfigurationError, OutsideError
+from edge.ops.reasons import MqttFailure
 from edge.release.messages import StatusEncoder
 from edge.types import CameraState
 from tests.fake_broker import NOT_AUTHORIZED, SUCCESS, FakeBroker, HangUp, Heard
@@ -134,10 +135,10 @@ def test_a_wrong_password_is_named_once_and_retried_until_it_is_right(
                 running.clock.release()
                 assert subscriber.wait_for_topic(DOOR, 2) == sent
 
-    assert set(running.failures) == {Failure.REFUSED}
+    assert set(running.failures) == {MqttFailure.REFUSED}
     refusals = [r.getMessage() for r in caplog.records if "refused the connection" in r.getMessage()]
     assert refusals == [
-        f"mqtt://127.0.0.1:{broker.port}: the broker refused the connection: Not authorized; 2 windows wait"
+        f"mqtt://127.0.0.1:{broker.port}: the broker refused the connection: Not authorized; 2 messages wait"
     ]
     assert "wrong word" not in caplog.text
 
@@ -222,7 +223,7 @@ def test_the_last_will_speaks_for_a_box_that_vanished(
 
     assert b'"state":"offline","since":null,"reason":"connection lost"' in will
     assert state(again) == "online"
-    assert running.failures == [Failure.DISK]
+    assert running.failures == [MqttFailure.DISK]
 
 
 def _fails(*_: object) -> list[Row]:
@@ -271,7 +272,7 @@ def test_a_rejected_camera_waits_and_does_not_hold_up_the_others(
             running.wait_for(lambda r, before=before: len(r.failures) > before)
         assert running.stop() == 30
 
-    assert set(running.failures) == {Failure.REJECTED}
+    assert set(running.failures) == {MqttFailure.REJECTED}
     assert running.connected == [True, False]
     complaints = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert complaints == [f"the broker rejects messages to {DOOR}: Not authorized"]
@@ -296,7 +297,7 @@ def test_a_camera_that_is_rejected_no_more_sends_everything(tmp_path: Path, outb
             running.clock.skip(Backoff.LONGEST)
         running.wait_for(lambda r: len(r.lags) == 8)
 
-    assert running.failures == [Failure.REJECTED] * 3
+    assert running.failures == [MqttFailure.REJECTED] * 3
     assert sorted(broker.payloads(DOOR)) == sorted(sent + rejected)
     assert len(broker.levels) == 1
 
@@ -328,11 +329,11 @@ def test_withheld_acknowledgements_leave_the_rows_and_send_them_again(
         running.clock.release()
         running.wait_for(lambda r: len(r.lags) == 6)
 
-    assert running.failures == [Failure.TIMEOUT, Failure.TIMEOUT]
+    assert running.failures == [MqttFailure.TIMEOUT, MqttFailure.TIMEOUT]
     assert broker.payloads(DOOR, connection=1) == sent[:5]  # two acknowledged, three in flight
     assert broker.payloads(DOOR, connection=2) == sent[2:5]
     assert not any(heard.duplicate for heard in broker.heard)
-    assert "the broker acknowledged nothing for 20 s; 4 windows wait" in caplog.text
+    assert "the broker acknowledged nothing for 20 s; 4 messages wait" in caplog.text
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -352,7 +353,7 @@ def test_a_connection_that_breaks_off_in_the_middle_is_taken_up_again(
 
     assert list(dict.fromkeys(broker.payloads(DOOR))) == sent
     assert broker.levels == [5 if protocol == "5" else 4] * 4
-    assert running.failures == [Failure.LOST] * 3
+    assert running.failures == [MqttFailure.LOST] * 3
     assert running.connected == [True, False] * 4
 
 
@@ -364,7 +365,7 @@ def test_a_connection_that_breaks_off_in_the_middle_is_taken_up_again(
         ("5", 0x84, "refused the connection: Unsupported protocol version; try mqtt.protocol = '3.1.1'"),
         ("3.1.1", 5, "refused the connection: Not authorized"),
         ("3.1.1", 4, "refused the connection: Bad user name or password"),
-        ("3.1.1", 1, "hung up instead of answering: is it MQTT 3.1.1 without TLS that it speaks"),
+        ("3.1.1", 1, "closed the connection without an answer: does it speak MQTT 3.1.1 without TLS"),
     ],
 )
 def test_a_refusal_is_named_counted_and_no_connection(
@@ -395,7 +396,7 @@ def test_a_broker_of_old_is_told_by_its_answer_to_mqtt_5(
     with FakeBroker(connack=1) as broker:
         broker.as_old = True
         with Running(broker, outbox, tmp_path) as running:
-            running.wait_for(lambda r: r.failures[:1] == [Failure.REFUSED])
+            running.wait_for(lambda r: r.failures[:1] == [MqttFailure.REFUSED])
 
     assert "Unsupported protocol version; try mqtt.protocol = '3.1.1'" in caplog.text
 
@@ -407,7 +408,7 @@ def test_a_broker_that_never_answers_is_given_up(tmp_path: Path, outbox: Outbox)
     ):
         running.wait_for(lambda r: len(r.failures) == 2)
 
-    assert set(running.failures) == {Failure.TIMEOUT}
+    assert set(running.failures) == {MqttFailure.TIMEOUT}
     assert running.connected == []
 
 
@@ -497,7 +498,7 @@ def test_a_stop_without_a_broker_ends_after_the_drain(tmp_path: Path, outbox: Ou
         running.wait_for(lambda r: len(r.failures) == 1)
         assert running.stop() == 2
 
-    assert set(running.failures) == {Failure.UNREACHABLE}
+    assert set(running.failures) == {MqttFailure.UNREACHABLE}
 
 
 # Before anything is opened
@@ -581,10 +582,11 @@ def test_probe_says_that_a_broker_answers_and_how_fast(tmp_path: Path) -> None:
     [
         (
             {},
-            "the broker hung up instead of answering: is it MQTT 5 without TLS that it speaks on this port?",
+            "the broker closed the connection without an answer: "
+            "does it speak MQTT 5 without TLS on this port?",
         ),
-        ({"tls": True}, "TLS cannot be agreed on: unable to get local issuer certificate"),
-        ({"tls": True, "ca_file": "other/ca.pem"}, "TLS cannot be agreed on: "),
+        ({"tls": True}, "TLS failed: unable to get local issuer certificate"),
+        ({"tls": True, "ca_file": "other/ca.pem"}, "TLS failed: "),
         ({"tls": True, "ca_file": "ca.pem", "host": "127.0.0.2"}, "cannot be reached: Connection refused"),
         ({"tls": True, "ca_file": "ca.pem"}, "the broker refused the connection: Not authorized"),
         (
@@ -674,4 +676,4 @@ def test_the_name_in_the_certificate_is_checked(tmp_path: Path) -> None:
         found = probe(settings, "check", clock=SystemClock(), secrets_beside=tmp_path)
 
     assert not found.connected
-    assert found.reason.startswith("TLS cannot be agreed on: IP address mismatch")
+    assert found.reason.startswith("TLS failed: IP address mismatch")

@@ -30,13 +30,13 @@ def test_no_driver(runtime: FakeCuda, cuda: Cuda):
 def test_a_driver_that_is_too_old(runtime: FakeCuda, cuda: Cuda):
     runtime.driver = 12040
     assert refused(cuda).reason == "driver"
-    assert "the NVIDIA driver serves CUDA 12.4, cuda-bindings wants 13.5: install" in str(refused(cuda))
+    assert "the NVIDIA driver supports CUDA 12.4, cuda-bindings needs 13.5: install" in str(refused(cuda))
 
 
 def test_no_gpu(runtime: FakeCuda, cuda: Cuda):
     runtime.devices = 0
     assert refused(cuda).reason == "no_gpu"
-    assert "no NVIDIA GPU is visible: is the GPU passed to this service (DeviceAllow" in str(refused(cuda))
+    assert "no NVIDIA GPU is visible: check that this service may use" in str(refused(cuda))
 
 
 @pytest.mark.parametrize(

@@ -393,7 +393,7 @@ class TestServe:
         (record,) = [record for record in caplog.records if "stays on onnxruntime" in record.getMessage()]
         assert record.levelno == logging.WARNING
         assert f"int8 on {name}: ages are 0." in record.getMessage()
-        assert "at most 0.01 is allowed for int8; it is not used" in record.getMessage()
+        assert "allowed for int8: at most 0.01; it is not used" in record.getMessage()
         assert backend.infer(pictures(1, bundle.input_size)).shape == (1, 101)
 
     @pytest.mark.usefixtures("gpu")
@@ -435,7 +435,7 @@ class TestOpenBackend:
         passed_over: list[str] = []
         backend = open_backend(name, bundle, precision="int8", on_passed_over=passed_over.append)
         assert (backend.name, backend.device) == ("onnxruntime", "CPU, 1 thread, fp32")
-        assert "at most 0.01 is allowed for int8; it is not used" in passed_over[-1]
+        assert "allowed for int8: at most 0.01; it is not used" in passed_over[-1]
         (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
         assert passed_over[-1].partition(": ")[2] in record.getMessage()
 

@@ -232,9 +232,7 @@ def test_the_model_says_what_it_is_not_on_and_why(
     runtime.devices = 0
     monkeypatch.setattr(tensorrt, "Cuda", lambda: cuda)
     said = check_model(configured(), tmp_path, SystemClock())
-    assert (
-        " ms per face; not on tensorrt: no NVIDIA GPU is visible: is the GPU passed to this service" in said
-    )
+    assert " ms per face; not on tensorrt: no NVIDIA GPU is visible: check that this service may" in said
     with pytest.raises(InstoreError, match="'tensorrt': no NVIDIA GPU is visible"):
         check_model(configured(model={"backend": "tensorrt"}), tmp_path, SystemClock())
     assert "not on" not in check_model(configured(model={"backend": "onnxruntime"}), tmp_path, SystemClock())

@@ -530,14 +530,14 @@ def construct(folder: Path, **settings: Any) -> Publisher:
             {"tls": True, "ca_file": "nowhere"},
             r"mqtt\.ca_file = 'nowhere': .*/nowhere cannot be read: No such",
         ),
-        ({"tls": True, "ca_file": "text"}, r"mqtt\.ca_file = 'text': holds no PEM certificate"),
+        ({"tls": True, "ca_file": "text"}, r"mqtt\.ca_file = 'text': holds no certificate"),
         (
             {"tls": True, "cert_file": "server.pem", "key_file": "nowhere"},
             r"mqtt\.key_file = 'nowhere': .*cannot be read",
         ),
         (
             {"tls": True, "cert_file": "server.pem", "key_file": "ca.key"},
-            r"mqtt\.cert_file = 'server\.pem', mqtt\.key_file = 'ca\.key': must be .* its own key",
+            r"mqtt\.cert_file = 'server\.pem', mqtt\.key_file = 'ca\.key': must be .* its key",
         ),
     ],
 )

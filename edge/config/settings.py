@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from edge.brackets import DEFAULT_BRACKETS, parse_brackets
+from edge.brackets import DEFAULT_BRACKETS, Bracket, parse_brackets
 from edge.config.redaction import holds_credentials, is_mistyped_url
 from edge.store_time import (
     ALWAYS_OPEN,
@@ -95,9 +95,7 @@ def _region(roi: tuple[float, float, float, float]) -> tuple[float, float, float
 
 def _host(name: str) -> str:
     if not name or re.search(r"[/@\s]", name):
-        raise ValueError(
-            "must be only the name or address of a host: port, user and TLS have keys of their own"
-        )
+        raise ValueError("must be a host's name or address alone: port, user and TLS have keys of their own")
     return name
 
 
@@ -222,6 +220,11 @@ class WindowSettings(Section):
     brackets: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_whole_brackets)] = (
         DEFAULT_BRACKETS
     )
+
+    @property
+    def parsed_brackets(self) -> tuple[Bracket, ...]:
+        """The brackets in order of age, holding every age from 0 up exactly once."""
+        return parse_brackets(self.brackets)
 
 
 class PrivacySettings(Section):

@@ -24,7 +24,7 @@ def config(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("command", "module"), [("check", "check.command.check"), ("replay", "replay.replay")]
+    ("command", "module"), [("check", "check.command.check"), ("replay", "replay_driver.replay")]
 )
 def test_ctrl_c_ends_with_1_and_no_traceback(
     command: str,

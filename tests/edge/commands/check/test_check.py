@@ -250,7 +250,7 @@ def test_the_model_says_what_int8_gains_and_when_it_is_not_used(
     with pytest.raises(Warn) as warned:
         check_model(settings, tmp_path, SystemClock())
     assert " on onnxruntime (CPU, 1 thread, fp32), " in str(warned.value)
-    assert f"; not on {backend}: int8 on {backend}: ages are 0." in str(warned.value)
+    assert f"; not on {backend}: int8 on {backend}: ages differ by 0." in str(warned.value)
 
 
 def test_the_model_is_tried_on_the_daemons_engines_and_leaves_none(

@@ -165,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     if arguments.frames < 1:
-        parser.error(f"--frames = {arguments.frames}: too small; allowed: 1 or more")
+        parser.error(f"--frames {arguments.frames}: too small; allowed: 1 or more")
     frames: int = arguments.frames
     with progress_bars("frames") as progress:
         found = soak(

@@ -328,7 +328,7 @@ def clock_back(rng: Rng) -> Scene:
 
 
 def turnover(rng: Rng) -> Scene:
-    """Faces turn towards the camera somewhere for a second or two and away again: whoever is next is new."""
+    """Faces turn towards the camera for a second or two and away again; the next face is a new visitor."""
 
     def glance() -> Visitor:
         start, x, y, size = (

@@ -30,7 +30,7 @@ from edge.types import Image
 from training.backbone import MEAN_RGB
 from training.dataset import Survey, survey
 from training.evaluation.calibration import fit_temperature
-from training.evaluation.evaluate import Figures, Options, evaluate, told
+from training.evaluation.evaluate import Figures, Options, evaluate, reporting
 from training.evaluation.part import Part, Split, open_part, part_by_seed
 from training.evaluation.scores import year_confusion
 from training.onnx_export import to_onnx
@@ -121,7 +121,7 @@ def require_parity(folder: Path, model: Any, crops: Sequence[Image]) -> float:  
 
 def add_temperature(folder: Path, manifest: Manifest, validation: Part, progress: Progress) -> Manifest:
     """Fit the temperature on `validation`, and keep the confusion of its faces by single years."""
-    raw = run_raw(load_bundle(folder), told("fitting the temperature", validation, progress)).probs
+    raw = run_raw(load_bundle(folder), reporting("fitting the temperature", validation, progress)).probs
     temperature = round(fit_temperature(raw, validation.truth), 2)
     counted = year_confusion(calibrate(raw, temperature), validation.truth)
     confusion = None

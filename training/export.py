@@ -52,7 +52,7 @@ def export(plan: Plan, progress: Progress = silent) -> Manifest:
     the ONNX graph does not agree with the Keras model; nothing is left behind then.
     """
     for other in plan.against:
-        load_bundle(other)  # told before anything slow
+        load_bundle(other)  # a fault is reported before anything slow
     with staged(plan.out) as folder:
         run = load_run(plan.run)
         data = TrainingData.read(run.info["data"])
@@ -209,7 +209,7 @@ def _story(run: Run, data: TrainingData, manifest: Manifest) -> card.Story:
 
 
 def _named(bundle: Mapping[str, Any]) -> str:
-    """A bundle that the run learnt from, as its manifest told of it."""
+    """A bundle from which the run learned, as its manifest describes it."""
     return f"{bundle['name']} {bundle['version']}"
 
 

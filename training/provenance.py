@@ -75,7 +75,7 @@ def made_with(bundle: Bundle) -> str:
 
 
 def split_of(bundle: Bundle) -> str | None:
-    """`Prepared.split_hash` of the data that a checked bundle was trained on; None where it is not told."""
+    """`Prepared.split_hash` of the data that a checked bundle was trained on; None where it is not stated."""
     found = _provenance(bundle).get("run", {}).get("split")
     return str(found) if found else None
 

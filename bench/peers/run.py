@@ -161,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     if not arguments.clip.exists():
-        parser.error(f"--clip = {arguments.clip}: the file does not exist; give a recording")
+        parser.error(f"--clip {arguments.clip}: the file does not exist; give a recording")
     load = os.getloadavg()[0]
     peers = measure(arguments.clip, arguments.environments.absolute(), max(1, arguments.repeats))
     report = rounded(

@@ -51,4 +51,4 @@ def test_no_frames_are_refused(frames: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as stopped:
         memory.main(["--frames", frames])
     assert stopped.value.code == 2
-    assert f"--frames = {frames}: too small; allowed: 1 or more" in capsys.readouterr().err
+    assert f"--frames {frames}: too small; allowed: 1 or more" in capsys.readouterr().err

@@ -32,8 +32,8 @@ def run(arguments: argparse.Namespace) -> None:
     from training.opinions.opine import opine
 
     with progress_bars(keep=True) as progress:
-        told = opine(settings, arguments.out, progress)
+        quality = opine(settings, arguments.out, progress)
     print(
-        f"{arguments.out}: distributions of {told.pictures:,} pictures, mean absolute error "
-        f"{told.learnt:.2f} years; {told.held_out:.2f} years on the validation part"
+        f"{arguments.out}: distributions of {quality.pictures:,} pictures, mean absolute error "
+        f"{quality.learnt:.2f} years; {quality.held_out:.2f} years on the validation part"
     )

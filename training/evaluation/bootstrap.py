@@ -1,7 +1,7 @@
-"""How far a figure could have come out otherwise: the bootstrap (Efron & Tibshirani 1993, chapter 13).
+"""Confidence intervals by the bootstrap (Efron & Tibshirani 1993, chapter 13).
 
-The faces are drawn again, as many as there are, with replacement; the middle 95 % of the figure over many
-such draws is its interval.
+Each draw takes as many faces as there are, with replacement; the interval of a figure is the middle 95 % of
+its values over many draws.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether a model is as sure as it may be, and the temperature that makes it so."""
+"""The calibration of a model, and the temperature that calibrates it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BINS = 15
 """Of equal width, as in Guo et al. 2017, arXiv 1706.04599."""
 
 TEMPERATURES = np.geomspace(0.5, 4, 61)
-"""Those that are tried: 1 is among them, each 3.5 % above the one before."""
+"""The temperatures tried: each 3.5 % above the one before, 1 included."""
 
 WORTHWHILE = 0.1
 """Years of mean absolute error: less than this on one data set did not carry over to another."""
@@ -26,7 +26,7 @@ DRIFT = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The faces whose confidence is in (low, high]: how many, how sure on average, and how often right."""
+    """The faces whose confidence is in (low, high]: their number, mean confidence, and accuracy."""
 
     low: float
     high: float

@@ -1,4 +1,4 @@
-"""The commands `evaluate` and `compare`: from folders to files, and the words that say what came out."""
+"""The commands `evaluate` and `compare`: read folders, write files, and print the results."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ PLAIN = {
     "ece": ("calibration error (ECE)", ".3f"),
     "histogram_tv": ("histogram error", ".3f"),
 }
-"""What a figure is in words, and how it is written."""
+"""By figure: its name for people, and its format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to judge on, and where the figures go.
+    """The data of an evaluation, and the destination of the figures.
 
     data: the folder of labelled faces. split: see `open_part`. json: a file, `-` for the standard output,
     None for nowhere.
@@ -54,7 +54,7 @@ class Request:
 def run_evaluate(
     bundle: Bundle, precision: Precision, request: Request, out: Path | None, progress: Progress
 ) -> str:
-    """Evaluate a bundle; write the report into the new folder `out`, and say the main figures.
+    """Evaluate a bundle; write the report into the new folder `out`, and return the main figures as text.
 
     Raises ConfigurationError, before any work where something cannot be written.
     """
@@ -70,7 +70,7 @@ def run_evaluate(
 
 
 def run_compare(a: Bundle, b: Bundle, request: Request, progress: Progress) -> str:
-    """Compare two bundles, and say the figures and the verdict; ConfigurationError as `run_evaluate`."""
+    """Compare two bundles; figures and verdict as text. Raises ConfigurationError as `run_evaluate` does."""
     require_writable(request.json)
     found = compare(
         a,
@@ -90,7 +90,9 @@ def require_writable(target: str | None) -> None:
     if not target or target == STANDARD_OUTPUT:
         return
     if not Path(target).parent.is_dir():
-        raise ConfigurationError(f"--json {target}: the folder {Path(target).parent} does not exist")
+        raise ConfigurationError(
+            f"--json {target}: the folder {Path(target).parent} does not exist; create it first"
+        )
     if Path(target).is_dir():
         raise ConfigurationError(f"--json {target}: a folder; give a file")
 
@@ -98,7 +100,7 @@ def require_writable(target: str | None) -> None:
 def write_json(target: str | None, figures: Figures) -> None:
     """Write the figures to a file, whole or not at all; `-` is the standard output, None nowhere.
 
-    What is there already and no plain file, such as /dev/null or a pipe, is written to and stays what it is.
+    An existing target that is no plain file, such as /dev/null or a pipe, is written in place.
     """
     content = json.dumps(figures, indent=2) + "\n"
     if target == STANDARD_OUTPUT:

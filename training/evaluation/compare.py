@@ -1,4 +1,4 @@
-"""Two bundles on the same faces, and whether they differ by more than noise."""
+"""Compare two bundles on the same faces; is the difference more than noise?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.dataset import survey
 from training.evaluation.bootstrap import Interval, interval, resamples
 from training.evaluation.calibration import calibration_error, reliability
 from training.evaluation.crowds import histogram_error
-from training.evaluation.evaluate import Figures, Options, chosen_brackets, rounded, told
+from training.evaluation.evaluate import Figures, Options, chosen_brackets, reporting, rounded
 from training.evaluation.part import Part, Split, cut_part
 from training.evaluation.scores import Judged, judge, summary
 from training.predict import run_calibrated
@@ -33,15 +33,15 @@ LESS_IS_BETTER = {
 """The figures compared."""
 
 COVERAGE = 1 - 0.05 / len(LESS_IS_BETTER)
-"""Of each interval, so that all of them together are right in 95 of 100 comparisons (Bonferroni)."""
+"""Coverage of each interval, so that all hold together in 95 of 100 comparisons (Bonferroni)."""
 
 DRAWS = 2000
-"""Enough to know the ends of such wide intervals."""
+"""Bootstrap draws; wide intervals need many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure of both bundles; `interval`: of b - a, over faces drawn again. better: 'a', 'b' or ''."""
+    """One figure of both bundles; interval: of b - a, by bootstrap over the faces. better: 'a', 'b' or ''."""
 
     figure: str
     a: float
@@ -64,7 +64,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Which is better by more than noise, in a sentence."""
+        """A sentence that says which bundle is better by more than noise."""
         names = {"a": _named(self.a), "b": _named(self.b)}
         if names["a"] == names["b"]:
             names = {side: f"{name} ({side.upper()})" for side, name in names.items()}
@@ -78,7 +78,7 @@ class Comparison:
         return f"{'; '.join(parts)}: by more than noise.{rest}"
 
     def as_json(self) -> Figures:
-        """The same for programs."""
+        """The comparison as JSON values."""
         return {
             "a": _identity(self.a),
             "b": _identity(self.b),
@@ -110,7 +110,7 @@ def compare(
 ) -> Comparison:
     """Compare two bundles on the faces of `data` that neither was trained on, unless `split` says otherwise.
 
-    Each sees the faces cut as it wants them. Raises ConfigurationError where no face is left.
+    Each gets the faces cropped for its own input. Raises ConfigurationError where no face is left.
     """
     options = options or Options()
     found = survey(data, cache, progress)
@@ -129,16 +129,16 @@ def compare(
 def compare_judged(
     a: Judged, b: Judged, brackets: int, seed: int, *, progress: Progress = silent, draws: int = DRAWS
 ) -> list[Row]:
-    """Compare what two models say of the same faces: a paired bootstrap, drawing the same faces for both.
+    """Compare two models on the same faces by a paired bootstrap, with the same draws for both.
 
-    A figure is better by more than noise where the interval of the difference leaves out 0.
+    A figure is better by more than noise where the interval of the difference excludes 0.
     """
     differences = []
     for done, index in enumerate(resamples(len(a), seed, draws), start=1):
         differences.append(
             _values(b.select(index), brackets, seed + done) - _values(a.select(index), brackets, seed + done)
         )
-        progress("drawing faces again", done, draws)
+        progress("bootstrap", done, draws)
     columns = zip(LESS_IS_BETTER, np.array(differences).T, strict=True)
     values = zip(_values(a, brackets, seed).tolist(), _values(b, brackets, seed).tolist(), strict=True)
     return [
@@ -176,7 +176,7 @@ def _shared(a: Part, b: Part) -> tuple[Part, Part]:
 
 
 def _judge(bundle: Bundle, part: Part, brackets: Sequence[Bracket], side: str, progress: Progress) -> Judged:
-    found = run_calibrated(bundle, told(f"bundle {side}", part, progress))
+    found = run_calibrated(bundle, reporting(f"bundle {side}", part, progress))
     return judge(found.probs, part.truth, brackets)
 
 

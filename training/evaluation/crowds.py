@@ -1,8 +1,8 @@
-"""What the product sells: the error of the histogram of a whole crowd.
+"""The error of the age histogram of a crowd, which is the figure that the product publishes.
 
-A crowd is drawn by its age mix, then by its people, from the judged faces with replacement. Only the bracket
-that each is taken for matters, so drawing c people of one true bracket is one multinomial draw from that
-row of the confusion table.
+A crowd has a random age mix; its people are drawn from the judged faces with replacement. Only the estimated
+brackets matter, so drawing c people of one true bracket is one multinomial draw from that row of the
+confusion table.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from training.evaluation.scores import Judged, confusion_table
 
 SIZES = (50, 200, 1000)
-"""People in a crowd: an hour of a small shop, of a busy one, a day."""
+"""People in a crowd: an hour of a small store, an hour of a busy store, a day."""
 
 HEADLINE = 200
 """The crowd whose error is the figure `histogram_tv`."""
@@ -29,7 +29,7 @@ def histogram_errors(judged: Judged, brackets: int, seed: int) -> dict[str, dict
     """The error over random crowds, by size of the crowd.
 
     shifted: mean total variation (0..1) between estimated and true bracket shares, where every mix of the
-    brackets that occur is as likely as any other. shifted_p90: what nine of ten such crowds stay below.
+    brackets that occur is as likely as any other. shifted_p90: the 90th percentile of the same.
     same: mean where the crowd has the age mix of the data.
     """
     table = confusion_table(judged, brackets)

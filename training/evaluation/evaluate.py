@@ -23,7 +23,7 @@ from training.evaluation.truth import own_brackets
 from training.predict import run_calibrated
 
 MOST_VALUES = 20
-"""A trait with more different values than this is no grouping, and is not reported by."""
+"""A trait with more different values does not group people and gets no figures."""
 
 DECIMALS = 4
 
@@ -57,13 +57,13 @@ class Evaluation:
 def evaluate(
     bundle: Bundle, part: Part, options: Options | None = None, progress: Progress = silent
 ) -> Evaluation:
-    """Run `bundle` over the faces of `part` and judge what it says.
+    """Run `bundle` on the faces of `part` and compare its estimates with the labels.
 
     Raises ConfigurationError where the data's groups fit no set of brackets.
     """
     options = options or Options()
     brackets = chosen_brackets(part, options)
-    found = run_calibrated(bundle, told(f"{bundle.name}: full size", part, progress))
+    found = run_calibrated(bundle, reporting(f"{bundle.name}: full size", part, progress))
     judged = judge(found.probs, part.truth, brackets)
     figures = {
         **all_figures(judged, brackets, options.seed),
@@ -88,7 +88,7 @@ def chosen_brackets(part: Part, options: Options) -> tuple[Bracket, ...]:
 
 
 def all_figures(judged: Judged, brackets: Sequence[Bracket], seed: int) -> Figures:
-    """Whatever can be said of judged faces by themselves."""
+    """All figures that need no more than the judged faces."""
     bins = reliability(judged)
     crowds = histogram_errors(judged, len(brackets), seed)
     return {
@@ -109,7 +109,7 @@ def all_figures(judged: Judged, brackets: Sequence[Bracket], seed: int) -> Figur
 def by_trait(judged: Judged, traits: Mapping[str, NDArray[np.str_]], seed: int) -> Figures:
     """Figures with intervals for each value of each trait, and for each pair of values of two traits.
 
-    Faces of which a trait is not known are left out there.
+    Faces without a value for a trait are left out of its figures.
     """
     known = {name: values for name, values in traits.items() if _groups(values)}
     names = list(known)
@@ -126,7 +126,7 @@ def by_trait(judged: Judged, traits: Mapping[str, NDArray[np.str_]], seed: int) 
 
 
 def rounded(figures: Any) -> Any:  # noqa: ANN401 (anything JSON can hold)
-    """The same figures with every fraction rounded for people."""
+    """The same figures with every fraction rounded to `DECIMALS`."""
     if isinstance(figures, float):
         return round(figures, DECIMALS)
     if isinstance(figures, Mapping):
@@ -136,8 +136,8 @@ def rounded(figures: Any) -> Any:  # noqa: ANN401 (anything JSON can hold)
     return figures
 
 
-def told(step: str, part: Part, progress: Progress) -> Iterator[Image]:
-    """The crops of a part one by one, telling `progress` of each."""
+def reporting(step: str, part: Part, progress: Progress) -> Iterator[Image]:
+    """The crops of a part one by one; reports each to `progress`."""
     for done, crop in enumerate(part.crops, start=1):
         yield crop
         progress(step, done, len(part))
@@ -147,7 +147,8 @@ def _judge_small(
     bundle: Bundle, part: Part, brackets: Sequence[Bracket], face: int, progress: Progress
 ) -> Judged:
     crops = (
-        shrink(crop, face, part.scale) for crop in told(f"{bundle.name}: faces of {face} px", part, progress)
+        shrink(crop, face, part.scale)
+        for crop in reporting(f"{bundle.name}: faces of {face} px", part, progress)
     )
     return judge(run_calibrated(bundle, crops).probs, part.truth, brackets)
 

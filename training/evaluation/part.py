@@ -1,4 +1,4 @@
-"""The faces of a data set that a bundle is evaluated on, cut as that bundle wants them."""
+"""The faces of a data set on which a bundle is evaluated, cropped for that bundle."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def open_part(
 def cut_part(
     found: Survey, bundle: Bundle, split: Split | None, cache: Path, progress: Progress = silent
 ) -> Part:
-    """As `open_part`, for data that were looked at already."""
+    """As `open_part`, for data that `survey` has read."""
     trained = TrainingData.of(bundle)
     trained_on = trained is not None and trained.shares(one.key for one in found.seen)
     split = split or ("test" if trained_on else "all")

@@ -1,4 +1,4 @@
-"""The plots of an evaluation, each from its figures alone."""
+"""The plots of an evaluation, drawn from its figures."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def histogram(figures: Figures) -> Html:
 
 
 def reliability(figures: Figures) -> Html:
-    """How often the estimated bracket is right against how sure the model is, and how often it is so sure."""
+    """Accuracy of the estimated bracket by confidence, and the distribution of the confidence."""
     found = figures["reliability"]
     middles = [(own["low"] + own["high"]) / 2 for own in found]
     width = 0.94 * (found[0]["high"] - found[0]["low"])
     with drawing(4.2, columns=2) as (figure, (left, right)):
-        left.bar(middles, [own["accuracy"] for own in found], width, color=BLUE, label="really right")
-        left.plot([0, 1], [0, 1], color=AMBER, linestyle="--", label="as often as the model says")
+        left.bar(middles, [own["accuracy"] for own in found], width, color=BLUE, label="measured")
+        left.plot([0, 1], [0, 1], color=AMBER, linestyle="--", label="confidence = accuracy")
         left.set_ylim(0, 1)
         left.set_ylabel("share in the right bracket")
         _legend_above(left)
@@ -80,8 +80,8 @@ def reliability(figures: Figures) -> Html:
         right.set_ylabel("faces")
         for axes in (left, right):
             axes.set_xlim(0, 1)
-            axes.set_xlabel("probability that the model gives its bracket")
-    return picture(figure, "Reliability of the estimated bracket, and how confidence is spread")
+            axes.set_xlabel("confidence: probability of the estimated bracket")
+    return picture(figure, "Reliability of the estimated bracket, and distribution of the confidence")
 
 
 def traits(figures: Figures, trait: str) -> Html:
@@ -116,7 +116,7 @@ def face_sizes(figures: Figures) -> Html:
         )
         right.plot(places, [own["accuracy"] for own in found], marker="o", color=BLUE, label="right")
         right.set_ylabel("share of faces by bracket")
-        right.set_ylim(0, 1.05)  # a point at 1 is whole
+        right.set_ylim(0, 1.05)  # a point at 1 is fully visible
         _legend_above(right)
         for axes in (left, right):
             axes.set_xticks(places, labels)
@@ -132,7 +132,7 @@ def crowds(figures: Figures) -> Html:
         axes.bar(places - 0.2, [own["same"] for own in found], 0.38, color=GREY, label="age mix of the data")
         axes.bar(places + 0.2, [own["shifted"] for own in found], 0.38, color=BLUE, label="any age mix")
         beyond = [own["shifted_p90"] for own in found]
-        label = "any age mix: nine of ten crowds stay below"
+        label = "any age mix: 90th percentile"
         axes.scatter(places + 0.2, beyond, marker="_", s=600, linewidths=2, color=AMBER, label=label)
         axes.set_xticks(places, [f"{int(people):,} people" for people in figures["histogram"]])
         axes.set_ylim(0, 1.1 * max(beyond) or 1)
@@ -143,6 +143,6 @@ def crowds(figures: Figures) -> Html:
 
 
 def _legend_above(axes: Any, **options: Any) -> None:  # noqa: ANN401 (passed on to matplotlib)
-    """The legend over the plot, where nothing is drawn."""
+    """Put the legend above the plot."""
     entries = len(axes.get_legend_handles_labels()[0])
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=entries, borderaxespad=0.2, **options)

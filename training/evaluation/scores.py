@@ -1,4 +1,4 @@
-"""How good estimated ages are: errors in years, brackets hit, and which are taken for which.
+"""Quality of estimated ages: errors in years, correct brackets, and confusions between brackets.
 
 A face is first judged by itself (`Judged`); every figure is a function of that, over all faces or some.
 """
@@ -112,7 +112,7 @@ def summary(judged: Judged) -> dict[str, float]:
 
 
 def by_bracket(judged: Judged, brackets: Sequence[Bracket]) -> dict[str, dict[str, float | None]]:
-    """n, mae, precision, recall and f1 of each bracket; None where nothing can be said.
+    """n, mae, precision, recall and f1 of each bracket; None where they are undefined.
 
     precision: of the faces estimated to be in it, the share that is. recall: of those that are, the share
     estimated so. f1: their harmonic mean, 2 tp / (2 tp + fp + fn).

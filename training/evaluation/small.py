@@ -1,4 +1,4 @@
-"""Faces as a coarser or farther camera would have given them."""
+"""Faces shrunk as if the camera were coarser or farther away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of the ages of faces: an interval of years each, of one year where that is known."""
+"""The labels of faces: an interval of years each; of one year where the age is known."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Truth:
 
     @classmethod
     def of(cls, low: Sequence[float] | NDArray[Any], high: Sequence[float] | NDArray[Any]) -> Truth:
-        """From any numbers of years; those over 100 are brought down to it."""
+        """From any numbers of years; ages over 100 become 100."""
         oldest = AGES - 1
         return cls(np.minimum(low, oldest).astype(np.float32), np.minimum(high, oldest).astype(np.float32))
 
@@ -52,7 +52,7 @@ class Truth:
 
 
 def own_brackets(truth: Truth, default: Sequence[Bracket]) -> tuple[Bracket, ...]:
-    """The brackets that the labels themselves ask for: the data's groups, or `default` where all are years.
+    """The brackets of the labels: the data's groups, or `default` where all labels are years.
 
     Groups that leave years out between them are joined by brackets that hold those. Raises
     ConfigurationError that names two groups which overlap.

@@ -1,4 +1,4 @@
-"""What a data set holds, as a report to look at before a model is trained on it."""
+"""The report on a data set, to read before training a model on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the report: `report.html`, and `faults.csv` with every fault that was found."""
+"""Writes the report: `report.html`, and `faults.csv` with every fault found."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from training.explore.table import tabulate
 from training.staging import staged
 
 SIZE = 96
-"""Side of the crops in px: enough to look at and to measure."""
+"""Side of the crops in px: enough to view and to measure."""
 
 SCALE = 1.04
-"""The framing of the model that ships."""
+"""The crop scale of the shipped model."""
 
 
 def explore(data: Path, out: Path, *, cache: Path, seed: int, progress: Progress) -> Survey:
-    """Look at the labelled faces in `data` and write the folder `out`, which must not exist.
+    """Survey the labelled faces in `data` and write the folder `out`, which must not exist.
 
     Raises ConfigurationError as `training.dataset.prepare` does, and when `out` cannot be written.
     """

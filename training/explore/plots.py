@@ -30,14 +30,14 @@ BOXES = {
     "linecolor": INK,
     "linewidth": 0.9,
 }
-"""Box plots: the whiskers hold 90 %."""
+"""Box plots: the whiskers span 90 %."""
 
 MOST_VALUES = 12
-"""A trait with more values than this is no group to report by, but a name or a number."""
+"""A trait with more values than this does not group people: it is a name or a number."""
 
 
 def ages(table: pd.DataFrame) -> Html:
-    """How many pictures of each year of age, of those whose age is known to the year."""
+    """Pictures by year of age, of those whose age is known to the year."""
     known = table[table.low == table.high]
     with drawing(3.2) as (figure, axes):
         sns.histplot(x=known.age.astype(int), discrete=True, shrink=0.9, ax=axes, **SOLID)
@@ -49,7 +49,7 @@ def ages(table: pd.DataFrame) -> Html:
 
 
 def by_bracket(table: pd.DataFrame) -> Html:
-    """How many pictures of each bracket, and in which part of the split they are."""
+    """Pictures by bracket and by part of the split."""
     totals = table.bracket.value_counts(sort=False)
     parts = [part for part in PARTS if (table.split == part).any()]
     with drawing(3.2) as (figure, axes):
@@ -84,7 +84,7 @@ def by_bracket(table: pd.DataFrame) -> Html:
 
 
 def trait(table: pd.DataFrame, name: str) -> Html:
-    """How many pictures of each value of a trait, the commonest first, and their ages."""
+    """Pictures by value of a trait, the most common first, and their ages."""
     column = table[f"trait:{name}"].replace("", "not stated")
     counts = column.value_counts()
     with drawing(0.9 + 0.42 * len(counts), 2, sharey=True) as (figure, (left, right)):
@@ -105,33 +105,33 @@ def trait(table: pd.DataFrame, name: str) -> Html:
 
 
 def pixels(table: pd.DataFrame) -> Html:
-    """How large pictures and faces are."""
+    """Sizes of the pictures and of the faces."""
     with drawing(2.9, 2) as (figure, (left, right)):
         _histogram(left, np.minimum(table.width, table.height), "shorter side in px", "Size of the pictures")
         faces = table.face.dropna()
         _histogram(right, faces, "longer side of the face's box in px", "Size of the faces")
         if len(faces):
-            _mark(right, GOOD_SIZE, "more does not help", left_of=faces.max() < GOOD_SIZE)
+            _mark(right, GOOD_SIZE, "large enough", left_of=faces.max() < GOOD_SIZE)
         return picture(figure, "Histograms: sizes of pictures and faces")
 
 
 def quality(table: pd.DataFrame) -> Html:
-    """How sharp and how light the faces are, beside what the box takes for good."""
+    """Sharpness and light of the faces, with the box's limits of good quality."""
     with drawing(2.9, 2) as (figure, (left, right)):
         _histogram(
             left, table.sharpness.clip(lower=1), "variance of the Laplacian at 64 px", "Sharpness", log=True
         )
         _mark(left, GOOD_SHARPNESS, "sharp")
         _histogram(right, table.light, "mean grey level of the face, 0 to 255", "Light")
-        for level, words in zip(GOOD_LIGHT, ("dim", "glaring"), strict=True):
-            _mark(right, level, words, left_of=words == "dim")
+        for level, words in zip(GOOD_LIGHT, ("dark", "bright"), strict=True):
+            _mark(right, level, words, left_of=words == "dark")
         right.set_xlim(0, 255)
         return picture(figure, "Histograms: sharpness and light of the faces")
 
 
 def _histogram(axes: Axes, values: pd.Series, label: str, title: str, *, log: bool = False) -> None:
     if len(values):
-        # From 0 on, so that pictures of one size are a bar and not a line.
+        # The axis starts at 0, so that pictures of one size make a bar and not a line.
         whole = None if log else (0, 1.05 * float(values.max()))
         sns.histplot(x=values, bins=42, binrange=whole, log_scale=log, ax=axes, **SOLID)
     else:
@@ -150,7 +150,7 @@ def _histogram(axes: Axes, values: pd.Series, label: str, title: str, *, log: bo
 
 
 def _mark(axes: Axes, value: float, words: str, *, left_of: bool = False) -> None:
-    """A line at `value`, named at its top; the axis grows to show it."""
+    """A line at `value` with a label at its top; the axis grows to show it."""
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 0.8 * value), max(high, 1.25 * value))
     axes.axvline(value, color=AMBER, linewidth=1.6)
@@ -167,7 +167,7 @@ def _mark(axes: Axes, value: float, words: str, *, left_of: bool = False) -> Non
 
 
 def _thousands(axis: Axes) -> None:
-    """At most seven marks, at whole numbers."""
+    """At most seven ticks, at whole numbers."""
     axis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axis.set_major_formatter(_number)
 

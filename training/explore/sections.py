@@ -1,4 +1,4 @@
-"""The parts of the report, in the order in which they are read."""
+"""The sections of the report, in their order."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ EXAMPLES = 3
 """Faults of a kind that are named in the report; `faults.csv` has all."""
 
 THIN = 0.05
-"""A bracket with a smaller share of the pictures is learned badly."""
+"""A model learns a bracket with a smaller share of the pictures badly."""
 
 UNSEEN = 0.1
-"""In face crops, no face is found in about 1 of 100; in more than this share something is wrong."""
+"""In face crops, no face is found in about 1 of 100; a larger share means a fault of the data."""
 
 BLURRED = 40.0
 """Sharpness of a face that is 32 px wide: see `edge.vision.crops`."""
@@ -44,15 +44,15 @@ WHAT_IS_DONE = {
     FaultKind.AGE_RANGE: "left out",
     FaultKind.EMPTY: "left out",
     FaultKind.UNREADABLE: "left out",
-    FaultKind.COPY: "left out but for the first",
+    FaultKind.COPY: "left out except the first",
     FaultKind.CONFLICT: "all left out: it is unknown which age is right",
     FaultKind.NEAR_COPY: "kept, on one side of the split",
     FaultKind.NO_FACE: "left out",
-    FaultKind.SEVERAL_FACES: "kept; the label is taken to be about the face in the middle",
+    FaultKind.SEVERAL_FACES: "kept; the label is assumed to describe the face in the middle",
 }
 
 SHOWN = (FaultKind.CONFLICT, FaultKind.NO_FACE, FaultKind.SEVERAL_FACES)
-"""Faults that are seen better than told."""
+"""Kinds of faults that the report shows with pictures."""
 
 
 def report(found: Survey, prepared: Prepared, rows: pd.DataFrame, seed: int) -> str:
@@ -91,14 +91,14 @@ def _headlines(found: Survey, prepared: Prepared, rows: pd.DataFrame) -> Html:
 
 
 def _remarks(found: Survey, rows: pd.DataFrame) -> Iterator[str]:
-    """What a person should know first, in sentences."""
+    """The main findings, in sentences."""
     counts = _by_kind(found.faults)
     if conflicts := counts.get(FaultKind.CONFLICT):
         yield f"{len(conflicts):,} files are copies with different ages; none of them is used."
     if near := counts.get(FaultKind.NEAR_COPY):
         differ = ""
         if apart := [gap for gap in _gaps(found) if gap]:
-            differ = f", {len(apart):,} of them with another age, by {np.median(apart):g} years as a rule"
+            differ = f", {len(apart):,} of them with another age, by {np.median(apart):g} years in the median"
         yield f"{len(near):,} pictures are near-copies of another one{differ}."
     shares = rows.bracket.value_counts(normalize=True, sort=False)
     if thin := [f"{name} ({share:.1%})" for name, share in shares.items() if share < THIN]:
@@ -107,14 +107,14 @@ def _remarks(found: Survey, rows: pd.DataFrame) -> Iterator[str]:
     if len(known):
         common = known.age.value_counts(normalize=True)
         yield (
-            f"The commonest age is {common.index[0]:g}, with {common.iloc[0]:.1%} of the pictures. Ages that "
-            f"end in 0 or 5 have {(known.age % 5 == 0).mean():.0%}: 20% is the even share; "
+            f"The most common age is {common.index[0]:g}, with {common.iloc[0]:.1%} of the pictures. Ages "
+            f"that end in 0 or 5 have {(known.age % 5 == 0).mean():.0%}: 20% is the even share; "
             "more means that ages were guessed."
         )
     yield (
         f"{(rows.sharpness < BLURRED).mean():.0%} of the faces are as blurred as one 32 px wide, "
-        f"{(rows.light < GOOD_LIGHT[0]).mean():.0%} are dim and "
-        f"{(rows.light > GOOD_LIGHT[1]).mean():.0%} glaring."
+        f"{(rows.light < GOOD_LIGHT[0]).mean():.0%} are dark and "
+        f"{(rows.light > GOOD_LIGHT[1]).mean():.0%} too bright."
     )
     if not is_cropped(found.seen):
         yield "The pictures show surroundings; faces are cropped as a box crops them."

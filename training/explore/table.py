@@ -1,4 +1,4 @@
-"""The data set as one table, a row for each usable picture: what the report counts and draws."""
+"""The data set as one table with a row for each usable picture, from which the report is made."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What networks that were trained elsewhere know of an age, asked so that nothing is said by heart."""
+"""Age estimates of the training pictures from networks trained elsewhere, made by cross-fitting."""

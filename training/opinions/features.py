@@ -1,4 +1,4 @@
-"""What a network that was not trained here says of faces: features, held in memory and never written."""
+"""Features of faces from networks trained elsewhere; they stay in memory and are never written."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from training.opinions.settings import NetworkSettings
 from training.train.batches import Examples
 from training.train.targets import Floats
 
-ASKING = "asking network {} of {}"
+ASKING = "running network {} of {}"
 CHUNK = 32
-"""Pictures in a call, of a network that takes several."""
+"""Pictures in a call of a network that accepts several."""
 
 Ask = Callable[[Image], Floats]
 """From pictures, uint8 (n, S, S, 3) RGB, to features, float32 (n, D)."""
@@ -31,21 +31,21 @@ Ask = Callable[[Image], Floats]
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network that can be asked."""
+    """A network and its function from pictures to features."""
 
     settings: NetworkSettings
     ask: Ask
 
 
 def opened(networks: Sequence[NetworkSettings]) -> list[Network]:
-    """The networks, ready; ConfigurationError where one is missing, damaged, or not as its settings say."""
+    """Open the networks; ConfigurationError where one is missing, damaged, or differs from its settings."""
     return [Network(settings, _open(settings)) for settings in networks]
 
 
 def features(networks: Sequence[Network], examples: Examples, progress: Progress) -> Floats:
-    """Of every example what every network says, side by side, float32 (N, D).
+    """The features of every example from all networks, side by side, float32 (N, D).
 
-    Raises ConfigurationError where a network says what is no number.
+    Raises ConfigurationError where a network gives a feature that is not a finite number.
     """
     columns = []
     for place, network in enumerate(networks, start=1):
@@ -66,7 +66,7 @@ def _finite(said: Floats, network: NetworkSettings) -> Floats:
 
 
 def framed(crop: Image, network: NetworkSettings) -> Image:
-    """The crop, uint8 (S, S, 3), in the network's input, its border repeated round it."""
+    """The crop, uint8 (S, S, 3), at the size of the network's input, padded by repeating its border."""
     spare = network.size - network.side
     before, after = spare // 2, spare - spare // 2
     shrunk = resize(crop, network.side)
@@ -103,7 +103,7 @@ def _open_graph(path: Path, network: NetworkSettings) -> Ask:
         raise ConfigurationError(f"{path}: not an ONNX graph that can be run ({error})") from error
     given = session.get_inputs()
     _require_pictures(path, given, network.size)
-    alone = given[0].shape[0] == 1  # a graph for one picture at a time
+    alone = given[0].shape[0] == 1  # the graph accepts one picture in a call
 
     def ask(pictures: Image) -> Floats:
         shown = ((pictures.astype(np.float32) - network.mean) / network.scale).transpose(0, 3, 1, 2)
@@ -114,7 +114,7 @@ def _open_graph(path: Path, network: NetworkSettings) -> Ask:
 
 
 def _flat(said: list[Any]) -> Floats:
-    """The tensors of a call side by side, (n, D), the mean over the places of each map."""
+    """The tensors of a call side by side, (n, D); of a map its mean over all positions."""
     return np.concatenate(
         [one.mean((2, 3)) if one.ndim == 4 else one.reshape(len(one), -1) for one in said], 1
     )
@@ -127,26 +127,26 @@ def _with_outputs(path: Path, names: tuple[str, ...]) -> bytes:
     model = onnx.load(path)
     made = [name for node in model.graph.node for name in node.output]
     if missing := [name for name in names if name not in made]:
-        raise LookupError(f"it makes no tensor {missing[0]!r}; the last ones are {', '.join(made[-3:])}")
+        raise LookupError(f"no tensor {missing[0]!r}; the last ones are {', '.join(made[-3:])}")
     model.graph.ClearField("output")
     model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
     return bytes(model.SerializeToString())
 
 
 def _require_pictures(path: Path, given: list[Any], size: int) -> None:
-    """ConfigurationError unless the one input takes RGB pictures of this size, channels first."""
-    wanted = (3, size, size)
+    """Raise ConfigurationError unless the only input takes RGB pictures of this size, channels first."""
+    expected = (3, size, size)
     shapes = [one.shape for one in given]
     fits = (
         len(given) == 1
         and given[0].type == "tensor(float)"
         and len(shapes[0]) == 4
         and all(
-            not isinstance(own, int) or own == want for own, want in zip(shapes[0][1:], wanted, strict=True)
+            not isinstance(own, int) or own == side for own, side in zip(shapes[0][1:], expected, strict=True)
         )
     )
     if not fits:
-        told = ", ".join(f"{one.type} {one.shape}" for one in given)
+        found = ", ".join(f"{one.type} {one.shape}" for one in given)
         raise ConfigurationError(
-            f"{path}: its inputs are {told}; needed: one tensor(float) [N, 3, {size}, {size}]"
+            f"{path}: its inputs are {found}; needed: one tensor(float) [N, 3, {size}, {size}]"
         )

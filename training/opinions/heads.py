@@ -1,4 +1,4 @@
-"""Cross-fitting: each picture is judged by a head that learnt from others, none of them a copy of it."""
+"""Cross-fitting: the head that estimates a picture's age learned from other pictures, without its copies."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from training.opinions.settings import OpinionSettings
 from training.train.targets import Floats, draw_weights, targets
 
 CLIP = 6.0
-"""Standard deviations beyond which a feature says no more: faces unlike all that the head learnt from."""
+"""Features are clipped to so many standard deviations: beyond, a face is unlike all the training faces."""
 
 TINY = 1e-4
-"""Added to standard deviations, for features that are the same for every face."""
+"""Added to standard deviations, as some features are the same for every face."""
 
 Head = Callable[[Floats], Floats]
 """From features (N, D) to distributions over ages (N, 101)."""
 
 
 def fold_of(groups: NDArray[np.intp], folds: int, seed: int) -> NDArray[np.intp]:
-    """The fold of each picture, (N,), 0..folds-1; pictures of one group are in one, and folds are equal."""
+    """The fold of each picture, (N,), 0..folds-1; a group is in one fold; folds have equally many groups."""
     known, own = np.unique(groups, return_inverse=True)
     places = np.random.default_rng(seed).permutation(len(known)) % folds
     return np.asarray(places[own], np.intp)
 
 
 def learn(said: Floats, low: Floats, high: Floats, settings: OpinionSettings, seed: int) -> Head:
-    """A head that judges as it learnt from these pictures: features (N, D), youngest and oldest age (N,)."""
+    """Train a head on these pictures: features (N, D), youngest and oldest age (N,)."""
     import keras
 
     from training.train.losses import age_loss

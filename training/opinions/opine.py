@@ -1,4 +1,4 @@
-"""`instore-training opinions`: from networks trained elsewhere to a file that `train` is taught by."""
+"""`instore-training opinions`: write age estimates of other networks as a teacher's file for `train`."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from training.train.job import examples
 from training.train.targets import Floats
 from training.train.teacher import Opinions
 
-LEARNING = "teaching a head"
-SOURCE = "a head on what {} say of a face, taught other faces of the same data,"
+LEARNING = "training a head"
+SOURCE = "a head on the features of {}, trained on other faces of the same data,"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """How well the opinions judge: mean absolute error in years.
+class Quality:
+    """Mean absolute errors of the opinions in years.
 
-    learnt: of those in the file, each by the head that did not learn from the picture. held_out: of the mean
-    of the heads on the validation part.
+    learnt: of the opinions in the file, each from a head that did not learn from the picture. held_out: of
+    the mean of the heads on the validation part.
     """
 
     pictures: int
@@ -41,8 +41,8 @@ class Told:
     held_out: float
 
 
-def opine(settings: OpinionSettings, out: Path, progress: Progress = silent) -> Told:
-    """Write what the networks say of the pictures to learn from to the file `out`, and say how well.
+def opine(settings: OpinionSettings, out: Path, progress: Progress = silent) -> Quality:
+    """Write the opinions on the pictures of the train part to the file `out`; their errors.
 
     Raises ConfigurationError on unusable data or networks, and where `out` exists or cannot be written.
     """
@@ -60,7 +60,7 @@ def opine(settings: OpinionSettings, out: Path, progress: Progress = silent) -> 
     source = SOURCE.format(" and ".join(network.source for network in settings.networks))
     terms = AND.join(network.terms for network in settings.networks)
     Opinions(prepared.keys[own.rows].tolist(), probs, source, terms).write(out)
-    return Told(len(own), _error(probs, own), _error(held_out, others))
+    return Quality(len(own), _error(probs, own), _error(held_out, others))
 
 
 def _joined(a: Examples, b: Examples) -> Examples:
@@ -72,7 +72,7 @@ def _joined(a: Examples, b: Examples) -> Examples:
 def _cross_fitted(
     said: Floats, own: Examples, groups: NDArray[np.intp], settings: OpinionSettings, progress: Progress
 ) -> tuple[list[Head], NDArray[np.intp]]:
-    """A head for each fold, which learnt from the others, and the fold of each picture, (N,)."""
+    """A head for each fold, trained on the other folds, and the fold of each picture, (N,)."""
     folds, heads = settings.heads.folds, []
     fold = fold_of(groups, folds, settings.seed)
     for number in range(folds):
@@ -83,7 +83,7 @@ def _cross_fitted(
 
 
 def _each_by_its_own(heads: Sequence[Head], said: Floats, fold: NDArray[np.intp]) -> Floats:
-    """Of each picture the distribution of the head of its fold, (N, 101)."""
+    """For each picture the distribution from the head of its fold, (N, 101)."""
     probs = np.zeros((len(said), AGES), np.float32)
     for number, head in enumerate(heads):
         probs[fold == number] = head(said[fold == number])
@@ -98,6 +98,6 @@ def _error(probs: Floats, examples: Examples) -> float:
 
 def _require_free(out: Path) -> None:
     if out.exists():
-        raise ConfigurationError(f"{out}: exists already; name a new file or remove it first")
+        raise ConfigurationError(f"{out}: exists already; give a new file or remove it first")
     if not out.parent.is_dir():
         raise ConfigurationError(f"{out.parent}: not a folder")

@@ -1,4 +1,4 @@
-"""The configuration of `instore-training opinions`: which networks are asked, and of which pictures."""
+"""The configuration of `instore-training opinions`: its networks, pictures and heads."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class NetworkSettings(Section):
-    """A network that is asked as it came: what its last layers say is kept, its weights are not touched.
+    """A network trained elsewhere, used with its weights as they are; its last layers give the features.
 
-    backbone: folder of the published TensorFlow.js graph model, of which the mean of the last map and the
-    layer after it are taken; or graph: an ONNX file with one input, float32 (N or 1, 3, size, size) RGB.
-    outputs: the tensors of that graph to take, the mean over its places of one that is a map. size: side of
-    its input in px. face: side in px that the crop has in it; the border is repeated round it. mean, scale:
-    (pixel - mean) / scale is what a graph is shown. source, terms: what it is and what it may be used for.
+    backbone: folder of the published TensorFlow.js graph model; features: the mean of the last map, and the
+    layer after it. Or graph: an ONNX file with one input, float32 (N or 1, 3, size, size) RGB; outputs: its
+    tensors to use as features, of a map the mean over all positions. size: side of the input in px. face:
+    side in px of the crop in it, padded by repeating its border. mean, scale: a graph gets
+    (pixel - mean) / scale. source, terms: the origin of the network and its terms of use.
     """
 
     backbone: Path | None = None
@@ -62,10 +62,10 @@ class NetworkSettings(Section):
 
 
 class HeadSettings(Section):
-    """The small networks that learn ages from what the others say: one layer with dropout, then ages.
+    """The small networks from features to ages: one hidden layer with dropout, then ages.
 
-    folds: parts of the pictures; a head judges the part that it did not learn from. hidden: units. drop_in,
-    drop: dropout before and after that layer. rate: of AdamW, falling to nothing as a cosine.
+    folds: parts of the pictures; each has a head that learned from the other parts. hidden: units. drop_in,
+    drop: dropout before and after the hidden layer. rate: of AdamW, with cosine decay to 0.
     """
 
     folds: Annotated[int, Field(ge=2, le=20)] = 3
@@ -79,7 +79,7 @@ class HeadSettings(Section):
 
 
 class OpinionSettings(Section):
-    """The whole configuration; `seed` is that of the folds and of the heads."""
+    """The whole configuration; `seed` sets the folds and the heads."""
 
     seed: Seed = 0
     data: DataSettings

@@ -1,4 +1,4 @@
-"""What a teacher, a model that is there already, says of the pictures that a network learns from."""
+"""The estimates of a teacher, an existing model, on the pictures from which a network learns."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from training.train.config import TrainSettings
 from training.train.runs import drafted
 from training.train.targets import Floats
 
-ASKING = "asking the teacher"
+ASKING = "running the teacher"
 
 SUM_TOLERANCE = 1e-3
-"""The most that the probabilities of a distribution in a file may miss 1 by."""
+"""The largest deviation from 1 of the sum of a distribution in a file."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opinions:
-    """What a model outside of this package says of N pictures, read from an `.npz` file.
+    """The estimates of a model outside this package on N pictures, read from an `.npz` file.
 
     keys: SHA-256 of each picture's file in hexadecimal. probs: float32 (N, 101), distributions over ages
-    0..100. source: what the model is. terms: what it may be used for. Of a picture that the model learnt
-    from it says what it learnt by heart: let one say it that learnt from others (cross-fitting). file and
-    sha256: where they were read from, and of its bytes.
+    0..100. source: the origin of the model. terms: its terms of use. A model repeats the labels of pictures
+    from which it learned, so each estimate must come from a model that learned from others (cross-fitting).
+    file and sha256: the file that was read, and the hash of its bytes.
     """
 
     keys: Sequence[str]

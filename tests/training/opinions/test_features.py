@@ -46,7 +46,7 @@ def test_a_graph_says_its_tensors_of_scaled_pictures(keras, tmp_path: Path, batc
     assert said.shape == (70, 6)
     assert np.allclose(said[:, :3], wanted, atol=1e-4)  # the mean over the places of a map
     assert np.allclose(said[:, 3:], wanted, atol=1e-4)
-    assert told == [("asking network 1 of 1", done, 70) for done in (32, 64, 70)]
+    assert told == [("running network 1 of 1", done, 70) for done in (32, 64, 70)]
 
 
 def test_the_backbone_says_its_last_layers_beside_those_of_a_graph(keras, tmp_path: Path):
@@ -65,7 +65,7 @@ def test_the_backbone_says_its_last_layers_beside_those_of_a_graph(keras, tmp_pa
     ("changes", "message"),
     [
         ({"graph": Path("nowhere.onnx")}, "nowhere.onnx: cannot be read (No such file or directory)"),
-        ({"outputs": ("last",)}, "it makes no tensor 'last'; the last ones are seen, pooled, mean"),
+        ({"outputs": ("last",)}, "no tensor 'last'; the last ones are seen, pooled, mean"),
         (
             {"size": 96},
             "its inputs are tensor(float) ['N', 3, 80, 80]; needed: one tensor(float) [N, 3, 96, 96]",

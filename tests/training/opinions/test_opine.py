@@ -71,7 +71,7 @@ def test_a_run_is_taught_by_what_the_command_wrote(config: Path, tmp_path: Path,
     assert f"{tmp_path}/opinions.npz: distributions of 48 pictures, " in said
     told = Opinions.read(tmp_path / "opinions.npz")
     assert told.probs.shape == (48, 101)
-    assert told.source.startswith("a head on what a backbone and a network for colours say of a face")
+    assert told.source.startswith("a head on the features of a backbone and a network for colours")
     assert told.terms == "MIT; CC0"
     (tmp_path / "tiny.toml").write_text(made_up.CONFIG.format(root=tmp_path))
     taught = f"teacher.opinions={tmp_path}/opinions.npz"
@@ -133,7 +133,7 @@ def test_a_file_that_is_there_is_kept(config: Path, tmp_path: Path, capsys):
     path = tmp_path / "opinions.npz"
     path.write_text("ours")
     assert ask(config) == 2
-    assert "opinions.npz: exists already; name a new file or remove it first" in capsys.readouterr().err
+    assert "opinions.npz: exists already; give a new file or remove it first" in capsys.readouterr().err
     assert path.read_text() == "ours"
 
 

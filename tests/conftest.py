@@ -33,9 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(autouse=True)
 def log_of_ones_own() -> Iterator[None]:
-    """A command that ran in this process leaves its log's handler and the secrets that it read to nobody."""
+    """A command that ran in this process leaves neither its log's level and handlers nor secrets behind."""
+    root = logging.getLogger()
+    level = root.level
     yield
     redact.forget_secrets()
-    root = logging.getLogger()
+    root.setLevel(level)
     for handler in [handler for handler in root.handlers if isinstance(handler, LogThrottle)]:
         root.removeHandler(handler)

@@ -392,7 +392,7 @@ class TestServe:
         assert (backend.accelerated, fallbacks) == (False, ["wrong"])
         (record,) = [record for record in caplog.records if "stays on onnxruntime" in record.getMessage()]
         assert record.levelno == logging.WARNING
-        assert f"int8 on {name}: ages are 0." in record.getMessage()
+        assert f"int8 on {name}: ages differ by 0." in record.getMessage()
         assert "allowed for int8: at most 0.01; it is not used" in record.getMessage()
         assert backend.infer(pictures(1, bundle.input_size)).shape == (1, 101)
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from edge.commands.demo.scene import Scene, write_clip
+from edge.release.messages import COUNTS
 from tests.daemon import Daemon
 from tests.mosquitto import Mosquitto, Subscriber
 from tests.patience import PATIENCE
@@ -38,7 +39,8 @@ def replayed(clip: Path, *settings: str, beside: Sequence[Path] = ()) -> list[di
         *options,
     ]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    return [message for message in messages if message["schema"] == COUNTS]
 
 
 def counted_by_daemon(folder: Path, clip: Path) -> list[dict[str, Any]]:

@@ -96,7 +96,7 @@ def test_an_engine_beyond_the_tolerance_is_refused_and_not_kept(
     bundle: Bundle, with_gpu: Callable[[], Cuda], tmp_path: Path, trt: FakeTensorRt
 ):
     trt.wrong = lambda probs: np.roll(probs, 1, axis=1)
-    with pytest.raises(BackendError, match=r"the engine for sm86: ages are 1\.\d\d years .* at most 0\.5"):
+    with pytest.raises(BackendError, match=r"the engine for sm86: ages differ by 1\.\d\d years .* at most 0\.5"):
         build_engines(bundle, EngineStore(tmp_path), max_batch=MAX_BATCH, cuda=with_gpu)
     assert list(tmp_path.iterdir()) == []
 
@@ -105,7 +105,7 @@ def test_a_variant_that_is_another_model_is_refused_without_a_gpu(
     library: Library, bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path
 ):
     mixed = replace(bundle, variants={"fp16": bundle.variants["int8"]})
-    with pytest.raises(BackendError, match=r"model\.int8\.onnx: ages are 0\.\d\d years from float32"):
+    with pytest.raises(BackendError, match=r"model\.int8\.onnx: ages differ by 0\.\d\d years from float32"):
         build_engines(mixed, EngineStore(tmp_path), capabilities=["sm86"], cuda=no_gpu)
     assert list(tmp_path.iterdir()) == []
 

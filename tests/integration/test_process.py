@@ -84,8 +84,8 @@ def of(messages: list[Received], camera: str) -> list[dict[str, Any]]:
 
 
 def facts(window: dict[str, Any]) -> dict[str, Any]:
-    """All but what tells of the run."""
-    return {key: value for key, value in window.items() if key not in ("sequence", "model")}
+    """All but what tells of the run: a cell's last release may be that of the day before."""
+    return {key: value for key, value in window.items() if key not in ("sequence", "model", "since")}
 
 
 def seconds_of_a_day(folder: Path) -> float:

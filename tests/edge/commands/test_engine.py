@@ -96,7 +96,7 @@ def test_an_engine_beyond_the_tolerance_is_refused_and_not_kept(
     bundle: Bundle, with_gpu: Callable[[], Cuda], tmp_path: Path, trt: FakeTensorRt
 ):
     trt.wrong = lambda probs: np.roll(probs, 1, axis=1)
-    with pytest.raises(BackendError, match=r"the engine for sm86: ages differ by 1\.\d\d years .* at most 0\.5"):
+    with pytest.raises(BackendError, match=r"for sm86: ages differ by 1\.\d\d years .* at most 0\.5"):
         build_engines(bundle, EngineStore(tmp_path), max_batch=MAX_BATCH, cuda=with_gpu)
     assert list(tmp_path.iterdir()) == []
 

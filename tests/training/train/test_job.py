@@ -120,7 +120,7 @@ def test_the_licences_of_the_backbone_come_along_with_the_shipped_bundle(keras, 
         + load_bundle(BUILTIN).licence
     )
     card = (tmp_path / "own" / "MODEL_CARD.md").read_text()
-    assert f"went on from the bundle instore-age {load_bundle(BUILTIN).version}" in card
+    assert f"continued from the bundle instore-age {load_bundle(BUILTIN).version}" in card
     assert (tmp_path / "own" / "LICENSE").read_bytes() == (BUILTIN / "LICENSE").read_bytes()
 
 

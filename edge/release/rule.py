@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-from edge.config import CameraSettings, Settings
+from edge.config import Settings
 from edge.release.messages import Model, Privacy
 from edge.release.noise.ledger import Shares, age_shares, epsilon_of_visit, flow_shares
 from edge.store_time import OpeningHours, StoreTime
@@ -54,13 +54,14 @@ class Rule:
         """The rule of these settings, for an age model."""
         privacy, cameras = settings.privacy, settings.cameras
         noise = privacy.method == "noise"
+        aged = frozenset(camera.name for camera in cameras if camera.ages)
         return cls(
             site=settings.site.name,
             box=settings.box,
             time=settings.site.time,
             opening=settings.site.opening,
-            with_ages=frozenset(camera.name for camera in cameras if camera.ages),
-            in_box=frozenset(camera.name for camera in cameras if _counts_for_box(camera)),
+            with_ages=aged,
+            in_box=aged,  # of the views that can see the same visitor, the one with ages stands for all
             minimum=privacy.minimum,
             release_every=privacy.release_every,
             flow={} if privacy.is_off else flow_shares(exact(privacy.flow_epsilon)),
@@ -91,8 +92,3 @@ class Rule:
 def exact(epsilon: float) -> Fraction:
     """The decimal that a person wrote: 0.1 is one tenth."""
     return Fraction(str(epsilon))
-
-
-def _counts_for_box(camera: CameraSettings) -> bool:
-    """Of the views that can see the same visitor, the one with ages stands for all."""
-    return camera.ages

@@ -22,7 +22,7 @@ from bench.tables import table
 from edge.brackets import DEFAULT_BRACKETS
 from edge.bundle import bundle_folder, load_bundle
 from edge.clock import SystemClock
-from edge.commands.bench import one_opencv_thread
+from edge.commands.bench.stage_times import one_opencv_thread
 from edge.commands.demo.scene import Scene, compose
 from edge.config import load_settings
 from edge.counting.windows import Aggregator

@@ -26,7 +26,8 @@ from bench.resident import resident_mb
 from bench.tables import table
 from edge.bundle import bundle_folder, load_bundle
 from edge.clock import SystemClock
-from edge.commands.bench import environment, one_opencv_thread
+from edge.commands.bench.environment import environment
+from edge.commands.bench.stage_times import one_opencv_thread
 from edge.config import load_settings
 from edge.counting.pipeline import build_counting
 from edge.inference import open_backend

@@ -29,7 +29,7 @@ from bench.material import CLIPS, Material, gather
 from bench.provenance import commit, keep, rounded
 from bench.report import markdown
 from bench.stages import decoding_alone, stage_tables
-from edge.commands.bench import environment
+from edge.commands.bench.environment import environment
 
 Report = dict[str, Any]
 console = Console(stderr=True, highlight=False)

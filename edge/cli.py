@@ -32,8 +32,8 @@ COMMANDS = {
         "Count the visitors in recordings and print what may leave the box as JSON lines.",
     ),
     "demo": ("edge.commands.demo.command", "Run a broker, the daemon and a live view on this machine."),
-    "bench": ("edge.commands.bench", "Measure how long each stage takes on recordings."),
-    "engine": ("edge.commands.engine", "Build TensorRT engines of the age model."),
+    "bench": ("edge.commands.bench.command", "Measure how long each stage takes on recordings."),
+    "engine": ("edge.commands.engine.command", "Build TensorRT engines of the age model."),
     "network-policy": (
         "edge.commands.network_policy",
         "Print a systemd drop-in that limits the service's network to its cameras and its broker.",

@@ -10,7 +10,7 @@ from typing import Any
 from bench.peers.common import held, measured, open_model
 from edge.capture import Picture, RateLimit, Source
 from edge.clock import SystemClock
-from edge.commands.bench import one_opencv_thread
+from edge.commands.bench.stage_times import one_opencv_thread
 from edge.commands.replay_driver import replay
 from edge.config import CameraSettings, load_settings
 from edge.ops.metrics import Metrics

@@ -28,7 +28,7 @@ from bench.material import CLIPS, pictures, shrink
 from bench.provenance import commit, keep, rounded
 from bench.run import step
 from bench.tables import table
-from edge.commands.bench import environment
+from edge.commands.bench.environment import environment
 
 SIZE, FRAMES = (1280, 720), 60
 GOAL_MS = 12.0

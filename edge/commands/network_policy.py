@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edge.capture import is_live
 from edge.commands.options import add_common, require_config
 from edge.config import Settings, load_settings
 from edge.errors import ConfigurationError
@@ -80,6 +79,8 @@ def network_policy(
 
 def _hosts(settings: Settings) -> dict[str, str]:
     """The host of each peer by the key that names it, without this machine."""
+    from edge.capture import is_live  # OpenCV takes a quarter of a second to load
+
     hosts = {"mqtt.host": settings.mqtt.host}
     for camera in settings.cameras:
         host = urlsplit(camera.source).hostname if "://" in camera.source and is_live(camera) else None

@@ -90,6 +90,14 @@ def test_help_of_one_command_is_the_same_as_among_all(
     assert capsys.readouterr().out == whole
 
 
+def test_help_of_no_command_loads_a_heavy_library() -> None:
+    program = "import sys, edge.cli; edge.cli.parser(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"edge.commands.bench.command", "edge.commands.engine.command"} <= loaded
+    assert not loaded & {"cv2", "mediapipe", "numpy", "onnxruntime", "openvino", "rich", "scipy", "tensorrt"}
+
+
 @pytest.mark.parametrize("words", [[], ["rum"], ["run", "--loud"], ["replay"], ["engine"]])
 def test_bad_usage_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

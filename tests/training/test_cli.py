@@ -89,6 +89,14 @@ def test_every_command_shows_an_example(command: str, capsys):
     assert f"example:\n  instore-training {command} " in capsys.readouterr().out
 
 
+def test_help_of_no_command_loads_a_heavy_library() -> None:
+    program = "import sys, training.cli; training.cli.parser(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "training.commands.train" in loaded
+    assert not loaded & {"cv2", "keras", "matplotlib", "numpy", "onnxruntime", "pandas", "tensorflow"}
+
+
 def test_the_guide_is_made_of_commands_and_of_a_configuration_that_there_are():
     guide = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
     commands = re.findall(r"^instore-training ([^#\n]+)", guide, re.MULTILINE)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.brackets import Bracket, parse_brackets
-from edge.bundle import bundle_folder
 from edge.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -116,6 +115,8 @@ def chosen_brackets(arguments: argparse.Namespace) -> tuple[Bracket, ...] | None
 
 def named_folder(name: str) -> Path:
     """The folder of a bundle, relative to the current one, or of the built-in bundle."""
+    from edge.bundle import bundle_folder
+
     return bundle_folder(name, Path())
 
 

@@ -14,8 +14,9 @@ import pytest
 
 from edge.bundle import Bundle, bundle_folder, load_bundle
 from edge.cli import main
-from edge.commands import bench as bench_module
-from edge.commands.bench import ROWS, ClipTimes, bench, environment, render
+from edge.commands.bench.environment import environment
+from edge.commands.bench.report import render
+from edge.commands.bench.stage_times import ROWS, ClipTimes, bench
 from edge.commands.demo.scene import Scene, compose
 from edge.config import CameraSettings, Settings, load_settings
 from edge.inference.backend import AgeBackend
@@ -223,13 +224,13 @@ def test_ctrl_c_ends_without_a_traceback(
     def interrupted(*_: object, **__: object) -> Sequence[ClipTimes]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("edge.commands.bench.bench", interrupted)
+    monkeypatch.setattr("edge.commands.bench.stage_times.bench", interrupted)
     status, out, err = run_bench(capsys, two_seconds)
     assert (status, out, err) == (1, "", "")
 
 
 def test_figures_of_a_gpu_bear_its_name(cuda: Cuda, runtime: FakeCuda, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bench_module, "Cuda", lambda: cuda)
+    monkeypatch.setattr("edge.commands.bench.environment.Cuda", lambda: cuda)
     found = environment()
     assert found["gpu"] == "Pretended RTX (sm86), driver for CUDA 13.5"
     assert {"cuda-bindings", "tensorrt-rtx-cu13-bindings"} <= found.keys()

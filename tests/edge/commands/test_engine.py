@@ -12,8 +12,9 @@ import pytest
 
 from edge.bundle import Bundle
 from edge.cli import main
-from edge.commands import engine as engine_module
-from edge.commands.engine import build_engines, render
+from edge.commands.engine import build
+from edge.commands.engine.build import build_engines
+from edge.commands.engine.report import render
 from edge.errors import ConfigurationError
 from edge.inference import open_backend
 from edge.inference.backend import BackendError
@@ -33,7 +34,7 @@ def no_gpu(runtime: FakeCuda) -> Callable[[], Cuda]:
 
 @pytest.fixture
 def with_gpu(cuda: Cuda, pretended: Library, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Cuda]:
-    monkeypatch.setattr(engine_module, "libraries", lambda: iter([pretended]))
+    monkeypatch.setattr(build, "libraries", lambda: iter([pretended]))
     return lambda: cuda
 
 
@@ -152,7 +153,7 @@ def test_no_library_to_build_with(
     bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     absent = [BackendError("library", f"{name} is not installed") for name in ("tensorrt", "tensorrt_rtx")]
-    monkeypatch.setattr(engine_module, "libraries", lambda: iter(absent))
+    monkeypatch.setattr(build, "libraries", lambda: iter(absent))
     with pytest.raises(
         BackendError, match="no TensorRT can build this: tensorrt is not installed; tensorrt_rtx is not"
     ):
@@ -164,7 +165,7 @@ def test_tensorrt_builds_for_no_other_machine(
 ):
     other = Library("tensorrt", library.module)
     absent = BackendError("library", "tensorrt_rtx is not installed")
-    monkeypatch.setattr(engine_module, "libraries", lambda: iter([other, absent]))
+    monkeypatch.setattr(build, "libraries", lambda: iter([other, absent]))
     with pytest.raises(
         BackendError, match=r"tensorrt .* builds for the GPU of this machine only; tensorrt_rtx"
     ):

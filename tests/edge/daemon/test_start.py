@@ -18,8 +18,3 @@ def loaded_by(module: str) -> set[str]:
 @pytest.mark.parametrize("module", ["edge.daemon.runtime", "edge.commands.replay_driver"])
 def test_the_drivers_load_no_library_that_only_other_commands_need(module: str):
     assert not loaded_by(module) & {"scipy", "matplotlib", "mediapipe", "amqtt", "rich", "tensorflow"}
-
-
-@pytest.mark.parametrize("module", ["edge.cli", "edge.commands.replay"])
-def test_usage_needs_no_heavy_library(module: str):
-    assert not loaded_by(module) & {"cv2", "onnxruntime", "mediapipe", "scipy"}

@@ -12,7 +12,7 @@ import pytest
 
 from edge.bundle import Bundle
 from edge.clock import SystemClock
-from edge.commands.engine import build_engines
+from edge.commands.engine.build import build_engines
 from edge.config import ModelSettings, Precision
 from edge.inference import open_backend
 from edge.inference.backend import AgeBackend, BackendError

@@ -1,4 +1,4 @@
-"""`instore-edge bench`: measures how long each stage takes on recordings.
+"""Measures how long each stage takes on recordings.
 
 It runs `replay`, which runs every stage in one thread and loses no frame, so that the times add up. The times
 are taken where `replay` creates a camera's vision and where it has finished a frame.
@@ -6,37 +6,24 @@ are taken where `replay` creates a camera's vision and where it has finished a f
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
-from edge import __version__
 from edge.bundle import Bundle
-from edge.clock import Clock, SystemClock
-from edge.commands.options import add_common, add_json, config_folder
-from edge.commands.recordings import add_clips, load_recordings
-from edge.commands.replay_driver import MakeVision, age_model, replay
+from edge.clock import Clock
+from edge.commands.replay_driver import MakeVision, replay
 from edge.config import CameraSettings, Settings
-from edge.inference.backend import AgeBackend, BackendError
-from edge.inference.cuda import Cuda
+from edge.inference.backend import AgeBackend
 from edge.ops.metrics import STAGES, Metrics
-from edge.ops.terminal import Progress, progress_bars
 from edge.types import Frame, Message
 from edge.vision.pipeline import Vision, VisionResult, build_vision
 
@@ -50,12 +37,6 @@ ROWS = {
     "other": "between the stages",
 }
 """The parts of a clip's time, each with a remark: decoding, the stages as the metrics name them, the rest."""
-
-PACKAGES = ("mediapipe", "opencv-python", "onnxruntime", "numpy", "scipy")
-"""Packages whose versions the times depend on."""
-
-GPU_PACKAGES = ("cuda-bindings", "tensorrt", "tensorrt-rtx-cu13-bindings")
-"""The same on a machine with a GPU, where they are installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,42 +73,6 @@ class ClipTimes:
     def as_dict(self) -> dict[str, Any]:
         """For JSON, to a microsecond."""
         return cast("dict[str, Any]", _rounded(asdict(self)))
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
-    examples = [
-        "instore-edge bench entrance.mp4",
-        "instore-edge bench entrance.mp4 --set cameras.entrance.tile=0",
-    ]
-    add_common(parser, examples)
-    add_clips(parser)
-    add_json(parser)
-    parser.set_defaults(command=_command)
-
-
-def _command(arguments: argparse.Namespace) -> int:
-    """Print the times of each clip; after an error or Ctrl-C those of the clips measured so far."""
-    results: list[ClipTimes] = []
-    try:
-        with progress_bars("s") as progress:
-            _measure(arguments, results, progress)
-    finally:
-        if results and arguments.json:
-            report = {"environment": environment(), "clips": [times.as_dict() for times in results]}
-            sys.stdout.write(json.dumps(report, indent=2) + "\n")
-        elif results:
-            render(results)
-    return 0
-
-
-def _measure(arguments: argparse.Namespace, results: list[ClipTimes], progress: Progress) -> None:
-    """Append the times of each clip to `results` as soon as it is measured."""
-    settings, folder = load_recordings(arguments), config_folder(arguments)
-    with age_model(settings, folder) as (bundle, backend):
-        clips = bench(settings, bundle, backend, beside=folder, clock=SystemClock(), on_frame=progress)
-        for times in clips:
-            results.append(times)
 
 
 def bench(
@@ -282,66 +227,3 @@ def _rounded(value: Any) -> Any:  # noqa: ANN401 - a JSON tree is of any shape
     if isinstance(value, dict):
         return {key: _rounded(entry) for key, entry in value.items()}
     return round(value, 6) if isinstance(value, float) else value
-
-
-def environment() -> dict[str, Any]:
-    """The machine and the versions of the packages."""
-    return {
-        "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "instore-analytics": __version__,
-        **{name: version(name) for name in PACKAGES},
-        **_gpu(),
-    }
-
-
-def _gpu() -> dict[str, str]:
-    """The GPU and the versions of its packages; empty without a GPU."""
-    try:
-        gpu = Cuda().gpu()
-    except BackendError:
-        return {}
-    found = {"gpu": f"{gpu.name} ({gpu.capability}), driver for CUDA {gpu.driver}"}
-    for name in GPU_PACKAGES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def render(results: Sequence[ClipTimes]) -> None:
-    """Print a table for each clip on standard output."""
-    console = Console(highlight=False)
-    for times in results:
-        console.print(_headline(times))
-        console.print(_table(times))
-
-
-def _headline(times: ClipTimes) -> str:
-    return (
-        f"\n[bold]{times.clip}[/]  {times.width}x{times.height}, {times.frames} frames analysed, "
-        f"{times.faces} faces, {times.visitors} visitors\n"
-        f"[bold]{times.fps:.1f}[/] frames per second, {times.cpu_ms_per_frame:.1f} ms of CPU time each; "
-        f"models loaded in {times.load_seconds:.1f} s\n"
-    )
-
-
-def _table(times: ClipTimes) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("ms per frame", "mean", "p50", "p95", "share", ""):
-        table.add_column(heading, justify="left" if heading in ("ms per frame", "") else "right")
-    for name, stage in times.stages.items():
-        figures = (f"{ms:.2f}" for ms in (stage.mean_ms, stage.p50_ms, stage.p95_ms))
-        table.add_row(name, *figures, f"{stage.share:.0%}", f"[dim]{ROWS[name]}[/]")
-    table.add_row("all", f"{1000 / times.fps:.2f}", style="bold")
-    return table

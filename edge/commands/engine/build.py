@@ -1,4 +1,4 @@
-"""`instore-edge engine build`: compiles the age model for this machine's GPU or for others, and checks it.
+"""Compiles the age model for this machine's GPU or for others, and checks it.
 
 Two checks compare results on the reference crops with those of the float32 model on ONNX Runtime: one of the
 graph that is compiled, also on ONNX Runtime, which needs no GPU; and one of the engine itself, where this
@@ -8,23 +8,14 @@ it first.
 
 from __future__ import annotations
 
-import argparse
-import json
-import re
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from edge.bundle import Bundle, bundle_folder, load_bundle
-from edge.commands.options import add_common, add_json, config_folder
-from edge.config import Precision, PrecisionSetting, load_settings, state_directory
+from edge.bundle import Bundle
+from edge.config import Precision
 from edge.errors import ConfigurationError
 from edge.inference import open_backend
 from edge.inference.backend import BackendError
@@ -35,15 +26,7 @@ from edge.inference.precision import graph_of, precision_of
 from edge.inference.reference_check import Difference, compare, reference_crops, require_close
 from edge.inference.tensorrt import TensorRtBackend
 from edge.inference.tensorrt_library import Library, libraries, require_capability
-from edge.ops.terminal import Progress, progress_bars, silent
-
-PRECISIONS: tuple[str, ...] = get_args(PrecisionSetting)
-
-EXAMPLES = (
-    "instore-edge engine build                                # for the GPU of this machine",
-    "instore-edge engine build --for sm86,sm89 --out engines  # for other machines' GPUs",
-    "instore-edge engine build --for sm86 --precision fp16,int8 --json",
-)
+from edge.ops.terminal import Progress, silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,79 +53,6 @@ class Built:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add `build` and its options."""
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    summary = "Compile the age model for this machine's GPU or, without one, for GPUs named with --for."
-    build = commands.add_parser("build", help=summary, description=summary)
-    add_common(build, EXAMPLES)
-    build.add_argument(
-        "--for",
-        dest="capabilities",
-        type=_capabilities,
-        default=[],
-        metavar="SM,...",
-        help="compute capabilities of the GPUs, such as sm86 (default: this machine's)",
-    )
-    build.add_argument(
-        "--precision",
-        type=_precisions,
-        default=[],
-        metavar="NAME,...",
-        help=f"one or more of {', '.join(PRECISIONS)} (default: model.precision)",
-    )
-    build.add_argument(
-        "--out",
-        type=Path,
-        metavar="FOLDER",
-        help="where to store the engines (default: the daemon's own folder)",
-    )
-    add_json(build)
-    build.set_defaults(command=_command)
-
-
-def _command(arguments: argparse.Namespace) -> int:
-    folder = config_folder(arguments)
-    # An engine depends on the model alone: a configuration without cameras will do.
-    no_camera = {"cameras": [{"name": "none", "source": "0"}]}
-    settings = load_settings(arguments.config, arguments.set, beneath=no_camera)
-    own = state_directory(settings, folder) / "engines"
-    # The daemon's own folder keeps the newest few; a folder that is named keeps every engine.
-    store = EngineStore(arguments.out, kept=None, for_others=True) if arguments.out else EngineStore(own)
-    with progress_bars("%") as progress:
-        built = build_engines(
-            load_bundle(bundle_folder(settings.model.bundle, folder)),
-            store,
-            capabilities=arguments.capabilities,
-            precisions=arguments.precision or [settings.model.precision],
-            max_batch=settings.model.max_batch,
-            on_progress=progress,
-        )
-    if arguments.json:
-        sys.stdout.write(json.dumps([engine.as_dict() for engine in built], indent=2) + "\n")
-    else:
-        render(built)
-    return 0
-
-
-def _capabilities(text: str) -> list[str]:
-    names = [name.strip().lower() for name in text.split(",")]
-    for name in names:
-        if not re.fullmatch(r"sm[0-9]{2,3}", name):
-            raise argparse.ArgumentTypeError(
-                f"{name!r} is not a compute capability; separate several with commas, such as sm86,sm89"
-            )
-    return names
-
-
-def _precisions(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in PRECISIONS:
-            raise argparse.ArgumentTypeError(f"{name!r} is not a precision; allowed: {', '.join(PRECISIONS)}")
-    return names
 
 
 def build_engines(
@@ -286,33 +196,6 @@ class _EngineBuilder:
             backend.close()
         require_close(f"the engine for {capability}", found, precision)
         return found, ""
-
-
-def render(built: Sequence[Built]) -> None:
-    """Print a table on standard output."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("engine", "seconds", "MB", "graph", "run here"):
-        table.add_column(heading, justify="left" if heading in ("engine", "run here") else "right")
-    for one in built:
-        ran = f"{one.engine.years:.2f} years" if one.engine else "[yellow]no[/]"
-        table.add_row(
-            str(one),
-            f"{one.seconds:.1f}",
-            f"{one.bytes / 1e6:.1f}",
-            f"{one.graph.years:.2f} years",
-            ran,
-        )
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(
-        "\ngraph, run here: mean difference of the expected ages from float32 on ONNX Runtime, over "
-        f"{built[0].graph.crops} reference crops"
-    )
-    for why in sorted({one.not_run for one in built} - {""}):
-        console.print(f"[yellow]not run[/]: {why}; a box that loads such an engine checks it first")
-    console.print(
-        f"built with {built[0].flavour} {built[0].version} into {Path(built[0].file).parent}", soft_wrap=True
-    )
 
 
 def _gpu(cuda: Callable[[], Cuda]) -> tuple[Gpu | None, str]:

@@ -187,7 +187,7 @@ class TrackingSettings(Section):
     """How long a visitor may be out of sight, and when a track is counted at the latest."""
 
     confirm_hits: Annotated[int, Field(ge=1, le=100)] = 3
-    lost_after: Seconds = 1.5
+    lost_after: Seconds = 3.0
     max_age: Seconds = 1800.0
 
 
@@ -216,7 +216,7 @@ class WindowSettings(Section):
     """The time windows and the age brackets that visitors are counted in."""
 
     length: Annotated[int, AfterValidator(_divides_quarter_hour)] = 300
-    lateness: Annotated[float, Field(ge=0, le=3600)] = 2.0
+    lateness: Annotated[float, Field(ge=0, le=3600)] = 3.0
     brackets: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_whole_brackets)] = (
         DEFAULT_BRACKETS
     )

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
+
 from edge.bundle import Bundle
 from edge.config import Settings
 from edge.ops.metrics import Metrics
 from edge.ops.reasons import TrackEnd
-from edge.types import Boxes, FaceCrop, Faces, Frame, Message, Track, TrackEnded, TrackState
+from edge.types import FaceCrop, Faces, Frame, Message, Track, TrackEnded, TrackState
 from edge.vision.crops import BestCrops, Crop, cut_face, quality
 from edge.vision.second_opinion import FaceVerdict, Opinion, SecondOpinion
 
@@ -66,7 +68,7 @@ class Visitors:
             visitor = self._of(track, frame.captured_at)
             visitor.confirmed |= track.state is TrackState.CONFIRMED
             if track.face is not None and not visitor.counted and self._is_due(visitor, frame.captured_at):
-                self._look_at(visitor, frame, faces.xyxy[track.face], float(faces.score[track.face]))
+                self._look_at(visitor, frame, faces.select(np.array([track.face])))
 
     def count_ended(self, tracks: Iterable[Track]) -> Iterator[Message]:
         """Count these tracks, which have ended, where they are visitors not counted before; forget them."""
@@ -105,15 +107,22 @@ class Visitors:
             return UNSETTLED_EVERY
         return self._rarely if visitor.crops.full else self._often
 
-    def _look_at(self, visitor: _Visitor, frame: Frame, box: Boxes, score: float) -> None:
-        """Ask for a second opinion on a face, and keep its crop where the second model saw it well."""
-        opinion = self._opinion.examine(frame.image, box)
-        visitor.verdict.add(score, opinion.score)
+    def _look_at(self, visitor: _Visitor, frame: Frame, face: Faces) -> None:
+        """Ask for a second opinion on one face, and keep its crop where the second model saw it well."""
+        opinion = self._opinion.examine(frame.image, face.xyxy[0])
+        self._judge(visitor.verdict, frame, face, opinion)
         visitor.next_look = frame.captured_at + self._pause(visitor)
         if opinion.saw_face:
             crop = self._crop(frame, opinion)
             if crop.quality >= self._crops.min_quality:
                 visitor.crops.offer(crop)
+
+    def _judge(self, verdict: FaceVerdict, frame: Frame, face: Faces, opinion: Opinion) -> None:
+        """Add this look to the verdict; where it is no sure face, with a view of more of its surroundings."""
+        first, second = float(face.score[0]), opinion.score
+        if not verdict.sure(first, second):
+            second = max(second, self._opinion.agree(frame.image, face.xyxy[0], face.keypoints[0]))
+        verdict.add(first, second)
 
     def _crop(self, frame: Frame, opinion: Opinion) -> Crop:
         image = cut_face(frame.image, opinion.xyxy, self._bundle.crop_scale, self._bundle.input_size)

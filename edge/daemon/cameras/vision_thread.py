@@ -38,7 +38,7 @@ class VisionWorker:
         metrics: Metrics,
         clock: Clock,
         turn: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - it has no state
-        lost_after: float = 1.5,
+        lost_after: float = 3.0,
         resumes: bool = False,
     ) -> None:
         self.camera = camera

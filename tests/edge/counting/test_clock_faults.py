@@ -30,7 +30,7 @@ class Shop:
     """One camera, one visitor after the other, and a clock that somebody sets."""
 
     def __init__(self, start: datetime = START) -> None:
-        options = settings(f"windows.length={LENGTH}", "privacy.minimum=1")
+        options = settings(f"windows.length={LENGTH}", "privacy.minimum=1", "tracking.lost_after=1.5")
         self.clock = ManualClock(start)
         metrics = Metrics(self.clock, ["door"])
         self.vision: Vision = painted_vision(options.cameras[0], options, bundle(), metrics, people=[ANN])

@@ -78,6 +78,34 @@ class TestSecondOpinion:
         assert opinion.xyxy.tolist() == [282, 182, 322, 222]
 
 
+class TestAgreement:
+    """The box is 40 px, its wide region 120 px: the second model's face is in the middle of it."""
+
+    FACE = (40.0, 40.0, 80.0, 80.0)
+    PLACE = straight_on(BOX[None])[0]
+
+    def test_is_the_score_in_a_region_three_times_the_box(self):
+        model = At((self.FACE, 0.8))
+        assert SecondOpinion(model).agree(picture(), BOX, self.PLACE) == pytest.approx(0.8)
+        assert model.shown[0].shape == (120, 120, 3)
+
+    @pytest.mark.parametrize(("pixels", "score"), [(7.9, 0.8), (8.1, 0.0)])
+    def test_is_none_where_the_models_see_eyes_nose_and_mouth_in_other_places(
+        self, pixels: float, score: float
+    ):
+        """A fifth of 40 px; on the back of a head each model imagines a face elsewhere."""
+        moved = self.PLACE + np.array([pixels, 0], np.float32)
+        assert SecondOpinion(At((self.FACE, 0.8))).agree(picture(), BOX, moved) == pytest.approx(score)
+
+    def test_does_not_ask_the_ears(self):
+        ears = self.PLACE.copy()
+        ears[4:] += 30
+        assert SecondOpinion(At((self.FACE, 0.8))).agree(picture(), BOX, ears) == pytest.approx(0.8)
+
+    def test_is_none_without_a_face(self):
+        assert SecondOpinion(At()).agree(picture(), BOX, self.PLACE) == 0
+
+
 def settled(pairs: list[tuple[float, float]], threshold: float = 0.7) -> bool:
     verdict = FaceVerdict(threshold)
     for first, second in pairs:
@@ -94,6 +122,13 @@ class TestFaceVerdict:
         assert settled([(0.7, 0.7)] * QUORUM, threshold=0.7 - 1e-9)
         assert settled([(0.98, 0.51)] * QUORUM)
         assert not settled([(0.96, 0.51)] * QUORUM)
+
+    def test_is_sure_of_a_good_look_and_after_the_verdict_of_any(self):
+        verdict = FaceVerdict(0.7)
+        assert (verdict.sure(0.7, 0.71), verdict.sure(0.7, 0.69)) == (True, False)
+        for _ in range(QUORUM):
+            verdict.add(0.9, 0.9)
+        assert verdict.sure(0.5, 0.0)
 
     def test_is_for_good(self):
         assert settled([(0.9, 0.9)] * QUORUM + [(0.5, 0.0)] * 50)

@@ -160,7 +160,7 @@ def test_a_face_of_another_size_is_another_visitor():
 
 
 def test_a_lost_track_is_predicted_and_then_removed_once():
-    tracker = Tracker()
+    tracker = Tracker(TrackerSettings(lost_after=1.5))
     for index in range(11):
         tracker.update(faces((100 + 20 * index, 300, SIZE)), at(index / 10))
     lost = only(tracker.update(faces(), at(1.2)))
@@ -173,11 +173,42 @@ def test_a_lost_track_is_predicted_and_then_removed_once():
 
 
 def test_a_gap_longer_than_the_patience_ends_a_track_though_the_face_is_back():
-    tracker = Tracker()
+    tracker = Tracker(TrackerSettings(lost_after=1.5))
     stand(tracker, until=1)
     new, old = tracker.update(faces((300, 300, SIZE)), at(3))
     assert (new.track_id, new.state, new.first_seen) == (2, TrackState.TENTATIVE, at(3))
     assert (old.track_id, old.state) == (1, TrackState.REMOVED)
+
+
+def test_a_face_that_jumps_away_and_comes_to_rest_keeps_its_id():
+    """Faster than the filter expects: a face size up within a tenth of a second, as in a jump."""
+    tracker = Tracker()
+    for number, y in enumerate([300, 300, 300, 365, 300, 362, 300, 300]):
+        tracks = tracker.update(faces((300, y, SIZE)), at(number / 10))
+    assert only(tracks).track_id == 1
+
+
+@pytest.mark.parametrize(("y", "side"), [(385, SIZE), (340, SIZE * 1.5)])
+def test_too_far_away_or_of_another_size_it_is_another_face(y, side):
+    tracker = Tracker()
+    for number in range(4):
+        tracker.update(faces((300, 300, SIZE)), at(number / 10))
+    assert ids(tracker.update(faces((300, y, side)), at(0.4))) == {0: 2}
+
+
+def test_a_jump_takes_no_face_that_fits_another_track():
+    tracker = Tracker()
+    for number in range(10):
+        tracker.update(faces((300, 300, SIZE), (360, 300, SIZE)), at(number / 10))
+    assert ids(tracker.update(faces((360, 300, SIZE)), at(1))) == {0: 2}
+
+
+def test_who_is_hidden_in_a_queue_for_two_and_a_half_seconds_is_the_same_visitor():
+    tracker = Tracker()
+    stand(tracker, until=1)
+    for index in range(24):
+        tracker.update(faces(), at(1.1 + index / 10))
+    assert ids(tracker.update(faces((305, 302, SIZE)), at(3.5))) == {0: 1}
 
 
 def test_a_longer_patience_waits_for_a_face_that_comes_back_where_it_was():
@@ -234,7 +265,7 @@ def test_two_trackers_do_not_share_ids():
 
 @pytest.mark.parametrize("back", [0.15, 2.0, 3600.0])
 def test_a_clock_that_steps_back_neither_loses_nor_freezes_tracks(back):
-    tracker = Tracker()
+    tracker = Tracker(TrackerSettings(lost_after=1.5))
     stand(tracker, until=1)
     for index in range(20):
         track = only(tracker.update(faces((300, 300, SIZE)), at(1.1 - back + index / 10)))

@@ -28,7 +28,8 @@ from edge.ops.terminal import Progress
 from edge.preprocess import PREPROCESSING_VERSION
 from edge.types import Image
 from training.backbone import MEAN_RGB
-from training.dataset import Survey, survey
+from training.dataset import Survey
+from training.dataset.join import survey_all
 from training.evaluation.calibration import fit_temperature
 from training.evaluation.evaluate import Figures, Options, evaluate, reporting
 from training.evaluation.part import Part, Split, open_part, part_by_seed
@@ -62,18 +63,17 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A data set that was looked at, and the seed of its split."""
+    """Data sets that were looked at, and the seed of their split."""
 
-    folder: Path
-    found: Survey
+    found: Sequence[Survey]
     seed: int
     cache: Path
     progress: Progress
 
     @classmethod
-    def open(cls, folder: Path, seed: int, cache: Path, progress: Progress) -> Source:
-        """Look at the data in `folder`; ConfigurationError as `training.dataset.survey`."""
-        return cls(folder, survey(folder, cache, progress), seed, cache, progress)
+    def open(cls, folders: Sequence[Path], seed: int, cache: Path, progress: Progress) -> Source:
+        """Look at the data in `folders`; ConfigurationError as `training.dataset.survey`."""
+        return cls(survey_all(folders, cache, progress), seed, cache, progress)
 
     def part(self, bundle: Bundle, split: Split) -> Part:
         """A part of the data, cut as a box with `bundle` would."""
@@ -191,7 +191,7 @@ def _other(bundle: Bundle, source: Source, also: Sequence[Path], test: Part, opt
 
 
 def _elsewhere(bundle: Bundle, data: Path, source: Source, options: Options) -> Figures:
-    part = open_part(data, bundle, "all", source.cache, source.progress)
+    part = open_part([data], bundle, "all", source.cache, source.progress)
     found = _brief(bundle, part, options, source.progress)
     return {"source": part.prepared.source, "terms": part.prepared.terms, **found}
 

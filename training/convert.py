@@ -56,7 +56,7 @@ def convert(plan: Plan, progress: Progress = silent) -> Manifest:
     """
     with staged(plan.out) as folder:
         weights = backbone.read_weights(plan.backbone)
-        source = Source.open(plan.data, plan.seed, plan.cache, progress) if plan.data else None
+        source = Source.open([plan.data], plan.seed, plan.cache, progress) if plan.data else None
         model = backbone.build(weights, plan.size)
         manifest = bundles.write_draft(folder, model, IDENTITY)
         crops = _parity_crops(folder, source, plan)

@@ -38,7 +38,7 @@ class Plan:
     name: str = ""
     version: str = "1"
     terms: str = ""
-    data: Path | None = None
+    data: Sequence[Path] = ()
     also: Sequence[Path] = ()
     against: Sequence[Path] = ()
     brackets: tuple[Bracket, ...] | None = None
@@ -58,7 +58,7 @@ def export(plan: Plan, progress: Progress = silent) -> Manifest:
         data = TrainingData.read(run.info["data"])
         data = replace(data, terms=plan.terms or data.terms)
         manifest = bundles.write_draft(folder, run.model, _identity(plan, run, data))
-        source = Source.open(plan.data or run.config.data.folder, data.seed, run.config.data.cache, progress)
+        source = Source.open(plan.data or run.config.data.folders, data.seed, run.config.data.cache, progress)
         faces = source.part(load_bundle(folder), "train")
         _require_same_data(run, faces)
         crops = list(source.part(load_bundle(folder), "all").spread(PARITY_CROPS).crops)
@@ -130,9 +130,10 @@ def _phrase(terms: str) -> str:
 
 def _require_same_data(run: Run, part: Part) -> None:
     if part.prepared.split_hash() != run.info["split"]:
+        folders = ", ".join(map(str, run.config.data.folders))
         raise ConfigurationError(
-            f"{run.config.data.folder}: the pictures, or their parts for training and test, are not those of "
-            f"the run {run.folder}; name its data with --data, or train again"
+            f"{folders}: the pictures, or their parts for training and test, are not those of the run "
+            f"{run.folder}; name its data with --data, or train again"
         )
 
 
@@ -152,7 +153,7 @@ def _without_places(config: TrainSettings) -> dict[str, Any]:
         mode="json",
         exclude={
             "runs": True,
-            "data": {"folder", "cache"},
+            "data": {"folder": True, "cache": True, "sets": {"__all__": {"folder"}}},
             "model": {"backbone", "run", "bundle"},
             "merge": {"__all__": {"backbone", "run", "bundle"}},
             "teacher": {"bundle", "opinions"},

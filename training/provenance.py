@@ -74,10 +74,10 @@ def made_with(bundle: Bundle) -> str:
     return str(_provenance(bundle).get("made_with", ""))
 
 
-def split_of(bundle: Bundle) -> str | None:
-    """`Prepared.split_hash` of the data that a checked bundle was trained on; None where it is not stated."""
-    found = _provenance(bundle).get("run", {}).get("split")
-    return str(found) if found else None
+def splits_of(bundle: Bundle) -> frozenset[str]:
+    """`Prepared.splits` and `Prepared.split_hash` of the data of a checked bundle; empty if not stated."""
+    found = _provenance(bundle).get("run", {})
+    return frozenset(str(split) for split in (*found.get("splits", ()), found.get("split")) if split)
 
 
 def from_backbone(start: Mapping[str, Any]) -> bool:

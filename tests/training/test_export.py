@@ -72,7 +72,7 @@ def test_each_variant_has_its_own_figures(place: Path):
 
 def test_each_variant_runs_on_a_box(place: Path):
     bundle = load_bundle(place / "bundle")
-    part = open_part(place / "faces", bundle, "test", place / "cache")
+    part = open_part([place / "faces"], bundle, "test", place / "cache")
     for precision in ("fp16", "int8"):
         probs = run_calibrated(in_precision(bundle, precision), part.crops).probs
         assert probs.shape == (len(part), 101)
@@ -85,7 +85,7 @@ def test_a_variant_that_is_not_there_is_named(place: Path):
 
 def test_the_figures_are_of_the_test_part_of_the_run(place: Path):
     bundle = load_bundle(place / "bundle")
-    part = open_part(place / "faces", bundle, None, place / "cache")
+    part = open_part([place / "faces"], bundle, None, place / "cache")
     assert part.split == "test"  # it knows its own data, and judges on what it has not seen
     assert part.trained_on
     assert len(part) == bundle.metrics["n"] == bundle.metrics["against"][0]["n"]
@@ -97,7 +97,7 @@ def test_a_part_of_data_that_changed_since_comes_with_a_warning(place: Path, tmp
     assert main(["evaluate", *words, str(tmp_path / "a.json"), "--out", str(tmp_path / "report")]) == 0
     assert CHANGED in capsys.readouterr().out
     assert CHANGED in (tmp_path / "report" / "report.html").read_text()
-    part = open_part(place / "faces", load_bundle(place / "bundle"), "test", place / "cache")
+    part = open_part([place / "faces"], load_bundle(place / "bundle"), "test", place / "cache")
     assert not part.changed
 
 
@@ -105,7 +105,7 @@ def test_other_data_are_judged_on_whole(place: Path, tmp_path: Path):
     other = labelled_folder(tmp_path / "other", count=4)
     for picture in (other / "final_files").iterdir():
         picture.write_bytes(picture.read_bytes() + b"another file")
-    part = open_part(other, load_bundle(place / "bundle"), None, tmp_path / "cache")
+    part = open_part([other], load_bundle(place / "bundle"), None, tmp_path / "cache")
     assert (part.split, len(part), part.trained_on) == ("all", 4, False)
 
 
@@ -172,7 +172,7 @@ def test_a_run_that_is_not_finished_is_named(place: Path, tmp_path: Path):
 
 def test_data_that_changed_since_are_refused(place: Path, tmp_path: Path):
     changed = labelled_folder(tmp_path / "faces", count=39)
-    said = fault(Plan(place / "runs" / "tiny", tmp_path / "bundle", data=changed))
+    said = fault(Plan(place / "runs" / "tiny", tmp_path / "bundle", data=[changed]))
     assert "are not those of the run" in said
 
 

@@ -39,7 +39,7 @@ def test_real_faces_get_the_ages_that_the_card_promises(data: Path):
 @pytest.mark.data
 def test_photos_cut_as_on_a_box_give_the_figures_of_the_card(data: Path, tmp_path: Path):
     bundle = load_bundle(BUILTIN)
-    part = open_part(data / "cross", bundle, "all", tmp_path / "cache")
+    part = open_part([data / "cross"], bundle, "all", tmp_path / "cache")
     found = evaluate(bundle, part, Options(face_sizes=())).figures
     promised = next(own for own in bundle.metrics["also"] if own["source"].startswith("cross"))
     for figure in ("n", "mae", "accuracy", "within_one"):

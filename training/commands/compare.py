@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("a", metavar="BUNDLE", help="folder of a bundle, or builtin")
     parser.add_argument("b", metavar="BUNDLE", help="the other bundle")
-    add_data(parser)
+    add_data(parser, several=True)
     add_judging(parser)
     parser.set_defaults(command=run)
 

@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "instore-training evaluate runs/bundle faces --out runs/evaluated --json runs/figures.json",
     )
     parser.add_argument("bundle", metavar="BUNDLE", help="folder of a bundle, or builtin")
-    add_data(parser)
+    add_data(parser, several=True)
     parser.add_argument("--out", type=Path, help="folder of the report; must not exist")
     parser.add_argument(
         "--precision", choices=get_args(Precision), default="fp32", help="graph to run (default: %(default)s)"

@@ -30,7 +30,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--terms", default="", help="terms of use of the run's data, for the licence (default: its terms.txt)"
     )
-    parser.add_argument("--data", type=Path, help="folder of the run's data, where it has moved")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="folders of the run's data in the order of its configuration, where they have moved",
+    )
     add_measured_on(parser)
     parser.set_defaults(command=run)
 

@@ -34,8 +34,12 @@ def describe(parser: argparse.ArgumentParser, description: str, example: str) ->
     parser.formatter_class = Help
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
-    """Add the folder of labelled faces."""
+def add_data(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add the folder of labelled faces, or several of them."""
+    if several:
+        text = "folder of labelled faces; of several, figures of all and of each"
+        parser.add_argument("data", type=Path, nargs="+", metavar="DATA", help=text)
+        return
     parser.add_argument("data", type=Path, metavar="DATA", help="folder of labelled faces")
 
 

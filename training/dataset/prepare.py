@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,16 @@ FEWEST = 20
 UNSTATED = "not stated by the data set"
 
 
+class Crops(Protocol):
+    """Crops of faces in a row, uint8 (S, S, 3) RGB each: an array, or the arrays of several data sets."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Image: ...
+
+    def __iter__(self) -> Iterator[Image]: ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
     """N labelled crops, ready to train on or to be judged by.
@@ -48,10 +58,11 @@ class Prepared:
     crops: uint8 (N, S, S, 3) RGB, mapped from disk, read-only. low, high: float32 (N,), years 0..120; equal
     where the age is known. traits: by name, str (N,), '' where unknown. split: str (N,), 'train',
     'validation' or 'test'. keys: str (N,), SHA-256 of the file in hexadecimal. files: str (N,), names.
-    groups: int (N,), equal for copies. source, terms: where the data come from and what they may be used for.
+    groups: int (N,), equal for copies. sets: int (N,), the place of the data set that each comes
+    from, in the order of the folders. source, terms: where the data come from and what they may be used for.
     """
 
-    crops: Image
+    crops: Crops
     low: NDArray[np.float32]
     high: NDArray[np.float32]
     traits: dict[str, NDArray[np.str_]]
@@ -61,10 +72,17 @@ class Prepared:
     terms: str
     files: NDArray[np.str_]
     groups: NDArray[np.intp]
+    sets: NDArray[np.intp]
     faults: Sequence[Fault] = field(default=())
+    set_splits: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """`split_hash` of each data set as it is split by itself, whatever it was joined with."""
+        return self.set_splits or (self.split_hash(),)
 
     def split_hash(self) -> str:
         """SHA-256 in hexadecimal over which file is in which part of the split."""
@@ -131,6 +149,7 @@ def cut(
         terms=_terms(found.folder),
         files=np.array([one.name for one in seen]),
         groups=groups,
+        sets=np.zeros(len(seen), np.intp),
         faults=found.faults,
     )
 

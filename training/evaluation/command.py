@@ -40,11 +40,11 @@ PLAIN = {
 class Request:
     """The data of an evaluation, and the destination of the figures.
 
-    data: the folder of labelled faces. split: see `open_part`. json: a file, `-` for the standard output,
+    data: the folders of labelled faces. split: see `open_part`. json: a file, `-` for the standard output,
     None for nowhere.
     """
 
-    data: Path
+    data: Sequence[Path]
     split: Split | None
     cache: Path
     options: Options

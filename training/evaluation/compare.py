@@ -12,7 +12,7 @@ from edge.brackets import Bracket
 from edge.bundle import Bundle
 from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress, silent
-from training.dataset import survey
+from training.dataset.join import survey_all
 from training.evaluation.bootstrap import Interval, interval, resamples
 from training.evaluation.calibration import calibration_error, reliability
 from training.evaluation.crowds import histogram_error
@@ -101,7 +101,7 @@ class Comparison:
 def compare(
     a: Bundle,
     b: Bundle,
-    data: Path,
+    data: Sequence[Path],
     *,
     split: Split | None,
     cache: Path,
@@ -113,7 +113,7 @@ def compare(
     Each gets the faces cropped for its own input. Raises ConfigurationError where no face is left.
     """
     options = options or Options()
-    found = survey(data, cache, progress)
+    found = survey_all(data, cache, progress)
     part_a, part_b = _shared(
         cut_part(found, a, split, cache, progress), cut_part(found, b, split, cache, progress)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -14,9 +14,10 @@ from edge.bundle import Bundle
 from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress, silent
 from edge.types import Image
-from training.dataset import Prepared, Survey, cut, survey
+from training.dataset import Prepared, Survey
+from training.dataset.join import cut_all, survey_all
 from training.evaluation.truth import Truth
-from training.provenance import TrainingData, split_of
+from training.provenance import TrainingData, splits_of
 
 CHANGED = (
     "The data hold pictures that the model was trained on, but are not the same as then: some of those may "
@@ -86,36 +87,42 @@ def part_of(prepared: Prepared, scale: float, split: Split) -> Part:
 
 
 def open_part(
-    data: Path, bundle: Bundle, split: Split | None, cache: Path, progress: Progress = silent
+    data: Sequence[Path], bundle: Bundle, split: Split | None, cache: Path, progress: Progress = silent
 ) -> Part:
-    """The faces in the folder `data`, found and cut as a box with `bundle` would.
+    """The faces in the folders `data`, found and cut as a box with `bundle` would.
 
     split: None is the test part where the bundle was trained on these data, and else all of them. The parts
     are those of the bundle's training run. Raises ConfigurationError as `training.dataset.prepare` does.
     """
-    return cut_part(survey(data, cache, progress), bundle, split, cache, progress)
+    return cut_part(survey_all(data, cache, progress), bundle, split, cache, progress)
 
 
 def cut_part(
-    found: Survey, bundle: Bundle, split: Split | None, cache: Path, progress: Progress = silent
+    found: Sequence[Survey], bundle: Bundle, split: Split | None, cache: Path, progress: Progress = silent
 ) -> Part:
     """As `open_part`, for data that `survey` has read."""
     trained = TrainingData.of(bundle)
-    trained_on = trained is not None and trained.shares(one.key for one in found.seen)
+    trained_on = trained is not None and trained.shares(one.key for data in found for one in data.seen)
     split = split or ("test" if trained_on else "all")
     part = part_by_seed(
         found, bundle, split, seed=trained.seed if trained else 0, cache=cache, progress=progress
     )
-    known = split_of(bundle) if trained_on and split != "all" else None
-    changed = known is not None and part.prepared.split_hash() != known
+    known = splits_of(bundle) if trained_on and split != "all" else frozenset()
+    changed = bool(known) and known.isdisjoint((part.prepared.split_hash(), *part.prepared.splits))
     return replace(part, trained_on=trained_on, changed=changed)
 
 
 def part_by_seed(
-    found: Survey, bundle: Bundle, split: Split, *, seed: int, cache: Path, progress: Progress = silent
+    found: Sequence[Survey],
+    bundle: Bundle,
+    split: Split,
+    *,
+    seed: int,
+    cache: Path,
+    progress: Progress = silent,
 ) -> Part:
     """One part of the split that comes from `seed`, cut as a box with `bundle` would."""
-    prepared = cut(
+    prepared = cut_all(
         found,
         size=bundle.input_size,
         scale=bundle.crop_scale,

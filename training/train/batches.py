@@ -6,6 +6,7 @@ resuming what it would have seen, and workers share a batch without speaking to 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge.preprocess import to_batch
 from edge.types import AGES, Image
+from training.dataset.prepare import Crops
 from training.train.augment import augment, blend
 from training.train.config import AugmentSettings, TrainSettings
 from training.train.targets import Floats, draw_weights, targets
@@ -28,15 +30,17 @@ NEIGHBOURS = 5.0
 class Examples:
     """N labelled pictures.
 
-    crops: uint8 (M, S, S, 3) RGB, which may lie on disk. rows: (N,), the crop of each example. low, high:
-    (N,), the youngest and the oldest age in years that its label allows. opinions: float32 (N, 101), what a
-    teacher says of each, if there is one.
+    crops: M crops, uint8 (S, S, 3) RGB, which may lie on disk. rows: (N,), the crop of each example. low,
+    high: (N,), the youngest and the oldest age in years that its label allows. sets: (N,), the
+    place of the data set of each in `data.sets`; None for one set. opinions: float32 (N, 101), the estimates
+    of a teacher, if there is one.
     """
 
-    crops: Image
+    crops: Crops
     rows: Indices
     low: Floats
     high: Floats
+    sets: Indices | None = None
     opinions: Floats | None = None
 
     def __post_init__(self) -> None:
@@ -67,6 +71,19 @@ def draw(weights: NDArray[np.float64], count: int, random: np.random.Generator) 
     return np.asarray(random.permutation(order[places]), np.int64)
 
 
+def shared(
+    weights: NDArray[np.float64], sets: Indices | None, shares: Sequence[float]
+) -> NDArray[np.float64]:
+    """The weights, (N,), scaled so that those of each data set sum to its share of the whole.
+
+    sets: (N,), places in `shares`; None, for one set, leaves the weights as they are.
+    """
+    if sets is None:
+        return weights
+    sums = np.bincount(sets, weights, minlength=len(shares))
+    return np.asarray(weights * (np.asarray(shares) / np.maximum(sums, 1e-9))[sets] * len(weights))
+
+
 class Batches:
     """The batches of a run, numbered from 0 through all epochs; `part` of `parts` is this worker's."""
 
@@ -76,7 +93,8 @@ class Batches:
         self._part, self._parts = part, parts
         self._targets = _taught(examples, settings)
         sampling = settings.sampling
-        self._weights = draw_weights(examples.low, examples.high, sampling.power, sampling.smoothing)
+        weights = draw_weights(examples.low, examples.high, sampling.power, sampling.smoothing)
+        self._weights = shared(weights, examples.sets, settings.data.shares)
         self._by_age = np.argsort(examples.low + examples.high, kind="stable")
         self._epoch: tuple[int, Indices] = (-1, np.empty(0, np.int64))
 

@@ -41,18 +41,47 @@ class Section(BaseModel):
 Settings = TypeVar("Settings", bound=Section)
 
 
-class DataSettings(Section):
-    """The labelled pictures, and how faces are cut from them.
+class DataSet(Section):
+    """One of several data sets.
 
-    folder and cache: relative to where the command runs. size: side of the prepared crops in px, at least
-    that of the model. scale: side of the crop over the longer side of the detector's box. seed: of the split.
+    share: of the pictures that the network sees, relative to the shares of the other sets.
     """
 
     folder: Path
+    share: Positive = 1.0
+
+
+class DataSettings(Section):
+    """The labelled pictures, and how faces are cut from them.
+
+    folder: a data set; or sets: several. These and cache are relative to where the command runs. size: side
+    of the prepared crops in px, at least that of the model. scale: side of the crop over the longer side of
+    the detector's box. seed: of the split.
+    """
+
+    folder: Path | None = None
+    sets: tuple[DataSet, ...] = ()
     cache: Path = Path("runs/cache")
     size: Size = 208
     scale: Annotated[float, Field(ge=0.5, le=4)] = 1.04
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _some_data(self) -> Self:
+        if bool(self.folder) == bool(self.sets):
+            raise ValueError("exactly one of 'folder' and 'sets' is needed")
+        return self
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folder of each data set."""
+        return (self.folder,) if self.folder else tuple(one.folder for one in self.sets)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The share of each data set, of all that the network sees; they sum to 1."""
+        whole = sum(one.share for one in self.sets)
+        return tuple(one.share / whole for one in self.sets) or (1.0,)
 
 
 class ModelSettings(Section):

@@ -17,7 +17,8 @@ from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress, silent
 from edge.preprocess import PREPROCESSING_VERSION
 from training import backbone
-from training.dataset import Prepared, Survey, cut, survey
+from training.dataset import Prepared, Survey
+from training.dataset.join import cut_all, survey_all
 from training.evaluation.scores import judge, summary
 from training.evaluation.truth import Truth, own_brackets
 from training.provenance import TrainingData, came_from_backbone, sketch
@@ -41,7 +42,7 @@ def train(settings: TrainSettings, progress: Progress = silent) -> Path:
     """
     _require_start(settings)
     opinions = Opinions.read(settings.teacher.opinions) if settings.teacher.opinions else None
-    found = survey(settings.data.folder, settings.data.cache, progress)
+    found = survey_all(settings.data.folders, settings.data.cache, progress)
     learning = _cut(found, settings.data, settings.data.size, progress)
     judging = _cut(found, settings.data, settings.model.size, progress)
     started = [_start(own, learning) for own, _ in parts(settings)]
@@ -77,11 +78,11 @@ def _require_start(settings: TrainSettings) -> None:
 def examples(prepared: Prepared, part: str) -> Examples:
     """The pictures of one part of the split: 'train', 'validation' or 'test'."""
     own = np.flatnonzero(prepared.split == part)
-    return Examples(prepared.crops, own, prepared.low[own], prepared.high[own])
+    return Examples(prepared.crops, own, prepared.low[own], prepared.high[own], prepared.sets[own])
 
 
-def _cut(found: Survey, data: DataSettings, size: int, progress: Progress) -> Prepared:
-    return cut(found, size=size, scale=data.scale, cache=data.cache, seed=data.seed, progress=progress)
+def _cut(found: Sequence[Survey], data: DataSettings, size: int, progress: Progress) -> Prepared:
+    return cut_all(found, size=size, scale=data.scale, cache=data.cache, seed=data.seed, progress=progress)
 
 
 def _describe(settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
@@ -99,6 +100,7 @@ def _describe(settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
         "seed": settings.seed,
         "data": data.as_json(),
         "split": prepared.split_hash(),
+        "splits": list(prepared.splits),
         "preprocessing": PREPROCESSING_VERSION,
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }

@@ -62,6 +62,7 @@ def prepared(
         terms="free",
         files=np.array([f"{i}.png" for i in range(count)]),
         groups=np.arange(count),
+        sets=np.zeros(count, np.intp),
     )
 
 

@@ -42,7 +42,7 @@ def test_a_graph_says_its_tensors_of_scaled_pictures(keras, tmp_path: Path, batc
     asked = network(graph=path, outputs=("seen", "mean"), size=80, mean=100.0, scale=50.0)
     told: list[tuple[str, int, int]] = []
     said = features(opened([asked]), some(70), lambda *step: told.append(step))
-    wanted = (some(70).crops.astype(np.float32).mean((1, 2)) - 100) / 50
+    wanted = (np.stack([*some(70).crops]).astype(np.float32).mean((1, 2)) - 100) / 50
     assert said.shape == (70, 6)
     assert np.allclose(said[:, :3], wanted, atol=1e-4)  # the mean over the places of a map
     assert np.allclose(said[:, 3:], wanted, atol=1e-4)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.training.train import made_up
-from training.train.batches import Batches, Examples, draw, train_dataset, validation_dataset
+from training.train.batches import Batches, Examples, draw, shared, train_dataset, validation_dataset
 
 
 def test_draws_each_as_often_as_its_weight_says_give_or_take_one():
@@ -81,5 +81,12 @@ def test_the_dataset_is_the_batches_from_any_number_on(keras, tmp_path: Path):
 def test_validation_shows_every_picture_as_it_is_and_in_order(keras, tmp_path: Path):
     examples = made_up.examples(9)
     made = list(validation_dataset(examples, made_up.settings(tmp_path)).as_numpy_iterator())
-    assert np.array_equal(np.concatenate([images for images, _ in made]), examples.crops)
+    assert np.array_equal(np.concatenate([images for images, _ in made]), [*examples.crops])
     assert np.concatenate([wanted for _, wanted in made])[:, 101].tolist() == examples.low.tolist()
+
+
+def test_each_data_set_has_its_share_of_what_is_drawn():
+    weights = np.array([1.0, 3.0, 1.0, 1.0])
+    scaled = shared(weights, np.array([0, 0, 1, 1]), (0.8, 0.2))
+    assert scaled.tolist() == pytest.approx([0.8, 2.4, 0.4, 0.4])
+    assert shared(weights, None, (1.0,)) is weights

@@ -27,7 +27,7 @@ def fit(keras):
 def predict(folder: Path) -> np.ndarray:
     from training.train.runs import read_model
 
-    return made_up.said(read_model(folder), made_up.examples(8, seed=9).crops)
+    return made_up.said(read_model(folder), np.stack([*made_up.examples(8, seed=9).crops]))
 
 
 def history(folder: Path) -> list[dict[str, float]]:
@@ -61,7 +61,7 @@ def test_the_kept_model_is_the_one_that_was_validated(fit, tmp_path: Path):
     folder = fit(made_up.settings(tmp_path), made_up.examples(), judge)
     from training.train.runs import read_model
 
-    expected = made_up.said(read_model(folder), judge.crops) @ np.arange(101)
+    expected = made_up.said(read_model(folder), np.stack([*judge.crops])) @ np.arange(101)
     best = min(line["val_mae"] for line in history(folder))
     assert np.abs(expected - judge.low).mean() == pytest.approx(best, abs=1e-3)
 

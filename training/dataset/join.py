@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress, silent
 from edge.types import Image
-from training.dataset.copies import near_groups
-from training.dataset.looks import hashes
 from training.dataset.prepare import Prepared, cut
 from training.dataset.split import PARTS
-from training.dataset.survey import Survey, survey
+from training.dataset.survey import Survey, photos, survey
 from training.provenance import AND
 
 Groups = NDArray[np.intp]
@@ -89,11 +87,9 @@ def cut_all(
     ]
     if len(sets) == 1:
         return sets[0]
-    looks = {seen.key: seen.look for one in found for seen in one.seen}
-    keys = [str(key) for one in sets for key in one.keys]
-    own = hashes([looks[key].hash for key in keys])
-    mirrored = hashes([looks[key].mirrored for key in keys])
-    return _joined(sets, [one.folder.resolve().name for one in found], near_groups(own, mirrored))
+    by_key = [{seen.key: seen for seen in one.seen} for one in found]
+    seen = [own[str(key)] for own, one in zip(by_key, sets, strict=True) for key in one.keys]
+    return _joined(sets, [one.folder.resolve().name for one in found], photos(seen))
 
 
 def _require_different(folders: Sequence[Path]) -> None:

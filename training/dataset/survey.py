@@ -10,13 +10,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress
 from training.dataset.catalogue import Catalogue, Fault, FaultKind, Labelled, interval
-from training.dataset.copies import members, near_groups
+from training.dataset.copies import grouped, members, near_pairs, same_photo
 from training.dataset.looks import Look, Lookers, LookStore, chunks, decode, hashes, threads
 from training.dataset.readers import find_reader
 
@@ -63,9 +64,29 @@ def survey(folder: Path, cache: Path, progress: Progress) -> Survey:
     faults = [*catalogue.faults, *(f for f in found if isinstance(f, Fault)), *copies]
     if not seen:
         raise ConfigurationError(f"{folder}: holds no usable picture{_tally(faults)}")
-    groups = near_groups(hashes([s.look.hash for s in seen]), hashes([s.look.mirrored for s in seen]))
+    groups = photos(seen)
     faults += [*_near_copies(seen, groups), *_odd_faces(seen)]
     return Survey(folder, reader.name, catalogue.pictures, len(catalogue.rows), seen, groups, faults)
+
+
+def photos(seen: Sequence[Seen]) -> NDArray[np.intp]:
+    """Which pictures show the same photo: one number a picture, (N,), equal for those."""
+    pairs = near_pairs(hashes([s.look.hash for s in seen]), hashes([s.look.mirrored for s in seen]))
+    confirmed = [_confirmed(seen[a], seen[b], mirrored=bool(flip)) for a, b, flip in pairs.tolist()]
+    return grouped(pairs[np.array(confirmed, np.bool_)], len(seen))
+
+
+def _confirmed(one: Seen, other: Seen, *, mirrored: bool) -> bool:
+    """Whether the faces in two pictures of about the same hash are the same, by the box of either."""
+    here, there = decode(one.row.file.read_bytes()), decode(other.row.file.read_bytes())
+    if here is None or there is None:
+        raise ConfigurationError(f"{one.row.file}, {other.row.file}: a file changed while it was read")
+    if mirrored:
+        there = np.asarray(cv2.flip(there, 1), np.uint8)
+    box = other.look.box
+    if box and mirrored:
+        box = (other.look.width - box[2], box[1], other.look.width - box[0], box[3])
+    return same_photo(here, there, one.look.box) or same_photo(there, here, box)
 
 
 def _store(cache: Path) -> LookStore:

@@ -8,12 +8,20 @@ import pytest
 
 from edge.types import Image
 from tests.training.dataset.folders import noise, portrait
-from training.dataset.copies import difference_hash, members, mirrored_hash, near_groups
+from training.dataset.copies import (
+    difference_hash,
+    grouped,
+    members,
+    mirrored_hash,
+    near_pairs,
+    same_photo,
+)
 
 
 def groups(*images: Image) -> list[int]:
     hashes = np.stack([difference_hash(image) for image in images])
-    return near_groups(hashes, np.stack([mirrored_hash(image) for image in images])).tolist()
+    pairs = near_pairs(hashes, np.stack([mirrored_hash(image) for image in images]))
+    return grouped(pairs, len(images)).tolist()
 
 
 def compressed(image: Image, quality: int) -> Image:
@@ -52,5 +60,18 @@ def test_chains_of_copies_are_one_group_across_blocks():
 
 def test_no_pictures_have_no_groups():
     none = np.zeros((0, 4), np.uint64)
-    assert near_groups(none, none).shape == (0,)
-    assert members(near_groups(none, none)) == []
+    assert near_pairs(none, none).shape == (0, 3)
+    assert members(grouped(near_pairs(none, none), 0)) == []
+
+
+def test_different_faces_before_one_wall_are_two_photos():
+    wall = np.full((240, 240, 3), 200, np.uint8)
+    people = []
+    for i in range(2):
+        picture = wall.copy()
+        picture[80:160, 80:160] = cv2.resize(portrait(i), (80, 80), interpolation=cv2.INTER_AREA)
+        people.append(picture)
+    box = (80.0, 80.0, 160.0, 160.0)
+    assert not same_photo(people[0], people[1], box)
+    smaller = cv2.resize(people[0], (180, 180), interpolation=cv2.INTER_AREA)
+    assert same_photo(people[0], compressed(np.asarray(smaller, np.uint8), 50), box)

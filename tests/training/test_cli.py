@@ -104,8 +104,9 @@ def test_the_guide_is_made_of_commands_and_of_a_configuration_that_there_are():
         f"training.commands.{name}"
         for name in ("explore", "train", "export", "evaluate", "compare", "opinions")
     }
-    (configuration,) = re.findall(r"```toml\n(.+?)```", guide, re.DOTALL)
-    assert validate(TrainSettings, tomllib.loads(configuration), "ours.toml").folder == Path("runs/ours")
+    whole, sets = (tomllib.loads(text) for text in re.findall(r"```toml\n(.+?)```", guide, re.DOTALL))
+    assert validate(TrainSettings, whole, "ours.toml").folder == Path("runs/ours")
+    assert validate(TrainSettings, whole | sets, "ours.toml").data.shares == (0.65, 0.35)
 
 
 @pytest.mark.parametrize(

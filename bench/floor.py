@@ -27,7 +27,7 @@ import numpy as np
 from bench.box import ROOT, work
 from bench.material import Material, picture_size, pictures
 from bench.tables import table
-from edge.capture.video import prepare_opencv
+from edge.capture.recordings import prepare_opencv
 
 FPS = 10.0
 """Frames analysed for each second of a recording: the default of a camera."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from edge.capture import Feed, open_source
-from edge.capture.video import prepare_opencv
+from edge.capture.recordings import prepare_opencv
 from edge.clock import SystemClock
 from edge.config import CameraSettings
 from edge.types import Image

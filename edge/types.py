@@ -69,13 +69,15 @@ class Frame:
     """One picture of one camera. `image` is uint8 (H, W, 3) BGR and read-only.
 
     state: the camera's state as of this picture. It stays with the frame, so that the coverage of a frame
-    analysed later is right for the time that the frame shows.
+    analysed later is right for the time that the frame shows. segment: another one than before means that the
+    camera shows another time or place: whoever is in view is another visitor.
     """
 
     camera_id: str
     captured_at: datetime
     image: Image
     state: CameraState = CameraState.UP
+    segment: int = 0
 
     def __post_init__(self) -> None:
         require_array("Frame.image", self.image, (None, None, 3), np.uint8)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from edge.capture.video import prepare_opencv
+from edge.capture.recordings import prepare_opencv
 from edge.config import redaction as redact
 from edge.ops.log_throttle import LogThrottle
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.capture.video import prepare_opencv
+from edge.capture.recordings import prepare_opencv
 from edge.types import Image
 
 DIGITS = 3

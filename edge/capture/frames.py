@@ -107,7 +107,7 @@ class Feed:
         image, at = self._view(picture.image), self._time_of(picture)
         state = self._watch.state_of(image, at)
         self.report(state, self._reason(state), at)
-        return Frame(self._settings.name, at, image, state)
+        return Frame(self._settings.name, at, image, state, picture.segment)
 
     def _time_of(self, picture: Picture) -> datetime:
         if picture.offset is None or self._start is None:

@@ -3,49 +3,36 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import os
 from pathlib import Path
 from typing import cast
 
 import cv2
 
+from edge.capture.media_time import Losses, MediaTime
 from edge.capture.rate_limit import RateLimit
 from edge.capture.source import Picture
-from edge.capture.video import Video, prepare_opencv
+from edge.capture.video import UnopenedError, Video
 from edge.errors import SourceError
 from edge.types import Image
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 """The suffixes of the picture files in a folder; other files are ignored."""
 
-_DEFAULT_FPS = 25.0
-_MAX_FPS = 240.0
-_MAX_STEP = 86_400.0
+_OPTIONS = {
+    "protocol_whitelist": "file",  # a playlist that calls itself a recording must not reach the network
+    "correct_ts_overflow": "0",  # FFmpeg would take a jump back for a wrapped clock
+}
+
+log = logging.getLogger(__name__)
 
 
-class MediaTime:
-    """Media time that starts at 0 and strictly increases, also where the file's own times do not.
-
-    A position that is not after the one before, or more than a day after it, is wrong: the duration of a
-    frame is added instead. A frame rate outside 0..240 is wrong as well (files with 0 or 1000 exist): 25 is
-    used.
-    """
-
-    def __init__(self, fps: float) -> None:
-        self._duration = 1 / (fps if 0 < fps <= _MAX_FPS else _DEFAULT_FPS)
-        self._offset = -self._duration
-        self.restart()
-
-    def restart(self) -> None:
-        """The recording starts again; the media time continues by the duration of a frame."""
-        self._position: float | None = None
-
-    def advance(self, position: float) -> float:
-        """The offset in seconds of the next frame, which is at `position` as the file says."""
-        step = self._duration if self._position is None else position - self._position
-        self._offset += step if 0 < step <= _MAX_STEP else self._duration  # NaN fails this comparison as well
-        if self._position is None or position > self._position:
-            self._position = position
-        return self._offset
+def prepare_opencv() -> None:
+    """Stop OpenCV and its FFmpeg from printing, unless the user has set how much they say."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class Clip:
@@ -60,37 +47,51 @@ class Clip:
         self._rate = RateLimit(max_fps)
         self._video = _open_clip(path, threads)
         self._time = MediaTime(self._video.fps)
+        self._losses = Losses(self._time.fps)
+        self._lost = 0
         self._frames = 0
-        self._corrupt_before = 0
 
     @property
     def corrupt(self) -> int:
-        return self._corrupt_before + self._video.corrupt
+        return self._lost + self._video.corrupt
 
     def read(self) -> Picture | None:
-        while self._next_frame():
-            offset = self._time.advance(self._video.position)
+        while (offset := self._next_frame()) is not None:
             if self._rate.keep(offset) and (image := self._video.retrieve()) is not None:
-                return Picture(image, offset)
+                return Picture(image, offset, self._time.segment)
         return None
 
-    def _next_frame(self) -> bool:
+    def _next_frame(self) -> float | None:
+        """Advance to the next frame; its media time, None at the end."""
+        corrupt = self._video.corrupt
         if self._video.grab():
+            self._note_missing_times()
             self._frames += 1
-            return True
+            offset = self._time.advance(self._video.position)
+            self._lost += self._losses.before(offset, self._video.faults, self._video.corrupt - corrupt)
+            return offset
         if self._frames == 0:
             raise SourceError(f"{self._path}: none of its frames can be decoded")
         if not self._loop:
-            return False
+            return None
         self._open_again()
         return self._next_frame()
 
+    def _note_missing_times(self) -> None:
+        if self._frames == 0 and not self._video.has_times:
+            log.warning(
+                "%s: has no time stamps, as raw H.264; %g frames a second are assumed",
+                self._path,
+                self._time.fps,
+            )
+
     def _open_again(self) -> None:
         """Rewind by opening the file again: not every format can seek."""
-        self._corrupt_before = self.corrupt
+        self._lost = self.corrupt
         self._video.close()
         self._video = _open_clip(self._path, self._threads)
         self._time.restart()
+        self._losses = Losses(self._time.fps)
         self._frames = 0
 
     def close(self) -> None:
@@ -105,11 +106,11 @@ def _open_clip(path: Path, threads: int) -> Video:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
     if size == 0:
         raise SourceError(f"{path}: is empty (0 bytes)")
-    # An absolute path: FFmpeg would read a relative "concat:a.mp4" as a protocol.
-    video = Video.with_ffmpeg(str(path), str(path.absolute()), threads=threads)
-    if video is None:
-        raise SourceError(f"{path}: cannot be decoded: it is not a video, or is damaged")
-    return video
+    try:
+        # An absolute path: FFmpeg would read a relative "concat:a.mp4" as a protocol.
+        return Video.open(str(path), f"file:{path.absolute()}", threads=threads, options=_OPTIONS)
+    except UnopenedError as fault:
+        raise SourceError(f"{path}: {fault}") from None
 
 
 class Folder:

@@ -53,17 +53,17 @@ def open_source(settings: CameraSettings, secrets_beside: Path, clock: Clock) ->
     """Open the source that the settings name; a relative file is relative to `secrets_beside`.
 
     The secret is read at every opening, so that a camera's password can be changed while the daemon runs.
-    A device has OpenCV's own read time-out, 10 s. Raises SourceError; its message holds no credentials.
+    Raises SourceError; its message holds no credentials.
     """
     source, max_fps = settings.source, settings.max_fps
+    timeouts = (settings.open_timeout, settings.read_timeout)
     if _is_device(source):
-        return LiveStream.from_device(source, settings.read_timeout, max_fps, clock)
+        return LiveStream.from_device(source, timeouts, max_fps, clock, threads=settings.decoder_threads)
     if is_live(settings):
         try:
             credentials = _credentials(settings, secrets_beside)
         except ConfigurationError as error:
             raise SourceError(f"{public_name(source)}: {error}") from None
-        timeouts = (settings.open_timeout, settings.read_timeout)
         return LiveStream.from_url(
             source, credentials, timeouts, max_fps, clock, threads=settings.decoder_threads
         )

@@ -13,10 +13,12 @@ class Picture:
     """One picture of a source: image uint8 (H, W, 3) BGR.
 
     offset: seconds of media time since the recording's first picture, strictly increasing; None when live.
+    segment: counts the jumps of the recording's own time so far.
     """
 
     image: Image
     offset: float | None = None
+    segment: int = 0
 
 
 class Source(Protocol):

@@ -9,12 +9,14 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from edge.capture.rate_limit import RateLimit
 from edge.capture.source import Picture
-from edge.capture.video import Video
+from edge.capture.video import UnopenedError, Video
 from edge.clock import Clock
 from edge.errors import SourceError
 
 DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 """The allowed schemes, and the port of each if the URL names none."""
+
+_OPTIONS = {"rtsp_transport": "tcp", "allowed_media_types": "video"}
 
 
 class LiveStream:
@@ -42,24 +44,28 @@ class LiveStream:
         """Connect to an RTSP or HTTP stream. timeouts: open and read, in seconds. Raises SourceError."""
         name = public_name(url)
         asked_at = clock.monotonic()
-        video = Video.with_ffmpeg(
-            name, with_credentials(url, credentials), threads=threads, timeouts=timeouts
-        )
-        if video is None:
+        try:
+            video = Video.open(
+                name, with_credentials(url, credentials), threads=threads, timeouts=timeouts, options=_OPTIONS
+            )
+        except UnopenedError:
             waited = clock.monotonic() - asked_at
-            raise SourceError(f"{name}: {_why_closed(url, timeouts[0], waited)}")
+            raise SourceError(f"{name}: {_why_closed(url, timeouts[0], waited)}") from None
         return cls(video, max_fps, timeouts[1], clock)
 
     @classmethod
-    def from_device(cls, device: str, read_timeout: float, max_fps: float, clock: Clock) -> Self:
+    def from_device(
+        cls, device: str, timeouts: tuple[float, float], max_fps: float, clock: Clock, *, threads: int = 1
+    ) -> Self:
         """Open a camera by its index or its path under /dev. Raises SourceError."""
         path = f"/dev/video{int(device)}" if device.isdecimal() else device
         if not Path(path).exists():
             raise SourceError(f"{path}: the device does not exist")
-        video = Video.with_v4l2(path, path)
-        if video is None:
-            raise SourceError(f"{path}: is not a camera, is in use, or this user may not read it")
-        return cls(video, max_fps, read_timeout, clock)
+        try:
+            video = Video.open(path, path, threads=threads, timeouts=timeouts, container_format="v4l2")
+        except UnopenedError:
+            raise SourceError(f"{path}: is not a camera, is in use, or this user may not read it") from None
+        return cls(video, max_fps, timeouts[1], clock)
 
     @property
     def corrupt(self) -> int:
@@ -79,7 +85,7 @@ class LiveStream:
 
         if not self._video.grab(give_up=timed_out):
             silent = f"no frame for {self._timeout:g} s"
-            broken = "the stream ended, was interrupted or cannot be decoded"
+            broken = "the stream ended"
             raise SourceError(f"{self._video.name}: {silent if timed_out() else broken}")
 
     def close(self) -> None:

@@ -1,131 +1,275 @@
-"""OpenCV's VideoCapture: the only module that opens, silences and releases it."""
+"""FFmpeg, through PyAV: the only module that opens, decodes and converts video.
+
+No picture is given that was not decoded from this source: each one is converted into memory of its own, and a
+frame that FFmpeg cannot decode or convert is an error, which is counted. (OpenCV's VideoCapture returns True,
+with whatever its buffer held.)
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Generator, Iterator, Mapping
+from enum import Enum, auto
 from typing import Any, cast
 
+import av
+import av.filter
 import cv2
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
-from edge.capture.buffers import Buffers
 from edge.errors import SourceError
 from edge.types import Image
 
 MAX_CORRUPT = 50
 """Undecodable frames in a row after which a source counts as lost: two seconds at 25 a second."""
 
-_ENVIRONMENT = {
-    # Without it OpenCV opens one source at a time: a camera that is switched off delays all others.
-    "OPENCV_FFMPEG_IS_THREAD_SAFE": "1",
-    # OpenCV's default only prefers TCP: if TCP fails at first, it uses UDP, which loses parts of pictures.
-    "OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_transport;tcp|allowed_media_types;video",
-    # AV_LOG_QUIET: FFmpeg and OpenCV print URLs with their credentials.
-    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+_STILL_FORMATS = ("image2", "_pipe")
+_QUARTER_TURNS = {
+    90: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    180: cv2.ROTATE_180,
+    -90: cv2.ROTATE_90_CLOCKWISE,
+    -180: cv2.ROTATE_180,
 }
 
 
-def prepare_opencv() -> None:
-    """Set the environment variables of OpenCV that the user has not set."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    if "OPENCV_LOG_LEVEL" not in os.environ:
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+class _Packet(Enum):
+    """A packet that gave no frame: it cannot be decoded, or the decoder waits for more."""
+
+    FAILED = auto()
+    WITHOUT = auto()
+
+
+class UnopenedError(SourceError):
+    """Why a source did not open, without its name. status: the RTSP or HTTP status; None if it gave none."""
+
+    def __init__(self, why: str, status: int | None = None) -> None:
+        super().__init__(why)
+        self.status = status
 
 
 class Video:
-    """An open capture that distinguishes a frame that cannot be decoded from the end of the stream."""
+    """An open source of frames.
 
-    def __init__(self, name: str, capture: Any) -> None:  # noqa: ANN401 - cv2 has no types
+    corrupt: how many frames could not be decoded or converted and were skipped. faults: those, and packets
+    that are damaged or follow others that are missing.
+    """
+
+    def __init__(self, name: str, container: InputContainer, stream: VideoStream, threads: int) -> None:
         self.name = name
         self.corrupt = 0
-        self._capture = capture
+        self.faults = 0
+        self._container = container
+        self._stream = stream
+        stream.codec_context.thread_count = threads
+        stream.codec_context.thread_type = "AUTO"
+        self._deinterlacer = _Deinterlacer()
+        self._reformatter = VideoReformatter()
         self._failures = 0
-        self._buffers = Buffers()
+        self._frames = self._decoded()
+        self._frame: VideoFrame | None = None
 
     @classmethod
-    def with_ffmpeg(
-        cls, name: str, address: str, *, threads: int, timeouts: tuple[float, float] | None = None
-    ) -> Video | None:
-        """Open a URL or a file; None if it cannot be opened. timeouts: open and read, in seconds.
+    def open(
+        cls,
+        name: str,
+        address: str,
+        *,
+        threads: int,
+        timeouts: tuple[float, float] | None = None,
+        options: Mapping[str, str] | None = None,
+        container_format: str | None = None,
+    ) -> Video:
+        """Open a URL, a file or a device. Raises UnopenedError. timeouts: open and read, in seconds.
 
         threads: decoder threads; each one beyond the first delays the picture by a frame. FFmpeg's default is
         one for each core: with 16 cores a visitor would be seen 0.6 s late.
         """
-        parameters = [cv2.CAP_PROP_N_THREADS, threads]
-        if timeouts is not None:
-            names = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC)
-            for key, seconds in zip(names, timeouts, strict=True):
-                parameters += [key, max(1, round(seconds * 1000))]
-        return cls._opened(name, address, cv2.CAP_FFMPEG, parameters)
-
-    @classmethod
-    def with_v4l2(cls, name: str, device: str) -> Video | None:
-        """Open a camera of this machine; None if it cannot be opened."""
-        return cls._opened(name, device, cv2.CAP_V4L2, [])
-
-    @classmethod
-    def _opened(cls, name: str, address: str, backend: int, parameters: Sequence[int]) -> Video | None:
-        prepare_opencv()
         try:
-            capture = cv2.VideoCapture(address, backend, parameters)
-        except cv2.error:  # its message may hold the address with its credentials
-            return None
-        if capture.isOpened():
-            return cls(name, capture)
-        capture.release()
-        return None
-
-    def grab(self, give_up: Callable[[], bool] = lambda: False) -> bool:
-        """Advance to the next frame without converting it; False if there are no more.
-
-        Frames that cannot be decoded are skipped, and counted once a good one follows: at the end of a stream
-        every attempt fails. `give_up` is called before each further attempt. Raises SourceError if OpenCV
-        itself raises an error.
-        """
-        for skipped in range(MAX_CORRUPT + 1):
-            if self._grab():
-                self.corrupt += skipped
-                return True
-            if give_up():
-                return False
-        return False
-
-    def _grab(self) -> bool:
+            container = av.open(
+                address, "r", format=container_format, options=dict(options or {}), timeout=timeouts
+            )
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise _unopened(error) from None  # its message holds the address with its credentials
         try:
-            return bool(self._capture.grab())
-        except cv2.error:  # its message may hold the address with its credentials
-            raise SourceError(f"{self.name}: OpenCV cannot continue to read it") from None
-
-    def retrieve(self) -> Image | None:
-        """The frame last grabbed, uint8 (H, W, 3) BGR; None if it is corrupt.
-
-        Its memory is reused for a later frame once nothing refers to it or a part of it. Raises SourceError
-        after more than `MAX_CORRUPT` corrupt frames in a row.
-        """
-        try:
-            good, image = self._capture.retrieve(self._buffers.spare())
-        except cv2.error:
-            good, image = False, None
-        if good and image is not None and image.size:
-            self._failures = 0
-            self._buffers.keep(image)
-            return cast("Image", image)
-        self.corrupt += 1
-        self._failures += 1
-        if self._failures > MAX_CORRUPT:
-            raise SourceError(f"{self.name}: none of the last {MAX_CORRUPT} frames could be decoded")
-        return None
+            return cls(name, container, _largest(container), threads)
+        except UnopenedError:
+            container.close()
+            raise
 
     @property
     def fps(self) -> float:
         """Frames a second according to the file; may be 0 or wrong."""
-        return float(self._capture.get(cv2.CAP_PROP_FPS))
+        return float(self._stream.guessed_rate or 0)
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the frame last grabbed has a time stamp: raw H.264 has none."""
+        return not math.isnan(self.position)
 
     @property
     def position(self) -> float:
-        """Media time of the frame last grabbed according to the file, in seconds."""
-        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+        """Media time of the frame last grabbed according to the file, in seconds; NaN if it names none."""
+        return math.nan if self._frame is None else _seconds(self._frame)
+
+    def grab(self, give_up: Callable[[], bool] = lambda: False) -> bool:
+        """Advance to the next frame without converting it; False at the end, or when `give_up` says so.
+
+        `give_up` is called after each packet that gave no frame. Raises SourceError if the source fails, and
+        after more than `MAX_CORRUPT` undecodable frames in a row.
+        """
+        self._frame = None
+        try:
+            for frame in self._frames:
+                if isinstance(frame, VideoFrame):
+                    self._frame = frame
+                    return True
+                if frame is _Packet.FAILED:
+                    self._count_failure()
+                if give_up():
+                    return False
+        except (av.FFmpegError, OSError):  # its message may hold the address with its credentials
+            if not give_up():
+                raise SourceError(f"{self.name}: it was interrupted, or its data is damaged") from None
+        return False
+
+    def retrieve(self) -> Image | None:
+        """The frame last grabbed, uint8 (H, W, 3) BGR, in memory of its own; None if that fails."""
+        if self._frame is None:
+            return None
+        try:
+            converted = self._reformatter.reformat(self._frame, format="bgr24", threads=1)
+            image = cast("Image", converted.to_ndarray())
+        except (av.FFmpegError, ValueError):
+            self._count_failure()
+            return None
+        self._failures = 0
+        turn = _QUARTER_TURNS.get(self._frame.rotation)
+        return image if turn is None else cast("Image", cv2.rotate(image, turn))
 
     def close(self) -> None:
-        self._capture.release()
+        self._frame = None
+        self._frames.close()
+        self._container.close()
+
+    def _decoded(self) -> Generator[VideoFrame | _Packet]:
+        """The frames in order of time, and what other packets came to."""
+        for packet in self._container.demux():
+            if packet.stream.index == self._stream.index:
+                yield from self._frames_of(packet)
+            else:
+                yield _Packet.WITHOUT
+        yield from self._deinterlacer.rest()
+
+    def _frames_of(self, packet: Packet[Any]) -> Iterator[VideoFrame | _Packet]:
+        self.faults += packet.is_corrupt
+        try:
+            frames = packet.decode()
+        except (av.FFmpegError, ValueError):
+            yield _Packet.FAILED
+            return
+        for frame in frames:
+            if frame.is_corrupt:
+                yield _Packet.FAILED
+            else:
+                yield from self._deinterlacer.through(frame)
+        if not frames:
+            yield _Packet.WITHOUT
+
+    def _count_failure(self) -> None:
+        self.corrupt += 1
+        self._failures += 1
+        self.faults += 1
+        if self._failures > MAX_CORRUPT:
+            raise SourceError(f"{self.name}: none of the last {MAX_CORRUPT} frames could be decoded")
+
+
+class _Deinterlacer:
+    """Makes whole pictures of interlaced ones; needs no time until the first one comes.
+
+    Where visitors move, the two fields of a frame are two moments, and faces look like combs.
+    """
+
+    def __init__(self) -> None:
+        self._graph: av.filter.Graph | None = None
+        self._shape: tuple[object, ...] = ()
+
+    def through(self, frame: VideoFrame) -> Iterator[VideoFrame]:
+        """The frames that are ready, progressive; after the first interlaced one each comes a frame later."""
+        if self._graph is None and not frame.interlaced_frame:
+            yield frame
+            return
+        shape = (frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range)
+        if self._graph is None or shape != self._shape:
+            yield from self.rest()
+            self._graph, self._shape = _deinterlacing(frame), shape
+        self._graph.vpush(frame)
+        yield from _pulled(self._graph)
+
+    def rest(self) -> Iterator[VideoFrame]:
+        """The last frames."""
+        if self._graph is not None:
+            self._graph.vpush(None)
+            yield from _pulled(self._graph)
+            self._graph, self._shape = None, ()
+
+
+def _deinterlacing(frame: VideoFrame) -> av.filter.Graph:
+    """A filter for frames like this one: it changes those that are flagged as interlaced only."""
+    graph = av.filter.Graph()
+    graph.threads = 1
+    source = graph.add(
+        "buffer",
+        video_size=f"{frame.width}x{frame.height}",
+        pix_fmt=frame.format.name,
+        time_base=str(frame.time_base),
+        colorspace=str(int(frame.colorspace)),
+        range=str(int(frame.color_range)),
+    )
+    bwdif = graph.add("bwdif", "mode=send_frame:deint=interlaced")
+    sink = graph.add("buffersink")
+    source.link_to(bwdif)
+    bwdif.link_to(sink)
+    graph.configure()
+    return graph
+
+
+def _pulled(graph: av.filter.Graph) -> Iterator[VideoFrame]:
+    while True:
+        try:
+            yield graph.vpull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
+
+
+def _seconds(frame: VideoFrame) -> float:
+    return math.nan if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
+
+
+def _largest(container: InputContainer) -> VideoStream:
+    """The largest video track; a cover picture is none. Raises UnopenedError where there is no video."""
+    if any(container.format.name.endswith(still) for still in _STILL_FORMATS):
+        raise UnopenedError("is a single picture; allowed: a video, or a folder of pictures")
+    tracks = [track for track in container.streams.video if track.codec_context is not None]
+    moving = [track for track in tracks if not track.disposition & av.stream.Disposition.attached_pic]
+    if not moving:
+        held = "a cover picture and " if tracks else "sound and " if container.streams.audio else ""
+        raise UnopenedError(f"holds {held}no video")
+    return max(moving, key=lambda track: track.width * track.height)
+
+
+_STATUSES: Mapping[type[Exception], int] = {
+    av.error.HTTPBadRequestError: 400,
+    av.error.HTTPUnauthorizedError: 401,
+    av.error.HTTPForbiddenError: 403,
+    av.error.HTTPNotFoundError: 404,
+}
+_UNSUPPORTED_TRANSPORT = 461
+
+
+def _unopened(error: Exception) -> UnopenedError:
+    status = _STATUSES.get(type(error))
+    return UnopenedError("cannot be decoded: it is not a video, or is damaged", status)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from datetime import UTC, datetime
 
 from edge.clock import SystemClock
 from edge.commands.options import add_common, config_folder
 from edge.commands.recordings import add_clips, load_recordings
+from edge.errors import SourceError
 from edge.ops.terminal import progress_bars
+
+log = logging.getLogger(__name__)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +38,7 @@ def _command(arguments: argparse.Namespace) -> int:
     from edge.commands.replay_driver import age_model, replay  # their libraries take a second to load
 
     settings, folder = load_recordings(arguments), config_folder(arguments)
+    faults: list[SourceError] = []
     with age_model(settings, folder) as (bundle, backend), progress_bars("s") as progress:
         messages = replay(
             settings,
@@ -43,11 +48,14 @@ def _command(arguments: argparse.Namespace) -> int:
             clock=SystemClock(),
             start=arguments.start,
             on_frame=progress,
+            on_fault=faults.append,
         )
         for message in messages:
             sys.stdout.write(message.decode() + "\n")
             sys.stdout.flush()
-    return 0
+    for fault in faults:
+        log.error("%s", fault)
+    return 1 if faults else 0
 
 
 def _moment(text: str) -> datetime:

@@ -17,6 +17,7 @@ from edge.config import CameraSettings, Settings, state_directory
 from edge.counting.pipeline import Counting, build_counting
 from edge.daemon.parts import OpenSource
 from edge.delivery import Topics
+from edge.errors import SourceError
 from edge.inference import open_configured
 from edge.inference.backend import AgeBackend
 from edge.inference.engine_store import EngineStore
@@ -24,10 +25,15 @@ from edge.ops.metrics import Metrics
 from edge.release.gate import Gate, MemoryStore
 from edge.release.messages import Model
 from edge.release.rule import Rule
-from edge.types import CameraState, Message, Progress, StreamEnded, WindowCounts
+from edge.types import CameraState, Frame, Message, Progress, StreamEnded, WindowCounts
 from edge.vision.pipeline import Vision, build_vision
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _raise(fault: SourceError) -> None:
+    raise fault
+
 
 MakeVision = Callable[[CameraSettings, Settings, Bundle, Metrics], Vision]
 
@@ -44,12 +50,14 @@ def replay(
     open_source: OpenSource = open_source,
     make_vision: MakeVision = build_vision,
     on_frame: Callable[[str, float], None] = lambda camera, offset: None,
+    on_fault: Callable[[SourceError], None] = _raise,
 ) -> Iterator[bytes]:
     """The messages that the gate releases for the configuration's cameras, which are recordings, in turn.
 
     start: event time at which each recording begins. metrics: the series that are counted in, if the caller
     reads them. on_frame: called after every frame with its camera and the seconds since its start.
-    Raises SourceError on a recording that cannot be read.
+    on_fault: called for a recording that cannot be read, or not to its end, when what it gave is counted; it
+    raises the error unless the caller decides otherwise, and the others follow.
     """
     metrics = metrics or Metrics(clock, [camera.name for camera in settings.cameras])
     counting = build_counting(settings, bundle, backend, metrics)
@@ -64,10 +72,12 @@ def replay(
             for window in _windows(messages, counting):
                 gate.put(window)
                 yield from store.take()
+        if recording.fault is not None:
+            on_fault(recording.fault)
 
 
 class _Recording:
-    """One recording, and the frames that were lost of it."""
+    """One recording, the frames that were lost of it, and the fault that it ended with."""
 
     def __init__(
         self,
@@ -79,6 +89,7 @@ class _Recording:
         self._camera = camera.name
         self._lost: list[str] = []
         self._feed = Feed(camera, source, clock, start=start, on_drop=self._lost.append)
+        self.fault: SourceError | None = None
 
     def messages(
         self, vision: Vision, on_frame: Callable[[float], None]
@@ -86,17 +97,23 @@ class _Recording:
         """All that its frames give, in order, each message with its event time."""
         first: datetime | None = None
         at: datetime | None = None
-        with closing(self._feed.frames()) as frames:
-            for frame in frames:
-                at = frame.captured_at
-                first = first or at
-                for message in (*vision.process(frame).messages, self._progress(at, 1, frame.state)):
-                    yield message, at
-                on_frame((at - first).total_seconds())
+        for frame in self._frames():
+            at = frame.captured_at
+            first = first or at
+            for message in (*vision.process(frame).messages, self._progress(at, 1, frame.state)):
+                yield message, at
+            on_frame((at - first).total_seconds())
         if at is not None:
             # With the frames that were lost after the last one.
             for message in (*vision.finish(), self._progress(at, 0), StreamEnded(self._camera, at)):
                 yield message, at
+
+    def _frames(self) -> Iterator[Frame]:
+        with closing(self._feed.frames()) as frames:
+            try:
+                yield from frames
+            except SourceError as fault:
+                self.fault = fault
 
     def _progress(self, at: datetime, analysed: int, state: CameraState = CameraState.UP) -> Progress:
         lost, self._lost[:] = Counter(self._lost), []

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from edge.brackets import Bracket, bracket_of, parse_brackets
+from edge.ops.reasons import FrameDrop
 from edge.types import CameraState, CountingPlan, Coverage, Progress, StreamEnded, Visit, WindowCounts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -199,10 +200,14 @@ class Aggregator:
         return list(self._close(camera_id, camera, last))
 
     def _watch(self, camera: _Camera, progress: Progress, now: datetime) -> None:
-        """Add to the coverage: the time between two frames with usable pictures that are close enough."""
-        if progress.state is not CameraState.UP:
+        """Add to the coverage: the time between two frames with usable pictures that are close enough.
+
+        Where a frame between them was lost as corrupt, nobody knows what it showed.
+        """
+        up = progress.state is CameraState.UP
+        if not up or progress.dropped.get(FrameDrop.CORRUPT):
             camera.seen = None
-        elif progress.analysed:
+        if up and progress.analysed:
             if camera.seen is not None and now - camera.seen <= LONGEST_FRAME_GAP:
                 self._cover(camera, camera.seen, now)
             camera.seen = now

@@ -56,9 +56,11 @@ class Vision:
         )
         self._visitors = Visitors(camera.name, opinion, settings, bundle, metrics)
         self._tracks: list[Track] = []
+        self._segment = 0
 
     def process(self, frame: Frame) -> VisionResult:
         """Find and follow the faces of one frame; count the visitors whose tracks end with it."""
+        before = self._begin(frame.segment)
         with self._metrics.timed("detect"):
             faces = self._scanner.scan(frame.image, frame.captured_at, _boxes(self._tracks))
         with self._metrics.timed("track"):
@@ -66,7 +68,7 @@ class Vision:
         with self._metrics.timed("crops"):
             self._visitors.look(frame, faces, self._tracks)
         self._metrics.faces.labels(self._camera).inc(len(faces))
-        messages = [*self._visitors.count_overdue(self._tracks), *self._visitors.count_ended(ended)]
+        messages = [*before, *self._visitors.count_overdue(self._tracks), *self._visitors.count_ended(ended)]
         return VisionResult(messages, self._in_view)
 
     def pass_time(self, now: datetime) -> VisionResult:
@@ -78,6 +80,14 @@ class Vision:
         """End every track: no more frames will come."""
         ended, self._tracks = self._tracker.finish(), []
         return list(self._visitors.count_ended(ended))
+
+    def _begin(self, segment: int) -> list[Message]:
+        """End every track where another segment begins."""
+        if segment == self._segment:
+            return []
+        self._segment = segment
+        self._scanner.restart()
+        return self.finish()
 
     def close(self) -> None:
         """Release the detectors."""

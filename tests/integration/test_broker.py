@@ -82,8 +82,7 @@ def settings(broker: Configured, user: str, **others: object) -> MqttSettings:
 
 
 def rights(broker: Configured, user: str, *topics: str) -> Probe:
-    sizes = dict.fromkeys(topics, 0)
-    return probe(settings(broker, user), "check", clock=SystemClock(), secrets_beside=Path(), sizes=sizes)
+    return probe(settings(broker, user), "check", clock=SystemClock(), secrets_beside=Path(), topics=topics)
 
 
 def publish(broker: Configured, user: str, topic: str, payload: str, *, retain: bool = False) -> None:

@@ -85,6 +85,35 @@ def test_recordings_are_counted_as_by_eye(tmp_path: Path, name: str, truth: int)
     assert counted_by_daemon(tmp_path, CLIPS / name) == windows
 
 
+FIELD = CLIPS.parent / "field"
+COUNTED = {
+    "one-woman--interlaced.mp4": 1,
+    "one-woman--interlaced-mpeg2.ts": 1,
+    "one-woman--ctl-prog25.mp4": 1,
+    "corridor-three--interlaced.mp4": 3,
+    "corridor-flagonly.mp4": 3,
+    "prog_then_interlaced.h264": 1,
+    "jumpfwd.ts": 4,
+    "jumpback.ts": 4,
+    "corrupt.ts": 1,
+}
+"""Recordings that went wrong somewhere in the field, and the visitors on them."""
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not FIELD.is_dir(), reason=f"the recordings are not part of the project: {FIELD}")
+def test_recordings_from_the_field_are_counted_as_by_eye() -> None:
+    first, *beside = (FIELD / name for name in COUNTED)
+    windows = replayed(first, beside=beside)
+    totals = dict.fromkeys((Path(name).stem for name in COUNTED), 0)
+    for window in windows:
+        totals[window["camera"]] += window["released"]
+    assert totals == {Path(name).stem: count for name, count in COUNTED.items()}
+    (damaged,) = (w["coverage"] for w in windows if w["camera"] == "corrupt")
+    assert damaged["frames_dropped"] == {"corrupt": 8}
+    assert damaged["seconds"] == pytest.approx(1.83 - 0.08 * (8 + 3), abs=0.1)  # lost frames, and their gaps
+
+
 @needs_recordings
 @pytest.mark.data
 def test_tiles_find_the_distant_faces_of_a_crowd(tmp_path: Path) -> None:

@@ -170,6 +170,7 @@ SILENT = {
     "onnxruntime": {"1.32.0": "silent with ORT_DISABLE_TELEMETRY, which edge and training set"},
     "openvino": {"2026.4.1": "silent without openvino-telemetry, which no lock holds"},
     "opencv-contrib-python": {"5.0.0.93": "silent"},
+    "av": {"18.1.0": "silent"},
     "tensorrt-rtx-cu13-libs": {"1.7.1.116": "silent"},
     "tensorflow": {"2.21.0": "silent"},
     "keras": {"3.15.1": "silent"},

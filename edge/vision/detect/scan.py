@@ -70,6 +70,10 @@ class Scanner:
         longer = (merged.xyxy[:, 2:] - merged.xyxy[:, :2]).max(axis=1, initial=0)
         return merged.select(longer >= self._min_face)
 
+    def restart(self) -> None:
+        """Forget what was searched: the next picture shows another time or place."""
+        self._size = (0, 0)
+
     def close(self) -> None:
         self._detector.close()
 

@@ -3,13 +3,16 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from edge.capture import Source
-from edge.capture.recordings import Clip, Folder, MediaTime
+from edge.capture.media_time import Losses, MediaTime
+from edge.capture.recordings import Clip, Folder
 from edge.errors import SourceError
+from tests.edge.capture.encoded_clips import add_track, encode, joined, numbered, write_video
 from tests.synthetic_video import number_of, picture, write_clip
 
 CLIPS = Path(__file__).parents[4] / "shared/data/clips"
@@ -124,6 +127,109 @@ def test_real_clips_last_as_long_as_they_say(name: str, frames: int, seconds: fl
     assert (np.diff(offsets) > 0).all()
 
 
+def test_several_tracks_give_the_largest(tmp_path: Path) -> None:
+    path = tmp_path / "tracks.mkv"
+    with av.open(path, "w") as out:
+        held = [numbered(*range(w, w + 4), size=(w, h)) for w, h in ((96, 48), (384, 192), (192, 96))]
+        for track, pictures in [(add_track(out, pictures[0]), pictures) for pictures in held]:
+            encode(out, track, pictures)
+    assert play(Clip(path, max_fps=120))[0] == [384, 385, 386, 387]
+
+
+@pytest.mark.parametrize(("cover", "held"), [(True, "a cover picture"), (False, "sound")])
+def test_sound_is_no_video_and_its_cover_picture_neither(tmp_path: Path, cover: bool, held: str) -> None:
+    path = tmp_path / "song.mp3"
+    with av.open(path, "w") as out:
+        sound = out.add_stream("libmp3lame", rate=44_100, layout="mono")
+        if cover:
+            encode(out, add_track(out, picture(1), {}, codec="mjpeg"), [picture(1)])
+        out.mux([packet for number in range(40) for packet in sound.encode(silence(number))])
+    with pytest.raises(SourceError, match=rf"song\.mp3: holds {held} and no video$"):
+        Clip(path, max_fps=10)
+
+
+def silence(number: int) -> av.AudioFrame:
+    """A fortieth of a second of sound."""
+    frame = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), format="s16p", layout="mono")
+    frame.sample_rate, frame.pts = 44_100, 1152 * number
+    return frame
+
+
+@pytest.mark.parametrize("name", ["still.jpg", "still.png", "still.dat"])
+def test_a_single_picture_is_named(tmp_path: Path, name: str) -> None:
+    _, data = cv2.imencode(".png" if name.endswith("png") else ".jpg", picture(1))
+    (tmp_path / name).write_bytes(data.tobytes())
+    with pytest.raises(SourceError, match="is a single picture; allowed: a video, or a folder of pictures"):
+        Clip(tmp_path / name, max_fps=10)
+
+
+def test_video_without_time_stamps_is_played_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_video(tmp_path / "raw.h264", numbered(*range(5)), codec="libx264")
+    numbers, offsets = play(Clip(path, max_fps=120))
+    assert numbers == list(range(5))
+    np.testing.assert_allclose(offsets, np.arange(5) / 25, atol=1e-6)
+    assert "has no time stamps, as raw H.264; 25 frames a second are assumed" in caplog.text
+
+
+def segments(source: Source) -> list[int]:
+    found = []
+    while (got := source.read()) is not None:
+        found.append(got.segment)
+    source.close()
+    return found
+
+
+def test_two_exports_joined_are_two_segments(tmp_path: Path) -> None:
+    part = write_video(tmp_path / "part.ts", numbered(*range(60)))
+    clip = Clip(joined(tmp_path / "joined.ts", part, part), max_fps=120)
+    assert segments(clip) == [0] * 60 + [1] * 60
+
+
+def test_a_loop_begins_a_segment(clip: Path) -> None:
+    source = Clip(clip, max_fps=120, loop=True)
+    found = [source.read().segment for _ in range(65)]
+    source.close()
+    assert found == [0] * 30 + [1] * 30 + [2] * 5
+
+
+def test_frames_that_noise_has_replaced_are_counted(tmp_path: Path) -> None:
+    part = write_video(tmp_path / "part.ts", numbered(*range(60)), {"bf": "0", "g": "1"})
+    data = bytearray(part.read_bytes())
+    middle, noise = len(data) // 2 // 188 * 188, len(data) // 6 // 188 * 188
+    data[middle : middle + noise] = np.random.default_rng(1).bytes(noise)
+    part.write_bytes(data)
+    source = Clip(part, max_fps=120)
+    numbers, _ = play(source)
+    assert 40 <= len(numbers) < 60
+    assert source.corrupt == 60 - len(numbers)
+
+
+@pytest.mark.parametrize(
+    ("steps", "faults", "lost"),
+    [
+        ([1, 1, 1], [0, 0, 0], 0),
+        ([1, 4, 1], [0, 0, 0], 0),  # the rate varies
+        ([1, 4, 1], [0, 1, 1], 3),
+        ([1, 4, 1, 3], [1, 1, 1, 1], 5),  # soon after the fault
+        ([1, 80, 1, 4], [1, 1, 1, 1], 0),  # much later
+        ([1, 60_000, 1], [0, 1, 1], 0),  # another recording
+    ],
+)
+def test_gaps_after_a_fault_are_lost_frames(steps: list[int], faults: list[int], lost: int) -> None:
+    losses, frame, found = Losses(25.0), 0, 0
+    for step, fault in zip(steps, faults, strict=True):
+        frame += step
+        found += losses.before(frame / 25, fault, 0)
+    assert found == lost
+
+
+def test_frames_that_were_counted_as_undecodable_are_not_counted_again() -> None:
+    losses = Losses(25.0)
+    assert losses.before(3 / 25, 2, skipped=2) == 0
+
+
 def media_time(fps: float, positions: list[float]) -> list[float]:
     time = MediaTime(fps)
     return [round(time.advance(position), 6) for position in positions]
@@ -140,10 +246,30 @@ def media_time(fps: float, positions: list[float]) -> list[float]:
         (25, [0, 0.04, 0.02, 0.08], [0, 0.04, 0.08, 0.12]),  # runs back
         (25, [0, math.nan, 0.08], [0, 0.04, 0.12]),
         (25, [0, 1e9, 1e9 + 0.04], [0, 0.04, 0.08]),  # no year fits this
+        (25, [500, 500.04, 7, 7.5], [0, 0.04, 0.08, 0.58]),  # jumps back
+        (25, [95443.7, 0.02], [0, 0.037689]),  # the clock of a transport stream wraps
     ],
 )
 def test_media_time_strictly_increases(fps: float, positions: list[float], offsets: list[float]) -> None:
     assert media_time(fps, positions) == offsets
+
+
+@pytest.mark.parametrize(
+    ("positions", "segment"),
+    [
+        ([0, 0.04, 0.02, 0.08], 0),  # reordered
+        ([0, math.nan, 0.08], 0),
+        ([0, 5000, 5000.04], 0),  # time passes: whoever was in view has left
+        ([95443.7, 0.02, 0.06], 0),
+        ([500, 500.04, 7, 7.04], 1),
+        ([0, 1e9, 1e9 + 0.04], 1),
+    ],
+)
+def test_a_jump_begins_a_segment(positions: list[float], segment: int) -> None:
+    time = MediaTime(25)
+    for position in positions:
+        time.advance(position)
+    assert time.segment == segment
 
 
 def write_folder(folder: Path, numbers: range) -> Path:

@@ -7,6 +7,7 @@ import pytest
 
 from edge.capture import Source, is_live, open_source, validate_source
 from edge.capture.recordings import Clip, Folder
+from edge.capture.video import UnopenedError
 from edge.clock import SystemClock
 from edge.errors import ConfigurationError, SourceError
 from tests.edge.capture.fakes import camera_settings
@@ -42,7 +43,7 @@ def test_what_may_be_right_passes_unopened(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[object] = []
-    monkeypatch.setattr("cv2.VideoCapture", lambda *arguments: opened.append(arguments))
+    monkeypatch.setattr("av.open", lambda *arguments, **options: opened.append(arguments))
     validate_source(camera_settings(source), tmp_path)
     assert opened == []
 
@@ -141,10 +142,11 @@ def test_the_decoder_gets_the_threads_that_are_set(
     (tmp_path / "clip.mp4").write_bytes(b"video")
     asked: list[int] = []
 
-    def with_ffmpeg(name: str, address: str, *, threads: int, timeouts: object = None) -> None:
+    def video(name: str, address: str, *, threads: int, **options: object) -> None:
         asked.append(threads)
+        raise UnopenedError("closed")
 
-    monkeypatch.setattr("edge.capture.video.Video.with_ffmpeg", with_ffmpeg)
+    monkeypatch.setattr("edge.capture.video.Video.open", video)
     with pytest.raises(SourceError):
         opened(source, tmp_path, decoder_threads=3)
     assert asked == [3]

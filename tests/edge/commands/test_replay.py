@@ -11,8 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.capture import Picture
+from edge.capture.recordings import Folder
+from edge.clock import Clock
 from edge.commands.replay_driver import replay
-from edge.config import Settings, load_settings
+from edge.config import CameraSettings, Settings, load_settings
 from edge.errors import SourceError
 from edge.release.messages import COUNTS
 from tests.fakes import EPOCH, ManualClock, PaintedAges, Person, bundle, paint, painted_vision
@@ -106,7 +109,39 @@ def test_coverage_counts_seconds_frames_and_what_was_lost(tmp_path: Path):
     (clip / "0003.png").write_bytes(b"no picture")
     (clip / "0029.png").write_bytes(b"no picture")  # the last one
     (message,) = [json.loads(m) for m in replayed(configured(clip))]
-    assert message["coverage"] == {"seconds": 5.6, "frames_analysed": 28, "frames_dropped": {"corrupt": 2}}
+    # Without the two intervals beside the frame that nobody saw.
+    assert message["coverage"] == {"seconds": 5.2, "frames_analysed": 28, "frames_dropped": {"corrupt": 2}}
+
+
+def test_a_bad_recording_is_named_and_the_others_are_counted(tmp_path: Path):
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("This is not a film.")
+    door, till = (record(tmp_path / name, 3, (ANN, 1, 2)) for name in ("door", "till"))
+    faults: list[SourceError] = []
+    counted = replayed(configured(door, bad, till), on_fault=faults.append)
+    assert [window[0] for window in told(counted)] == ["door", "till"]
+    assert [str(fault) for fault in faults] == [f"{bad}: cannot be decoded: it is not a video, or is damaged"]
+
+
+def test_a_recording_that_breaks_off_is_counted_as_far_as_it_goes(tmp_path: Path):
+    door = record(tmp_path / "door", 3, (ANN, 1, 3))
+    faults: list[SourceError] = []
+    counted = replayed(configured(door), open_source=BreaksOff, on_fault=faults.append)
+    assert [(window[0], window[3]) for window in told(counted)] == [("door", 1)]
+    assert [str(fault) for fault in faults] == ["the disk is gone"]
+
+
+class BreaksOff(Folder):
+    """A folder of pictures, the last of which cannot be read any more."""
+
+    def __init__(self, camera: CameraSettings, secrets_beside: Path, clock: Clock) -> None:
+        super().__init__(Path(camera.source), camera.max_fps)
+
+    def read(self) -> Picture | None:
+        picture = super().read()
+        if picture is None:
+            raise SourceError("the disk is gone")
+        return picture
 
 
 def test_small_counts_are_withheld_as_configured(tmp_path: Path):

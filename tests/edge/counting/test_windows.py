@@ -181,6 +181,15 @@ class TestCoverage:
     def test_is_not_given_for_time_that_passes_without_a_picture(self):
         assert self.cover(seen(0), seen(1), progress(2), progress(3), seen(20), seen(21)) == [2]
 
+    @pytest.mark.parametrize(
+        "lost", [[seen(4, dropped={"corrupt": 2})], [progress(3, dropped={"corrupt": 2}), seen(4)]]
+    )
+    def test_is_not_given_where_frames_could_not_be_decoded(self, lost: list[Progress]):
+        assert self.cover(seen(0), seen(2), *lost, seen(5)) == [3]
+
+    def test_is_given_where_frames_were_not_analysed_in_time(self):
+        assert self.cover(seen(0), seen(2, dropped={"overwritten": 9})) == [2]
+
     def test_is_not_given_twice_when_the_clock_goes_back(self):
         assert self.cover(seen(0), seen(3), seen(1), seen(2), seen(4)) == [4]
 

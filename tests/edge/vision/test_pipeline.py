@@ -74,11 +74,13 @@ class Stage:
                 paint(image, person, *place)
         return Frame("door", at(seconds), image)
 
-    def play(self, begin: float, end: float, *, shift: float = 0.0) -> Stage:
+    def play(self, begin: float, end: float, *, shift: float = 0.0, segment: int = 0) -> Stage:
         """Show the seconds [begin, end), stamped `shift` seconds later."""
         for number in range(round(begin * FPS), round(end * FPS)):
             frame = self.frame(number / FPS)
-            stamped = Frame("door", frame.captured_at + timedelta(seconds=shift), frame.image)
+            stamped = Frame(
+                "door", frame.captured_at + timedelta(seconds=shift), frame.image, segment=segment
+            )
             result = self.vision.process(stamped)
             self.messages += result.messages
             self.in_view = result.in_view
@@ -153,6 +155,11 @@ class TestVisitor:
     def test_who_comes_again_later_is_another(self):
         gap = lambda t: None if 2 <= t < 5 else (160, 90, 40)  # noqa: E731
         assert Stage({ANN: gap}).play(0, 7).finish().ends == [1.8, 6.8]
+
+    def test_who_is_there_after_the_recording_has_jumped_is_another(self):
+        stage = Stage({ANN: standing()}).play(0, 2).play(2, 4, segment=1).finish()
+        assert stage.ends == [1.8, 3.8]
+        assert stage.fates() == {"visitor": 2}
 
     def test_two_are_two(self):
         stage = Stage({ANN: standing(60, until=3), BEA: standing(250, until=4)}).play(0, 8)

@@ -1,0 +1,145 @@
+"""What is given was decoded from this source: interlaced, mixed, turned, beside another, damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from edge.capture.video import Video
+from edge.types import Image
+from tests.edge.capture.encoded_clips import INTERLACED, PROGRESSIVE, joined, numbered, write_video
+from tests.synthetic_video import number_of
+
+
+def opened(path: Path, threads: int = 1) -> Video:
+    return Video.open(path.name, str(path), threads=threads)
+
+
+def pictures(video: Video) -> Iterator[Image]:
+    """Each of its pictures; then it is closed."""
+    while video.grab():
+        image = video.retrieve()
+        assert image is not None
+        yield image
+    video.close()
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """Thirty frames of one size: progressive, flagged as interlaced, progressive."""
+    parts = [
+        write_video(tmp_path / f"{flags[:2]}{first}.m2v", numbered(*range(first, first + 10)), options)
+        for first, options, flags in ((0, PROGRESSIVE, "p"), (10, INTERLACED, "i"), (20, PROGRESSIVE, "p"))
+    ]
+    return joined(tmp_path / "mixed.m2v", *parts)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("codec", ["mpeg2video", "mpeg4"])
+def test_every_frame_of_an_interlaced_clip_arrives(tmp_path: Path, codec: str, threads: int) -> None:
+    clip = write_video(tmp_path / "clip.mkv", numbered(*range(20)), INTERLACED, codec=codec)
+    video = opened(clip, threads)
+    assert [number_of(image) for image in pictures(video)] == list(range(20))
+    assert video.corrupt == 0
+
+
+def test_a_stream_that_turns_interlaced_and_back_loses_and_repeats_nothing(mixed: Path) -> None:
+    video = opened(mixed)
+    assert [number_of(image) for image in pictures(video)] == list(range(30))
+    assert video.corrupt == 0
+
+
+def test_of_two_captures_in_a_process_neither_gives_a_picture_of_the_other(
+    tmp_path: Path, mixed: Path
+) -> None:
+    """Their frames are decoded in turn, and all pictures are held: memory used again would show."""
+    other = write_video(tmp_path / "other.mkv", numbered(*range(500, 530)), INTERLACED)
+    videos = opened(mixed), opened(other)
+    held = list(zip(*map(pictures, videos), strict=True))
+    assert [[number_of(image) for image in pair] for pair in held] == [[n, 500 + n] for n in range(30)]
+
+
+def combed(left: int, step: int) -> Image:
+    """A white bar that moves on by `step` pixels between the two fields of a frame."""
+    image = np.full((128, 256, 3), 30, np.uint8)
+    for field in (0, 1):
+        image[field::2, left + step * field : left + step * field + 60] = 220
+    return image
+
+
+def test_a_moving_picture_is_not_combed(tmp_path: Path) -> None:
+    step = 10
+    moving = [combed(20 + 2 * step * n, step) for n in range(6)]
+    clip = write_video(tmp_path / "clip.mkv", moving, INTERLACED)
+    for n, image in enumerate(pictures(opened(clip))):
+        edge = image[20:-20, 22 + 2 * step * n : 28 + 2 * step * n].astype(float).mean(axis=(1, 2))
+        assert np.abs(np.diff(edge)).mean() < 30  # combed: 190
+
+
+def test_colours_are_the_same_flagged_or_not(tmp_path: Path) -> None:
+    still = np.zeros((96, 192, 3), np.uint8)
+    still[:, :64], still[:, 64:128], still[:, 128:] = (200, 40, 60), (50, 190, 80), (40, 60, 210)
+    flagged, plain = (
+        list(pictures(opened(write_video(tmp_path / f"{len(options)}.mkv", [still] * 4, options))))
+        for options in (INTERLACED, PROGRESSIVE)
+    )
+    for one, other in zip(flagged, plain, strict=True):
+        assert np.abs(one.astype(int) - other).mean() < 1.5
+
+
+def test_a_frame_that_cannot_be_converted_is_counted_and_never_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing:
+        def reformat(self, frame: object, **options: object) -> object:
+            raise av.error.ArgumentError(22, "Cannot convert interlaced to progressive frames")
+
+    video = opened(write_video(tmp_path / "clip.mkv", numbered(*range(3))))
+    monkeypatch.setattr(video, "_reformatter", Refusing())
+    taken = []
+    while video.grab():
+        taken.append(video.retrieve())
+    video.close()
+    assert taken == [None, None, None]
+    assert video.corrupt == 3
+
+
+def test_a_picture_that_is_taken_twice_is_the_same_and_before_the_first_there_is_none(tmp_path: Path) -> None:
+    video = opened(write_video(tmp_path / "clip.mkv", numbered(7)))
+    assert video.retrieve() is None
+    assert video.grab()
+    for image in (video.retrieve(), video.retrieve()):
+        assert image is not None
+        assert number_of(image) == 7
+    assert not video.grab()
+    assert video.retrieve() is None
+    video.close()
+
+
+IDENTITY = np.array([0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000], ">i4").tobytes()
+TURNS = {
+    90: (0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000),
+    180: (-0x10000, 0, 0, 0, -0x10000, 0, 0, 0, 0x40000000),
+    270: (0, -0x10000, 0, 0x10000, 0, 0, 0, 0, 0x40000000),
+}
+
+
+@pytest.mark.parametrize("degrees", TURNS)
+def test_a_recording_that_says_how_it_was_held_is_turned_upright(tmp_path: Path, degrees: int) -> None:
+    """The file names the turn in the matrix of its track, as telephones do; OpenCV turns it as well."""
+    clip = write_video(tmp_path / "clip.mp4", numbered(0x123), codec="mpeg4")
+    data = clip.read_bytes()
+    track = data.index(IDENTITY, data.index(b"tkhd"))
+    turned = np.array(TURNS[degrees], ">i4").tobytes()
+    clip.write_bytes(data[:track] + turned + data[track + len(turned) :])
+    capture = cv2.VideoCapture(str(clip))
+    _, expected = capture.read()
+    capture.release()
+    (image,) = pictures(opened(clip))
+    assert np.array_equal(image, expected)
+    assert number_of(np.rot90(image, degrees // 90)) == 0x123

@@ -36,7 +36,7 @@ from edge.counting.pipeline import build_counting, counting_plan
 from edge.daemon.counting_thread import CHECKPOINT, CountingWorker
 from edge.daemon.queue import MessageQueue
 from edge.delivery import Publisher, Topics
-from edge.delivery.connection import DeliveryError
+from edge.delivery.connection import DeliveryError, Limits
 from edge.delivery.outbox import Outbox
 from edge.errors import OutsideError
 from edge.ops.metrics import Metrics
@@ -121,6 +121,7 @@ class Line:
     """A fake `Connection` that loses messages, acknowledgements, and the connection."""
 
     in_flight = 20
+    limits = Limits()
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -131,6 +132,9 @@ class Line:
         if self._broker.down:
             self._broker.clock.advance(min(within, 0.2))
             raise DeliveryError(MqttFailure.UNREACHABLE, "the broker is down")
+
+    def fits(self, topic: str, payload: bytes) -> bool:
+        return True
 
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> int:
         fate = self._broker.rng.random()
@@ -156,6 +160,7 @@ class Line:
 
 class _Success:
     is_failure = False
+    value = 0
 
 
 class Camera:

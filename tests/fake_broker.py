@@ -27,6 +27,14 @@ class HangUp(Exception):  # noqa: N818 - raised by a script: an order, not a fau
     """A script raises it: the broker closes the socket."""
 
 
+class Farewell(Exception):  # noqa: N818 - as HangUp
+    """A script raises it: the broker sends DISCONNECT with this reason code, and closes the socket."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """A PUBLISH that arrived on the connection of this number (from 1)."""
@@ -133,7 +141,14 @@ class FakeBroker:
     def _answer_publish(self, peer: socket.socket, header: int, body: bytes, level: int) -> None:
         message_id, heard = _parse_publish(header, body, level, len(self.levels))
         self._note(lambda: self.heard.append(heard))
-        reason = self.script(heard)
+        try:
+            reason = self.script(heard)
+        except Farewell as farewell:
+            _send(peer, _DISCONNECT << 4, bytes([farewell.code, 0]))
+            peer.shutdown(socket.SHUT_WR)
+            while peer.recv(4096):
+                pass  # closing a socket with unread data would reset it, and take DISCONNECT with it
+            raise HangUp from None
         if reason is not None:
             _send(peer, _PUBACK << 4, message_id + (bytes([reason, 0]) if level == 5 and reason else b""))
 

@@ -246,6 +246,11 @@ class PrivacySettings(Section):
         return self.method == "threshold" and self.minimum == 1
 
 
+def host_and_port(host: str, port: int) -> str:
+    """For URLs and messages: an IPv6 address gets brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class MqttSettings(Section):
     """The broker, and the credentials for it."""
 
@@ -263,6 +268,11 @@ class MqttSettings(Section):
     connect_timeout: Seconds = 10.0
     in_flight: Annotated[int, Field(ge=1, le=1000)] = 20
     drain_timeout: Seconds = 3.0
+
+    @property
+    def address(self) -> str:
+        """The broker's host and port, for messages."""
+        return host_and_port(self.host, self.port)
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
@@ -289,6 +299,11 @@ class MetricsSettings(Section):
     enabled: bool = True
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 9108
+
+    @property
+    def address(self) -> str:
+        """Host and port, for messages."""
+        return host_and_port(self.host, self.port)
 
 
 class SiteSettings(Section):

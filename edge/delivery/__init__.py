@@ -2,7 +2,7 @@
 
 from edge.delivery.access import BrokerAccess, read_access
 from edge.delivery.probe import Probe, probe
-from edge.delivery.publisher import Publisher
+from edge.delivery.publisher import Publisher, last_will
 from edge.delivery.session import GOODBYE
 from edge.delivery.subscriber import Subscriber
 from edge.delivery.topics import Topics
@@ -14,6 +14,7 @@ __all__ = [
     "Publisher",
     "Subscriber",
     "Topics",
+    "last_will",
     "probe",
     "read_access",
 ]

@@ -21,7 +21,7 @@ class BrokerAccess:
     @property
     def name(self) -> str:
         """The broker's URL, for messages."""
-        return f"mqtt{'s' if self.tls else ''}://{self.settings.host}:{self.settings.port}"
+        return f"mqtt{'s' if self.tls else ''}://{self.settings.address}"
 
 
 def read_access(settings: MqttSettings, beside: Path) -> BrokerAccess:

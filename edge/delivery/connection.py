@@ -6,9 +6,10 @@ Each connection is a new client, driven by the thread that calls it, without pah
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, error_string
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -26,8 +27,10 @@ POLL = 0.1
 
 _QOS = 1
 _QOS_TRIAL = 2
-_FAILURE = 0x80  # reason codes from here on are refusals
 _WRONG_VERSION = "Unsupported protocol version"
+TOO_LARGE = 0x95
+_NO_RETAIN = 0x9A
+_NO_QOS = 0x9B
 
 
 class DeliveryError(BrokerError):
@@ -36,6 +39,40 @@ class DeliveryError(BrokerError):
     def __init__(self, kind: MqttFailure, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class TooLargeError(DeliveryError):
+    """The broker ended the connection for a packet that is too large. size: bytes of the largest one sent."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(
+            MqttFailure.TOO_LARGE,
+            f"the broker ended the connection: a packet is too large, the largest one had {size} bytes",
+        )
+        self.size = size
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a broker takes from us. packet: bytes of the largest packet, None where it reported no limit."""
+
+    qos: int = _QOS
+    retain: bool = True
+    will: bool = True
+    packet: int | None = None
+
+    @property
+    def losses(self) -> list[str]:
+        """What does not work within these limits, for a person; the size of packets aside."""
+        return [
+            text
+            for applies, text in (
+                (self.qos < _QOS, "it takes QoS 0 only: messages are lost when the connection breaks"),
+                (not self.retain, "it retains no messages: no topic shows its newest message later"),
+                (not self.will, "it refuses the Last Will: a box that is lost stays 'online'"),
+            )
+            if applies
+        ]
 
 
 class _Client(Client):
@@ -51,30 +88,73 @@ class _Client(Client):
         self.received[int.from_bytes(packet[:2])] = packet[2] if len(packet) > 2 else 0  # 0 may be left out
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
+    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        """As paho's; mosquitto also refuses with a reason code that MQTT 5 does not list for PUBACK."""
+        packet = self._in_packet["packet"]
+        mid = int.from_bytes(packet[:2])
+        if cmd == "PUBACK" and packet[2:3] == bytes([TOO_LARGE]) and mid in self._out_messages:
+            reason = ReasonCode(PacketTypes.DISCONNECT, identifier=TOO_LARGE)
+            return self._do_on_publish(mid, reason, Properties(PacketTypes.PUBACK))  # type: ignore[no-untyped-call]
+        return super()._handle_pubackcomp(cmd)
+
 
 class Connection:
-    """One MQTT connection, from CONNECT to its end, driven by the thread that calls it."""
+    """One MQTT connection, from CONNECT to its end, driven by the thread that calls it.
+
+    limits: what the broker takes; known once the connection is open. Messages are sent within them.
+    """
 
     def __init__(
         self, access: BrokerAccess, client_id: str, clock: Clock, will: tuple[str, bytes] | None
     ) -> None:
         self._access = access
+        self._client_id = client_id
         self._clock = clock
+        self._will = will
         self._answer: ReasonCode | None = None
-        self._farewell = ""
+        self._farewell: ReasonCode | None = None
         self._acknowledged: list[Acknowledgement] = []
+        self._sizes: dict[int, int] = {}  # of packets that wait for their acknowledgement, by message id
         self._is_v5 = access.settings.protocol == "5"
         self.in_flight = access.settings.in_flight
+        self.limits = Limits()
         self._best_qos = _QOS_TRIAL
-        self._client = self._make_client(client_id)
-        if will:
-            topic, payload = will
-            self._client.will_set(topic, payload, _QOS, True, self._properties(PacketTypes.WILLMESSAGE))
+        self._client = self._make_client()
 
     def open(self, within: float) -> None:
-        """Connect, and wait until the broker accepts; raises BrokerError if that fails or takes longer."""
-        settings = self._access.settings
+        """Connect, and wait until the broker accepts; raises BrokerError if that fails or takes longer.
+
+        A broker that refuses the Last Will is asked again, with less of it.
+        """
         until = self._clock.monotonic() + within
+        while (answer := self._ask(within, until)).is_failure:
+            less = self._with_less_of_a_will(answer.value)
+            if less == self.limits:
+                raise self._failure(MQTTErrorCode.MQTT_ERR_CONN_REFUSED)
+            self.cut()
+            self.limits, self._answer = less, None
+            self._client = self._make_client()
+
+    def _ask(self, within: float, until: float) -> ReasonCode:
+        """One CONNECT, and the broker's answer."""
+        self._connect(within)
+        while self._answer is None:
+            if self._clock.monotonic() >= until:
+                raise DeliveryError(MqttFailure.TIMEOUT, f"the broker did not answer within {within:g} s")
+            code = self._client.loop(POLL)
+            if self._answer is None and code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                raise self._failure(code)
+        return self._answer
+
+    def _with_less_of_a_will(self, answer: int) -> Limits:
+        if answer == _NO_RETAIN:
+            return replace(self.limits, retain=False)
+        if answer == _NO_QOS:
+            return replace(self.limits, qos=0)
+        return replace(self.limits, will=False) if answer == TOO_LARGE and self._will else self.limits
+
+    def _connect(self, within: float) -> None:
+        settings = self._access.settings
         self._client.connect_timeout = within
         try:
             self._client.connect(settings.host, settings.port, settings.keepalive)
@@ -84,37 +164,57 @@ class Connection:
         except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
             why = getattr(error, "strerror", None) or str(error)
             raise DeliveryError(MqttFailure.UNREACHABLE, f"cannot be reached: {why}") from error
-        while self._answer is None:
-            if self._clock.monotonic() >= until:
-                raise DeliveryError(MqttFailure.TIMEOUT, f"the broker did not answer within {within:g} s")
-            self.poll(POLL)
-        if self._answer.is_failure:
-            raise self._failure(MQTTErrorCode.MQTT_ERR_CONN_REFUSED)
+
+    def fits(self, topic: str, payload: bytes) -> bool:
+        """Whether the broker takes a packet of this size, as far as it reported."""
+        return self.limits.packet is None or self.packet_size(topic, payload) <= self.limits.packet
+
+    def limit_packets(self, size: int) -> None:
+        """Keep to packets of at most so many bytes, though the broker did not report that limit."""
+        known = self.limits.packet
+        self.limits = replace(self.limits, packet=size if known is None else min(known, size))
+
+    def packet_size(self, topic: str, payload: bytes) -> int:
+        """Bytes of the packet that `publish` sends (OASIS MQTT 5, 3.3)."""
+        properties = self._properties(PacketTypes.PUBLISH)
+        packed = len(properties.pack()) if properties else 0  # type: ignore[no-untyped-call]
+        body = 2 + len(topic.encode()) + 2 + len(payload) + packed
+        return 1 + max(1, -(-body.bit_length() // 7)) + body
 
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> int:
-        """Send a message; returns its id, which the acknowledgement repeats."""
-        info = self._client.publish(topic, payload, _QOS, retain, self._properties(PacketTypes.PUBLISH))
+        """Send a message; returns its id, which the acknowledgement repeats.
+
+        A message of QoS 0 counts as acknowledged when it is written to the socket.
+        """
+        retained = retain and self.limits.retain
+        properties = self._properties(PacketTypes.PUBLISH)
+        info = self._client.publish(topic, payload, self.limits.qos, retained, properties)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise self._failure(info.rc)
+        self._sizes[info.mid] = self.packet_size(topic, payload)
         return info.mid
 
-    def refused(self, topics: Sequence[str], within: float) -> list[str] | None:
-        """Those of `topics`, at most `in_flight`, that we may not publish on; None if not reported.
+    def answers(self, trials: Mapping[str, bytes], within: float) -> dict[str, int] | None:
+        """The reason code for each message by topic, at most `in_flight`; None if the broker reports none.
 
         Nothing is published: a message of QoS 2 is answered with a reason code, and passed on only when it is
         released, which it never is (method A of MQTT 5, 4.3.3, as in mosquitto; a broker with method B would
-        pass on an empty message). MQTT 3.1.1 has no such answers.
+        pass on the message). MQTT 3.1.1 has no such answers.
         """
         if not self._is_v5 or self._best_qos < _QOS_TRIAL:
             return None
         properties = self._properties(PacketTypes.PUBLISH)
-        due = {self._client.publish(topic, b"", _QOS_TRIAL, False, properties).mid: topic for topic in topics}
+        due = {
+            self._client.publish(topic, payload, _QOS_TRIAL, False, properties).mid: topic
+            for topic, payload in trials.items()
+        }
+        self._sizes |= {mid: self.packet_size(topic, trials[topic]) for mid, topic in due.items()}
         until = self._clock.monotonic() + within
         while not due.keys() <= self._client.received.keys():
             if self._clock.monotonic() >= until:
                 raise DeliveryError(MqttFailure.TIMEOUT, f"the broker did not answer within {within:g} s")
             self.poll(POLL)
-        return [topic for mid, topic in due.items() if self._client.received[mid] >= _FAILURE]
+        return {topic: self._client.received[mid] for mid, topic in due.items()}
 
     def security(self) -> str:
         """How the connection is secured, for a person."""
@@ -153,11 +253,15 @@ class Connection:
             sock.close()
         self._client.on_connect = self._client.on_publish = self._client.on_disconnect = None
 
-    def _make_client(self, client_id: str) -> _Client:
+    def _make_client(self) -> _Client:
         protocol = MQTTProtocolVersion.MQTTv5 if self._is_v5 else MQTTProtocolVersion.MQTTv311
         client = _Client(
-            CallbackAPIVersion.VERSION2, client_id, protocol=protocol, reconnect_on_failure=False
+            CallbackAPIVersion.VERSION2, self._client_id, protocol=protocol, reconnect_on_failure=False
         )
+        if self._will and self.limits.will:
+            topic, payload = self._will
+            properties = self._properties(PacketTypes.WILLMESSAGE)
+            client.will_set(topic, payload, self.limits.qos, self.limits.retain, properties)
         client.max_inflight_messages_set(0)  # we count them ourselves, so that paho queues nothing
         if self._access.settings.username:
             client.username_pw_set(self._access.settings.username, self._access.password)
@@ -185,12 +289,21 @@ class Connection:
         properties: Properties | None,
     ) -> None:
         self._answer = answer
+        if answer.is_failure:
+            return
         self.in_flight = min(self.in_flight, getattr(properties, "ReceiveMaximum", self.in_flight))
         self._best_qos = getattr(properties, "MaximumQoS", self._best_qos)
+        self.limits = replace(
+            self.limits,
+            qos=min(self.limits.qos, self._best_qos),
+            retain=self.limits.retain and bool(getattr(properties, "RetainAvailable", True)),
+            packet=getattr(properties, "MaximumPacketSize", None),
+        )
 
     def _published(
         self, _client: Client, _data: object, message_id: int, reason: ReasonCode, _properties: Properties
     ) -> None:
+        self._sizes.pop(message_id, None)
         self._acknowledged.append((message_id, reason))
 
     def _disconnected(
@@ -202,7 +315,7 @@ class Connection:
         _properties: Properties | None,
     ) -> None:
         if flags.is_disconnect_packet_from_server:
-            self._farewell = str(reason)
+            self._farewell = reason
 
     def _failure(self, code: MQTTErrorCode) -> DeliveryError:
         """Why the connection has ended, as far as the broker reported it."""
@@ -214,6 +327,8 @@ class Connection:
             return DeliveryError(
                 MqttFailure.REFUSED, f"the broker refused the connection: {self._answer}{self._hint}"
             )
+        if self._farewell and self._farewell.value == TOO_LARGE and self._sizes:
+            return TooLargeError(max(self._sizes.values()))
         if self._farewell:
             return DeliveryError(MqttFailure.LOST, f"the broker ended the connection: {self._farewell}")
         return DeliveryError(MqttFailure.LOST, f"the connection was lost: {error_string(code)}")
@@ -225,7 +340,9 @@ class Connection:
     @property
     def _expectation(self) -> str:
         tls = "with TLS" if self._access.tls else "without TLS"
-        return f"does it speak MQTT {self._access.settings.protocol} {tls} on this port?"
+        speaks = f"does it speak MQTT {self._access.settings.protocol} {tls} on this port?"
+        # Such brokers close the connection, and MQTT 3.1.1 has no word for the reason.
+        return speaks if self._is_v5 else f"{speaks} Does it allow QoS 1 and retained messages?"
 
 
 Acknowledgement = tuple[int, ReasonCode]

@@ -19,7 +19,7 @@ from edge.backoff import Backoff
 from edge.clock import Clock
 from edge.config import MqttSettings
 from edge.delivery.access import BrokerAccess, read_access
-from edge.delivery.connection import POLL, Connection, DeliveryError
+from edge.delivery.connection import POLL, Connection, DeliveryError, TooLargeError
 from edge.delivery.session import Session, Statuses, Store
 from edge.delivery.topics import Topics
 from edge.errors import OutsideError
@@ -38,9 +38,17 @@ id end each other's connection, and the broker accepts both every time."""
 SUSPICIOUS = 3
 """Consecutive connections lost sooner than that, after which a second client is suspected."""
 
+_SILENT = " Or does the broker refuse a message, as too large, retained or of QoS 1? MQTT 5 would report it."
+"""MQTT 3.1.1 has no word for the reason: such a broker closes the connection."""
+
 
 Connect = Callable[[BrokerAccess, str, Clock, tuple[str, bytes] | None], Connection]
 """Makes a connection that is not open yet: `Connection`, or a simulated network."""
+
+
+def last_will(topics: Topics, statuses: Statuses) -> tuple[str, bytes]:
+    """Topic and payload that the broker publishes when it loses the box."""
+    return topics.box_status, statuses.box("offline", None, "connection lost")
 
 
 def _ignore(_: Any) -> None:  # noqa: ANN401 - stands in for any callback
@@ -88,6 +96,8 @@ class Publisher:
         self._lock = threading.Lock()
         self._cameras: dict[str, CameraStatus] = {}
         self._reason = ""
+        self._losses: list[str] = []  # that were logged
+        self._largest: int | None = None  # bytes of a packet, as the last connection's end has shown
         self._opened_at: float | None = None
         self._short_lived = 0
         self._drain_within: float | None = None
@@ -133,11 +143,12 @@ class Publisher:
 
     def _serve(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """One connection, from CONNECT to the drain; OutsideError where it fails before."""
-        will = (self._topics.box_status, self._statuses.box("offline", None, "connection lost"))
-        connection = self._connect(self._access, self._client_id, self._clock, will)
+        will = last_will(self._topics, self._statuses)
+        connection = self._connect(self._access, self._topics.client_id, self._clock, will)
         try:
             connection.open(min(self._access.settings.connect_timeout, max(POLL, self._remaining(stop))))
             log.info("connected to %s", self._access.name)
+            self._adapt(connection)
             self._opened_at = self._clock.monotonic()
             self._on_connected(True)
             try:
@@ -146,6 +157,16 @@ class Publisher:
                 self._on_connected(False)
         finally:
             connection.cut()
+
+    def _adapt(self, connection: Connection) -> None:
+        """Log what this broker does not do; keep to the size that it has shown when it ended the last one."""
+        losses = connection.limits.losses
+        if losses != self._losses:
+            self._losses = losses
+            for loss in losses:
+                log.warning("%s: the broker is limited: %s", self._access.name, loss)
+        if self._largest is not None:
+            connection.limit_packets(self._largest)
 
     def _converse(self, session: Session, stop: threading.Event, beat: Callable[[], None]) -> None:
         session.say(self._statuses.box("online", self._clock.now()))
@@ -171,10 +192,6 @@ class Publisher:
             on_failure=self._on_failure,
         )
 
-    @property
-    def _client_id(self) -> str:
-        return f"{self._topics.prefix}-{self._topics.site}-{self._topics.box}"
-
     def _current(self) -> Mapping[str, CameraStatus]:
         with self._lock:
             return dict(self._cameras)
@@ -196,6 +213,7 @@ class Publisher:
     def _report(self, error: OutsideError) -> None:
         """Count every failure; log it once, until the reason changes or the broker works again."""
         kind = error.kind if isinstance(error, DeliveryError) else MqttFailure.DISK
+        self._largest = error.size - 1 if isinstance(error, TooLargeError) else None
         self._on_failure(kind)
         self._suspect_a_twin(kind)
         if str(error) != self._reason:
@@ -218,10 +236,12 @@ class Publisher:
             self._short_lived += 1
             if self._short_lived == SUSPICIOUS:
                 log.warning(
-                    "%s: %d connections were lost within seconds: is another client using the client id %r?",
+                    "%s: %d connections were lost within seconds: is another client using the client id "
+                    "%r?%s",
                     self._access.name,
                     SUSPICIOUS,
-                    self._client_id,
+                    self._topics.client_id,
+                    "" if self._access.settings.protocol == "5" else _SILENT,
                 )
         self._opened_at = None
 

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from edge.backoff import Backoff
 from edge.clock import Clock
-from edge.delivery.connection import POLL, Acknowledgement, Connection, DeliveryError
+from edge.delivery.connection import POLL, TOO_LARGE, Acknowledgement, Connection, DeliveryError
 from edge.delivery.topics import Topics
 from edge.errors import OutsideError
 from edge.ops.reasons import MqttFailure
@@ -105,6 +105,7 @@ class Session:
         self._rejections: dict[str, int] = {}  # by topic: consecutive pauses, less one
         self._resting: dict[str, float] = {}  # by topic: until when nothing is sent to it
         self._complaints: dict[str, str] = {}  # by topic: the reason that was logged
+        self._too_large: set[int] = set()  # rows that this connection does not carry
         self._retained = set(store.retained_topics())
         self._retained_version = -1  # everything is sent again on every connection
         self._to_retain: dict[str, bytes] = {}
@@ -173,6 +174,8 @@ class Session:
 
     def _outdated(self, cameras: Collection[str]) -> list[str]:
         """Topics to be cleared: those of cameras, sites and boxes that are no longer configured."""
+        if not self._connection.limits.retain:
+            return []  # nothing of ours is there, and an empty message would reach those who listen now
         owners = {self._topics.box, *cameras}
         outdated = {topic for topic in self._retained if self._topics.owner(topic) not in owners}
         return sorted(outdated - self._cleared)
@@ -199,8 +202,9 @@ class Session:
             return
         for row in self._store.pending(self._cursor, self._room, self._resting):
             self._cursor = row.id
-            if row.id not in {sent.id for sent in self._rows_in_flight()}:
-                self._send(row.topic, row.payload, row)
+            if row.id in self._too_large or row.id in {sent.id for sent in self._rows_in_flight()}:
+                continue
+            self._send(row.topic, row.payload, row)
 
     def _end_rests(self) -> None:
         """Try topics again whose pause is over, from their oldest message on."""
@@ -220,6 +224,8 @@ class Session:
         self._send(topic, payload, topic)
 
     def _clear(self, topic: str) -> None:
+        if not self._connection.limits.retain:
+            return
         self._cleared.add(topic)
         self._send(topic, b"", topic)
 
@@ -232,6 +238,9 @@ class Session:
             log.warning("%s; the retained topic %s is not recorded", error, topic)
 
     def _send(self, topic: str, payload: bytes, sent: Waiting | str) -> None:
+        if not self._connection.fits(topic, payload):
+            self._leave_out(sent, self._connection.packet_size(topic, payload))
+            return
         if not self._in_flight:
             self._heard_at = self._clock.monotonic()
         self._in_flight[self._connection.publish(topic, payload, retain=isinstance(sent, str))] = sent
@@ -241,7 +250,9 @@ class Session:
         taken: list[Waiting] = []
         for message_id, reason in acknowledged:
             sent = self._in_flight.pop(message_id)
-            if reason.is_failure:
+            if reason.value == TOO_LARGE:
+                self._leave_out(sent)
+            elif reason.is_failure:
                 self._reject(sent, str(reason))
             elif not isinstance(sent, str):
                 taken.append(sent)
@@ -266,11 +277,26 @@ class Session:
 
     def _reject(self, sent: Waiting | str, reason: str) -> None:
         """A row stays in the store and its topic pauses; a retained message is replaced by the next one."""
-        self._on_failure(MqttFailure.REJECTED)
         topic = sent if isinstance(sent, str) else sent.topic
-        if self._complaints.get(topic) != reason:
-            self._complaints[topic] = reason
-            log.warning("the broker rejects messages to %s: %s", topic, reason)
+        self._complain(
+            topic, MqttFailure.REJECTED, reason, f"the broker rejects messages to {topic}: {reason}"
+        )
         if not isinstance(sent, str) and topic not in self._resting:
             times = self._rejections[topic] = self._rejections.get(topic, -1) + 1
             self._resting[topic] = self._clock.monotonic() + self._backoff.after(times)
+
+    def _leave_out(self, sent: Waiting | str, size: int | None = None) -> None:
+        """A message that is too large delays no other; a row stays in the store for the next connection."""
+        topic = sent if isinstance(sent, str) else sent.topic
+        if not isinstance(sent, str):
+            self._too_large.add(sent.id)
+        what = f"a message of {size} bytes to {topic}" if size else f"a message to {topic}"
+        text = f"{what} is too large for the broker and is not sent; raise the broker's limit"
+        self._complain(topic, MqttFailure.TOO_LARGE, "too large", text)
+
+    def _complain(self, topic: str, failure: MqttFailure, reason: str, text: str) -> None:
+        """Count a message that was not taken; log it once for each topic and reason."""
+        self._on_failure(failure)
+        if self._complaints.get(topic) != reason:
+            self._complaints[topic] = reason
+            log.warning("%s", text, extra={"failure": failure})

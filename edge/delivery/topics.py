@@ -14,6 +14,11 @@ class Topics:
     box: str
 
     @property
+    def client_id(self) -> str:
+        """The MQTT client id of the box; every other client of this program adds its name to it."""
+        return f"{self.prefix}-{self.site}-{self.box}"
+
+    @property
     def box_status(self) -> str:
         """Retained: online or offline."""
         return self._name(self.box, "status")

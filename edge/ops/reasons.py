@@ -45,6 +45,8 @@ class MqttFailure(StrEnum):
     TIMEOUT = "timeout"
     REJECTED = "rejected"
     """The broker acknowledged a message with an error."""
+    TOO_LARGE = "too_large"
+    """The broker takes no message of this size."""
     DISK = "disk"
     """The outbox could not be read or written."""
 

@@ -82,7 +82,8 @@ def settings(broker: Configured, user: str, **others: object) -> MqttSettings:
 
 
 def rights(broker: Configured, user: str, *topics: str) -> Probe:
-    return probe(settings(broker, user), "check", clock=SystemClock(), secrets_beside=Path(), topics=topics)
+    sizes = dict.fromkeys(topics, 0)
+    return probe(settings(broker, user), "check", clock=SystemClock(), secrets_beside=Path(), sizes=sizes)
 
 
 def publish(broker: Configured, user: str, topic: str, payload: str, *, retain: bool = False) -> None:

@@ -4,32 +4,66 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge import __version__
 from edge.clock import Clock
+from edge.commands.check.verdict import Warn
 from edge.config import CameraSettings, Settings
-from edge.delivery import Topics, probe
+from edge.delivery import Probe, Topics, last_will, probe
 from edge.errors import BrokerError
+from edge.release.messages import StatusEncoder
+from edge.release.sizes import Sizes, largest
 
 
 def check_broker(settings: Settings, folder: Path, clock: Clock) -> str:
-    """Connect once. Raises BrokerError where the broker does not accept the box or one of its topics."""
-    where = f"{settings.mqtt.host}:{settings.mqtt.port}"
-    topics = _topics(settings)
-    result = probe(settings.mqtt, f"{settings.box}-check", clock=clock, secrets_beside=folder, topics=topics)
+    """Connect once, as the daemon does.
+
+    Raises BrokerError where the broker does not accept the box, one of its topics, or the size of its
+    messages; Warn where the daemon works without something that the broker does not do.
+    """
+    where = settings.mqtt.address
+    topics = Topics(settings.mqtt.prefix, settings.site.name, settings.box)
+    sizes = largest(settings)
+    trials = _trials(settings, topics, sizes)
+    result = probe(
+        settings.mqtt,
+        f"{topics.client_id}-check",
+        clock=clock,
+        secrets_beside=folder,
+        sizes=trials,
+        will=last_will(topics, StatusEncoder(settings.site.name, settings.box, __version__)),
+    )
     if not result.connected:
         raise BrokerError(f"{where}: {result.reason}")
     connected = f"{where}: connected in {1000 * result.round_trip:.0f} ms ({result.security})"
-    if result.refused is None:
-        return f"{connected}; the broker does not report on which topics this box may publish"
     if result.refused:
         raise BrokerError(f"{connected}, but the broker refuses the topics {', '.join(result.refused)}")
-    return f"{connected}; this box may publish on all its {len(topics)} topics"
+    if set(result.too_large) - {topics.box_today}:
+        raise BrokerError(f"{connected}, but {_too_small(result, sizes.row)}")
+    if losses := _losses(result, sizes):
+        raise Warn(f"{connected}, but the broker is limited: {'; '.join(losses)}")
+    if result.refused is None:
+        return f"{connected}; the broker does not report on which topics this box may publish"
+    return f"{connected}; this box may publish on all its {len(trials)} topics"
 
 
-def _topics(settings: Settings) -> list[str]:
-    """All topics that the daemon publishes on."""
-    topics = Topics(settings.mqtt.prefix, settings.site.name, settings.box)
+def _losses(result: Probe, sizes: Sizes) -> list[str]:
+    return result.limits.losses + ([_too_small(result, sizes.today)] if result.too_large else [])
+
+
+def _too_small(result: Probe, size: int) -> str:
+    limit = f"packets of at most {result.limits.packet} bytes" if result.limits.packet else "smaller messages"
+    return (
+        f"it takes {limit} only, and messages of this configuration may have {size} bytes of payload: "
+        "raise the broker's limit"
+    )
+
+
+def _trials(settings: Settings, topics: Topics, sizes: Sizes) -> dict[str, int]:
+    """All topics of the daemon; for two of the box, the bytes of the largest payload as well."""
     of_box = [topics.box_status, topics.box_today, topics.box_flow, topics.box_periods]
-    return of_box + [topic for camera in settings.cameras for topic in _camera_topics(topics, camera)]
+    of_cameras = [topic for camera in settings.cameras for topic in _camera_topics(topics, camera)]
+    none = dict.fromkeys([*of_box, *of_cameras], 0)
+    return none | {topics.box_today: sizes.today, topics.box_periods: sizes.row}
 
 
 def _camera_topics(topics: Topics, camera: CameraSettings) -> list[str]:

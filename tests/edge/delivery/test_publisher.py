@@ -642,7 +642,9 @@ def test_probe_tells_the_rights_on_every_topic_and_publishes_nothing(tmp_path: P
             username="box",
             password_file="password",
         )
-        found = probe(settings, "check", clock=SystemClock(), secrets_beside=tmp_path, topics=OWN)
+        found = probe(
+            settings, "check", clock=SystemClock(), secrets_beside=tmp_path, sizes=dict.fromkeys(OWN, 0)
+        )
     assert found.connected
     assert found.refused == ("instore/s/door/status", "instore/s/door/latest")
     assert re.fullmatch(r"TLSv1\.\d, its certificate is valid until \d{4}-\d\d-\d\d", found.security)
@@ -655,7 +657,9 @@ def test_probe_does_not_guess_rights_that_the_broker_does_not_tell(
 ) -> None:
     with Mosquitto(tmp_path, extra=extra) as broker, Subscriber(broker, "#") as subscriber:
         settings = MqttSettings(host=broker.host, port=broker.port, protocol=protocol)
-        found = probe(settings, "check", clock=SystemClock(), secrets_beside=tmp_path, topics=OWN)
+        found = probe(
+            settings, "check", clock=SystemClock(), secrets_beside=tmp_path, sizes=dict.fromkeys(OWN, 0)
+        )
 
     assert (found.connected, found.refused, found.security) == (True, None, "no TLS")
     assert subscriber.messages == []

@@ -63,10 +63,11 @@ def test_several_faults_are_told_at_once():
     assert len(fault(loss={"sigma": -1.0}, loop={"epochs": 0}).splitlines()) == 2
 
 
-def test_a_missing_folder_of_data_is_told(tmp_path: Path):
+@pytest.mark.parametrize("data", ["", 'folder = "a"\nsets = [{folder = "b"}]'])
+def test_data_are_one_folder_or_several_sets(data: str, tmp_path: Path):
     path = tmp_path / "a.toml"
-    path.write_text('name = "a"\n[data]\n')
-    with pytest.raises(ConfigurationError, match=r"a\.toml: data\.folder: is missing"):
+    path.write_text(f'name = "a"\n[data]\n{data}\n')
+    with pytest.raises(ConfigurationError, match="exactly one of 'folder' and 'sets' is needed"):
         load_config(path)
 
 

@@ -1,0 +1,64 @@
+"""What `check` reports of brokers that the daemon can use in part, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.clock import SystemClock
+from edge.commands.check.broker import check_broker
+from edge.commands.check.verdict import Status, Verdict, attempt
+from edge.release.sizes import largest
+from tests.fakes import settings
+from tests.mosquitto import Mosquitto, Subscriber
+
+
+def verdict(folder: Path, *limits: str) -> tuple[Verdict, Subscriber]:
+    with (
+        Mosquitto(folder / "broker", extra=limits) as broker,
+        Subscriber(broker, "#", client_id="instore-store-box-ear") as subscriber,
+    ):
+        configured = settings(f"mqtt.host={broker.host}", f"mqtt.port={broker.port}")
+        found = attempt("broker", lambda: check_broker(configured, folder, SystemClock()))
+    return found, subscriber
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ("retain_available false", "it retains no messages: no topic shows its newest message later"),
+        ("max_qos 0", "it takes QoS 0 only: messages are lost when the connection breaks"),
+        ("max_packet_size 4000", "it takes packets of at most 4000 bytes only"),
+        ("message_size_limit 4000", "it takes smaller messages only"),
+    ],
+)
+def test_what_a_broker_does_not_do_is_a_warning(tmp_path: Path, limit: str, words: str) -> None:
+    found, subscriber = verdict(tmp_path, limit)
+    assert found.status is Status.WARNING
+    assert words in found.detail
+    assert subscriber.messages == []
+
+
+@pytest.mark.parametrize("limit", ["max_packet_size 600", "message_size_limit 600"])
+def test_a_broker_that_takes_no_message_of_the_daemon_is_a_failure(tmp_path: Path, limit: str) -> None:
+    found, subscriber = verdict(tmp_path, limit)
+    assert found.status is Status.FAILED
+    assert "raise the broker's limit" in found.detail
+    assert subscriber.messages == []
+
+
+def test_a_broker_without_limits_is_as_it_should_be(tmp_path: Path) -> None:
+    """Its ACL of client ids admits the daemon and the check by one prefix."""
+    found, subscriber = verdict(tmp_path, "clientid_prefixes instore-store-box")
+    assert found.status is Status.OK, found.detail
+    assert "on all its 10 topics" in found.detail
+    assert subscriber.messages == []
+
+
+def test_more_brackets_make_larger_messages() -> None:
+    few, many = (
+        largest(settings(f"windows.brackets={b}")) for b in (["0-64", "65+"], ["0-9", "10-64", "65+"])
+    )
+    assert few.row < many.row < many.today
+    assert few.today < many.today

@@ -27,6 +27,8 @@ from tests.fakes import EPOCH, ManualClock, PaintedAges, bundle, settings
 from tests.gates import MODEL, TOPICS
 from tests.samples import sample
 
+SETTINGS = ("windows.length=60", "windows.lateness=2", "tracking.lost_after=1.5", "privacy.minimum=1")
+
 
 def at(seconds: float) -> datetime:
     return EPOCH + timedelta(seconds=seconds)
@@ -72,7 +74,7 @@ class Rig:
     """A counting worker on a faulty disk, on time that the test moves."""
 
     def __init__(self, faults: int = 0, *, configured: Settings | None = None, resumes: bool = True) -> None:
-        configured = configured or settings("windows.length=60", "privacy.minimum=1")
+        configured = configured or settings(*SETTINGS)
         names = [camera.name for camera in configured.cameras]
         self.clock, self.queue, self.disk = ManualClock(), MessageQueue(100), Disk(faults)
         self.metrics = Metrics(self.clock, names)

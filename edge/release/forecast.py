@@ -1,7 +1,7 @@
-"""What the gate will let out of a store, before there is one: for `check`, so that settings can be chosen.
+"""Simulates how much the gate will release of a store's visits, so that `check` can advise on the settings.
 
 A simulated store with an even stream of visits goes through `carry_over`. The shares of the ages are an
-assumption; a store whose visitors are of fewer ages is told earlier.
+assumption; visits of a store with fewer different ages are released earlier.
 """
 
 from __future__ import annotations
@@ -77,16 +77,16 @@ def forecast(gauge: Gauge, traffic: Traffic, days: int = DAYS) -> Forecast:
     is_open = np.tile(_open_windows(a_day, traffic.open_hours), days)
     mean = traffic.visits_per_hour * gauge.window / 3600 * np.array(_shares(gauge.brackets))
     counts = np.random.default_rng(_SEED).poisson(np.outer(is_open, mean))
-    told = _Told(counts, [bracket.label for bracket in gauge.brackets])
-    waiting = carry_over.begin(told.brackets, _START, gauge.minimum)
+    tally = _Tally(counts, [bracket.label for bracket in gauge.brackets])
+    waiting = carry_over.begin(tally.brackets, _START, gauge.minimum)
     step = gauge.release_every // gauge.window
     for end in range(step, len(counts) + 1, step):
         came = dict(zip(waiting.cells, map(int, counts[end - step : end].sum(axis=0)), strict=True))
         waiting = carry_over.add(waiting, came, known_empty=not is_open[end - step : end].any())
         at = _START + timedelta(seconds=end * gauge.window)
         released, waiting = carry_over.release(waiting, at, day_ends=end % a_day == 0)
-        told.note(released, end)
-    return told.forecast(gauge.window / 60)
+        tally.note(released, end)
+    return tally.forecast(gauge.window / 60)
 
 
 def mean_error(epsilon: Fraction) -> float:
@@ -115,7 +115,7 @@ def _percent(bracket: Bracket) -> float:
     )
 
 
-class _Told:
+class _Tally:
     """The visits that left, and how late. counts: by window and cell, the unclassified last."""
 
     def __init__(self, counts: _Counts, brackets: Sequence[str]) -> None:

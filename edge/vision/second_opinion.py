@@ -130,10 +130,15 @@ class FaceVerdict:
 
     def sure(self, first: float, second: float) -> bool:
         """Whether these scores of one look reach the threshold, or the verdict needs no more looks."""
-        return self.is_face or (first * second) ** 0.5 >= self._threshold
+        return self.is_face or _joint(first, second) >= self._threshold
 
     def add(self, first: float, second: float) -> None:
         """Take both models' scores, each 0..1, of one look at the track."""
-        self._scores.append((first * second) ** 0.5)
+        self._scores.append(_joint(first, second))
         if len(self._scores) >= QUORUM and median_low(self._scores) >= self._threshold:
             self.is_face = True
+
+
+def _joint(first: float, second: float) -> float:
+    """The score of both models together: the geometric mean."""
+    return float((first * second) ** 0.5)

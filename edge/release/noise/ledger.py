@@ -99,7 +99,7 @@ def epsilon_of_visit(*shares: Shares) -> Fraction:
     """The whole epsilon of one visit over all numbers with noise that it touches.
 
     shares: those of the flow, and those of the ages where they carry noise. Where ages are released by the
-    threshold, no epsilon bounds what those cells tell of a visit; another argument does (`carry_over`).
+    threshold, no epsilon bounds what those cells reveal about a visit; `carry_over` proves another bound.
     """
     return sum((epsilon for table in shares for epsilon in table.values()), Fraction(0))
 

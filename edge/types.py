@@ -69,8 +69,8 @@ class Frame:
     """One picture of one camera. `image` is uint8 (H, W, 3) BGR and read-only.
 
     state: the camera's state as of this picture. It stays with the frame, so that the coverage of a frame
-    analysed later is right for the time that the frame shows. segment: another one than before means that the
-    camera shows another time or place: whoever is in view is another visitor.
+    analysed later is right for the time that the frame shows. segment: it changes where the
+    camera shows another time or place; the visitors in view are new ones then.
     """
 
     camera_id: str

@@ -148,6 +148,7 @@ def test_under_mqtt_3_1_1_the_suspicion_names_messages_as_well(
     ):
         running.wait_for(lambda r: len(r.failures) >= 3)
         running.wait_for(lambda _: "MQTT 5 would report it" in caplog.text)
+    assert "is another client using the client id" in caplog.text
 
 
 @pytest.mark.parametrize(("protocol", "overhead"), [("5", 1), ("3.1.1", 0)])

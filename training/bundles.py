@@ -28,8 +28,7 @@ from edge.ops.terminal import Progress
 from edge.preprocess import PREPROCESSING_VERSION
 from edge.types import Image
 from training.backbone import MEAN_RGB
-from training.dataset import Survey
-from training.dataset.join import survey_all
+from training.dataset import Surveys, survey_all
 from training.evaluation.calibration import fit_temperature
 from training.evaluation.evaluate import Figures, Options, evaluate, reporting
 from training.evaluation.part import Part, Split, open_part, part_by_seed
@@ -65,7 +64,7 @@ class Identity:
 class Source:
     """Data sets that were looked at, and the seed of their split."""
 
-    found: Sequence[Survey]
+    found: Surveys
     seed: int
     cache: Path
     progress: Progress

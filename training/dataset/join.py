@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress, silent
 from edge.types import Image
+from training.dataset.copies import Pairs, grouped
 from training.dataset.prepare import Prepared, cut
 from training.dataset.split import PARTS
-from training.dataset.survey import Survey, photos, survey
+from training.dataset.survey import Survey, confirmed, likely_copies, survey
 from training.provenance import AND
 
 Groups = NDArray[np.intp]
@@ -51,27 +52,20 @@ class JoinedCrops:
         return (self[index] for index in range(len(self)))
 
 
-def prepare_all(
-    folders: Sequence[Path], *, size: int, scale: float, cache: Path, seed: int, progress: Progress = silent
-) -> Prepared:
-    """Crops of the faces in all `folders`, as `training.dataset.prepare` makes them of one.
+@dataclass(frozen=True, slots=True, eq=False)
+class Surveys:
+    """Data sets that were looked at, in order.
 
-    Each set is split by itself, so that its parts are the same as without the others; photos that two sets
-    share go to the part that is furthest from training. Raises ConfigurationError as `prepare` does, and
-    where a folder is named twice.
+    photos: int (N,), a number for each picture of all sets in their order; those with the same number show
+    the same photo.
     """
-    found = survey_all(folders, cache, progress)
-    return cut_all(found, size=size, scale=scale, cache=cache, seed=seed, progress=progress)
+
+    sets: Sequence[Survey]
+    photos: Groups
 
 
-def survey_all(folders: Sequence[Path], cache: Path, progress: Progress = silent) -> list[Survey]:
-    """What each folder holds; ConfigurationError as `survey`, and where a folder is named twice."""
-    _require_different(folders)
-    return [survey(folder, cache, progress) for folder in folders]
-
-
-def cut_all(
-    found: Sequence[Survey],
+def prepare(
+    folders: Sequence[Path],
     *,
     size: int,
     scale: float,
@@ -80,16 +74,66 @@ def cut_all(
     progress: Progress = silent,
     test_only: bool = False,
 ) -> Prepared:
-    """As `prepare_all`, for data sets that were looked at already; test_only: as for `prepare`."""
+    """Crops of `size` px of the labelled faces in all `folders`, each a square of `scale` detector boxes.
+
+    What was done before for the same pictures is taken from `cache`, also after an interruption. The split
+    follows from `seed` and the files' content; with `test_only` everything is 'test'. Each set is split by
+    itself, so that its parts are the same as without the others; photos that two sets share go to the part
+    that is furthest from training. `terms.txt` in a folder, if there, says what its data may be used for.
+    Raises ConfigurationError when the data cannot be used, when a folder is named twice, and when the disk is
+    too small.
+    """
+    return cut_all(
+        survey_all(folders, cache, progress),
+        size=size,
+        scale=scale,
+        cache=cache,
+        seed=seed,
+        progress=progress,
+        test_only=test_only,
+    )
+
+
+def survey_all(folders: Sequence[Path], cache: Path, progress: Progress = silent) -> Surveys:
+    """What each folder holds; ConfigurationError as `survey`, and where a folder is named twice."""
+    _require_different(folders)
+    found = [survey(folder, cache, progress) for folder in folders]
+    return Surveys(found, found[0].groups if len(found) == 1 else _photos(found))
+
+
+def cut_all(
+    found: Surveys,
+    *,
+    size: int,
+    scale: float,
+    cache: Path,
+    seed: int,
+    progress: Progress = silent,
+    test_only: bool = False,
+) -> Prepared:
+    """As `prepare`, for data sets that were looked at already."""
     sets = [
         cut(one, size=size, scale=scale, cache=cache, seed=seed, progress=progress, test_only=test_only)
-        for one in found
+        for one in found.sets
     ]
-    if len(sets) == 1:
-        return sets[0]
-    by_key = [{seen.key: seen for seen in one.seen} for one in found]
-    seen = [own[str(key)] for own, one in zip(by_key, sets, strict=True) for key in one.keys]
-    return _joined(sets, [one.folder.resolve().name for one in found], photos(seen))
+    return sets[0] if len(sets) == 1 else _joined(sets, found)
+
+
+def _photos(found: Sequence[Survey]) -> Groups:
+    """`Surveys.photos`: the copies that each survey knows, and those across sets."""
+    seen = [picture for one in found for picture in one.seen]
+    places = np.repeat(np.arange(len(found)), [len(one.seen) for one in found])
+    starts = np.cumsum([0, *(len(one.seen) for one in found)])
+    known = [_as_pairs(one.groups, int(start)) for one, start in zip(found, starts[:-1], strict=True)]
+    near = likely_copies(seen)
+    across = near[places[near[:, 0]] != places[near[:, 1]]]
+    return grouped(np.concatenate([*known, confirmed(seen, across)]), len(seen))
+
+
+def _as_pairs(groups: Groups, start: int) -> Pairs:
+    """Each picture of a set with the first one of its group; the set begins at index `start`."""
+    _, first, own = np.unique(groups, return_index=True, return_inverse=True)
+    return np.column_stack([first[own] + start, np.arange(len(groups)) + start, np.zeros_like(groups)])
 
 
 def _require_different(folders: Sequence[Path]) -> None:
@@ -99,7 +143,17 @@ def _require_different(folders: Sequence[Path]) -> None:
         raise ConfigurationError(f"data.sets: the folder {twice} is named twice; name each once")
 
 
-def _joined(sets: Sequence[Prepared], names: Sequence[str], groups: Groups) -> Prepared:
+def _kept(sets: Sequence[Prepared], found: Surveys) -> Groups:
+    """`Surveys.photos` of the pictures that are left in the prepared sets: a file is once in a set."""
+    keys = ((place, seen.key) for place, one in enumerate(found.sets) for seen in one.seen)
+    photo_of = dict(zip(keys, found.photos.tolist(), strict=True))
+    return np.array(
+        [photo_of[place, str(key)] for place, one in enumerate(sets) for key in one.keys], np.intp
+    )
+
+
+def _joined(sets: Sequence[Prepared], found: Surveys) -> Prepared:
+    names, groups = [one.folder.resolve().name for one in found.sets], _kept(sets, found)
     split = apart(np.concatenate([one.split for one in sets]), groups)
     return Prepared(
         crops=JoinedCrops.of([np.asarray(one.crops) for one in sets]),

@@ -22,7 +22,7 @@ from edge.vision.crops import cut_face
 from training.dataset.catalogue import Fault, interval
 from training.dataset.looks import LOOK_VERSION, chunks, decode, threads
 from training.dataset.split import split
-from training.dataset.survey import Seen, Survey, survey
+from training.dataset.survey import Seen, Survey
 
 CUTTING = "cutting faces"
 
@@ -90,34 +90,6 @@ class Prepared:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def prepare(
-    data: Path,
-    *,
-    size: int,
-    scale: float,
-    cache: Path,
-    seed: int,
-    progress: Progress = silent,
-    test_only: bool = False,
-) -> Prepared:
-    """Crops of `size` px of the labelled faces in `data`, each a square of `scale` detector boxes.
-
-    What was done before for the same pictures is taken from `cache`, also after an interruption. The split
-    follows from `seed` and the files' content; with `test_only` everything is 'test'. `terms.txt` in `data`,
-    if there, says what the data may be used for. Raises ConfigurationError when the data cannot be used, and
-    when the disk is too small.
-    """
-    return cut(
-        survey(data, cache, progress),
-        size=size,
-        scale=scale,
-        cache=cache,
-        seed=seed,
-        progress=progress,
-        test_only=test_only,
-    )
-
-
 def cut(
     found: Survey,
     *,
@@ -128,7 +100,11 @@ def cut(
     progress: Progress = silent,
     test_only: bool = False,
 ) -> Prepared:
-    """As `prepare`, for a data set that was looked at already."""
+    """Crops of `size` px of the faces of one data set, each a square of `scale` detector boxes.
+
+    The split follows from `seed` and the files' content; with `test_only` everything is 'test'. Raises
+    ConfigurationError as `training.dataset.prepare`.
+    """
     whole = is_cropped(found.seen)
     kept = [i for i, one in enumerate(found.seen) if whole or one.look.box]
     if not kept:

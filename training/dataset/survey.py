@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress
 from training.dataset.catalogue import Catalogue, Fault, FaultKind, Labelled, interval
-from training.dataset.copies import grouped, members, near_pairs, same_photo
+from training.dataset.copies import Pairs, grouped, members, near_pairs, same_photo
 from training.dataset.looks import Look, Lookers, LookStore, chunks, decode, hashes, threads
 from training.dataset.readers import find_reader
 
@@ -64,19 +64,23 @@ def survey(folder: Path, cache: Path, progress: Progress) -> Survey:
     faults = [*catalogue.faults, *(f for f in found if isinstance(f, Fault)), *copies]
     if not seen:
         raise ConfigurationError(f"{folder}: holds no usable picture{_tally(faults)}")
-    groups = photos(seen)
+    groups = grouped(confirmed(seen, likely_copies(seen)), len(seen))
     faults += [*_near_copies(seen, groups), *_odd_faces(seen)]
     return Survey(folder, reader.name, catalogue.pictures, len(catalogue.rows), seen, groups, faults)
 
 
-def photos(seen: Sequence[Seen]) -> NDArray[np.intp]:
-    """Which pictures show the same photo: one number a picture, (N,), equal for those."""
-    pairs = near_pairs(hashes([s.look.hash for s in seen]), hashes([s.look.mirrored for s in seen]))
-    confirmed = [_confirmed(seen[a], seen[b], mirrored=bool(flip)) for a, b, flip in pairs.tolist()]
-    return grouped(pairs[np.array(confirmed, np.bool_)], len(seen))
+def likely_copies(seen: Sequence[Seen]) -> Pairs:
+    """The pairs of pictures whose hashes say that they may show the same photo."""
+    return near_pairs(hashes([s.look.hash for s in seen]), hashes([s.look.mirrored for s in seen]))
 
 
-def _confirmed(one: Seen, other: Seen, *, mirrored: bool) -> bool:
+def confirmed(seen: Sequence[Seen], pairs: Pairs) -> Pairs:
+    """Those of the pairs in which both pictures show the same face; reads the pictures."""
+    same = [_show_one_face(seen[a], seen[b], mirrored=bool(flip)) for a, b, flip in pairs.tolist()]
+    return pairs[np.array(same, np.bool_)]
+
+
+def _show_one_face(one: Seen, other: Seen, *, mirrored: bool) -> bool:
     """Whether the faces in two pictures of about the same hash are the same, by the box of either."""
     here, there = decode(one.row.file.read_bytes()), decode(other.row.file.read_bytes())
     if here is None or there is None:

@@ -12,7 +12,7 @@ from edge.brackets import Bracket
 from edge.bundle import Bundle
 from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress, silent
-from training.dataset.join import survey_all
+from training.dataset import survey_all
 from training.evaluation.bootstrap import Interval, interval, resamples
 from training.evaluation.calibration import calibration_error, reliability
 from training.evaluation.crowds import histogram_error

@@ -14,8 +14,7 @@ from edge.bundle import Bundle
 from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress, silent
 from edge.types import Image
-from training.dataset import Prepared, Survey
-from training.dataset.join import cut_all, survey_all
+from training.dataset import Prepared, Surveys, cut_all, survey_all
 from training.evaluation.truth import Truth
 from training.provenance import TrainingData, splits_of
 
@@ -98,11 +97,11 @@ def open_part(
 
 
 def cut_part(
-    found: Sequence[Survey], bundle: Bundle, split: Split | None, cache: Path, progress: Progress = silent
+    found: Surveys, bundle: Bundle, split: Split | None, cache: Path, progress: Progress = silent
 ) -> Part:
     """As `open_part`, for data that `survey` has read."""
     trained = TrainingData.of(bundle)
-    trained_on = trained is not None and trained.shares(one.key for data in found for one in data.seen)
+    trained_on = trained is not None and trained.shares(one.key for data in found.sets for one in data.seen)
     split = split or ("test" if trained_on else "all")
     part = part_by_seed(
         found, bundle, split, seed=trained.seed if trained else 0, cache=cache, progress=progress
@@ -113,7 +112,7 @@ def cut_part(
 
 
 def part_by_seed(
-    found: Sequence[Survey],
+    found: Surveys,
     bundle: Bundle,
     split: Split,
     *,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress, silent
 from edge.types import AGES
-from training.dataset.join import prepare_all
+from training.dataset import prepare
 from training.evaluation.scores import expected_ages
 from training.evaluation.truth import Truth
 from training.opinions.features import features, opened
@@ -48,7 +48,7 @@ def opine(settings: OpinionSettings, out: Path, progress: Progress = silent) -> 
     """
     _require_free(out)
     networks, data = opened(settings.networks), settings.data
-    prepared = prepare_all(
+    prepared = prepare(
         data.folders, size=data.size, scale=data.scale, cache=data.cache, seed=data.seed, progress=progress
     )
     own, others = examples(prepared, "train"), examples(prepared, "validation")

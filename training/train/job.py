@@ -17,8 +17,7 @@ from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress, silent
 from edge.preprocess import PREPROCESSING_VERSION
 from training import backbone
-from training.dataset import Prepared, Survey
-from training.dataset.join import cut_all, survey_all
+from training.dataset import Prepared, Surveys, cut_all, survey_all
 from training.evaluation.scores import judge, summary
 from training.evaluation.truth import Truth, own_brackets
 from training.provenance import TrainingData, came_from_backbone, sketch
@@ -81,7 +80,7 @@ def examples(prepared: Prepared, part: str) -> Examples:
     return Examples(prepared.crops, own, prepared.low[own], prepared.high[own], prepared.sets[own])
 
 
-def _cut(found: Sequence[Survey], data: DataSettings, size: int, progress: Progress) -> Prepared:
+def _cut(found: Surveys, data: DataSettings, size: int, progress: Progress) -> Prepared:
     return cut_all(found, size=size, scale=data.scale, cache=data.cache, seed=data.seed, progress=progress)
 
 

@@ -11,7 +11,7 @@ import pytest
 from edge.errors import ConfigurationError
 from tests.training.evaluation.people import labelled_folder
 from training.dataset import prepare
-from training.dataset.join import DATA_SET, JoinedCrops, apart, prepare_all
+from training.dataset.join import DATA_SET, JoinedCrops, apart
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def test_copies_in_two_sets_go_to_the_part_furthest_from_training():
 
 
 def test_each_set_keeps_its_own_split(places: list[Path], tmp_path: Path):
-    alone = [prepare(one, size=32, scale=1.04, cache=tmp_path / "cache", seed=0) for one in places]
-    both = prepare_all(places, size=32, scale=1.04, cache=tmp_path / "cache", seed=0)
+    alone = [prepare([one], size=32, scale=1.04, cache=tmp_path / "cache", seed=0) for one in places]
+    both = prepare(places, size=32, scale=1.04, cache=tmp_path / "cache", seed=0)
     assert both.splits == tuple(one.split_hash() for one in alone)
     assert both.sets.tolist() == [0] * len(alone[0]) + [1] * len(alone[1])
     assert set(both.traits[DATA_SET].tolist()) == {"first", "second"}
@@ -54,4 +54,4 @@ def test_each_set_keeps_its_own_split(places: list[Path], tmp_path: Path):
 
 def test_a_folder_named_twice_is_refused(places: list[Path], tmp_path: Path):
     with pytest.raises(ConfigurationError, match="is named twice"):
-        prepare_all([places[0], places[0]], size=32, scale=1.04, cache=tmp_path / "cache", seed=0)
+        prepare([places[0], places[0]], size=32, scale=1.04, cache=tmp_path / "cache", seed=0)

@@ -36,7 +36,7 @@ def sixty(tmp_path: Path) -> Path:
 
 def make(folder: Path, cache: Path, **options) -> Prepared:
     base: dict[str, Any] = {"size": 32, "scale": 1.04, "cache": cache, "seed": 0}
-    return prepare(folder, **base | options)
+    return prepare([folder], **base | options)
 
 
 def test_gives_crops_labels_and_parts_in_one_order(sixty: Path, cache: Path):

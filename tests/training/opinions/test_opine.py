@@ -103,7 +103,7 @@ def test_no_picture_is_judged_by_a_head_that_learnt_from_it(config: Path, tmp_pa
     judge = Opinions.read(tmp_path / "opinions.npz").probs.argmax(1)
     assert sorted(set(judge.tolist())) == [0, 1, 2]
     assert not any(row in learnt[head] for row, head in enumerate(judge.tolist()))
-    prepared = prepare(tmp_path / "faces", size=80, scale=1.04, cache=tmp_path / "cache", seed=0)
+    prepared = prepare([tmp_path / "faces"], size=80, scale=1.04, cache=tmp_path / "cache", seed=0)
     groups = prepared.groups[prepared.split == "train"]
     assert all(len(set(judge[groups == group].tolist())) == 1 for group in groups)
 

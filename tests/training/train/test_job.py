@@ -185,7 +185,7 @@ def test_a_teacher_says_the_mean_of_a_face_and_its_mirror_image(keras, tmp_path:
 
 def keys_of(root: Path, *parts: str) -> list[str]:
     """SHA-256 of the pictures of these parts of the split."""
-    prepared = prepare(root / "faces", size=80, scale=1.04, cache=root / "cache", seed=0)
+    prepared = prepare([root / "faces"], size=80, scale=1.04, cache=root / "cache", seed=0)
     return prepared.keys[np.isin(prepared.split, parts)].tolist()
 
 

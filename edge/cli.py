@@ -15,9 +15,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from edge import __version__
+from edge.commands.signals import hold_hang_up
 from edge.errors import ConfigurationError, InstoreError
-from edge.ops.logs import complain, set_up
-from edge.ops.memory import forbid_core_dumps
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +51,11 @@ EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 2 bad usage or configuration, 1 anything else."""
     words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["run"]:
+        hold_hang_up()
+    from edge.ops.logs import complain, set_up  # half a second: SIGHUP must not find the process without
+    from edge.ops.memory import forbid_core_dumps
+
     forbid_core_dumps()
     logged = _LoggedFailures()
     try:

@@ -9,6 +9,18 @@ from collections.abc import Callable
 from functools import cache
 from queue import SimpleQueue
 
+_early: list[int] = []
+"""SIGHUPs that came before anybody asked for them."""
+
+
+def hold_hang_up() -> None:
+    """Note SIGHUP from now on, for `reload_on_signal`: by default it ends the process.
+
+    It matters in the first second, in which the libraries load. A process that ignores it (nohup) does so on.
+    """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda number, _: _early.append(number))
+
 
 def stop_on_signals() -> threading.Event:
     """An event that SIGTERM and SIGINT set.
@@ -33,6 +45,9 @@ def reload_on_signal(stop: threading.Event) -> threading.Event:
         set_event(stop if interactive and not _has_terminal() else reload)
 
     signal.signal(signal.SIGHUP, hang_up)
+    if _early:
+        _early.clear()
+        hang_up()
     return reload
 
 

@@ -29,5 +29,6 @@ def shared_host_warning(host: str, cameras: tuple[str, ...]) -> str:
 
 
 def _host(source: str) -> str:
-    """The host of a URL, in lower case; a device or a file stands for itself."""
-    return (urlsplit(source).hostname if "://" in source else None) or source
+    """The host of a URL, in lower case, with brackets for IPv6; a device or a file stands for itself."""
+    host = (urlsplit(source).hostname if "://" in source else None) or source
+    return f"[{host}]" if "://" in source and ":" in host else host

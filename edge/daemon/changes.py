@@ -27,22 +27,28 @@ class Change:
     """The difference between two configurations.
 
     settings: in force afterwards. gone, changed and new: names of cameras; a changed camera gets new threads,
-    except where only its zone differs. needs_restart: keys whose old values stay in force until then.
+    except where only its zone differs. keys: what differs, such as "zone of entrance" or "privacy.minimum".
+    needs_restart: keys whose old values stay in force until then.
     """
 
     settings: Settings
     gone: tuple[str, ...]
     changed: tuple[str, ...]
     new: tuple[str, ...]
+    keys: tuple[str, ...]
     needs_restart: tuple[str, ...]
 
     def __str__(self) -> str:
         parts = [
             f"{what} {', '.join(names)}"
-            for what, names in (("gone:", self.gone), ("changed:", self.changed), ("new:", self.new))
+            for what, names in (
+                ("cameras gone:", self.gone),
+                ("new cameras:", self.new),
+                ("changed:", self.keys),
+            )
             if names
         ]
-        return "; ".join(parts) or "no camera changed"
+        return "; ".join(parts) or "nothing changed"
 
 
 def compare(old: Settings, new: Settings) -> Change:
@@ -60,6 +66,7 @@ def compare(old: Settings, new: Settings) -> Change:
         gone=tuple(name for name in cameras if name not in wanted),
         changed=tuple(n for n in wanted if n in cameras and (renewed or not _same(cameras[n], wanted[n]))),
         new=tuple(name for name in wanted if name not in cameras),
+        keys=_changed_keys(old, in_force),
         needs_restart=needs_restart,
     )
 
@@ -87,6 +94,18 @@ def _differences(before: dict[str, Any], after: dict[str, Any], key: str) -> lis
     if isinstance(old, dict):
         return [f"{section}.{name}" for name in old if old[name] != new[name]]
     return [section] if old != new else []
+
+
+def _changed_keys(old: Settings, new: Settings) -> tuple[str, ...]:
+    """The keys that differ: those of cameras that stay first, then those of the tables."""
+    before, after = _table(old), _table(new)
+    cameras, found = _by_name(old), list[str]()
+    for name, camera in _by_name(new).items():
+        if name in cameras:
+            was, now = cameras[name].model_dump(), camera.model_dump()
+            found += [f"{key} of {name}" for key in now if was[key] != now[key]]
+    tables = [section for section in after if section != "cameras"]
+    return (*found, *(key for section in tables for key in _differences(before, after, section)))
 
 
 def _by_name(settings: Settings) -> dict[str, CameraSettings]:

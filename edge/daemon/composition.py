@@ -29,7 +29,7 @@ from edge.delivery.outbox import Outbox
 from edge.inference.fallback import ServingBackend
 from edge.ops.health_page import health_page
 from edge.ops.heartbeats import Heartbeats
-from edge.ops.http import HttpServer
+from edge.ops.http import HttpServer, PatientServer
 from edge.release.gate import Gate
 from edge.release.messages import Model, StatusEncoder
 from edge.release.rule import Rule
@@ -44,7 +44,7 @@ class Composition:
     """All stages of a daemon, joined; `close` gives back what they hold.
 
     Opens no camera and no connection, but finds every fault of the configuration: raises ConfigurationError
-    on a source, secret, bundle, outbox or port that cannot be used, OutsideError where the state directory is
+    on a source, secret, bundle or outbox that cannot be used, OutsideError where the state directory is
     in use or its disk fails.
 
     backend_in_use: set at the end where a thread hangs in the backend, which `close` then leaves open.
@@ -93,6 +93,7 @@ class Composition:
             cameras=lambda: self.lanes.cameras,
             waiting=lambda: self.outbox.depth,
             gate_is_off=lambda: self.gate.rule.is_off,
+            serves=lambda: self.http is None or self.http.port is not None,
         )
         self.heartbeats = Heartbeats(self.clock, PATIENCE + self.settings.mqtt.connect_timeout)
         self.http = self._serve_pages() if self.settings.metrics.enabled else None
@@ -166,16 +167,13 @@ class Composition:
             on_refused=lambda fault: metrics.engines_refused.labels(fault).inc(),
         )
 
-    def _serve_pages(self) -> HttpServer:
+    def _serve_pages(self) -> PatientServer:
         metrics, settings = self.metrics, self.settings.metrics
-        return HttpServer(
-            settings.host,
-            settings.port,
-            {
-                "/metrics": lambda accept: (HTTPStatus.OK, *metrics.exposition(accept)),
-                "/healthz": health_page(self.heartbeats.stuck, self.status.facts),
-            },
-        )
+        pages = {
+            "/metrics": lambda accept: (HTTPStatus.OK, *metrics.exposition(accept)),
+            "/healthz": health_page(self.heartbeats.stuck, self.status.facts),
+        }
+        return PatientServer(partial(HttpServer, settings.host, settings.port, pages), self.clock)
 
     def _make_publisher(self) -> Publisher:
         settings, metrics = self.settings, self.metrics

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 
 from edge.daemon.composition import Composition
+from edge.daemon.status import STOPPED
 from edge.delivery import GOODBYE
 from edge.ops.reasons import CropDrop
 from edge.types import CameraState, CameraStatus
@@ -64,7 +65,7 @@ def _end_publishing(made: Composition, running: Running) -> None:
     """Report every camera as down, send what waits, and say goodbye to the broker."""
     for lane in made.lanes:
         name, now = lane.worker.camera.name, made.clock.now()
-        lane.worker.watched.report(CameraStatus(name, CameraState.DOWN, now, "the daemon has stopped"))
+        lane.worker.watched.report(CameraStatus(name, CameraState.DOWN, now, STOPPED))
     running.stop_publishing.set()
     sent_by = made.clock.monotonic() + made.settings.mqtt.drain_timeout + GOODBYE
     made.threads.join([running.publish, running.accelerate], sent_by)

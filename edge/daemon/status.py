@@ -37,6 +37,7 @@ class Status:
     """The daemon in one line for systemd, and as facts for /healthz.
 
     cameras: as they are now. waiting: windows in the outbox. gate_is_off: whether true counts leave the box.
+    serves: whether the metrics are served as configured.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class Status:
         cameras: Callable[[], Sequence[CameraSnapshot]],
         waiting: Callable[[], int],
         gate_is_off: Callable[[], bool],
+        serves: Callable[[], bool],
     ) -> None:
         self._metrics = metrics
         self._cameras = cameras
         self._waiting = waiting
         self._gate_is_off = gate_is_off
+        self._serves = serves
         self._connected = False
         self.reload_rejected = False
 
@@ -67,7 +70,8 @@ class Status:
         rejected = "; the last reload was rejected, see the log" if self.reload_rejected else ""
         gate = f"; {GATE_OFF}" if self._gate_is_off() else ""
         waiting = f"{self._waiting()} windows waiting"
-        return f"{up} of {len(cameras)} cameras up, {broker}, {waiting}{gate}{rejected}"
+        silent = "" if self._serves() else "; no metrics are served, see the log"
+        return f"{up} of {len(cameras)} cameras up, {broker}, {waiting}{gate}{silent}{rejected}"
 
     def facts(self) -> dict[str, Any]:
         """For /healthz."""
@@ -126,12 +130,16 @@ class OutboxReport:
             self._logged = dropped
 
 
+STOPPED = "the daemon has stopped"
+"""Why a camera is down after a stop that was asked for."""
+
+
 def report_camera(status: CameraStatus, metrics: Metrics, publish: Callable[[CameraStatus], None]) -> None:
     """Report a camera's new state in the metrics, over MQTT and in the log."""
     metrics.camera_status(status)
     publish(status)
     log.log(
-        logging.INFO if status.state is CameraState.UP else logging.WARNING,
+        logging.INFO if status.state is CameraState.UP or status.reason == STOPPED else logging.WARNING,
         "camera %s: %s%s",
         status.camera_id,
         status.state,

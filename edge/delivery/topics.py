@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,10 @@ class Topics:
     def box_periods(self) -> str:
         """The closed local hours and days, over all cameras."""
         return self._name(self.box, "periods")
+
+    def of_site(self, site: str) -> Self:
+        """The topics that the box had, or will have, under this name of its site."""
+        return replace(self, site=site)
 
     def camera_status(self, camera: str) -> str:
         """Retained: up, down, frozen or dark."""

@@ -14,12 +14,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
 
+from edge.clock import Clock
 from edge.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 
 SERVER = "instore"
 """The server name in responses, by which `check` recognises a running daemon."""
+
+RETRY = 10.0
+"""Seconds between two attempts to listen."""
 
 Page = Callable[[str], tuple[HTTPStatus, str, bytes]]
 """Makes a page for the `Accept` header of a request: its status, content type and body."""
@@ -52,6 +56,57 @@ class HttpServer:
             self._server.shutdown()
             self._thread.join()
         self._server.server_close()
+
+
+class PatientServer:
+    """An `HttpServer` that is made again and again where it cannot listen: nothing else may wait for it.
+
+    Another program may have the port, or the address may not be up yet. make: raises ConfigurationError then.
+    """
+
+    def __init__(self, make: Callable[[], HttpServer], clock: Clock) -> None:
+        self._make = make
+        self._clock = clock
+        self._complaint = ""
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._keep_trying, name="http-retry", daemon=True)
+        self._server = self._try()
+
+    @property
+    def port(self) -> int | None:
+        """The port that it listens on; None while it cannot."""
+        return self._server.port if self._server else None
+
+    def start(self) -> None:
+        """Answer requests, or try to from now on."""
+        if self._server:
+            self._server.start()
+        else:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop answering or trying, and release the port."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._server:
+            self._server.stop()
+
+    def _keep_trying(self) -> None:
+        while self._server is None and not self._clock.wait(self._stopped, RETRY):
+            self._server = self._try()
+        if self._server:
+            self._server.start()
+            log.info("the metrics are served now, on port %d", self._server.port)
+
+    def _try(self) -> HttpServer | None:
+        try:
+            return self._make()
+        except ConfigurationError as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                log.warning("no metrics are served, and counting continues; trying again: %s", error)
+            return None
 
 
 class _Server(ThreadingHTTPServer):

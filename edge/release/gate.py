@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -104,7 +105,7 @@ class Gate:
         sums, box = self._box.with_camera(window, releases, rule)
         cameras = {**self._cameras, window.camera_id: book}
         make = Rows(rule, self._topics)
-        rows = self._rows(make, window.camera_id, releases)
+        rows = self._rows(window, releases)
         rows += [make.box_flow(one) for one in sums.flow] + [make.box_periods(one) for one in sums.periods]
         self._store.commit(
             rows,
@@ -128,16 +129,20 @@ class Gate:
 
     def _knows(self, window: WindowCounts) -> bool:
         """Every window of every camera has a row of its flow."""
-        key = window_id(self.rule.site, window.camera_id, "flow", "window", window.start, window.end)
-        return self._store.knows(self._topics.flow(window.camera_id), key)
+        key = window_id(window.site, window.camera_id, "flow", "window", window.start, window.end)
+        return self._store.knows(self._topics.of_site(window.site).flow(window.camera_id), key)
 
     def _book(self, camera: str) -> CameraBook:
         return self._cameras.get(camera) or CameraBook.begin(self.rule)
 
-    def _rows(self, make: Rows, camera: str, releases: Releases) -> list[Row]:
+    def _rows(self, window: WindowCounts, releases: Releases) -> list[Row]:
+        """A window that was open when its site was renamed keeps the old name, also in its topics."""
+        make = Rows(replace(self.rule, site=window.site), self._topics.of_site(window.site))
+        camera = window.camera_id
         rows = [make.counts(releases.window)] if releases.window else []
         rows += [make.flow(camera, figure) for figure in releases.flow]
-        return rows + [make.periods(camera, one) for one in releases.periods]
+        rows += [make.periods(camera, one) for one in releases.periods]
+        return rows if window.site == self.rule.site else [replace(row, retained_as=None) for row in rows]
 
     def _retained(
         self, make: Rows, window: WindowCounts, releases: Releases, cameras: Mapping[str, CameraBook]
@@ -146,7 +151,7 @@ class Gate:
         camera, retained = window.camera_id, dict[str, bytes]()
         for zone in releases.gone:
             retained |= {self._topics.latest(camera, zone): b"", self._topics.today(camera, zone): b""}
-        if releases.today:
+        if releases.today and window.site == self.rule.site:
             topic, payload = make.today(camera, window.zone, releases.today)
             retained[topic] = payload
             shown = [

@@ -15,6 +15,7 @@ from edge.store_time import OpeningHours, StoreTime
 class Topics(Protocol):
     """The topics that the gate's messages go to (`edge.delivery.topics`)."""
 
+    def of_site(self, site: str) -> Topics: ...
     @property
     def box_today(self) -> str: ...
     @property

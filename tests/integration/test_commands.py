@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -84,14 +83,6 @@ def test_a_damaged_bundle_is_refused(tmp_path: Path) -> None:
     done = instore_edge("run", "--config", configured(tmp_path, model={"bundle": "bundle"}))
     assert done.returncode == 2
     assert "model.onnx: its SHA-256 is" in done.stderr
-
-
-def test_a_port_in_use_is_named(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        done = instore_edge("run", "--config", configured(tmp_path, metrics={"port": port}))
-    assert done.returncode == 2
-    assert f"metrics.port = {port}: cannot listen there: Address already in use" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_cameras_zones_and_brackets_change_while_it_counts(
         begun = systemd.wait_for("RELOADING=1")
         assert int(begun.partition("MONOTONIC_USEC=")[2]) > 0
         systemd.wait_for("READY=1")
-        daemon.wait_for_line(lambda line: "reload applied: gone: till; new: exit" in line)
+        daemon.wait_for_line(lambda line: "reload applied: cameras gone: till; new cameras: exit" in line)
         daemon.wait_for_line(lambda line: "the old values stay in force until then: mqtt.keepalive" in line)
         subscriber.wait_for(lambda m: [w["zone"] for w in counts(m, "door")][-2:] == ["hall"] * 2)
         subscriber.wait_for(lambda m: len(counts(m, "exit")) > 1)

@@ -18,14 +18,13 @@ def check_port(settings: Settings) -> str:
     metrics = settings.metrics
     if not metrics.enabled:
         return "metrics.enabled = false: not served"
-    host = f"[{metrics.host}]" if ":" in metrics.host else metrics.host
-    where = f"http://{host}:{metrics.port}/metrics"
+    where = f"http://{metrics.address}/metrics"
     try:
         HttpServer(metrics.host, metrics.port, {}).stop()
-    except ConfigurationError:
+    except ConfigurationError as error:
         if _is_the_daemon(metrics.host, metrics.port):
             return f"{where}: served by the running daemon"
-        raise
+        raise ConfigurationError(f"{error}. The daemon counts without metrics and tries again") from None
     return f"{where}: the port is free"
 
 

@@ -45,6 +45,23 @@ print(event.wait({PATIENCE}))
     assert done.stdout == "True\n", done.stderr
 
 
+def test_sighup_does_not_end_a_daemon_whose_libraries_load() -> None:
+    """In the first second nobody has asked for it yet; it is taken over when somebody does."""
+    program = """
+import signal, sys, threading
+from edge import cli
+from edge.commands import run, signals
+def configure(parser):
+    signal.raise_signal(signal.SIGHUP)
+    parser.set_defaults(command=command, log_level="info")
+def command(arguments):
+    return 0 if signals.reload_on_signal(threading.Event()).wait(PATIENCE) else 1
+run.configure = configure
+sys.exit(cli.main(["run"]))
+""".replace("PATIENCE", str(PATIENCE))
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=PATIENCE).returncode == 0
+
+
 def test_nohup_keeps_the_loss_of_the_terminal_away() -> None:
     handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:

@@ -22,20 +22,21 @@ def test_nothing_new_changes_nothing() -> None:
     change = compare(settings(), settings())
     assert (change.gone, change.changed, change.new, change.needs_restart) == ((), (), (), ())
     assert change.settings == settings()
-    assert str(change) == "no camera changed"
+    assert str(change) == "nothing changed"
 
 
 def test_cameras_come_go_and_change() -> None:
     exit_camera = {"name": "exit", "source": "0"}
     change = compare(settings(), settings({**DOOR, "max_fps": 5.0}, exit_camera))
     assert (change.gone, change.changed, change.new) == (("till",), ("door",), ("exit",))
-    assert str(change) == "gone: till; changed: door; new: exit"
+    assert str(change) == "cameras gone: till; new cameras: exit; changed: max_fps of door"
 
 
 def test_a_zone_a_bracket_or_a_threshold_of_privacy_leaves_the_cameras_alone() -> None:
     new = settings({**DOOR, "zone": "entry"}, TILL, windows={"brackets": ["0+"]}, privacy={"minimum": 9})
     change = compare(settings(), new)
     assert (change.changed, change.needs_restart) == ((), ())
+    assert str(change) == "changed: zone of door, windows.brackets, privacy.minimum"
     assert change.settings == new
 
 

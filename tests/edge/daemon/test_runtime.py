@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import socket
 import sqlite3
 import sys
 import threading
@@ -285,11 +286,16 @@ def test_metrics_and_health_are_served_while_it_runs(tmp_path: Path) -> None:
     assert not thread.is_alive()
 
 
-def test_stopped_at_once_it_ends_and_keeps_what_was_counted(tmp_path: Path) -> None:
+def test_stopped_at_once_it_ends_and_keeps_what_was_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     daemon = make(tmp_path, settings(tmp_path, "door"))
     stop = threading.Event()
     stop.set()
+    caplog.clear()
     assert daemon.run(stop) == 0
+    warned = [record.getMessage() for record in caplog.records if record.levelname != "INFO"]
+    assert [line for line in warned if "camera door" in line] == []  # a stop is no fault of a camera
 
 
 def test_a_reload_with_a_secret_that_is_not_there_changes_nothing(
@@ -395,13 +401,18 @@ def test_the_default_outbox_holds_a_month(cameras: int, length: int) -> None:
     assert days_held(load_settings(None, instead={"cameras": tables, "windows": {"length": length}})) >= 30
 
 
-def test_a_port_in_use_is_refused_before_the_outbox_is_made(tmp_path: Path) -> None:
-    first = make(tmp_path, settings(tmp_path, "door"))
-    other = tmp_path / "other"
-    other.mkdir()
-    with pytest.raises(ConfigurationError, match="cannot listen there"):
-        make(other, settings(other, "door", metrics={"port": first.http_port}))
-    assert not (other / "state" / "outbox.db").exists()
+def test_a_port_in_use_does_not_stop_the_counting(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    stop = Stop()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        options = settings(tmp_path, "door", metrics={"port": port})
+        daemon = make(tmp_path, options, Parts(build_vision=see, outbox=stop.outbox(1)))
+        assert daemon.http_port is None
+        assert daemon.run(stop) == 0
+    assert stored(tmp_path) == {"door": 1}
+    assert f"metrics.port = {port}: cannot listen there: Address already in use" in caplog.text
+    assert "no metrics are served, see the log" in caplog.text
 
 
 def test_a_start_that_fails_gives_back_what_it_had_opened(tmp_path: Path) -> None:

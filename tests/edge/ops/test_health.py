@@ -8,16 +8,18 @@ import json
 import logging
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
+from edge.clock import SystemClock
 from edge.errors import ConfigurationError
 from edge.ops.health_page import health_page
 from edge.ops.heartbeats import Heartbeats
-from edge.ops.http import HttpServer, Page
+from edge.ops.http import HttpServer, Page, PatientServer
 from edge.ops.systemd import Systemd
 from tests.fakes import ManualClock
 from tests.patience import PATIENCE
@@ -78,6 +80,27 @@ def has_ipv6() -> bool:
     return True
 
 
+class Attempts(SystemClock):
+    """Counts the waits, which take no time; after two of them they wait for `let_go`."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+        self._waits = threading.Semaphore(0)
+        self._count = 0
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self._waits.release()
+        self._count += 1
+        if self._count > 2:
+            assert self.let_go.wait(PATIENCE)
+        return event.is_set()
+
+    def wait_for_attempts(self, count: int) -> None:
+        """Return when somebody has waited so often."""
+        for _ in range(count):
+            assert self._waits.acquire(timeout=PATIENCE)
+
+
 class Site:
     """A server on a free port, and a client for it."""
 
@@ -114,6 +137,32 @@ def site() -> Iterator[Site]:
     site.server.start()
     yield site
     site.server.stop()
+
+
+class TestPatientServer:
+    def test_it_listens_when_the_port_is_free_again(self, caplog: pytest.LogCaptureFixture):
+        caplog.set_level("INFO")
+        clock = Attempts()
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            server = PatientServer(lambda: HttpServer("127.0.0.1", port, {"/x": page()}), clock)
+            server.start()
+            clock.wait_for_attempts(2)
+            assert server.port is None
+        clock.let_go.set()
+        server._thread.join(PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        connection.request("GET", "/x")
+        assert connection.getresponse().read() == b"hello\n"
+        connection.close()
+        server.stop()
+        assert caplog.text.count("cannot listen there: Address already in use") == 1
+
+    def test_it_stops_while_the_address_is_not_up(self):
+        server = PatientServer(lambda: HttpServer("192.0.2.77", 0, {}), SystemClock())
+        server.start()
+        server.stop()
+        assert server.port is None
 
 
 class TestHttp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -14,6 +15,7 @@ import pytest
 
 from edge.brackets import DEFAULT_BRACKETS
 from edge.delivery.outbox import Outbox
+from edge.delivery.topics import Topics
 from edge.errors import OutsideError
 from edge.release.carry_over import begin
 from edge.release.gate import Gate, MemoryStore, NewMessage, Store
@@ -335,6 +337,41 @@ class TestEnds:
         said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
         assert len(said) == 3
         assert all("cannot be read" in line for line in said)
+
+
+class _Addressed(MemoryStore):
+    """Keeps the topic of each row as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+
+    def commit(self, messages: Sequence[NewMessage] = (), **more: Any) -> None:
+        super().commit(messages, **more)
+        self.sent += [(row.topic, json.loads(row.encode(1))) for row in messages]
+
+
+class TestRenamedSite:
+    def test_an_open_window_keeps_the_names_and_topics_that_it_was_made_for(self) -> None:
+        store = _Addressed()
+        before = Gate(store, rule(), TOPICS)
+        before.keep_open([window(MIDNIGHT, {"18-64": 9})])
+        after = Gate(store, rule(site="other"), Topics("instore", "other", "box"))
+        (left,) = after.left_open()
+        assert after.put(left)
+        assert {topic.split("/")[1] for topic, _ in store.sent} == {"store", "other"}  # the window, the box
+        assert all(topic.startswith(f"instore/{message['site']}/") for topic, message in store.sent)
+        assert [topic for topic in store.retained if topic.endswith("door/all/latest")] == []
+
+    def test_a_window_that_was_stored_under_the_old_name_is_not_stored_again(self) -> None:
+        """A kill between the window and the next checkpoint leaves it in both."""
+        store = MemoryStore()
+        before = Gate(store, rule(), TOPICS)
+        one = window(MIDNIGHT, {"18-64": 9})
+        before.keep_open([one])
+        before.put(one)
+        after = Gate(store, rule(site="other"), Topics("instore", "other", "box"))
+        assert after.left_open() == []
 
 
 class TestTypes:

@@ -27,6 +27,9 @@ from edge.types import Image
 MAX_CORRUPT = 50
 """Undecodable frames in a row after which a source counts as lost: two seconds at 25 a second."""
 
+MAX_PARTS = 32
+"""Parts of one picture that are joined at most; encoders make a slice for each core."""
+
 _STILL_FORMATS = ("image2", "_pipe")
 _QUARTER_TURNS = {
     90: cv2.ROTATE_90_COUNTERCLOCKWISE,
@@ -67,6 +70,7 @@ class Video:
         self._failures = 0
         self._frames = self._decoded()
         self._frame: VideoFrame | None = None
+        self._parts: list[Packet[Any]] = []
 
     @classmethod
     def open(
@@ -163,17 +167,24 @@ class Video:
 
     def _frames_of(self, packet: Packet[Any]) -> Iterator[VideoFrame | _Packet]:
         self.faults += packet.is_corrupt
+        parts, self._parts = self._parts, []
+        if parts and not _belongs(packet, parts):
+            yield _Packet.FAILED
+            parts = []
+        parts.append(packet)
         try:
-            frames = packet.decode()
+            frames = self._stream.codec_context.decode(_joined(parts))
         except (av.FFmpegError, ValueError):
             yield _Packet.FAILED
             return
         for frame in frames:
-            if frame.is_corrupt:
-                yield _Packet.FAILED
-            else:
+            if not frame.is_corrupt:
                 yield from self._deinterlacer.through(frame)
-        if not frames:
+            elif packet.is_keyframe and frame.pts == packet.pts:
+                self._parts = parts  # perhaps the rest of the picture comes in the next packet
+            else:
+                yield _Packet.FAILED
+        if not frames or self._parts:
             yield _Packet.WITHOUT
 
     def _count_failure(self) -> None:
@@ -182,6 +193,24 @@ class Video:
         self.faults += 1
         if self._failures > MAX_CORRUPT:
             raise SourceError(f"{self.name}: none of the last {MAX_CORRUPT} frames could be decoded")
+
+
+def _belongs(packet: Packet[Any], parts: list[Packet[Any]]) -> bool:
+    """Whether a packet holds more of the picture of these parts.
+
+    Servers that send the parameter sets before each slice of a key picture (GStreamer's with
+    config-interval=-1) make FFmpeg take each slice for a picture; such packets share one time stamp.
+    """
+    same_time = packet.pts is not None and packet.pts == parts[0].pts
+    return packet.is_keyframe and same_time and len(parts) < MAX_PARTS
+
+
+def _joined(parts: list[Packet[Any]]) -> Packet[Any]:
+    if len(parts) == 1:
+        return parts[0]
+    whole: Packet[Any] = Packet(b"".join(bytes(part) for part in parts))
+    whole.pts, whole.dts, whole.time_base = parts[0].pts, parts[0].dts, parts[0].time_base
+    return whole
 
 
 class _Deinterlacer:

@@ -20,6 +20,7 @@ from edge.types import CameraStatus, Frame
 from tests.edge.capture.fakes import camera_settings, dice
 from tests.patience import PATIENCE
 from tests.rtsp_server import RtspServer
+from tests.scene_clips import write_scene
 from tests.synthetic_video import number_of, write_clip
 
 USER, PASSWORD = "shop clerk", "p@ss:w/rd%?#é"
@@ -60,6 +61,19 @@ def test_frames_arrive_in_order_and_the_clip_is_looped(server: RtspServer, tmp_p
     numbers = [number_of(got.image) for _ in range(60) if (got := source.read()) is not None]
     source.close()
     assert {(later - earlier) % 50 for earlier, later in pairwise(numbers[10:])} == {1}, numbers
+
+
+def test_key_pictures_in_several_packets_are_put_together(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The server sends the parameter sets before each slice, and a key picture of 360 lines has two."""
+    with RtspServer({"door": write_scene(tmp_path / "scene.avi", seconds=3)}) as server:
+        source = opened(server.url("door"), tmp_path, PASSWORD)
+        at_start = [source.read() for _ in range(10)] and source.corrupt
+        pictures = [source.read() for _ in range(40)]
+        source.close()
+    assert all(picture is not None for picture in pictures)
+    assert source.corrupt == at_start
 
 
 @pytest.mark.parametrize("refused", [("door", "hunter2"), ("window", PASSWORD)])

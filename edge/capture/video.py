@@ -47,7 +47,11 @@ class _Packet(Enum):
 
 
 class UnopenedError(SourceError):
-    """Why a source did not open, without its name."""
+    """Why a source did not open, without its name. status: the RTSP or HTTP status; None if it gave none."""
+
+    def __init__(self, why: str, status: int | None = None) -> None:
+        super().__init__(why)
+        self.status = status
 
 
 class Video:
@@ -92,9 +96,8 @@ class Video:
             container = av.open(
                 address, "r", format=container_format, options=dict(options or {}), timeout=timeouts
             )
-        except (av.FFmpegError, OSError, ValueError):
-            why = "cannot be decoded: it is not a video, or is damaged"
-            raise UnopenedError(why) from None  # FFmpeg's own message holds the address with its credentials
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise _unopened(error) from None  # its message holds the address with its credentials
         try:
             return cls(name, container, _largest(container), threads)
         except UnopenedError:
@@ -285,3 +288,17 @@ def _largest(container: InputContainer) -> VideoStream:
         held = "a cover picture and " if tracks else "sound and " if container.streams.audio else ""
         raise UnopenedError(f"holds {held}no video")
     return max(moving, key=lambda track: track.width * track.height)
+
+
+_STATUSES: Mapping[type[Exception], int] = {
+    av.error.HTTPBadRequestError: 400,
+    av.error.HTTPUnauthorizedError: 401,
+    av.error.HTTPForbiddenError: 403,
+    av.error.HTTPNotFoundError: 404,
+}
+_UNSUPPORTED_TRANSPORT = 461
+
+
+def _unopened(error: Exception) -> UnopenedError:
+    status = _STATUSES.get(type(error))
+    return UnopenedError("cannot be decoded: it is not a video, or is damaged", status)

@@ -28,7 +28,7 @@ class RtspServer:
     """Serves clips (H.264 in .mp4 as they are, else encoded as such) at rtsp://127.0.0.1:<port>/<mount>.
 
     mounts: name to clip. credentials: user name and password that a client must show (Digest and Basic).
-    loop: begin again at a clip's end instead of ending the stream.
+    loop: begin again at a clip's end instead of ending the stream. udp_only: refuse RTP over TCP (461).
     """
 
     def __init__(
@@ -37,11 +37,13 @@ class RtspServer:
         *,
         credentials: tuple[str, str] | None = None,
         loop: bool = True,
+        udp_only: bool = False,
     ) -> None:
         self._task: dict[str, Any] = {
             "mounts": {name: str(path) for name, path in mounts.items()},
             "credentials": credentials,
             "loop": loop,
+            "udp_only": udp_only,
             "port": 0,
         }
         self._process: subprocess.Popen[str] | None = None
@@ -107,6 +109,11 @@ def serve(task: dict[str, Any]) -> None:
     mounts = server.get_mount_points()
     for name, path in task["mounts"].items():
         factory = _factory(GstRtspServer, Gst, path, task["loop"])
+        if task["udp_only"]:
+            gi.require_version("GstRtsp", "1.0")
+            from gi.repository import GstRtsp
+
+            factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
         if task["credentials"]:
             permissions = GstRtspServer.RTSPPermissions.new()
             for right in ("access", "construct"):

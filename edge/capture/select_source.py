@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from edge.capture.live.address import DEFAULT_PORTS, Timeouts, public_name
+from edge.capture.live.ffmpeg import LiveStream
+from edge.capture.live.http_camera import open_http
+from edge.capture.live.tls import Trust
 from edge.capture.recordings import Clip, Folder
 from edge.capture.source import Source
-from edge.capture.streams import DEFAULT_PORTS, LiveStream, public_name
 from edge.clock import Clock
 from edge.config import CameraSettings, read_secret
 from edge.errors import ConfigurationError, SourceError
@@ -26,6 +29,7 @@ def validate_source(settings: CameraSettings, secrets_beside: Path) -> None:
                 f"camera {settings.name!r}: source = {public_name(settings.source)!r}: {error}"
             ) from None
     _credentials(settings, secrets_beside)
+    _trust(settings, secrets_beside)
 
 
 def _check_url(url: str) -> None:
@@ -56,23 +60,38 @@ def open_source(settings: CameraSettings, secrets_beside: Path, clock: Clock) ->
     Raises SourceError; its message holds no credentials.
     """
     source, max_fps = settings.source, settings.max_fps
-    timeouts = (settings.open_timeout, settings.read_timeout)
-    if _is_device(source):
-        return LiveStream.from_device(source, timeouts, max_fps, clock, threads=settings.decoder_threads)
     if is_live(settings):
-        try:
-            credentials = _credentials(settings, secrets_beside)
-        except ConfigurationError as error:
-            raise SourceError(f"{public_name(source)}: {error}") from None
-        return LiveStream.from_url(
-            source, credentials, timeouts, max_fps, clock, threads=settings.decoder_threads
-        )
+        return _open_live(settings, secrets_beside, clock)
     path = secrets_beside / _path(source)
     if path.is_dir():
         return Folder(path, max_fps, loop=settings.loop)
     if path.exists() and not path.is_file():
         raise SourceError(f"{path}: is neither a file nor a folder")
     return Clip(path, max_fps, loop=settings.loop, threads=settings.decoder_threads)
+
+
+def _open_live(settings: CameraSettings, secrets_beside: Path, clock: Clock) -> Source:
+    source, threads = settings.source, settings.decoder_threads
+    timeouts = Timeouts(settings.open_timeout, settings.read_timeout)
+    if _is_device(source):
+        return LiveStream.from_device(source, timeouts, settings.max_fps, clock, threads=threads)
+    try:
+        credentials, trust = _credentials(settings, secrets_beside), _trust(settings, secrets_beside)
+    except ConfigurationError as error:
+        raise SourceError(f"{public_name(source)}: {error}") from None
+    common = (source, credentials, timeouts, settings.max_fps, clock)
+    if urlsplit(source).scheme.startswith("http"):
+        return open_http(*common, trust=trust, threads=threads)
+    return LiveStream.from_rtsp(*common, trust=trust, transport=settings.transport, threads=threads)
+
+
+def _trust(settings: CameraSettings, beside: Path) -> Trust:
+    ca_file = str(beside / settings.ca_file) if settings.ca_file else ""
+    if ca_file and not Path(ca_file).is_file():
+        raise ConfigurationError(
+            f"camera {settings.name!r}: ca_file = {settings.ca_file!r}: there is no such file"
+        )
+    return Trust(ca_file, settings.fingerprint.replace(":", "").lower(), settings.insecure)
 
 
 def _is_device(source: str) -> bool:

@@ -7,9 +7,11 @@ with whatever its buffer held.)
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping
 from enum import Enum, auto
+from io import RawIOBase
 from typing import Any, cast
 
 import av
@@ -29,6 +31,10 @@ MAX_CORRUPT = 50
 
 MAX_PARTS = 32
 """Parts of one picture that are joined at most; encoders make a slice for each core."""
+
+
+_WHOLE = {"err_detect": "explode"}
+"""Options of the decoder of JPEGs: without, what is missing of a picture is filled with green."""
 
 _STILL_FORMATS = ("image2", "_pipe")
 _QUARTER_TURNS = {
@@ -69,8 +75,10 @@ class Video:
         self._stream = stream
         stream.codec_context.thread_count = threads
         stream.codec_context.thread_type = "AUTO"
+        if stream.codec_context.name == "mjpeg":
+            stream.codec_context.options = _WHOLE
         self._deinterlacer = _Deinterlacer()
-        self._reformatter = VideoReformatter()
+        self._converter = _Converter()
         self._failures = 0
         self._frames = self._decoded()
         self._frame: VideoFrame | None = None
@@ -80,21 +88,22 @@ class Video:
     def open(
         cls,
         name: str,
-        address: str,
+        source: str | RawIOBase,
         *,
         threads: int,
         timeouts: tuple[float, float] | None = None,
         options: Mapping[str, str] | None = None,
         container_format: str | None = None,
     ) -> Video:
-        """Open a URL, a file or a device. Raises UnopenedError. timeouts: open and read, in seconds.
+        """Open a URL, a path, a device, or bytes that are read. Raises UnopenedError.
 
+        timeouts: open and read, in seconds.
         threads: decoder threads; each one beyond the first delays the picture by a frame. FFmpeg's default is
         one for each core: with 16 cores a visitor would be seen 0.6 s late.
         """
         try:
             container = av.open(
-                address, "r", format=container_format, options=dict(options or {}), timeout=timeouts
+                source, "r", format=container_format, options=dict(options or {}), timeout=timeouts
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise _unopened(error) from None  # its message holds the address with its credentials
@@ -135,6 +144,8 @@ class Video:
                     self._count_failure()
                 if give_up():
                     return False
+        except SourceError:  # of what gives the bytes
+            raise
         except (av.FFmpegError, OSError):  # its message may hold the address with its credentials
             if not give_up():
                 raise SourceError(f"{self.name}: it was interrupted, or its data is damaged") from None
@@ -145,14 +156,12 @@ class Video:
         if self._frame is None:
             return None
         try:
-            converted = self._reformatter.reformat(self._frame, format="bgr24", threads=1)
-            image = cast("Image", converted.to_ndarray())
+            image = self._converter(self._frame)
         except (av.FFmpegError, ValueError):
             self._count_failure()
             return None
         self._failures = 0
-        turn = _QUARTER_TURNS.get(self._frame.rotation)
-        return image if turn is None else cast("Image", cv2.rotate(image, turn))
+        return image
 
     def close(self) -> None:
         self._frame = None
@@ -214,6 +223,41 @@ def _joined(parts: list[Packet[Any]]) -> Packet[Any]:
     whole: Packet[Any] = Packet(b"".join(bytes(part) for part in parts))
     whole.pts, whole.dts, whole.time_base = parts[0].pts, parts[0].dts, parts[0].time_base
     return whole
+
+
+class JpegDecoder:
+    """Decodes JPEGs that come one by one."""
+
+    def __init__(self) -> None:
+        self._codec = av.CodecContext.create("mjpeg", "r")
+        self._codec.thread_count = 1
+        self._codec.options = _WHOLE
+        self._converter = _Converter()
+
+    def decode(self, data: bytes) -> Image | None:
+        """uint8 (H, W, 3) BGR, in memory of its own; None if it is no JPEG, or not a whole one."""
+        if not data.startswith(b"\xff\xd8"):
+            return None
+        try:
+            (frame,) = self._codec.decode(av.Packet(data))
+            return None if frame.is_corrupt else self._converter(frame)
+        except (av.FFmpegError, ValueError):
+            return None
+
+
+class _Converter:
+    """A decoded frame as uint8 (H, W, 3) BGR, upright, in memory of its own.
+
+    Raises FFmpegError or ValueError.
+    """
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: VideoFrame) -> Image:
+        image = cast("Image", self._reformatter.reformat(frame, format="bgr24", threads=1).to_ndarray())
+        turn = _QUARTER_TURNS.get(frame.rotation)
+        return image if turn is None else cast("Image", cv2.rotate(image, turn))
 
 
 class _Deinterlacer:
@@ -300,5 +344,6 @@ _UNSUPPORTED_TRANSPORT = 461
 
 
 def _unopened(error: Exception) -> UnopenedError:
-    status = _STATUSES.get(type(error))
+    refused = getattr(error, "errno", None) == errno.EPROTONOSUPPORT
+    status = _UNSUPPORTED_TRANSPORT if refused else _STATUSES.get(type(error))
     return UnopenedError("cannot be decoded: it is not a video, or is damaged", status)

@@ -79,6 +79,12 @@ def _without_password(source: str) -> str:
     return source
 
 
+def _fingerprint(text: str) -> str:
+    if text and not re.fullmatch(r"[0-9a-fA-F]{64}|[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){31}", text):
+        raise ValueError("must be the SHA-256 of the certificate: 64 hexadecimal digits, colons allowed")
+    return text
+
+
 def _whole_brackets(texts: tuple[str, ...]) -> tuple[str, ...]:
     parse_brackets(texts)
     return texts
@@ -147,6 +153,10 @@ class CameraSettings(Section):
     source: Annotated[str, AfterValidator(_without_password)]
     username: str = ""
     password_file: str = ""
+    transport: Literal["auto", "tcp", "udp"] = "auto"
+    ca_file: str = ""
+    fingerprint: Annotated[str, AfterValidator(_fingerprint)] = ""
+    insecure: bool = False
     zone: TopicLevel = "all"
     group: str = ""
     ages: bool = True
@@ -168,9 +178,19 @@ class CameraSettings(Section):
     def _belongs_together(self) -> Self:
         if self.password_file and not self.username:
             raise ValueError("'password_file' needs a 'username'")
+        if sum(map(bool, (self.ca_file, self.fingerprint, self.insecure))) > 1:
+            raise ValueError("of 'ca_file', 'fingerprint' and 'insecure' one is allowed")
+        if (self.ca_file or self.fingerprint or self.insecure) and not self._is_encrypted:
+            raise ValueError("'ca_file', 'fingerprint' and 'insecure' need a source of https:// or rtsps://")
+        if self.transport != "auto" and not self.source.startswith("rtsp://"):
+            raise ValueError("'transport' needs a source of rtsp://; rtsps:// is carried by TCP")
         if not self.ages and not self.group:
             raise ValueError("'ages = false' needs a 'group', one of whose cameras has ages")
         return self
+
+    @property
+    def _is_encrypted(self) -> bool:
+        return self.source.startswith(("https://", "rtsps://"))
 
 
 class DetectionSettings(Section):

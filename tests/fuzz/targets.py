@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from edge.bundle import BUILTIN, load_bundle, load_confusion
 from edge.capture import validate_source
-from edge.capture.streams import public_name, with_credentials
+from edge.capture.live.address import public_name, with_credentials
 from edge.config import CameraSettings, load_settings
 from edge.config.redaction import is_mistyped_url, redact, redact_value
 from edge.errors import ConfigurationError
@@ -117,9 +117,37 @@ def masking(data: bytes) -> None:
     assert "hunter2" in text or "hunter2" not in redact(f"{text} rtsp://u:hunter2@h/{text}")
 
 
+def jpegs(data: bytes) -> None:
+    """What an HTTP camera streams: whole pictures come out, each a piece of what came in."""
+    from edge.capture.live.jpegs import JpegReader
+
+    for picture in JpegReader().feed(data):
+        assert picture.startswith(b"\xff\xd8\xff")
+        assert picture.endswith(b"\xff\xd9")
+        assert picture in data
+
+
+def rtsp_answer(data: bytes) -> None:
+    """What an RTSP camera says of why it gives no video."""
+    from edge.capture.live.refusal import read_answer
+
+    assert read_answer(data, None).isprintable()
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     function.__name__: function
-    for function in (config, override, manifest, confusion, counts, open_window, url, masking)
+    for function in (
+        config,
+        override,
+        manifest,
+        confusion,
+        counts,
+        open_window,
+        url,
+        masking,
+        jpegs,
+        rtsp_answer,
+    )
 }
 
 SEEDS: dict[str, list[bytes]] = {
@@ -133,6 +161,14 @@ SEEDS: dict[str, list[bytes]] = {
         b'"end":"2026-01-31T08:05:00+00:00","counts":{"0-12":1},"unclassified":0,"coverage":[1.5,2,{"a":1}]}]'
     ],
     "url": [b"rtsp://192.0.2.10:554/stream1", b"http://[2001:db8::1]/a?b=c#d", b"rtsps://camera/%41"],
+    "jpegs": [
+        b"--b\r\nContent-Type: a/b\r\n\r\n\xff\xd8\xff\xe0\x00\x04ab\xff\xda\x00\x02x\xff\x00\xff\xd9\r\n",
+        b"\xff\xd8\xff\xdb\x00\x03a\xff\xda\x00\x02\xff\xd8\xff\xc0\x00\x02\xff\xd9\xff\xd9",
+    ],
+    "rtsp_answer": [
+        b"RTSP/1.0 200 OK\r\nCSeq: 2\r\n\r\nm=audio 0 RTP/AVP 0\r\n",
+        b"RTSP/1.0 404 Not Found\r\n\r\n",
+    ],
     "masking": [b"open rtsp://u:p@h/x failed", b"rtsp:/u:p@h", b"://://@@"],
 }
 """Where each search begins."""

@@ -23,7 +23,7 @@ WINDOW = 3
 
 FAULTS = {
     "absent": ("down", "Connection refused"),
-    "refusing": ("down", "check the user name, password and path"),
+    "refusing": ("down", "asks for a user name and password (401)"),
     "hanging": ("down", "no answer within 1 s"),
     "stalling": ("down", "no frame for 1 s"),
     "corrupt": ("down", "decoded"),

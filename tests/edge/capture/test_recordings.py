@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import socket
 from pathlib import Path
 
 import av
@@ -78,6 +79,19 @@ def test_a_corrupt_frame_is_stepped_over_and_counted(clip: Path, tmp_path: Path)
     data = bytearray(clip.read_bytes())
     starts = [i for i in range(len(data)) if data[i : i + 3] == b"\xff\xd8\xff"]
     data[starts[10] : starts[11] - 16] = bytes(starts[11] - 16 - starts[10])
+    (damaged := tmp_path / "damaged.avi").write_bytes(data)
+    source = Clip(damaged, max_fps=120)
+    numbers, _ = play(source)
+    assert numbers == [n for n in range(30) if n != 10]
+    assert source.corrupt == 1
+
+
+def test_a_jpeg_that_is_cut_off_is_not_filled_up(clip: Path, tmp_path: Path) -> None:
+    """FFmpeg would give it with green in place of what is missing."""
+    data = bytearray(clip.read_bytes())
+    starts = [i for i in range(len(data)) if data[i : i + 3] == b"\xff\xd8\xff"]
+    cut = data.index(b"\xff\xda", starts[10]) + 24
+    data[cut : cut + 2] = b"\xff\xd9"
     (damaged := tmp_path / "damaged.avi").write_bytes(data)
     source = Clip(damaged, max_fps=120)
     numbers, _ = play(source)
@@ -171,6 +185,18 @@ def test_video_without_time_stamps_is_played_and_named(
     assert numbers == list(range(5))
     np.testing.assert_allclose(offsets, np.arange(5) / 25, atol=1e-6)
     assert "has no time stamps, as raw H.264; 25 frames a second are assumed" in caplog.text
+
+
+def test_a_playlist_reaches_no_network(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        path = tmp_path / "playlist.m3u8"
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
+        path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{url}\n#EXT-X-ENDLIST\n")
+        with pytest.raises(SourceError, match=r"playlist\.m3u8: "):
+            play(Clip(path, max_fps=10))
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 def segments(source: Source) -> list[int]:

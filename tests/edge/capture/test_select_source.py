@@ -63,7 +63,7 @@ def test_the_password_is_read_at_every_opening(tmp_path: Path) -> None:
     secret = tmp_path / "door.secret"
     secret.write_text("old\n")
     with MjpegServer([jpeg(picture(5))] * 5, credentials=("clerk", "new")) as server:
-        with pytest.raises(SourceError, match="check the user name, password and path"):
+        with pytest.raises(SourceError, match="refuses the user name or password"):
             opened(server.url, tmp_path, username="clerk", password_file=secret.name)
         secret.write_text("new\n")
         source = opened(server.url, tmp_path, username="clerk", password_file=secret.name)

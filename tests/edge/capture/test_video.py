@@ -95,12 +95,11 @@ def test_colours_are_the_same_flagged_or_not(tmp_path: Path) -> None:
 def test_a_frame_that_cannot_be_converted_is_counted_and_never_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Refusing:
-        def reformat(self, frame: object, **options: object) -> object:
-            raise av.error.ArgumentError(22, "Cannot convert interlaced to progressive frames")
+    def refuse(frame: object) -> Image:
+        raise av.error.ArgumentError(22, "Cannot convert interlaced to progressive frames")
 
     video = opened(write_video(tmp_path / "clip.mkv", numbered(*range(3))))
-    monkeypatch.setattr(video, "_reformatter", Refusing())
+    monkeypatch.setattr(video, "_converter", refuse)
     taken = []
     while video.grab():
         taken.append(video.retrieve())

@@ -128,6 +128,14 @@ class TestFaults:
             ({"source": 0}, ["cameras[0].source = 0", "in quotes"]),
             ({"source": "rtsp://[::1/"}, ["cameras[0].source", "IPv6"]),
             ({"password_file": "x"}, ["cameras[0]", "'password_file' needs a 'username'"]),
+            ({"insecure": True}, ["cameras[0]", "need a source of https:// or rtsps://"]),
+            (
+                {"source": "rtsps://h/", "insecure": True, "ca_file": "a"},
+                ["cameras[0]", "of 'ca_file', 'fingerprint' and 'insecure' one is allowed"],
+            ),
+            ({"source": "rtsps://h/", "fingerprint": "ab:cd"}, ["fingerprint", "64 hexadecimal digits"]),
+            ({"source": "rtsps://h/", "transport": "udp"}, ["'transport' needs a source of rtsp://"]),
+            ({"transport": "multicast"}, ["transport", "auto"]),
             ({"start": datetime(2026, 1, 1)}, ["cameras[0].start", "UTC"]),  # noqa: DTZ001
             ({"start": "2026-01-01"}, ["cameras[0].start = '2026-01-01'", "2026-01-31T08:00:00Z"]),
         ],

@@ -15,9 +15,12 @@ import pytest
 
 from edge.capture import Camera, LatestFrame, Source, open_source
 from edge.clock import SystemClock
+from edge.config import CameraSettings
 from edge.errors import SourceError
 from edge.types import CameraStatus, Frame
 from tests.edge.capture.fakes import camera_settings, dice
+from tests.edge.capture.live.certificates import TlsFront, fingerprint_of
+from tests.mosquitto import make_certificates
 from tests.patience import PATIENCE
 from tests.rtsp_server import RtspServer
 from tests.scene_clips import write_scene
@@ -76,21 +79,25 @@ def test_key_pictures_in_several_packets_are_put_together(
     assert source.corrupt == at_start
 
 
-@pytest.mark.parametrize("refused", [("door", "hunter2"), ("window", PASSWORD)])
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ("door", "hunter2", "refuses the user name or password (401)"),
+        ("window", PASSWORD, "knows no such path (404)"),
+    ],
+)
 def test_a_refusal_is_told_without_the_credentials(
     server: RtspServer,
     tmp_path: Path,
-    refused: tuple[str, str],
+    refused: tuple[str, str, str],
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    mount, password, why = refused
     with caplog.at_level(logging.DEBUG), pytest.raises(SourceError) as caught:
-        opened(server.url(refused[0]), tmp_path, refused[1])
-    assert str(caught.value) == (
-        f"rtsp://127.0.0.1:{server.port}: answers but gives no video; check the user name, password and path"
-    )
-    said = "".join((*capfd.readouterr(), caplog.text))
-    assert said == ""
+        opened(server.url(mount), tmp_path, password)
+    assert str(caught.value) == f"rtsp://127.0.0.1:{server.port}: {why}"
+    assert "".join((*capfd.readouterr(), caplog.text)) == ""
 
 
 def test_it_is_asked_for_over_tcp(server: RtspServer, tmp_path: Path) -> None:
@@ -102,6 +109,105 @@ def test_it_is_asked_for_over_tcp(server: RtspServer, tmp_path: Path) -> None:
     source.close()
     assert inodes
     assert not inodes & udp
+
+
+@pytest.fixture(scope="module")
+def udp_server(clip: Path) -> Iterator[RtspServer]:
+    with RtspServer({"door": clip}, udp_only=True) as server:
+        yield server
+
+
+@pytest.mark.parametrize("transport", ["auto", "udp"])
+def test_a_camera_that_has_udp_only_is_read_over_udp(udp_server: RtspServer, transport: str) -> None:
+    settings = camera_settings(
+        udp_server.url("door"), transport=transport, open_timeout=PATIENCE, read_timeout=PATIENCE
+    )
+    source = open_source(settings, Path(), Striding())
+    numbers = [number_of(got.image) for _ in range(20) if (got := source.read()) is not None]
+    source.close()
+    assert len(set(numbers)) > 10
+
+
+def test_a_camera_that_refuses_tcp_says_so(udp_server: RtspServer) -> None:
+    settings = camera_settings(udp_server.url("door"), transport="tcp", open_timeout=PATIENCE)
+    with pytest.raises(
+        SourceError, match=r"refuses this transport \(461\); allowed: 'transport' tcp, udp or auto"
+    ):
+        open_source(settings, Path(), SystemClock())
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ca.pem, server.pem and server.key for 127.0.0.1."""
+    folder = tmp_path_factory.mktemp("certificates")
+    make_certificates(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def secure_port(server: RtspServer, certificate: Path) -> Iterator[int]:
+    """The camera again, behind TLS."""
+    with TlsFront(
+        ("127.0.0.1", server.port), certificate / "server.pem", certificate / "server.key"
+    ) as front:
+        yield front.port
+
+
+@pytest.mark.parametrize("trust", ["ca_file", "fingerprint", "insecure"])
+def test_a_camera_over_tls_is_read_if_its_certificate_is_trusted(
+    secure_port: int, certificate: Path, trust: str
+) -> None:
+    by = {
+        "ca_file": str(certificate / "ca.pem"),
+        "fingerprint": fingerprint_of(certificate / "server.pem"),
+        "insecure": True,
+    }
+    (certificate / "door.secret").write_text(PASSWORD)
+    before = threading.active_count()
+    source = open_source(secured(secure_port, **{trust: by[trust]}), certificate, Striding())
+    numbers = [number_of(got.image) for _ in range(30) if (got := source.read()) is not None]
+    source.close()
+    assert {(later - earlier) % 50 for earlier, later in pairwise(numbers[5:])} == {1}, numbers
+    assert threading.active_count() <= before
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({}, "its certificate is not trusted ("),
+        ({"fingerprint": "ab:" * 31 + "ab"}, "shows another certificate than that of 'fingerprint': "),
+    ],
+)
+def test_a_camera_over_tls_that_is_not_trusted_gets_no_password(
+    secure_port: int, certificate: Path, more: dict[str, str], why: str
+) -> None:
+    (certificate / "door.secret").write_text(PASSWORD)
+    with pytest.raises(SourceError) as caught:
+        open_source(secured(secure_port, **more), certificate, SystemClock())
+    assert str(caught.value).startswith(f"rtsps://127.0.0.1:{secure_port}: {why}")
+    assert fingerprint_of(certificate / "server.pem") in str(caught.value)
+
+
+def test_a_scheme_that_does_not_fit_the_port_is_named(
+    server: RtspServer, secure_port: int, tmp_path: Path
+) -> None:
+    plain = camera_settings(f"rtsp://127.0.0.1:{secure_port}/door", open_timeout=PATIENCE)
+    with pytest.raises(SourceError, match=r"speaks TLS; allowed: the scheme rtsps://$"):
+        open_source(plain, tmp_path, SystemClock())
+    secure = camera_settings(f"rtsps://127.0.0.1:{server.port}/door", insecure=True, open_timeout=PATIENCE)
+    with pytest.raises(SourceError, match=r"does not agree on TLS .*does it need the scheme without s\?$"):
+        open_source(secure, tmp_path, SystemClock())
+
+
+def secured(port: int, **more: object) -> CameraSettings:
+    return camera_settings(
+        f"rtsps://127.0.0.1:{port}/door",
+        username=USER,
+        password_file="door.secret",
+        open_timeout=PATIENCE,
+        read_timeout=PATIENCE,
+        **more,
+    )
 
 
 class Watched:

@@ -1,0 +1,1 @@
+"""Live sources: network cameras, and the cameras of this machine."""

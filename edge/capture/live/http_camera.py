@@ -1,0 +1,327 @@
+"""HTTP cameras: a stream of JPEGs, one JPEG for each request, or video for FFmpeg.
+
+Which of them a URL gives is seen in the first answer: its content type, or its first bytes where that says
+nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import ssl
+import threading
+from typing import Any, cast
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import HTTPDigestAuth
+
+from edge.capture.live.address import Credentials, Timeouts, host_and_port, public_name
+from edge.capture.live.ffmpeg import LiveStream
+from edge.capture.live.jpegs import JpegReader
+from edge.capture.live.refusal import in_words
+from edge.capture.live.tls import Trust, why_untrusted
+from edge.capture.rate_limit import RateLimit
+from edge.capture.source import Picture, Source
+from edge.capture.video import MAX_CORRUPT, JpegDecoder, Video
+from edge.clock import Clock
+from edge.errors import SourceError
+from edge.types import Image
+
+_CHUNK = 65_536
+_MAX_REDIRECTS = 5
+_PAUSE = 1.0
+"""Seconds until a snapshot is asked for again after a fault."""
+
+_OK, _NOT_MODIFIED, _UNAUTHORIZED = 200, 304, 401
+_REFUSED = (401, 403, 404, 405, 410)
+_JPEG = b"\xff\xd8\xff"
+
+
+def open_http(
+    url: str,
+    credentials: Credentials,
+    timeouts: Timeouts,
+    max_fps: float,
+    clock: Clock,
+    *,
+    trust: Trust,
+    threads: int = 1,
+) -> Source:
+    """Ask an HTTP camera for its picture. Raises SourceError with what it says instead."""
+    client = _Client(url, credentials, timeouts, trust)
+    try:
+        answer = client.get()
+        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        first = b"" if kind.startswith(("multipart/", "image/")) else client.read(answer)
+        if kind == "text/html" or first.lstrip()[:1] == b"<":
+            raise client.fault("answers with a web page, not with pictures; check the path")
+        if kind.startswith("image/") or (first.startswith(_JPEG) and "Content-Length" in answer.headers):
+            answer.close()
+            return Snapshots(client, max_fps, clock)
+        if kind.startswith("multipart/") or first.startswith((_JPEG, b"--")):
+            return JpegStream(client, answer, first, max_fps, clock)
+        body = _Body(client, answer, first)
+        return LiveStream(_video(body, threads), max_fps, timeouts.read, clock, body.release)
+    except SourceError:
+        client.close()
+        raise
+
+
+class _Client:
+    """Requests to one camera, over a connection that is kept. No error of it holds credentials."""
+
+    def __init__(self, url: str, credentials: Credentials, timeouts: Timeouts, trust: Trust) -> None:
+        self.name = public_name(url)
+        self.credentials = credentials
+        self.timeouts = timeouts
+        self._url = url
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxy and no ~/.netrc that the configuration does not name
+        self._session.max_redirects = _MAX_REDIRECTS
+        self._session.verify = _verified_by(trust)
+        self._session.mount("https://", _Pinned(trust.fingerprint))
+
+    def get(self, **headers: str) -> requests.Response:
+        """The answer to a request, its body unread. Raises SourceError unless it is 200 or 304."""
+        answer = self._ask(headers)
+        if answer.status_code == _UNAUTHORIZED and self.credentials and self._session.auth is None:
+            digest = "digest" in answer.headers.get("WWW-Authenticate", "").lower()
+            self._session.auth = HTTPDigestAuth(*self.credentials) if digest else _basic(self.credentials)
+            answer.close()
+            answer = self._ask(headers)
+        if answer.status_code in (_OK, _NOT_MODIFIED):
+            return answer
+        answer.close()
+        raise RefusedError(
+            f"{self.name}: {in_words(answer.status_code, self.credentials)}", answer.status_code
+        )
+
+    def read(self, answer: requests.Response) -> bytes:
+        """What of the body is there; empty at its end."""
+        try:
+            return cast("bytes", answer.raw.read1(_CHUNK, decode_content=True))
+        except (OSError, urllib3.exceptions.HTTPError) as error:
+            raise self._fault_of(error, f"no frame for {self.timeouts.read:g} s") from None
+
+    def fault(self, why: str) -> SourceError:
+        return SourceError(f"{self.name}: {why}")
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _ask(self, headers: dict[str, str]) -> requests.Response:
+        limits = (self.timeouts.open, self.timeouts.read)
+        try:
+            return self._session.get(self._url, headers=headers, stream=True, timeout=limits)
+        except (requests.RequestException, ValueError) as error:
+            waited = limits[not isinstance(error, requests.ConnectTimeout)]
+            raise self._fault_of(error, f"no answer within {waited:g} s") from None
+
+    def _fault_of(self, error: BaseException, silent: str) -> SourceError:
+        """In words: the error's own may hold the URL. silent: what a time-out means."""
+        causes = _causes(error)
+        if secure := [cause for cause in causes if isinstance(cause, ssl.SSLError)]:
+            return self.fault(why_untrusted(*host_and_port(self._url), secure[-1], self.timeouts.open))
+        if any(isinstance(cause, urllib3.exceptions.SSLError) for cause in causes):
+            return self.fault("shows another certificate than that of 'fingerprint'")
+        for cause in causes:
+            if isinstance(cause, OSError) and cause.strerror:
+                return self.fault(f"cannot be reached: {cause.strerror}")
+        if any(isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError) for cause in causes):
+            return self.fault(silent)
+        return self.fault("ends the connection, or does not speak HTTP")
+
+
+class RefusedError(SourceError):
+    """An answer with another status than 200."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class _Pinned(HTTPAdapter):
+    """Takes the certificate of one fingerprint only, where one is given."""
+
+    def __init__(self, fingerprint: str) -> None:
+        self._fingerprint = fingerprint or None
+        super().__init__(pool_connections=1, pool_maxsize=1)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **more: Any) -> None:  # noqa: ANN401 - as it is there
+        super().init_poolmanager(connections, maxsize, block, assert_fingerprint=self._fingerprint, **more)
+
+
+def _verified_by(trust: Trust) -> bool | str:
+    """What `requests` verifies certificates by: not at all, or by authorities."""
+    if not trust.by_authority:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        return False
+    return trust.ca_file or ssl.get_default_verify_paths().cafile or True
+
+
+def _basic(credentials: tuple[str, str]) -> tuple[str, str]:
+    """As bytes of UTF-8 (RFC 7617, 2.1), which `requests` would encode in Latin-1."""
+    user, password = (part.encode().decode("latin-1") for part in credentials)
+    return user, password
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error and what it was raised for, outermost first."""
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+    return found
+
+
+class JpegStream:
+    """JPEGs one after the other, over one connection. Pictures beyond `max_fps` are not decoded."""
+
+    live = True
+
+    def __init__(
+        self, client: _Client, answer: requests.Response, first: bytes, max_fps: float, clock: Clock
+    ) -> None:
+        self._client = client
+        self._answer = answer
+        self._rate = RateLimit(max_fps)
+        self._clock = clock
+        self._reader = JpegReader()
+        self._decoder = JpegDecoder()
+        self._waiting = self._reader.feed(first)
+        self._undecodable = 0
+        self._failures = 0
+
+    @property
+    def corrupt(self) -> int:
+        return self._undecodable + self._reader.corrupt
+
+    def read(self) -> Picture:
+        asked_at = self._clock.monotonic()
+        while True:
+            while self._waiting:
+                if (image := self._decode(self._waiting.pop(0))) is not None:
+                    return Picture(image)
+            self._receive()
+            if self._clock.monotonic() - asked_at >= self._client.timeouts.read:
+                raise self._client.fault(f"no frame for {self._client.timeouts.read:g} s")
+
+    def _receive(self) -> None:
+        if not (data := self._client.read(self._answer)):
+            raise self._client.fault("the stream ended")
+        before = self._reader.corrupt
+        self._waiting += self._reader.feed(data)
+        self._failures = 0 if self._waiting else self._failures + self._reader.corrupt - before
+        self._check()
+
+    def _decode(self, data: bytes) -> Image | None:
+        if not self._rate.keep(self._clock.monotonic()):
+            return None
+        image = self._decoder.decode(data)
+        self._undecodable += image is None
+        self._failures = self._failures + 1 if image is None else 0
+        self._check()
+        return image
+
+    def _check(self) -> None:
+        if self._failures > MAX_CORRUPT:
+            raise self._client.fault(f"none of the last {MAX_CORRUPT} frames could be decoded")
+
+    def close(self) -> None:
+        self._answer.close()
+        self._client.close()
+
+
+class Snapshots:
+    """One JPEG for each request, `max_fps` of them a second.
+
+    A picture that has not changed since, as the camera says, is given again: whether it is frozen is decided
+    elsewhere. A request that fails is made again until no picture has come for the read time-out; one that
+    the camera refuses is not.
+    """
+
+    live = True
+
+    def __init__(self, client: _Client, max_fps: float, clock: Clock) -> None:
+        self._client = client
+        self._period = 1 / max_fps
+        self._clock = clock
+        self._decoder = JpegDecoder()
+        self._due = clock.monotonic()
+        self._last = clock.monotonic()
+        self._tag = ""
+        self._image: Image | None = None
+        self.corrupt = 0
+
+    def read(self) -> Picture:
+        while True:
+            self._wait()
+            try:
+                image = self._ask()
+            except SourceError as fault:
+                self._endure(fault)
+                continue
+            if image is not None:
+                self._last = self._clock.monotonic()
+                return Picture(image)
+            self.corrupt += 1
+            self._endure(self._client.fault("its pictures cannot be decoded; allowed: JPEG"))
+
+    def _wait(self) -> None:
+        now = self._clock.monotonic()
+        self._clock.wait(threading.Event(), max(0.0, self._due - now))
+        self._due = max(self._due + self._period, now)
+
+    def _ask(self) -> Image | None:
+        """The present picture; None if it cannot be decoded."""
+        answer = self._client.get(**({"If-None-Match": self._tag} if self._tag else {}))
+        with answer:
+            if answer.status_code == _NOT_MODIFIED and self._image is not None:
+                return self._image
+            data = b"".join(iter(lambda: self._client.read(answer), b""))
+        self._image = self._decoder.decode(data)
+        self._tag = answer.headers.get("ETag", "") if self._image is not None else ""
+        return self._image
+
+    def _endure(self, fault: SourceError) -> None:
+        """Try again soon; raise the fault if no picture has come for too long, or none will."""
+        refused = isinstance(fault, RefusedError) and fault.status in _REFUSED
+        if refused or self._clock.monotonic() - self._last >= self._client.timeouts.read:
+            raise fault
+        self._due = max(self._due, self._clock.monotonic() + _PAUSE)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class _Body(io.RawIOBase):
+    """The body of an answer, for FFmpeg. first: what was read of it before."""
+
+    def __init__(self, client: _Client, answer: requests.Response, first: bytes) -> None:
+        self.client = client
+        self.kind = answer.headers.get("Content-Type", "no content type")
+        self._answer = answer
+        self._held = first
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._held or self.client.read(self._answer)
+        self._held = data[size:] if size >= 0 else b""
+        return data[:size] if size >= 0 else data
+
+    def release(self) -> None:
+        self._answer.close()
+        self.client.close()
+
+
+def _video(body: _Body, threads: int) -> Video:
+    try:
+        return Video.open(body.client.name, body, threads=threads)
+    except SourceError:
+        raise body.client.fault(f"answers with {body.kind}, which is neither JPEG nor video") from None

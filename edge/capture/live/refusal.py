@@ -1,0 +1,106 @@
+"""Why an RTSP camera does not open: it is asked once, and what it says is put into words."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+from edge.capture.live.address import Credentials, host_and_port
+from edge.capture.live.tls import Trust
+
+ASK_TIMEOUT = 2.0
+_MOST = 16_384
+
+UNSUPPORTED_TRANSPORT = 461
+_UNAUTHORIZED, _OK = 401, 200
+
+
+def in_words(status: int, credentials: Credentials) -> str:
+    """What an RTSP or HTTP status means for who configures the camera."""
+    if status == _UNAUTHORIZED and credentials is None:
+        return "asks for a user name and password (401); allowed: 'username' and 'password_file'"
+    words = {
+        _UNAUTHORIZED: "refuses the user name or password (401)",
+        403: "refuses this user (403)",
+        404: "knows no such path (404)",
+        453: "has no bandwidth left for another viewer (453)",
+        UNSUPPORTED_TRANSPORT: "refuses this transport (461); allowed: 'transport' tcp, udp or auto",
+        503: "serves no more viewers, or is busy (503)",
+    }
+    return words.get(status, f"answers with status {status}")
+
+
+def why_refused(url: str, trust: Trust, credentials: Credentials, status: int | None) -> str:
+    """Why an RTSP camera gives no video. status: the one that FFmpeg got, if any."""
+    if status is not None:
+        return in_words(status, credentials)
+    host, port = host_and_port(url)
+    try:
+        plain = socket.create_connection((host, port), timeout=ASK_TIMEOUT)
+    except OSError as error:
+        return f"cannot be reached: {error.strerror or error}"
+    try:
+        with plain:
+            return _what_it_says(plain, url, trust, credentials)
+    except OSError:
+        return (
+            "ends the connection without an answer"
+            if urlsplit(url).scheme == "rtsps"
+            else _is_it_tls(host, port)
+        )
+
+
+def _what_it_says(plain: socket.socket, url: str, trust: Trust, credentials: Credentials) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "rtsps":
+        plain = Trust(insecure=True).context().wrap_socket(plain, server_hostname=parts.hostname)
+    asked = (
+        "rtsp://" + parts.netloc.rpartition("@")[2] + parts.path + (f"?{parts.query}" if parts.query else "")
+    )
+    plain.sendall(
+        f"OPTIONS {asked} RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+        f"DESCRIBE {asked} RTSP/1.0\r\nCSeq: 2\r\nAccept: application/sdp\r\n\r\n".encode()
+    )
+    return read_answer(_received(plain), credentials)
+
+
+def _received(connection: socket.socket) -> bytes:
+    """What comes until the second answer is there, the time is up, or the other side ends it."""
+    data = b""
+    while len(data) < _MOST and not re.search(rb"(?i)cseq: *2\r?\n.*\r?\n\r?\n", data, re.DOTALL):
+        try:
+            piece = connection.recv(4096)
+        except TimeoutError:
+            break
+        if not piece:
+            break
+        data += piece
+    if not data:
+        raise ConnectionError
+    return data
+
+
+def read_answer(data: bytes, credentials: Credentials) -> str:
+    """What the answers to OPTIONS and DESCRIBE say about the camera."""
+    statuses = [int(status) for status in re.findall(rb"(?m)^RTSP/\d\.\d (\d{3})", data)]
+    if not statuses:
+        if data.startswith(b"HTTP/"):
+            return "answers as a web server, not as an RTSP camera: is it another port?"
+        return "does not speak RTSP: is it another port?"
+    if statuses[-1] != _OK:
+        return in_words(statuses[-1], credentials)
+    media = [kind.decode() for kind in re.findall(rb"(?m)^m=(\w+)", data)]
+    if not media or "video" in media:
+        return "offers video but sends none"
+    return f"offers {' and '.join(sorted(set(media)))} but no video"
+
+
+def _is_it_tls(host: str, port: int) -> str:
+    context = Trust(insecure=True).context()
+    try:
+        with socket.create_connection((host, port), timeout=ASK_TIMEOUT) as plain, context.wrap_socket(plain):
+            return "speaks TLS; allowed: the scheme rtsps://"
+    except (OSError, ssl.SSLError):
+        return "ends the connection without an answer"

@@ -1,0 +1,242 @@
+"""Cameras that answer each request with one JPEG, and what other answers are named as."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from edge.capture import Source
+from edge.capture.live.address import Timeouts
+from edge.capture.live.ffmpeg import LiveStream
+from edge.capture.live.http_camera import JpegStream, Snapshots, open_http
+from edge.capture.live.tls import Trust
+from edge.errors import SourceError
+from tests.edge.capture.encoded_clips import numbered, write_video
+from tests.edge.capture.live.certificates import fingerprint_of
+from tests.fakes import ManualClock
+from tests.mjpeg_server import jpeg
+from tests.mosquitto import make_certificates
+from tests.patience import PATIENCE
+from tests.synthetic_video import number_of, picture
+from tests.web_camera import Answer, WebCamera
+
+JPEGS = [jpeg(picture(number)) for number in range(6)]
+
+
+def opened(
+    camera: WebCamera,
+    clock: ManualClock | None = None,
+    *,
+    credentials: tuple[str, str] | None = None,
+    read_timeout: float = PATIENCE,
+    max_fps: float = 10.0,
+    trust: Trust = Trust(),  # noqa: B008 - it is frozen
+) -> Source:
+    timeouts = Timeouts(PATIENCE, read_timeout)
+    return open_http(camera.url, credentials, timeouts, max_fps, clock or ManualClock(), trust=trust)
+
+
+def numbers_of(source: Source, pictures: int) -> list[int]:
+    """The numbers of its next pictures."""
+    found = []
+    for _ in range(pictures):
+        got = source.read()
+        assert got is not None and got.offset is None
+        found.append(number_of(got.image))
+    return found
+
+
+def in_turn(*answers: Answer) -> Callable[[Mapping[str, str]], Answer]:
+    """One answer after the other; the last one for ever."""
+    waiting = list(answers)
+    return lambda headers: waiting.pop(0) if len(waiting) > 1 else waiting[0]
+
+
+def test_each_request_gives_a_picture_over_one_connection_at_the_configured_rate() -> None:
+    clock = ManualClock()
+    with WebCamera(in_turn(*(Answer(body) for body in [JPEGS[0], *JPEGS]))) as camera:
+        source = opened(camera, clock, max_fps=4.0)
+        assert isinstance(source, Snapshots)
+        assert source.live
+        assert numbers_of(source, 6) == [0, 1, 2, 3, 4, 5]
+        source.close()
+    assert clock.monotonic() == pytest.approx(5 / 4)
+    assert (camera.requests, camera.connections) == (7, 1 + 1)  # one connection for the first look
+
+
+def test_a_picture_that_has_not_changed_is_not_sent_again() -> None:
+    def answer(headers: Mapping[str, str]) -> Answer:
+        asked.append(headers.get("If-None-Match", ""))
+        same = asked[-1] == '"7"'
+        return Answer(b"" if same else JPEGS[2], status=304 if same else 200, headers={"ETag": '"7"'})
+
+    asked: list[str] = []
+    with WebCamera(answer) as camera:
+        source = opened(camera)
+        assert numbers_of(source, 3) == [2, 2, 2]
+        source.close()
+    assert asked == ["", "", '"7"', '"7"']
+
+
+def test_digest_is_answered_and_not_asked_for_again() -> None:
+    credentials = ("clerk", "p@ss:w/rd")
+    with WebCamera(in_turn(Answer(JPEGS[1])), digest=credentials) as camera:
+        source = opened(camera, credentials=credentials)
+        assert numbers_of(source, 3) == [1, 1, 1]
+        source.close()
+    assert camera.requests <= 6  # a challenge for the first request and none, or one, later
+
+
+@pytest.mark.parametrize(
+    ("credentials", "why"),
+    [
+        (None, "asks for a user name and password (401); allowed: 'username' and 'password_file'"),
+        (("clerk", "hunter2"), "refuses the user name or password (401)"),
+    ],
+)
+def test_a_refusal_says_what_is_missing(credentials: tuple[str, str] | None, why: str) -> None:
+    camera = WebCamera(in_turn(Answer(JPEGS[1])), digest=("clerk", "right"))
+    with camera, pytest.raises(SourceError) as caught:
+        opened(camera, credentials=credentials)
+    assert str(caught.value) == f"http://127.0.0.1:{camera.port}: {why}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (Answer(b"<html>", "text/html"), "answers with a web page, not with pictures; check the path"),
+        (Answer(b" <!doctype html>", "application/octet-stream"), "answers with a web page"),
+        (Answer(status=404), "knows no such path (404)"),
+        (Answer(status=500), "answers with status 500"),
+        (Answer(b"{}", "application/json"), "answers with application/json, which is neither JPEG nor video"),
+    ],
+)  # fmt: skip
+def test_what_is_no_camera_is_named(answer: Answer, why: str) -> None:
+    with WebCamera(in_turn(answer)) as camera, pytest.raises(SourceError) as caught:
+        opened(camera)
+    assert str(caught.value).startswith(f"http://127.0.0.1:{camera.port}: {why}")
+
+
+def test_a_fault_now_and_then_is_endured_and_damaged_pictures_are_counted() -> None:
+    answers = [JPEGS[0], JPEGS[0], b"no picture", JPEGS[1][:-200], JPEGS[2]]
+    busy = Answer(status=503)
+    with WebCamera(in_turn(*map(Answer, answers[:2]), busy, *map(Answer, answers[2:]))) as camera:
+        source = opened(camera, read_timeout=10)
+        assert numbers_of(source, 2) == [0, 2]
+        assert source.corrupt == 2
+        source.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "why", "after"),
+    [
+        (Answer(status=503), "serves no more viewers, or is busy (503)", 10),
+        (Answer(b"no picture"), "its pictures cannot be decoded; allowed: JPEG", 10),
+        (Answer(status=401), "asks for a user name and password (401)", 0),
+    ],
+)
+def test_a_camera_that_gives_no_more_pictures_is_lost(answer: Answer, why: str, after: float) -> None:
+    clock = ManualClock()
+    with WebCamera(in_turn(Answer(JPEGS[0]), Answer(JPEGS[0]), answer)) as camera:
+        source = opened(camera, clock, read_timeout=10)
+        source.read()
+        with pytest.raises(SourceError, match=why.replace("(", r"\(").replace(")", r"\)")):
+            source.read()
+        source.close()
+    assert after <= clock.monotonic() <= after + 2
+
+
+def test_a_redirect_takes_no_password_to_another_host() -> None:
+    def answer(headers: Mapping[str, str]) -> Answer:
+        shown.append(headers.get("Authorization", ""))
+        return Answer(JPEGS[4])
+
+    shown: list[str] = []
+    with WebCamera(answer) as other:
+        away = Answer(status=302, headers={"Location": other.url.replace("127.0.0.1", "localhost")})
+        with WebCamera(in_turn(away), digest=("clerk", "right")) as camera:
+            source = opened(camera, credentials=("clerk", "right"))
+            assert numbers_of(source, 2) == [4, 4]
+            source.close()
+    assert len(shown) == 3
+    assert set(shown) == {""}
+
+
+def test_pictures_one_after_the_other_in_one_answer_are_a_stream() -> None:
+    with WebCamera(in_turn(Answer(b"".join(JPEGS), "multipart/x-mixed-replace"))) as camera:
+        source = opened(camera, Striding(), max_fps=1)
+        assert isinstance(source, JpegStream)
+        assert numbers_of(source, 6) == [0, 1, 2, 3, 4, 5]
+        with pytest.raises(SourceError, match="the stream ended"):
+            source.read()
+        source.close()
+
+
+class Striding(ManualClock):
+    """A second passes from one look to the next."""
+
+    def monotonic(self) -> float:
+        self.advance(1.0)
+        return super().monotonic()
+
+
+def test_video_over_http_is_read_by_ffmpeg(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.ts", numbered(*range(20)))
+    with WebCamera(in_turn(Answer(clip.read_bytes(), "video/mp2t"))) as camera:
+        source = opened(camera, Striding(), max_fps=1)
+        assert isinstance(source, LiveStream)
+        assert numbers_of(source, 20) == list(range(20))
+        with pytest.raises(SourceError, match="the stream ended"):
+            source.read()
+        source.close()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ca.pem, server.pem and server.key for 127.0.0.1."""
+    folder = tmp_path_factory.mktemp("certificates")
+    make_certificates(folder)
+    return folder
+
+
+def secured(folder: Path) -> WebCamera:
+    return WebCamera(in_turn(Answer(JPEGS[3])), certificate=(folder / "server.pem", folder / "server.key"))
+
+
+def trusted(folder: Path, by: str) -> Trust:
+    match by:
+        case "ca_file":
+            return Trust(ca_file=str(folder / "ca.pem"))
+        case "fingerprint":
+            return Trust(fingerprint=fingerprint_of(folder / "server.pem"))
+        case _:
+            return Trust(insecure=True)
+
+
+@pytest.mark.parametrize("by", ["ca_file", "fingerprint", "insecure"])
+def test_a_certificate_is_trusted_by_authority_by_fingerprint_or_if_asked_for(
+    certificate: Path, by: str
+) -> None:
+    with secured(certificate) as camera:
+        source = opened(camera, trust=trusted(certificate, by))
+        assert numbers_of(source, 2) == [3, 3]
+        source.close()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_with_its_fingerprint(certificate: Path) -> None:
+    with secured(certificate) as camera, pytest.raises(SourceError) as caught:
+        opened(camera, credentials=("clerk", "hunter2"))
+    assert "its certificate is not trusted (" in str(caught.value)
+    assert f"allowed: 'fingerprint', if {fingerprint_of(certificate / 'server.pem')} is the camera's" in str(
+        caught.value
+    )
+    assert camera.requests == 0  # neither the path nor a password was sent
+
+
+def test_another_certificate_than_the_configured_one_is_refused(certificate: Path) -> None:
+    with secured(certificate) as camera, pytest.raises(SourceError) as caught:
+        opened(camera, trust=Trust(fingerprint="00" * 32))
+    assert str(caught.value).endswith(": shows another certificate than that of 'fingerprint'")
+    assert camera.requests == 0

@@ -1,0 +1,93 @@
+"""What a camera that gives no video says of itself, in words."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from edge.capture.live.refusal import in_words, read_answer, why_refused
+from edge.capture.live.tls import Trust
+
+OPTIONS = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nPublic: DESCRIBE, SETUP, PLAY\r\n\r\n"
+SDP = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=door\r\nt=0 0\r\n"
+
+
+def described(*media: str) -> bytes:
+    """A camera's answers to OPTIONS and DESCRIBE."""
+    body = (SDP + "".join(f"m={kind} 0 RTP/AVP 96\r\n" for kind in media)).encode()
+    head = (
+        f"RTSP/1.0 200 OK\r\nCSeq: 2\r\nContent-Type: application/sdp\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return OPTIONS + head.encode() + body
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (described("audio"), "offers audio but no video"),
+        (described("audio", "application"), "offers application and audio but no video"),
+        (described("video", "audio"), "offers video but sends none"),
+        (OPTIONS + b"RTSP/1.0 404 Not Found\r\nCSeq: 2\r\n\r\n", "knows no such path (404)"),
+        (OPTIONS + b"RTSP/1.0 453 Not Enough Bandwidth\r\nCSeq: 2\r\n\r\n", "has no bandwidth left"),
+        (OPTIONS + b"RTSP/1.0 551 Option not supported\r\n\r\n", "answers with status 551"),
+        (b"RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\n\r\n", "asks for a user name and password (401)"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n<html>", "answers as a web server, not as an RTSP camera"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "does not speak RTSP: is it another port?"),
+        (b"\xff\xfe\x00", "does not speak RTSP: is it another port?"),
+    ],
+)  # fmt: skip
+def test_answers_are_put_into_words(data: bytes, why: str) -> None:
+    assert read_answer(data, None).startswith(why)
+
+
+def test_a_refused_password_is_not_a_missing_one() -> None:
+    assert in_words(401, ("clerk", "x")) == "refuses the user name or password (401)"
+
+
+@contextmanager
+def answering(data: bytes | None) -> Iterator[int]:
+    """A port on which every client is sent `data` and left; None: left at once."""
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # the test has ended
+            while True:
+                client, _ = server.accept()
+                with client:
+                    if data is not None:
+                        client.recv(4096)
+                        client.sendall(data)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "data", "why"),
+    [
+        ("rtsp", described("audio"), "offers audio but no video"),
+        ("rtsp", None, "ends the connection without an answer"),
+        ("rtsps", b"RTSP/1.0 400 Bad Request\r\n\r\n", "ends the connection without an answer"),
+    ],
+)
+def test_the_host_is_asked_once(scheme: str, data: bytes | None, why: str) -> None:
+    with answering(data) as port:
+        assert why_refused(f"{scheme}://127.0.0.1:{port}/door?channel=1", Trust(), None, None) == why
+
+
+def test_a_status_that_is_known_is_not_asked_for() -> None:
+    assert why_refused("rtsp://127.0.0.1:1/door", Trust(), None, 461).startswith(
+        "refuses this transport (461)"
+    )
+
+
+def test_a_host_that_is_not_there_is_named() -> None:
+    assert (
+        why_refused("rtsp://127.0.0.1:1/door", Trust(), None, None) == "cannot be reached: Connection refused"
+    )

@@ -7,6 +7,7 @@ nothing.
 from __future__ import annotations
 
 import io
+import logging
 import ssl
 import threading
 from typing import Any, cast
@@ -32,6 +33,8 @@ _CHUNK = 65_536
 _MAX_REDIRECTS = 5
 _PAUSE = 1.0
 """Seconds until a snapshot is asked for again after a fault."""
+
+logging.getLogger("urllib3").setLevel(logging.ERROR)  # below, it logs paths, which may hold a password
 
 _OK, _NOT_MODIFIED, _UNAUTHORIZED = 200, 304, 401
 _REFUSED = (401, 403, 404, 405, 410)

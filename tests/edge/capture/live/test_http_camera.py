@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -101,6 +102,14 @@ def test_a_refusal_says_what_is_missing(credentials: tuple[str, str] | None, why
     with camera, pytest.raises(SourceError) as caught:
         opened(camera, credentials=credentials)
     assert str(caught.value) == f"http://127.0.0.1:{camera.port}: {why}"
+
+
+def test_a_password_in_the_path_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG), WebCamera(in_turn(Answer(JPEGS[1]))) as camera:
+        source = opened(camera)
+        numbers_of(source, 2)
+        source.close()
+    assert "snapshot.jpg" not in caplog.text
 
 
 @pytest.mark.parametrize(

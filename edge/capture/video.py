@@ -339,6 +339,7 @@ _STATUSES: Mapping[type[Exception], int] = {
     av.error.HTTPUnauthorizedError: 401,
     av.error.HTTPForbiddenError: 403,
     av.error.HTTPNotFoundError: 404,
+    av.error.HTTPServerError: 500,  # or above
 }
 _UNSUPPORTED_TRANSPORT = 461
 

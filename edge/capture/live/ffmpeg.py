@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from edge.capture.live.address import Credentials, Timeouts, host_and_port, public_name, with_credentials
-from edge.capture.live.refusal import UNSUPPORTED_TRANSPORT, why_refused
+from edge.capture.live.refusal import SERVER_FAULT, UNSUPPORTED_TRANSPORT, why_refused
 from edge.capture.live.tls import Relay, Trust, connect
 from edge.capture.rate_limit import RateLimit
 from edge.capture.source import Picture
@@ -17,6 +19,9 @@ from edge.clock import Clock
 from edge.errors import SourceError
 
 Transport = Literal["auto", "tcp", "udp"]
+
+_BUSY_TRIES, _BUSY_PAUSE = 4, 0.5
+"""How often UDP is tried while the camera is busy with the end of the try over TCP; seconds between."""
 
 
 class LiveStream:
@@ -53,44 +58,20 @@ class LiveStream:
         threads: int = 1,
     ) -> Self:
         """Connect to an RTSP camera; auto: over UDP where it refuses TCP. Raises SourceError."""
-        name = public_name(url)
-        if urlsplit(url).scheme == "rtsps":
-            return cls._through_tls(url, credentials, timeouts, max_fps, clock, trust=trust, threads=threads)
-        address = with_credentials(url, credentials)
         asked_at = clock.monotonic()
+        relay = _relay(url, trust, timeouts) if urlsplit(url).scheme == "rtsps" else None
+        address = with_credentials(_through(relay, url) if relay else url, credentials)
         try:
-            video = _open_rtsp(name, address, timeouts, transport, threads)
+            over = partial(_open_rtsp, public_name(url), address, timeouts, threads)
+            video = _over_tcp_or_udp(over, clock) if transport == "auto" and not relay else over(transport)
         except UnopenedError as fault:
+            if relay:
+                relay.close()
             if clock.monotonic() - asked_at >= timeouts.open:
-                raise SourceError(f"{name}: no answer within {timeouts.open:g} s") from None
-            raise SourceError(f"{name}: {why_refused(url, trust, credentials, fault.status)}") from None
-        return cls(video, max_fps, timeouts.read, clock)
-
-    @classmethod
-    def _through_tls(
-        cls,
-        url: str,
-        credentials: Credentials,
-        timeouts: Timeouts,
-        max_fps: float,
-        clock: Clock,
-        *,
-        trust: Trust,
-        threads: int,
-    ) -> Self:
-        """RTSP over TLS, which carries the pictures as well."""
-        name = public_name(url)
-        try:
-            relay = Relay(connect(*host_and_port(url), trust, timeouts.open))
-        except SourceError as fault:
-            raise SourceError(f"{name}: {fault}") from None
-        inner = urlunsplit(urlsplit(url)._replace(scheme="rtsp", netloc=f"127.0.0.1:{relay.port}"))
-        try:
-            video = _open_rtsp(name, with_credentials(inner, credentials), timeouts, "tcp", threads)
-        except UnopenedError as fault:
-            relay.close()
-            raise SourceError(f"{name}: {why_refused(url, trust, credentials, fault.status)}") from None
-        return cls(video, max_fps, timeouts.read, clock, relay.close)
+                raise SourceError(f"{public_name(url)}: no answer within {timeouts.open:g} s") from None
+            why = why_refused(url, trust, credentials, fault.status)
+            raise SourceError(f"{public_name(url)}: {why}") from None
+        return cls(video, max_fps, timeouts.read, clock, relay.close if relay else lambda: None)
 
     @classmethod
     def from_device(
@@ -132,19 +113,38 @@ class LiveStream:
         self._release()
 
 
-def _open_rtsp(name: str, address: str, timeouts: Timeouts, transport: Transport, threads: int) -> Video:
-    """Raises UnopenedError. UDP loses parts of pictures, so TCP is tried first."""
+def _relay(url: str, trust: Trust, timeouts: Timeouts) -> Relay:
+    """To a camera that is trusted, over TLS, which carries the pictures as well. Raises SourceError."""
+    try:
+        return Relay(connect(*host_and_port(url), trust, timeouts.open))
+    except SourceError as fault:
+        raise SourceError(f"{public_name(url)}: {fault}") from None
 
-    def over(way: str) -> Video:
-        options = {"rtsp_transport": way, "allowed_media_types": "video"}
-        limits = (timeouts.open, timeouts.read)
-        return Video.open(name, address, threads=threads, timeouts=limits, options=options)
 
-    if transport != "auto":
-        return over(transport)
+def _through(relay: Relay, url: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(scheme="rtsp", netloc=f"127.0.0.1:{relay.port}"))
+
+
+def _over_tcp_or_udp(over: Callable[[Transport], Video], clock: Clock) -> Video:
+    """UDP loses parts of pictures, so TCP is tried first. Raises UnopenedError."""
     try:
         return over("tcp")
     except UnopenedError as fault:
         if fault.status != UNSUPPORTED_TRANSPORT:
             raise
+    for _ in range(_BUSY_TRIES):
+        try:
+            return over("udp")
+        except UnopenedError as fault:
+            if fault.status != SERVER_FAULT:
+                raise
+        clock.wait(threading.Event(), _BUSY_PAUSE)
     return over("udp")
+
+
+def _open_rtsp(name: str, address: str, timeouts: Timeouts, threads: int, transport: Transport) -> Video:
+    """auto: over TCP. Raises UnopenedError."""
+    way = "udp" if transport == "udp" else "tcp"
+    options = {"rtsp_transport": way, "allowed_media_types": "video"}
+    limits = (timeouts.open, timeouts.read)
+    return Video.open(name, address, threads=threads, timeouts=limits, options=options)

@@ -14,6 +14,8 @@ ASK_TIMEOUT = 2.0
 _MOST = 16_384
 
 UNSUPPORTED_TRANSPORT = 461
+SERVER_FAULT = 500
+"""Or above: FFmpeg does not say which."""
 _UNAUTHORIZED, _OK = 401, 200
 
 
@@ -34,6 +36,8 @@ def in_words(status: int, credentials: Credentials) -> str:
 
 def why_refused(url: str, trust: Trust, credentials: Credentials, status: int | None) -> str:
     """Why an RTSP camera gives no video. status: the one that FFmpeg got, if any."""
+    if status == SERVER_FAULT:
+        return "is busy, or has a fault (5xx)"
     if status is not None:
         return in_words(status, credentials)
     host, port = host_and_port(url)

@@ -108,11 +108,27 @@ class Relay:
 
 
 def pass_on(plain: socket.socket, secure: ssl.SSLSocket) -> bool:
-    """Wait for one piece from either side and hand it to the other; False at the end of either."""
+    """Wait for bytes from either side and hand them to the other; False at the end of either."""
     ready = [secure] if secure.pending() else select.select([plain, secure], [], [])[0]
     for one, other in ((plain, secure), (secure, plain)):
-        if one in ready:
-            if not (data := one.recv(_CHUNK)):
+        data = _received(one) if one in ready else None
+        if data is not None:
+            if not data:
                 return False
             other.sendall(data)
     return True
+
+
+def _received(one: socket.socket) -> bytes | None:
+    """What is there, empty at its end; None if that is nothing yet: a ticket of TLS, or part of a record.
+
+    Waiting for more of it would keep the other side waiting as well.
+    """
+    timeout = one.gettimeout()
+    one.settimeout(0)
+    try:
+        return one.recv(_CHUNK)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return None
+    finally:
+        one.settimeout(timeout)

@@ -18,7 +18,6 @@ from tests.edge.capture.encoded_clips import numbered, write_video
 from tests.edge.capture.live.certificates import fingerprint_of
 from tests.fakes import ManualClock
 from tests.mjpeg_server import jpeg
-from tests.mosquitto import make_certificates
 from tests.patience import PATIENCE
 from tests.synthetic_video import number_of, picture
 from tests.web_camera import Answer, WebCamera
@@ -200,14 +199,6 @@ def test_video_over_http_is_read_by_ffmpeg(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match="the stream ended"):
             source.read()
         source.close()
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ca.pem, server.pem and server.key for 127.0.0.1."""
-    folder = tmp_path_factory.mktemp("certificates")
-    make_certificates(folder)
-    return folder
 
 
 def secured(folder: Path) -> WebCamera:

@@ -10,17 +10,21 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge.capture import Camera, LatestFrame, Source, open_source
+from edge.capture.live.address import Timeouts
+from edge.capture.live.ffmpeg import LiveStream
+from edge.capture.video import UnopenedError, Video
 from edge.clock import SystemClock
 from edge.config import CameraSettings
 from edge.errors import SourceError
 from edge.types import CameraStatus, Frame
 from tests.edge.capture.fakes import camera_settings, dice
 from tests.edge.capture.live.certificates import TlsFront, fingerprint_of
-from tests.mosquitto import make_certificates
+from tests.fakes import ManualClock
 from tests.patience import PATIENCE
 from tests.rtsp_server import RtspServer
 from tests.scene_clips import write_scene
@@ -136,12 +140,31 @@ def test_a_camera_that_refuses_tcp_says_so(udp_server: RtspServer) -> None:
         open_source(settings, Path(), SystemClock())
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ca.pem, server.pem and server.key for 127.0.0.1."""
-    folder = tmp_path_factory.mktemp("certificates")
-    make_certificates(folder)
-    return folder
+def ways_tried(monkeypatch: pytest.MonkeyPatch, *statuses: int) -> list[str]:
+    """How a camera is asked that refuses with these statuses, one after the other, and then sends video."""
+    ways: list[str] = []
+
+    def answer(name: str, address: str, **more: Any) -> object:
+        ways.append(more["options"]["rtsp_transport"])
+        if len(ways) <= len(statuses):
+            raise UnopenedError("refused", statuses[len(ways) - 1])
+        return object()
+
+    monkeypatch.setattr(Video, "open", answer)
+    LiveStream.from_rtsp("rtsp://camera/door", None, Timeouts(60, 60), 25, ManualClock())
+    return ways
+
+
+def test_a_camera_busy_with_the_end_of_the_try_over_tcp_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without, one that has UDP only and takes time to end a session would never be read."""
+    assert ways_tried(monkeypatch, 461, 500, 500) == ["tcp", "udp", "udp", "udp"]
+
+
+def test_a_camera_that_stays_busy_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SourceError, match=r"^rtsp://camera: is busy, or has a fault \(5xx\)$"):
+        ways_tried(monkeypatch, 461, *[500] * 9)
 
 
 @pytest.fixture(scope="module")
@@ -163,12 +186,11 @@ def test_a_camera_over_tls_is_read_if_its_certificate_is_trusted(
         "insecure": True,
     }
     (certificate / "door.secret").write_text(PASSWORD)
-    before = threading.active_count()
     source = open_source(secured(secure_port, **{trust: by[trust]}), certificate, Striding())
     numbers = [number_of(got.image) for _ in range(30) if (got := source.read()) is not None]
     source.close()
     assert {(later - earlier) % 50 for earlier, later in pairwise(numbers[5:])} == {1}, numbers
-    assert threading.active_count() <= before
+    assert "tls-relay" not in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.parametrize(

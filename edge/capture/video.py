@@ -32,7 +32,6 @@ MAX_CORRUPT = 50
 MAX_PARTS = 32
 """Parts of one picture that are joined at most; encoders make a slice for each core."""
 
-
 _WHOLE = {"err_detect": "explode"}
 """Options of the decoder of JPEGs: without, what is missing of a picture is filled with green."""
 

@@ -85,6 +85,7 @@ $pip --no-deps "$copy"/*.whl
 
 echo "Service ..."
 mkdir -p "$prefix.new/libexec" "$(dirname "$unit")" "$root/usr/share/instore-edge/systemd" "$root/usr/bin"
+mkdir -p "$root/usr/share/instore-edge/mosquitto"
 cp "$source/deploy/systemd/restart-delay" "$prefix.new/libexec/"
 find "$prefix.new/bin" ! -name 'python*' -type f -delete # they contain the name of the build folder
 # As in the package. -I: Python imports nothing from the current folder or from the caller's environment variables.
@@ -99,6 +100,7 @@ rm -rf "$prefix.old"
 
 cp "$source/deploy/systemd/instore-edge.service" "$unit"
 cp "$source"/deploy/systemd/*.conf "$root/usr/share/instore-edge/systemd/"
+cp "$source"/deploy/mosquitto/* "$root/usr/share/instore-edge/mosquitto/"
 if [ "$systemd" -ge 253 ]; then
     mkdir -p "$unit.d"
     cp "$source/deploy/systemd/notify-reload.conf" "$unit.d/"

@@ -42,6 +42,14 @@ _given: set[int] = set()
 """Ports that somebody was told of already, who may not have started yet."""
 
 
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
 class Mosquitto:
     """A broker with its configuration in `folder`; start, stop, kill and restart keep port and configuration.
 

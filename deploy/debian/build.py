@@ -191,12 +191,15 @@ def compile_all(tree: Path) -> None:
 
 
 def system_files(tree: Path) -> None:
-    """Install the service, its configuration, the manual page and the completion into the tree."""
+    """Install the service, its configuration and a broker's, the manual page and the completion."""
     deploy = ROOT / "deploy" / "systemd"
     _copy(deploy / "restart-delay", tree / PREFIX / "libexec" / "restart-delay", 0o755)
     _copy(deploy / "instore-edge.service", tree / "usr/lib/systemd/system/instore-edge.service")
     for dropin in deploy.glob("*.conf"):
         _copy(dropin, tree / "usr/share/instore-edge/systemd" / dropin.name)
+    for path in (ROOT / "deploy" / "mosquitto").iterdir():
+        mode = 0o755 if path.name == "setup" else 0o644
+        _copy(path, tree / "usr/share/instore-edge/mosquitto" / path.name, mode)
     _copy(ROOT / "config.toml", tree / "etc/instore-edge/config.toml")
     (tree / "etc/instore-edge/secrets").mkdir(mode=0o700)
     documents = tree / "usr/share/doc/instore-edge"

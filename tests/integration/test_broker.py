@@ -19,26 +19,24 @@ import pytest
 from edge.clock import SystemClock
 from edge.config import MqttSettings
 from edge.delivery import Probe, probe
-from tests.mosquitto import Mosquitto, Subscriber, free_port
+from tests.mosquitto import Mosquitto, Subscriber, free_port, has_ipv6
 from tests.patience import PATIENCE
 
 FILES = Path(__file__).parents[2] / "deploy" / "mosquitto"
-USERS = ("dashboard", "store-001", "store-002")
+USERS = ("dashboard", "store-001", "store-002", "Café 7")
 
 
 class Configured(Mosquitto):
     """mosquitto with the files as they are, but for the port and the folder that they name."""
 
-    def __init__(self, folder: Path, bridge_to: Configured | None = None) -> None:
+    def __init__(self, folder: Path, bridge_to: Configured | None = None, host: str = "127.0.0.1") -> None:
         self.folder = folder
-        self.host, self.port = "127.0.0.1", free_port()
+        self.host, self.port = host, free_port()
         self.ca_file = folder / "ca.pem"
         self._prepare(folder)
         subprocess.run([FILES / "setup", folder, self.host, *USERS], check=True, capture_output=True)
-        (folder / "acl").write_text((FILES / "acl").read_text())
-        text = (FILES / "instore.conf").read_text() + (self._bridge(bridge_to) if bridge_to else "")
+        text = (folder / "instore.conf").read_text() + (self._bridge(bridge_to) if bridge_to else "")
         text = text.replace("listener 8883", f"listener {self.port} {self.host}")
-        text = text.replace("/etc/mosquitto/instore", str(folder))
         text += (
             f"user {getpass.getuser()}\npersistence true\npersistence_location {folder}/\nlog_dest stderr\n"
         )
@@ -114,6 +112,21 @@ def test_a_site_may_write_its_own_topics(chain: Chain) -> None:
     ]
     own = [f"instore/store-001/{name}" for name in names]
     assert rights(chain.store, "store-001", *own).refused == ()
+
+
+def test_a_sites_name_may_be_of_any_language(chain: Chain) -> None:
+    topics = ["instore/Café 7/door/all/counts", "instore/store-001/door/all/counts"]
+    assert rights(chain.store, "Café 7", *topics).refused == (topics[1],)
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_a_broker_may_be_named_by_its_ipv6_address(tmp_path: Path) -> None:
+    with Configured(tmp_path, host="::1") as broker:
+        topic = "instore/store-001/door/all/counts"
+        assert rights(broker, "store-001", topic).connected
+        wrong = settings(broker, "store-001", password_file=str(broker.folder / "users" / "dashboard"))
+        found = probe(wrong, "check", clock=SystemClock(), secrets_beside=Path())
+        assert found.reason == "the broker refused the connection: Not authorized"
 
 
 @pytest.mark.parametrize(
@@ -229,7 +242,52 @@ def test_setup_adds_users_and_keeps_what_is_there(tmp_path: Path) -> None:
         assert (folder / private).stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("arguments", [[], ["f", "h"], ["f", "h;x", "u"], ["f", "h", "a:b"], ["f", "h", "+"]])
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("[fd00::1]", "IP Address:FD00:0:0:0:0:0:0:1"),
+        ("192.0.2.5", "IP Address:192.0.2.5"),
+        ("bröker.example", "DNS:xn--brker-kua.example"),
+        (f"{'a' * 60}.example", f"DNS:{'a' * 60}.example"),
+    ],
+)
+def test_setup_certifies_the_host_as_boxes_ask_for_it(tmp_path: Path, host: str, name: str) -> None:
+    subprocess.run([FILES / "setup", tmp_path, host, "dashboard"], check=True, capture_output=True)
+    show = ["openssl", "x509", "-in", str(tmp_path / "server.pem"), "-noout", "-ext", "subjectAltName"]
+    said = subprocess.run(show, check=True, capture_output=True, text=True).stdout
+    assert said.splitlines()[1].strip() == name
+    done = subprocess.run(
+        [FILES / "setup", tmp_path, "other.example", "dashboard"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "server.pem is for another host" in done.stderr
+
+
+def test_setup_installs_what_it_makes(tmp_path: Path) -> None:
+    (tmp_path / "conf.d").mkdir()
+    folder = tmp_path / "instore"
+    subprocess.run([FILES / "setup", folder, "broker.example", "dashboard"], check=True, capture_output=True)
+    settings = (tmp_path / "conf.d" / "instore.conf").read_text()
+    named = re.findall(r"(?m)^\w+ (/\S+)$", settings)
+    assert {Path(path).name for path in named} == {"server.pem", "server.key", "passwords", "acl"}
+    assert all(Path(path).parent == folder and Path(path).exists() for path in named)
+    assert (folder / "acl").read_text() == (FILES / "acl").read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["f", "h"],
+        ["f", "h;x", "u"],
+        ["f", "fe80::1%eth0", "u"],
+        ["f", "h", "a:b"],
+        ["f", "h", "+"],
+        ["f", "h", ".."],
+        ["f", "h", " u"],
+        ["f", "h", "a\nb"],
+    ],
+)
 def test_setup_names_wrong_arguments(tmp_path: Path, arguments: list[str]) -> None:
     done = subprocess.run(
         [FILES / "setup", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -22,6 +22,7 @@ from edge.ops.heartbeats import Heartbeats
 from edge.ops.http import HttpServer, Page, PatientServer
 from edge.ops.systemd import Systemd
 from tests.fakes import ManualClock
+from tests.mosquitto import has_ipv6
 from tests.patience import PATIENCE
 
 
@@ -70,14 +71,6 @@ def broken(_accept: str) -> tuple[HTTPStatus, str, bytes]:
 
 def gone(_accept: str) -> tuple[HTTPStatus, str, bytes]:
     raise ConnectionResetError
-
-
-def has_ipv6() -> bool:
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError:
-        return False
-    return True
 
 
 class Attempts(SystemClock):

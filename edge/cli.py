@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logged = _LoggedFailures()
     try:
         arguments = parser(only=words[0] if words else "").parse_args(words)
-        set_up(arguments.log_level)
+        set_up(arguments.log_level or "info")
         for handler in logging.getLogger().handlers:
             handler.addFilter(logged)
         command: Callable[[argparse.Namespace], int] = arguments.command

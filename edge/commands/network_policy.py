@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edge.commands.options import add_common, require_config
-from edge.config import Settings, load_settings
+from edge.commands.options import add_common, read_settings
+from edge.config import Settings
 from edge.errors import ConfigurationError
 
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    settings = load_settings(require_config(arguments), arguments.set)
+    settings = read_settings(arguments)
     sys.stdout.write(network_policy(settings, arguments.allow))
     return 0
 

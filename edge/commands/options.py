@@ -7,6 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge.config import Settings, load_settings
+from edge.config.environment import CAMERAS
 from edge.errors import ConfigurationError
 from edge.ops.logs import LEVELS
 
@@ -18,12 +20,13 @@ def add_common(
     parser: argparse.ArgumentParser,
     examples: Sequence[str],
     *,
-    log_level: str = "warning",
+    log_level: str | None = "warning",
     default_config: bool = True,
 ) -> None:
     """Add `--config`, `--set` and `--log-level`, and show `examples` below the help.
 
-    default_config: use the installed configuration where none is given.
+    log_level: the default; None for that of the configuration. default_config: use the installed
+    configuration where none is given.
     """
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     heading = "example" if len(examples) == 1 else "examples"
@@ -33,7 +36,8 @@ def add_common(
         type=Path,
         metavar="FILE",
         default=CONFIG if default_config and os.access(CONFIG, os.F_OK) else None,
-        help=f"configuration in TOML (default: {f'{CONFIG} where it exists' if default_config else 'none'})",
+        help="configuration in TOML, - for standard input "
+        f"(default: {f'{CONFIG} where it exists' if default_config else 'none'})",
     )
     parser.add_argument(
         "--set",
@@ -47,7 +51,7 @@ def add_common(
         "--log-level",
         choices=LEVELS,
         default=log_level,
-        help=f"the least severe messages to log (default: {log_level})",
+        help=f"the least severe messages to log (default: {log_level or 'log.level of the configuration'})",
     )
 
 
@@ -56,12 +60,16 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
 
 
-def require_config(arguments: argparse.Namespace) -> Path:
-    """The configuration file. Raises ConfigurationError where none is given and there is no default."""
-    config: Path | None = arguments.config
-    if config is None:
-        raise ConfigurationError(f"--config: no file is given and {CONFIG} does not exist; name a file")
-    return config
+def read_settings(arguments: argparse.Namespace) -> Settings:
+    """The settings by file, environment and `--set`.
+
+    Raises ConfigurationError, also where no file is given or installed and no variable names the cameras.
+    """
+    if arguments.config is None and CAMERAS not in os.environ:
+        raise ConfigurationError(
+            f"--config: no file is given and {CONFIG} does not exist; name a file, or set {CAMERAS}"
+        )
+    return load_settings(arguments.config, arguments.set, environment=os.environ)
 
 
 def config_folder(arguments: argparse.Namespace) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ def add_clips(parser: argparse.ArgumentParser) -> None:
 
 def load_recordings(arguments: argparse.Namespace) -> Settings:
     """The configuration with the recordings instead of its cameras. Raises ConfigurationError."""
-    return load_settings(arguments.config, arguments.set, as_cameras(arguments.clips))
+    return load_settings(arguments.config, arguments.set, as_cameras(arguments.clips), environment=os.environ)
 
 
 def as_cameras(clips: Sequence[Path]) -> dict[str, Any]:

@@ -9,23 +9,26 @@ import random
 from functools import partial
 
 from edge.clock import SystemClock
-from edge.commands.options import add_common, config_folder, require_config
+from edge.commands.options import add_common, config_folder, read_settings
 from edge.commands.signals import reload_on_signal, stop_on_signals
-from edge.config import load_settings
+from edge.ops.logs import set_level
 from edge.ops.systemd import Systemd
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     examples = ["instore-edge run", "instore-edge run --config config.toml --set mqtt.host=192.0.2.5"]
-    add_common(parser, examples, log_level="info")
+    add_common(parser, examples, log_level=None)
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the daemon until a signal stops it or every recording has ended; returns the exit status."""
-    load = partial(load_settings, require_config(arguments), arguments.set)
+    if arguments.log_level:  # it goes before the key, also after a reload
+        arguments.set.append(f"log.level={arguments.log_level}")
+    load = partial(read_settings, arguments)
     settings = load()
+    set_level(settings.log.level)
     stop = stop_on_signals()
     reload = reload_on_signal(stop)
     from edge.daemon.runtime import Runtime  # after the signals: its libraries take a second to load

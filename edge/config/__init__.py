@@ -1,7 +1,7 @@
 """Settings of a box: read from TOML, validated, with secrets in files and masked wherever they are shown."""
 
 from edge.config.load import load_settings, state_directory
-from edge.config.secrets import read_secret, secret_path
+from edge.config.secrets import blanks_in_secrets, read_secret, secret_path
 from edge.config.settings import (
     DAY,
     BackendSetting,
@@ -40,6 +40,7 @@ __all__ = [
     "SiteSettings",
     "TrackingSettings",
     "WindowSettings",
+    "blanks_in_secrets",
     "load_settings",
     "read_secret",
     "secret_path",

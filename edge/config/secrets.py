@@ -1,11 +1,15 @@
-"""Secrets in files: where a file is searched for, and how it is read."""
+"""Secrets in files: where a file is searched for, how it is read, and which look mistyped."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from edge.config.encoding import text_of
 from edge.config.redaction import keep_secret
+from edge.config.settings import Settings
 from edge.errors import ConfigurationError
 
 
@@ -36,18 +40,45 @@ def read_secret(key: str, name: str, beside: Path) -> str:
     """The first line of a secret file. Raises ConfigurationError that names the key and the file."""
     path = secret_path(name, beside)
     try:
-        text = path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{key} = {name!r}: {path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(
-            f"{key} = {name!r}: {path} is not UTF-8 text; allowed: the secret in the first line"
-        ) from None
     except ValueError:  # a NUL in the name
         raise ConfigurationError(
             f"{key} = {name!r}: not a file name; allowed: a path without NUL characters"
+        ) from None
+    try:
+        text = text_of(content).partition("\n")[0].rstrip("\r")
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{key} = {name!r}: {path} {error}; allowed: the secret in the first line"
         ) from None
     if not text:
         raise ConfigurationError(f"{key} = {name!r}: {path} is empty; allowed: the secret in the first line")
     keep_secret(text)
     return text
+
+
+def blanks_in_secrets(settings: Settings, beside: Path) -> list[str]:
+    """A text for each secret that begins or ends with blanks: it is used as it is, but looks mistyped.
+
+    Files that cannot be read are left out: whoever uses them names them.
+    """
+    found = []
+    for key, name in _password_files(settings):
+        with suppress(ConfigurationError):
+            secret = read_secret(key, name, beside)
+            if secret != secret.strip():
+                found.append(
+                    f"{key} = {name!r}: {secret_path(name, beside)} begins or ends with a blank, "
+                    "which is used as part of the secret; remove it if it does not belong there"
+                )
+    return found
+
+
+def _password_files(settings: Settings) -> Iterator[tuple[str, str]]:
+    for camera in settings.cameras:
+        if camera.password_file:
+            yield f"camera {camera.name!r}: password_file", camera.password_file
+    if settings.mqtt.password_file:
+        yield "mqtt.password_file", settings.mqtt.password_file

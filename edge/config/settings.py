@@ -326,6 +326,12 @@ class MetricsSettings(Section):
         return host_and_port(self.host, self.port)
 
 
+class LogSettings(Section):
+    """What the daemon logs; `--log-level` overrides it."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
 class SiteSettings(Section):
     """The store: its name, and its time.
 
@@ -372,6 +378,7 @@ class Settings(Section):
     mqtt: MqttSettings = MqttSettings()
     outbox: OutboxSettings = OutboxSettings()
     metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

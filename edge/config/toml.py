@@ -5,14 +5,19 @@ from __future__ import annotations
 import copy
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from edge.config.encoding import text_of
 from edge.config.redaction import redact
 from edge.errors import ConfigurationError
 
 LARGEST = 1 << 20
 """The most bytes of a configuration file."""
+
+STANDARD_INPUT = Path("-")
+"""Stands for standard input, which is read once: a reload finds the same again."""
 
 MOST_DOTS = 64
 """The most dots in a line that is not a comment."""
@@ -30,28 +35,47 @@ def laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, A
     return merged
 
 
+def named(path: Path) -> str:
+    """A configuration file in messages."""
+    return "standard input" if path == STANDARD_INPUT else str(path)
+
+
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file. Raises ConfigurationError that names it."""
+    """The tables of a TOML file, or of standard input. Raises ConfigurationError that names it."""
+    name = named(path)
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise ConfigurationError(f"{path}: larger than {LARGEST} bytes; allowed: a TOML configuration")
-        text = content.decode()
-        _check_depth(path, text)
-        return tomllib.loads(text)
+        content = _standard_input() if path == STANDARD_INPUT else _content(path)
     except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: is not valid TOML: {error}") from None
+        raise ConfigurationError(f"{name}: cannot be read: {error.strerror}") from None
+    if len(content) > LARGEST:
+        raise ConfigurationError(f"{name}: larger than {LARGEST} bytes; allowed: a TOML configuration")
+    try:
+        text = text_of(content)
+        _check_depth(name, text)
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{name}: is not valid TOML: {error}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: {error}") from None
 
 
-def _check_depth(path: Path, text: str) -> None:
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(LARGEST + 1)
+
+
+@cache
+def _standard_input() -> bytes:
+    with open(0, "rb", closefd=False) as file:  # sys.stdin is None where it is closed
+        return file.read(LARGEST + 1)
+
+
+def _check_depth(name: str, text: str) -> None:
     """tomllib's time grows with the square of a key's parts: `a.a.a` ... of 100 KB would take minutes."""
     for number, line in enumerate(text.splitlines(), start=1):
         if line.count(".") > MOST_DOTS and not line.lstrip().startswith("#"):
             raise ConfigurationError(
-                f"{path}: line {number} has more than {MOST_DOTS} dots; allowed: a key such as mqtt.port"
+                f"{name}: line {number} has more than {MOST_DOTS} dots; allowed: a key such as mqtt.port"
             )
 
 
@@ -66,38 +90,44 @@ def override(table: dict[str, Any], assignment: str, example: str) -> None:
         raise ConfigurationError(
             f"--set {redact(assignment)}: not an assignment; allowed: KEY=VALUE, such as {example}"
         )
+    put(table, key, text, f"--set {key}")
+
+
+def put(table: dict[str, Any], key: str, text: str, given: str) -> None:
+    """Set one key, such as `mqtt.port`, to a value in TOML, or to the text.
+
+    given: how the user named the key, for messages. Raises ConfigurationError.
+    """
     *parents, last = key.split(".")
     node: Any = table
     for part in parents:
-        node = _child(node, part, key)
+        node = _child(node, part, given)
     if isinstance(node, list) and any(isinstance(entry, dict) for entry in node):
-        raise ConfigurationError(f"--set {key}: name a key of the entry, such as {key}.name")
+        raise ConfigurationError(f"{given}: name a key of the entry, such as {key}.name")
     if isinstance(node, list) or last.isdecimal():
         whole = ".".join(parents)
-        raise ConfigurationError(f"--set {key}: a list is set as a whole, such as '{whole}=[..., ...]'")
-    node[last] = _toml_value(key, text)
+        raise ConfigurationError(f"{given}: a list is set as a whole, such as '{whole}=[..., ...]'")
+    node[last] = _toml_value(text, given)
 
 
-def _child(node: Any, part: str, key: str) -> Any:  # noqa: ANN401 - a TOML tree is of any shape
+def _child(node: Any, part: str, given: str) -> Any:  # noqa: ANN401 - a TOML tree is of any shape
     if isinstance(node, list):
         for number, entry in enumerate(node):
             if isinstance(entry, dict) and part in (str(number), entry.get("name")):
                 return entry
-        raise ConfigurationError(f"--set {key}: there is no entry {part!r}; use a number from 0 or a name")
+        raise ConfigurationError(f"{given}: there is no entry {part!r}; use a number from 0 or a name")
     child = node.setdefault(part, {})
     if not isinstance(child, dict | list):
-        raise ConfigurationError(f"--set {key}: {part!r} is a value, not a table")
+        raise ConfigurationError(f"{given}: {part!r} is a value, not a table")
     return child
 
 
-def _toml_value(key: str, text: str) -> Any:  # noqa: ANN401 - a TOML value is of any type
+def _toml_value(text: str, given: str) -> Any:  # noqa: ANN401 - a TOML value is of any type
     """The value as TOML reads it; text that is not TOML is a string, so that shells need no second quotes."""
     try:
         statements = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
     if len(statements) > 1:
-        raise ConfigurationError(
-            f"--set {key}: more follows after the value; give each key a --set of its own"
-        )
+        raise ConfigurationError(f"{given}: more follows after the value; allowed: the value of one key")
     return statements["value"]

@@ -9,9 +9,10 @@ from edge.config import Settings
 from edge.counting.pipeline import counting_plan
 from edge.daemon.changes import Change, compare
 from edge.daemon.composition import Composition, check_sources
-from edge.daemon.status import warn_of_what_leaves
+from edge.daemon.status import warn_of_blanks, warn_of_what_leaves
 from edge.delivery import read_access
 from edge.errors import ConfigurationError
+from edge.ops.logs import set_level
 from edge.ops.reasons import ReloadResult
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,9 @@ class Reloader:
         self._apply(change)
         self._made.metrics.reloads.labels(ReloadResult.APPLIED).inc()
         self._made.status.reload_rejected = False
+        set_level(change.settings.log.level)
         log.info("reload applied: %s", change)
+        warn_of_blanks(change.settings, self._made.beside)
         warn_of_what_leaves(change.settings)
         if change.needs_restart:
             log.warning(

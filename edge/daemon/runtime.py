@@ -33,7 +33,7 @@ from edge.daemon.composition import PATIENCE, Composition
 from edge.daemon.parts import Parts
 from edge.daemon.reload import Reloader
 from edge.daemon.shutdown import Running, shut_down
-from edge.daemon.status import warn_of_a_small_outbox, warn_of_what_leaves
+from edge.daemon.status import warn_of_a_small_outbox, warn_of_blanks, warn_of_what_leaves
 from edge.daemon.threads import TICK, Beat
 from edge.ops.memory import limit_arenas, trim
 from edge.ops.metrics import Metrics
@@ -209,6 +209,7 @@ class Runtime:
         )
         log.info("model %(name)s %(version)s on %(backend)s (%(device)s)", facts)
         log.info("model licence: %s", made.bundle.licence)
+        warn_of_blanks(settings, made.beside)
         warn_of_a_small_outbox(settings)
         warn_of_what_leaves(settings)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from edge.bundle import Bundle
 from edge.clock import Clock
-from edge.config import DAY, Settings
+from edge.config import DAY, Settings, blanks_in_secrets
 from edge.config.views import shared_host_warning, shared_hosts
 from edge.daemon.cameras.camera_state import CameraSnapshot
 from edge.delivery.outbox import Outbox
@@ -154,6 +155,12 @@ def warn_of_what_leaves(settings: Settings) -> None:
         log.warning("%s, also of single visitors", GATE_OFF)
     for host, cameras in shared_hosts(settings).items():
         log.warning("%s", shared_host_warning(host, cameras))
+
+
+def warn_of_blanks(settings: Settings, beside: Path) -> None:
+    """Warn of each secret that begins or ends with blanks."""
+    for text in blanks_in_secrets(settings, beside):
+        log.warning("%s", text)
 
 
 def warn_of_a_small_outbox(settings: Settings) -> None:

@@ -61,10 +61,12 @@ class LogThrottle(logging.Handler):
         self._monotonic = monotonic
         self._later = later
         self._kinds: dict[Kind, _Repeats] = {}
+        self.passes_all = False
+        """Whether nothing is held back, for now."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass on a record or hold it back."""
-        if record.levelno >= logging.CRITICAL:
+        if self.passes_all or record.levelno >= logging.CRITICAL:
             self._target.handle(record)
             return
         kind = (record.name, str(record.msg), getattr(record, "camera", ""))

@@ -49,6 +49,15 @@ def set_up(level: str) -> None:
     )
 
 
+def set_level(level: str) -> None:
+    """Log from `level` on, from now on. Native libraries stay as silent as `set_up` made them."""
+    root = logging.getLogger()
+    root.setLevel(level.upper())
+    for handler in root.handlers:
+        if isinstance(handler, LogThrottle):
+            handler.passes_all = level == "debug"
+
+
 def complain(message: str) -> None:
     """Print why a command failed, one line for each fault: in red on a terminal, as errors in the journal."""
     text = redact(message)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deploy.debian.build import DEPENDS, ROOT
 from edge.cli import parser
+from edge.commands.run import run
 
 FILE = ROOT / "deploy" / "Containerfile"
 
@@ -39,8 +40,7 @@ def test_it_has_the_packages_libraries_and_a_command_that_is_one() -> None:
     text = FILE.read_text()
     for package in DEPENDS:
         assert package.split(" | ")[0] in text.partition("COPY --from")[0].rpartition("FROM")[2]
-    command = re.search(r'^CMD \["run", "--config", "(\S+)"\]$', text, re.M)
+    command = re.search(r'^CMD \["(\w+)"\]$', text, re.M)
     assert command
-    arguments = parser().parse_args(["run", "--config", command[1]])
-    assert str(arguments.config) == command[1]
+    assert parser().parse_args([command[1]]).command is run
     assert re.search(r"^USER [1-9]\d*$", text, re.M), "must not run as root"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from edge.clock import Clock, SystemClock
 from edge.commands.check.verdict import Status, Verdict, attempt
-from edge.commands.options import add_common, add_json, config_folder, require_config
-from edge.config import Settings, load_settings
+from edge.commands.options import add_common, add_json, config_folder, read_settings
+from edge.config import Settings
 from edge.ops import machine
 from edge.ops.terminal import spinner
 
@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    settings = load_settings(require_config(arguments), arguments.set)
+    settings = read_settings(arguments)
     with spinner() as show:
         verdicts = check(settings, config_folder(arguments), on_begin=show)
     if arguments.json:
@@ -59,6 +59,7 @@ def check(
     # Not at the top: they load OpenCV, which `check --help` does not need.
     from edge.commands.check.broker import check_broker
     from edge.commands.check.camera import check_camera
+    from edge.commands.check.configuration import check_configuration
     from edge.commands.check.host import check_clock, check_service
     from edge.commands.check.model import check_model
     from edge.commands.check.port import check_port
@@ -70,7 +71,7 @@ def check(
         f"camera {c.name}": partial(check_camera, c, settings, folder, clock) for c in settings.cameras
     }
     tests: dict[str, Callable[[], str]] = {
-        "configuration": lambda: f"valid; site {settings.site.name}, box {settings.box}",
+        "configuration": partial(check_configuration, settings, folder),
         "site": partial(check_site, settings, clock),
         **cameras,
         "views": partial(check_views, settings),

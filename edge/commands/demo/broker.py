@@ -11,8 +11,6 @@ import asyncio
 import importlib.metadata
 import logging
 import math
-import os
-import pwd
 import re
 import shutil
 import socket
@@ -153,8 +151,7 @@ class _EmbeddedAmqtt:
 
 
 def _mosquitto_settings(port: int) -> str:
-    """Loopback only, anonymous, nothing kept. Root becomes `user`, which must be able to log."""
-    user = pwd.getpwuid(os.getuid()).pw_name
+    """Loopback only, anonymous, nothing kept. `user` concerns root alone: mosquitto's own could not log."""
     return "\n".join(
         [
             f"listener {port} {HOST}",
@@ -162,7 +159,7 @@ def _mosquitto_settings(port: int) -> str:
             "persistence false",
             "log_type error",
             "log_type warning",
-            f"user {user}",
+            "user root",
             "",
         ]
     )

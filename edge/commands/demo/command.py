@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -91,7 +92,8 @@ def demo(
     """Run the demo until the scene ends, `seconds` have passed or `stop` is set; returns the exit status.
 
     source: None for the composed scene. broker: None to start one. Relative paths in `config` start from its
-    folder. Raises ConfigurationError and OutsideError as the daemon does.
+    folder; without it environment variables set no key. Raises ConfigurationError and OutsideError as the
+    daemon does.
     """
     from edge.capture import is_live
     from edge.commands.demo.broker import start_broker
@@ -105,7 +107,8 @@ def demo(
         camera, expected = _scene(folder) if source is None else (named_camera(source, folder), None)
         own = stack.enter_context(start_broker(folder)) if broker is None else None
         mqtt = own_broker(own) if own else named_broker(broker or "", folder)
-        settings = load_settings(config, overrides, _tables(camera, mqtt, folder), DEFAULTS)
+        variables = os.environ if config else {}
+        settings = load_settings(config, overrides, _tables(camera, mqtt, folder), DEFAULTS, variables)
         _require_recording(settings.cameras[0], beside, clock)
         limit = seconds or (LIVE_SECONDS if is_live(settings.cameras[0]) else None)
         kind = own.kind if own else f"{settings.mqtt.host}:{settings.mqtt.port}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -62,7 +63,7 @@ def _command(arguments: argparse.Namespace) -> int:
     folder = config_folder(arguments)
     # An engine depends on the model alone: a configuration without cameras will do.
     no_camera = {"cameras": [{"name": "none", "source": "0"}]}
-    settings = load_settings(arguments.config, arguments.set, beneath=no_camera)
+    settings = load_settings(arguments.config, arguments.set, beneath=no_camera, environment=os.environ)
     own = state_directory(settings, folder) / "engines"
     # The daemon's own folder keeps the newest few; a folder that is named keeps every engine.
     store = EngineStore(arguments.out, kept=None, for_others=True) if arguments.out else EngineStore(own)

@@ -40,4 +40,15 @@ def test_without_any_configuration_the_file_is_asked_for(
 ) -> None:
     assert main([command]) == 2
     said = capsys.readouterr().err
-    assert said == f"instore-edge: --config: no file is given and {installed} does not exist; name a file\n"
+    assert said == (
+        f"instore-edge: --config: no file is given and {installed} does not exist; "
+        "name a file, or set INSTORE_CAMERAS\n"
+    )
+
+
+def test_the_environment_alone_configures_a_box(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INSTORE_CAMERAS", "[{name = 'door', source = '0'}]")
+    monkeypatch.setenv("INSTORE_MQTT__HOST", "broker.example")
+    settings = options.read_settings(parser().parse_args(["check"]))
+    assert [camera.name for camera in settings.cameras] == ["door"]
+    assert settings.mqtt.host == "broker.example"

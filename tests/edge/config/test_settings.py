@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import string
+import subprocess
+import sys
 import tomllib
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -17,6 +19,7 @@ from edge.config import (
     CameraSettings,
     Settings,
     SiteSettings,
+    blanks_in_secrets,
     load_settings,
     read_secret,
     secret_path,
@@ -167,10 +170,18 @@ class TestFaults:
         with pytest.raises(ConfigurationError, match=r"c\.toml: is not valid TOML: .*line 2"):
             load_settings(path)
 
-    def test_of_bytes_that_are_no_text(self, tmp_path: Path):
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (b"site = '\xff'", "is not UTF-8 text: invalid start byte at byte 8"),
+            ("site = 'a'".encode("utf-16"), "is UTF-16; save it as UTF-8"),
+            ("site = 'a'".encode("utf-16-be"), "is UTF-16; save it as UTF-8"),
+        ],
+    )
+    def test_of_bytes_that_are_no_text(self, tmp_path: Path, content: bytes, says: str):
         path = tmp_path / "c.toml"
-        path.write_bytes(b"site = '\xff'")
-        with pytest.raises(ConfigurationError, match=r"c\.toml: is not valid TOML"):
+        path.write_bytes(content)
+        with pytest.raises(ConfigurationError, match=rf"c\.toml: {says}"):
             load_settings(path)
 
     @pytest.mark.parametrize(("name", "says"), [("no.toml", "No such file"), (".", "directory")])
@@ -364,6 +375,10 @@ class TestLayers:
         assert (settings.mqtt.host, settings.mqtt.prefix, settings.mqtt.port) == ("b", "p", 1)
         assert [camera.name for camera in settings.cameras] == ["entrance"]
 
+    def test_a_byte_order_mark_belongs_to_no_key(self, path: Path):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+        assert load_settings(path).mqtt.host == "a"
+
     def test_nested_too_deeply_are_refused(self, path: Path):
         path.write_text("site = " + "[" * 5000)
         with pytest.raises(ConfigurationError, match=r"c\.toml: .*nested too deeply"):
@@ -387,13 +402,39 @@ class TestSecrets:
 
     @pytest.mark.parametrize(
         ("content", "says"),
-        [(None, "cannot be read"), (b"", "is empty"), (b"\nx", "is empty"), (b"\xff", "not UTF-8")],
+        [
+            (None, "cannot be read"),
+            (b"", "is empty"),
+            (b"\nx", "is empty"),
+            (b"\xef\xbb\xbf", "is empty"),
+            (b"\xff", "not UTF-8"),
+            ("hunter2".encode("utf-16"), "is UTF-16; save it as UTF-8; allowed"),
+        ],
     )
     def test_that_is_none(self, tmp_path: Path, content: bytes | None, says: str):
         if content is not None:
             (tmp_path / "secret").write_bytes(content)
         with pytest.raises(ConfigurationError, match=rf"mqtt\.password_file = 'secret': .*secret.*{says}"):
             read_secret("mqtt.password_file", "secret", tmp_path)
+
+    def test_does_not_begin_with_a_byte_order_mark(self, tmp_path: Path):
+        (tmp_path / "secret").write_bytes(b"\xef\xbb\xbfhunter2\n")
+        assert read_secret("k", "secret", tmp_path) == "hunter2"
+
+    def test_that_begins_or_ends_with_a_blank_is_named_and_used_as_it_is(self, tmp_path: Path):
+        camera = {**CAMERA, "username": "viewer", "password_file": "camera"}
+        mqtt = {"username": "box", "password_file": "broker"}
+        settings = load(cameras=[camera], mqtt=mqtt)
+        (tmp_path / "broker").write_text("hunter2 \n")
+        assert blanks_in_secrets(settings, tmp_path) == [
+            f"mqtt.password_file = 'broker': {tmp_path}/broker begins or ends with a blank, which is used "
+            "as part of the secret; remove it if it does not belong there"
+        ]
+        assert read_secret("k", "broker", tmp_path) == "hunter2 "
+        (tmp_path / "broker").write_text("pass word\n")
+        (tmp_path / "camera").write_text("\thunter2\n")
+        (found,) = blanks_in_secrets(settings, tmp_path)
+        assert found.startswith("camera 'entrance': password_file = 'camera': ")
 
     @pytest.mark.parametrize("name", [".", "a\0b", "x" * 5000])
     def test_with_a_name_that_is_no_file(self, tmp_path: Path, name: str):
@@ -409,6 +450,36 @@ def test_the_outbox_lies_where_the_service_manager_says(monkeypatch: pytest.Monk
     monkeypatch.delenv("STATE_DIRECTORY")
     monkeypatch.setenv("XDG_STATE_HOME", "/home/x/state")
     assert state_directory(load()) == Path("/home/x/state/instore")
+
+
+def test_a_user_without_a_home_must_name_the_folder_of_the_outbox(monkeypatch: pytest.MonkeyPatch):
+    for variable in ("STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # KeyError: no entry for this user
+    with pytest.raises(ConfigurationError, match=r"outbox\.directory = '': this user has no home folder"):
+        state_directory(load())
+
+
+@pytest.mark.parametrize(
+    ("redirection", "says"), [("", "3 3\n"), ("<&-", "standard input: cannot be read: Bad file descriptor\n")]
+)
+def test_standard_input_is_read_once_and_given_again(redirection: str, says: str):
+    program = """
+import pathlib, edge.config.toml as toml
+try:
+    print(*(toml.read_toml(pathlib.Path("-"))["n"] for _ in range(2)))
+except Exception as error:
+    print(error)
+"""
+    command = f'exec "$0" -c "$1" {redirection}'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable, program],
+        input="n = 3",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == says
 
 
 def names() -> st.SearchStrategy[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import re
@@ -308,7 +309,9 @@ def test_a_reload_with_a_secret_that_is_not_there_changes_nothing(
     wrong = {"name": "till", "source": "rtsp://192.0.2.1/", "username": "viewer", "password_file": "nowhere"}
     loads = [
         load_settings(None, instead={**options.model_dump(), "cameras": [wrong]}),
-        load_settings(None, instead={**options.model_dump(), "privacy": {"minimum": 9}}),
+        load_settings(
+            None, instead={**options.model_dump(), "privacy": {"minimum": 9}, "log": {"level": "debug"}}
+        ),
     ]
     daemon = make(tmp_path, options, load=lambda: loads.pop(0))
     stop, reload = threading.Event(), threading.Event()
@@ -330,6 +333,8 @@ def test_a_reload_with_a_secret_that_is_not_there_changes_nothing(
     assert reloads("instore_reloads_total", {"reason": "refused"}) == 1
     assert reloads("instore_reloads_total", {"reason": "applied"}) == 1
     assert daemon.settings.privacy.minimum == 9
+    assert "reload applied: changed: privacy.minimum, log.level" in caplog.text
+    assert logging.getLogger().level == logging.DEBUG
     assert (
         caplog.text.count("privacy.minimum = 1: true counts leave the box, also") == 1
     )  # not after the reload

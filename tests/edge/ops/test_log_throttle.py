@@ -9,6 +9,7 @@ import pytest
 
 from edge.ops import log_throttle
 from edge.ops.log_throttle import BURST, WINDOW, LogThrottle
+from edge.ops.logs import set_level
 from tests.fakes import Kept, ManualClock
 
 
@@ -81,6 +82,20 @@ def test_what_ends_the_process_is_always_told(desk: Desk) -> None:
     for _ in range(100):
         desk.log.critical("this is a bug")
     assert len(desk.messages) == 100
+
+
+def test_at_debug_nothing_is_held_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "root", logging.RootLogger(logging.INFO))
+    monkeypatch.setattr(logging.root, "handlers", [desk.throttle])
+    set_level("debug")
+    for _ in range(100):
+        desk.log.warning("fault")
+    assert len(desk.messages) == 100
+    set_level("warning")
+    for _ in range(100):
+        desk.log.warning("fault")
+    assert len(desk.messages) == BURST
+    assert logging.root.level == logging.WARNING
 
 
 def test_the_end_of_the_process_tells_what_is_held_back(desk: Desk) -> None:

@@ -13,6 +13,7 @@ from edge.clock import SystemClock
 from edge.commands.check import port as port_module
 from edge.commands.check import state
 from edge.commands.check.command import render
+from edge.commands.check.configuration import check_configuration
 from edge.commands.check.host import check_clock, check_service
 from edge.commands.check.model import check_model
 from edge.commands.check.port import check_port
@@ -48,6 +49,18 @@ def port_verdict(port: int, host: str = "127.0.0.1") -> Verdict:
 
 def open_outbox(folder: Path) -> Outbox:
     return Outbox(folder / "state" / "outbox.db", 100, 100_000)
+
+
+def test_a_secret_that_ends_with_a_blank_is_a_warning(tmp_path: Path) -> None:
+    settings = configured(mqtt={"username": "box", "password_file": "secret"})
+    (tmp_path / "secret").write_text("hunter2 \n")
+    verdict = attempt("configuration", lambda: check_configuration(settings, tmp_path))
+    assert verdict.status is Status.WARNING
+    assert "mqtt.password_file = 'secret'" in verdict.detail
+    assert "hunter2" not in verdict.detail
+    (tmp_path / "secret").write_text("hunter2\n")
+    verdict = attempt("configuration", lambda: check_configuration(settings, tmp_path))
+    assert verdict == Verdict("configuration", Status.OK, "valid; site store, box box")
 
 
 def test_an_outbox_to_be_is_not_made(tmp_path: Path) -> None:

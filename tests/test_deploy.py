@@ -174,6 +174,18 @@ def test_the_package_depends_on_what_the_program_needs_of_the_system() -> None:
     assert needed == {dependency.split(" | ")[0] for dependency in build.DEPENDS}
 
 
+def test_the_package_brings_what_configures_a_broker(tmp_path: Path) -> None:
+    build.system_files(tmp_path)
+    setup = tmp_path / "usr/share/instore-edge/mosquitto/setup"
+    subprocess.run(
+        [setup, tmp_path / "etc/mosquitto/instore", "broker.example", "dashboard"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    made = {path.name for path in (tmp_path / "etc/mosquitto/instore").iterdir()}
+    assert made >= {"acl", "ca.pem", "instore.conf", "passwords", "server.key", "server.pem", "users"}
+    assert (setup.parent / "bridge.conf").exists()
+
+
 def test_the_manual_knows_every_command_and_option() -> None:
     page = manual().replace("\\-", "-")
     for name, command in commands(parser()):

@@ -197,7 +197,7 @@ class DetectionSettings(Section):
     """Which boxes are faces, and how often the whole picture is searched."""
 
     min_score: Ratio = 0.5
-    min_face: Annotated[int, Field(ge=8, le=1000)] = 20
+    min_face: Annotated[int, Field(ge=8, le=1000)] = 16
     full_scan_every: Seconds = 1.0
     still_scan_every: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 10.0
     second_opinion: Ratio = 0.7

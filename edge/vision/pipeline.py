@@ -11,11 +11,13 @@ from datetime import datetime
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from edge.config import CameraSettings, Settings
 from edge.ops.metrics import Metrics
 from edge.types import Boxes, Faces, Frame, Message, Track, TrackState
+from edge.vision.clothes import colours
 from edge.vision.detect import Scanner, SharedDetectors
 from edge.vision.second_opinion import SecondOpinion
 from edge.vision.track import Tracker, TrackerSettings
@@ -64,7 +66,7 @@ class Vision:
         with self._metrics.timed("detect"):
             faces = self._scanner.scan(frame.image, frame.captured_at, _boxes(self._tracks))
         with self._metrics.timed("track"):
-            ended = self._follow(faces, frame.captured_at)
+            ended = self._follow(faces, frame.captured_at, colours(frame.image, faces.xyxy))
         with self._metrics.timed("crops"):
             self._visitors.look(frame, faces, self._tracks)
         self._metrics.faces.labels(self._camera).inc(len(faces))
@@ -94,9 +96,9 @@ class Vision:
         self._scanner.close()
         self._opinion.close()
 
-    def _follow(self, faces: Faces, at: datetime) -> list[Track]:
+    def _follow(self, faces: Faces, at: datetime, clothes: NDArray[np.float32] | None = None) -> list[Track]:
         """Continue the tracks with the faces of the moment `at`; the tracks that have ended."""
-        tracks = self._tracker.update(faces, at)
+        tracks = self._tracker.update(faces, at, clothes)
         self._tracks = [track for track in tracks if track.state is not TrackState.REMOVED]
         return [track for track in tracks if track.state is TrackState.REMOVED]
 

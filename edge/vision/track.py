@@ -14,7 +14,7 @@ seeds other than it reports.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import lap
@@ -26,6 +26,7 @@ from edge.types import Boxes, Faces, Track, TrackState
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
+Colours = NDArray[np.float32]
 
 PERSISTENCE = 2.0
 """Seconds over which a visitor's velocity stays correlated."""
@@ -49,6 +50,14 @@ SURPRISE_LIMIT = 3.0
 As a distance it is about four standard deviations for a track seen a tenth of a second ago, and one and a
 half for one that has coasted: it knows little of its place and so may claim little.
 """
+
+ABSENT = timedelta(seconds=1.5)
+"""Time unseen after which a track continues only in clothes of the same colour. Before that its place is
+enough; and where one person half hides another, the colour is that of the nearer one."""
+
+OTHER_COLOUR = 20.0
+"""Distance of two colours, in grey levels, from which on they are other clothes. From 10 on no visitor of a
+recording is counted twice for it; the light of one place changes them by less."""
 
 JUMP = 1.5
 """Face sizes from where it was seen last within which a face that fits no track continues one: people duck,
@@ -96,23 +105,25 @@ class Tracker:
         self._at = datetime(1970, 1, 1, tzinfo=UTC)
         self._elapsed = timedelta()
 
-    def update(self, faces: Faces, at: datetime) -> list[Track]:
+    def update(self, faces: Faces, at: datetime, clothes: Colours | None = None) -> list[Track]:
         """Take one frame's faces; return the live tracks, oldest first, then those that this frame ended.
 
         A track is TENTATIVE until confirmed, then CONFIRMED in frames that show it and LOST in others, and
         REMOVED exactly once. `Track.face` is an index into `faces`; without one `Track.xyxy` is a prediction.
         `at`, the frame's time in UTC, may repeat. If it moves back, no time has passed, and the live tracks
         are moved to the new time with their first_seen and last_seen: a dwell is never negative.
+        clothes: float32 (N, 3), `edge.vision.clothes` of each face, NaN where unknown.
         """
         step = self._advance(at)
         ended = self._remove([self._unseen(life) > self._lost_after for life in self._lives])
         self._motion.predict(np.array([self._coasting(life, step) for life in self._lives]))
         measured = _measure(faces.xyxy)
-        rows, columns = self._rejoin(measured, *self._associate(measured))
+        worn = np.full((len(faces), 3), np.nan, np.float32) if clothes is None else clothes
+        rows, columns = self._rejoin(measured, *self._associate(measured, worn))
         self._motion.correct(rows, measured[columns])
-        self._note(rows, columns)
+        self._note(rows, columns, worn)
         ended += self._remove([self._doubtful(life) for life in self._lives])
-        self._start(faces, measured, columns)
+        self._start(faces, measured, columns, worn)
         return self._tracks(faces) + ended
 
     def finish(self) -> list[Track]:
@@ -137,11 +148,12 @@ class Tracker:
     def _doubtful(self, life: _Life) -> bool:
         return life.state is TrackState.TENTATIVE and self._unseen(life) > self._doubt_after
 
-    def _associate(self, measured: Floats) -> tuple[Indices, Indices]:
+    def _associate(self, measured: Floats, worn: Colours) -> tuple[Indices, Indices]:
         """Tracks and faces that belong together, as indices of equal length."""
         if not (self._lives and len(measured)):
             return np.empty(0, np.intp), np.empty(0, np.intp)
         surprise = self._motion.surprise(measured)
+        surprise[self._changed(worn)] = np.inf
         tentative = np.array([life.state is TrackState.TENTATIVE for life in self._lives])
         surcharge = TENTATIVE_SURCHARGE * tentative[:, None]
         impossible = SURPRISE_LIMIT + TENTATIVE_SURCHARGE
@@ -151,6 +163,13 @@ class Tracker:
         columns = face[rows].astype(np.intp)
         possible = cost[rows, columns] < impossible
         return rows[possible], columns[possible]
+
+    def _changed(self, worn: Colours) -> NDArray[np.bool_]:
+        """Which tracks have long been unseen and wore something else than each face wears, (N, M)."""
+        absent = np.array([self._unseen(life) > ABSENT for life in self._lives])
+        before = np.array([life.clothes for life in self._lives])
+        apart = np.linalg.norm(worn - before[:, None], axis=2)
+        return np.asarray(absent[:, None] & (apart > OTHER_COLOUR), np.bool_)
 
     def _rejoin(self, measured: Floats, rows: Indices, columns: Indices) -> tuple[Indices, Indices]:
         """The assignment, and beside it faces and tracks left over that were close a moment ago."""
@@ -166,27 +185,29 @@ class Tracker:
         pairs = pairs[apart[pairs, face[pairs]] < JUMP]
         return np.concatenate([rows, lost[pairs]]), np.concatenate([columns, left[face[pairs]]])
 
-    def _note(self, rows: Indices, columns: Indices) -> None:
+    def _note(self, rows: Indices, columns: Indices, worn: Colours) -> None:
         """Note which tracks this frame shows and which it does not."""
         for life in self._lives:
             life.face = None
             if life.state is TrackState.CONFIRMED:
                 life.state = TrackState.LOST
         for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-            self._hit(self._lives[row], column)
+            self._hit(self._lives[row], column, worn[column])
 
-    def _hit(self, life: _Life, face: int) -> None:
+    def _hit(self, life: _Life, face: int, clothes: Colours) -> None:
         life.face, life.last_seen, life.hits = face, self._elapsed, life.hits + 1
         if life.hits >= self._settings.confirm_hits:
             life.state = TrackState.CONFIRMED
+        if not np.isnan(clothes).any():
+            life.clothes = clothes
 
-    def _start(self, faces: Faces, measured: Floats, taken: Indices) -> None:
+    def _start(self, faces: Faces, measured: Floats, taken: Indices, worn: Colours) -> None:
         """Start a track on each face of a sufficient score that continues none."""
         fresh = faces.score >= self._settings.start_score
         fresh[taken] = False
         for column in np.flatnonzero(fresh).tolist():
             self._lives.append(_Life(self._next_id, self._elapsed, self._elapsed))
-            self._hit(self._lives[-1], column)
+            self._hit(self._lives[-1], column, worn[column])
             self._next_id += 1
         self._motion.start(measured[fresh])
 
@@ -227,6 +248,7 @@ class _Life:
     last_seen: timedelta
     state: TrackState = TrackState.TENTATIVE
     hits: int = 0
+    clothes: Colours = field(default_factory=lambda: np.full(3, np.nan, np.float32))
     face: int | None = None
 
 

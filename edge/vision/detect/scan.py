@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from edge.geometry import suppress
 from edge.types import Boxes, Faces, Image
 from edge.vision.detect.detector import FaceDetector
-from edge.vision.detect.tiles import OVERLAP, Changes, holding, plan_tiles
+from edge.vision.detect.tiles import OVERLAP, Changes, halves, holding, plan_tiles
 
 Mask = NDArray[np.bool_]
+Shares = NDArray[np.float32]
 
 DUPLICATE = 0.5
 """Two boxes that share half of the smaller one are the same face, seen in two tiles or in a tile and the
@@ -23,6 +24,14 @@ EDGE = 2.0
 
 TILES_PER_FRAME = 4
 """The most tiles searched in a frame between full scans, those with tracks first: it bounds the cost."""
+
+FAINT = 8 / 192
+"""Share of a small picture's longer side up to which the whole shows a face poorly, eight of the detector's
+192 pixels. Its tiles are searched for smaller ones only: the box of others would change with the view."""
+
+RARELY = 3
+"""Full scans from one to the next search of a small picture's tiles, which costs as much as two frames. In
+between those with a faint track are searched."""
 
 MOVING = 0.01
 """A tile is moving if this share of it changed: a 40 px face in a 540 px tile is 0.55 % of it, and the person
@@ -67,8 +76,7 @@ class Scanner:
         if (size := (image.shape[1], image.shape[0])) != self._size:
             self._begin(*size)
         merged = _merge([self._search(image, view) for view in self._views_to_search(image, at, tracks)])
-        longer = (merged.xyxy[:, 2:] - merged.xyxy[:, :2]).max(axis=1, initial=0)
-        return merged.select(longer >= self._min_face)
+        return merged.select(_longer(merged.xyxy) >= self._min_face)
 
     def restart(self) -> None:
         """Forget what was searched: the next picture shows another time or place."""
@@ -81,7 +89,11 @@ class Scanner:
         """Start over for pictures of a new size. View 0 is the whole picture, the others are its tiles."""
         self._size = (width, height)
         whole = np.array([[0, 0, width, height]], np.float32)
-        self._views = np.concatenate([whole, plan_tiles(width, height, self._tile)])
+        tiles = plan_tiles(width, height, self._tile)
+        self._small = self._tile > 0 and not len(tiles)
+        self._views = np.concatenate([whole, halves(width, height) if self._small else tiles])
+        self._faint = FAINT * max(width, height)
+        self._scan_every = self._every * (RARELY if self._small else 1)
         self._changes = Changes(self._views, width, height)
         self._next_full: datetime | None = None
         self._next_sweep: list[datetime] = []
@@ -89,23 +101,37 @@ class Scanner:
     def _views_to_search(self, image: Image, at: datetime, tracks: Boxes) -> list[int]:
         """Indices of the views to search, the whole first."""
         changed, overdue = self._changes.show(image), self._overdue(at)
+        chosen = self._views_at_scan if self._is_full_scan_due(at) else self._views_between
+        return np.flatnonzero(chosen(changed, tracks) | overdue).tolist()
+
+    def _views_at_scan(self, changed: Shares, tracks: Boxes) -> Mask:
+        """Which views a full scan searches: those that changed or hold a track."""
+        tiles = holding(self._views[1:], tracks) | (changed[1:] >= self._still)
+        return np.concatenate([[self._whole_matters(changed, tracks)], tiles])
+
+    def _views_between(self, changed: Shares, tracks: Boxes) -> Mask:
+        """Which views are searched between full scans."""
+        whole = self._whole_matters(changed, tracks)
+        if self._small:
+            faint = tracks[_longer(tracks) <= self._faint]
+            return np.concatenate([[whole], holding(self._views[1:], faint)])
         held = holding(self._views[1:], tracks)
-        tiles = changed_or_held = held | (changed[1:] >= self._still)
-        whole = len(tracks) > 0 or changed[0] >= self._still
-        if not self._is_full_scan_due(at):
-            tiles = self._choose(held, changed[1:] >= MOVING)
-            whole &= bool((changed_or_held & ~tiles).any()) or not self._fit(tracks) or not len(tiles)
-        return np.flatnonzero(np.concatenate([[whole], tiles]) | overdue).tolist()
+        tiles = self._choose(held, changed[1:] >= MOVING)
+        left_out = ((held | (changed[1:] >= self._still)) & ~tiles).any()
+        return np.concatenate([[whole and (left_out or not self._fit(tracks) or not len(tiles))], tiles])
+
+    def _whole_matters(self, changed: Shares, tracks: Boxes) -> bool:
+        """Whether the whole picture may show something new, or a track that has to be followed."""
+        return len(tracks) > 0 or bool(changed[0] >= self._still)
 
     def _fit(self, tracks: Boxes) -> bool:
         """Whether every track is small enough to be whole in some tile."""
-        longer = (tracks[:, 2:] - tracks[:, :2]).max(axis=1, initial=0)
-        return bool((longer <= OVERLAP * self._tile).all())
+        return bool((_longer(tracks) <= OVERLAP * self._tile).all())
 
     def _is_full_scan_due(self, at: datetime) -> bool:
-        due = self._next_full is None or _is_due(self._next_full, at, self._every)
+        due = self._next_full is None or _is_due(self._next_full, at, self._scan_every)
         if due:
-            self._next_full = at + self._every
+            self._next_full = at + self._scan_every
         return due
 
     def _overdue(self, at: datetime) -> Mask:
@@ -131,7 +157,10 @@ class Scanner:
 
     def _search(self, image: Image, view: int) -> Faces:
         self._changes.searched(view)
-        return self._look(image, self._views[view]) if view else self._detector.detect(image)
+        if not view:
+            return self._detector.detect(image)
+        found = self._look(image, self._views[view])
+        return found.select(_longer(found.xyxy) <= self._faint) if self._small else found
 
     def _look(self, image: Image, tile: Boxes) -> Faces:
         left, top, right, bottom = (int(v) for v in tile)
@@ -139,6 +168,11 @@ class Scanner:
         whole = found.select(~_cut(found.xyxy, right - left, bottom - top, _inner_edges(tile, image)))
         corner = np.array([left, top], np.float32)
         return Faces(whole.xyxy + np.tile(corner, 2), whole.score, whole.keypoints + corner)
+
+
+def _longer(boxes: Boxes) -> Shares:
+    """The longer side of each box in pixels, (N,)."""
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0), np.float32)
 
 
 def _is_due(due: datetime, at: datetime, every: timedelta) -> bool:

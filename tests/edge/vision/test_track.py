@@ -219,6 +219,35 @@ def test_a_longer_patience_waits_for_a_face_that_comes_back_where_it_was():
     assert only(tracker.update(faces((300, 300, SIZE)), at(9.1))).track_id == 1
 
 
+RED, GREEN = [76.0, -43, 127], [150.0, -85, -107]
+
+
+@pytest.mark.parametrize(
+    ("away", "before", "after", "known"),
+    [
+        (2.0, RED, RED, True),
+        (2.0, RED, GREEN, False),
+        (1.0, RED, GREEN, True),  # so soon the place is enough
+        (2.0, RED, [90.0, -40, 120], True),  # in other light
+        (2.0, RED, [np.nan] * 3, True),
+        (2.0, [np.nan] * 3, GREEN, True),
+    ],
+)
+def test_who_comes_in_other_clothes_where_somebody_left_is_another(away, before, after, known):
+    tracker, face = Tracker(), faces((300, 300, SIZE))
+    for number in range(5):
+        tracker.update(face, at(number / 10), np.array([before], np.float32))
+    tracks = tracker.update(face, at(0.4 + away), np.array([after], np.float32))
+    assert ids(tracks) == {0: 1 if known else 2}
+
+
+def test_clothes_are_those_of_when_they_could_last_be_seen():
+    tracker, face = Tracker(), faces((300, 300, SIZE))
+    for number, worn in enumerate([RED, RED, GREEN, GREEN, [np.nan] * 3]):
+        tracker.update(face, at(number / 10), np.array([worn], np.float32))
+    assert ids(tracker.update(face, at(2.4), np.array([GREEN], np.float32))) == {0: 1}
+
+
 def test_a_face_that_flickered_is_soon_forgotten():
     tracker = Tracker()
     tracker.update(faces((300, 300, SIZE)), at(0))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.vision.detect.scan import EDGE
-from edge.vision.detect.tiles import OVERLAP, Changes, holding, plan_tiles
+from edge.vision.detect.tiles import OVERLAP, Changes, halves, holding, plan_tiles
 
 SIZES = st.tuples(st.integers(200, 4000), st.integers(200, 4000), st.integers(192, 1200))
 
@@ -17,6 +17,14 @@ def test_a_picture_that_is_small_for_its_tiles_needs_none():
     assert plan_tiles(1920, 1080, 0).shape == (0, 4)
     assert plan_tiles(809, 500, 540).shape == (0, 4)
     assert len(plan_tiles(810, 500, 540)) > 0
+
+
+@pytest.mark.parametrize(("size", "boxes"), [
+    ((640, 360), [[0, 0, 400, 360], [240, 0, 640, 360]]),
+    ((360, 640), [[0, 0, 360, 400], [0, 240, 360, 640]]),
+])  # fmt: skip
+def test_halves_cover_the_picture_and_share_a_quarter(size: tuple[int, int], boxes: list[list[int]]):
+    assert halves(*size).tolist() == boxes
 
 
 def test_full_hd_takes_fifteen():

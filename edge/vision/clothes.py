@@ -1,0 +1,51 @@
+"""What a visitor wears, as one colour: it tells apart two people of whom one comes where the other left.
+
+It is kept with a track, in memory, and goes with it. It recognises nobody: the same shirt has the same colour
+on anybody, and nothing of a face is in it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.types import Boxes, Image
+
+CHEST = np.array([-0.1, 1.1, 1.1, 2.1], np.float32)
+"""Left, top, right and bottom of the chest, in longer sides of the face's box from its left top corner."""
+
+SHOWN = 0.5
+"""Share of the chest that the picture must show."""
+
+SAMPLES = 16
+"""Rows and columns of which the mean is taken: enough for one colour, and as cheap for a near face."""
+
+TO_LUMA_AND_CHROMA = np.array(
+    [[0.114, 0.587, 0.299], [0.5, -0.331, -0.169], [-0.081, -0.419, 0.5]], np.float32
+).T
+"""From BGR (ITU-R BT.601-7): in it, brightness that changes with the light is one value of three."""
+
+
+def colours(image: Image, boxes: Boxes) -> NDArray[np.float32]:
+    """The mean colour below each face, (N, 3): luma 0..255, two of chroma -128..128; NaN where not shown.
+
+    image: uint8 (H, W, 3) BGR. boxes: float32 (N, 4), the faces in its pixels.
+    """
+    means = np.array([_mean(image, box) for box in _chests(boxes)], np.float32)
+    return np.asarray(means.reshape(-1, 3) @ TO_LUMA_AND_CHROMA, np.float32)
+
+
+def _chests(boxes: Boxes) -> NDArray[np.intp]:
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True)
+    return np.asarray(np.round(np.tile(boxes[:, :2], 2) + CHEST * sides), np.intp)
+
+
+def _mean(image: Image, chest: NDArray[np.intp]) -> tuple[float, ...]:
+    """The mean of blue, green and red in a box."""
+    left, top, right, bottom = chest.tolist()
+    shown = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    if shown.size == 0 or shown.shape[0] * shown.shape[1] < SHOWN * (right - left) * (bottom - top):
+        return (np.nan,) * 3
+    step = max(1, (bottom - top) // SAMPLES)
+    return cv2.mean(np.ascontiguousarray(shown[::step, ::step]))[:3]

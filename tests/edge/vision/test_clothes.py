@@ -1,0 +1,45 @@
+"""The colour of what is worn: below the face, and unknown where it is not in the picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.vision.clothes import colours
+
+FACE = np.array([100, 40, 140, 80], np.float32)
+
+
+def dressed(colour: tuple[int, int, int]) -> np.ndarray:
+    """A picture that is grey down to the chin of `FACE`, and of this colour below."""
+    image = np.full((180, 240, 3), 128, np.uint8)
+    image[82:] = colour
+    return image
+
+
+@pytest.mark.parametrize(
+    ("colour", "expected"),
+    [((0, 0, 0), (0, 0, 0)), ((255, 255, 255), (255, 0, 0)), ((0, 0, 255), (76.2, -43.1, 127.5))],
+)
+def test_is_luma_and_chroma_of_the_chest(colour: tuple[int, int, int], expected: tuple[float, ...]):
+    (found,) = colours(dressed(colour), FACE[None])
+    assert found.dtype == np.float32
+    assert found.tolist() == pytest.approx(expected, abs=0.1)
+
+
+def test_the_face_is_no_part_of_it():
+    image = dressed((30, 60, 90))
+    without = colours(image, FACE[None])
+    image[40:80, 100:140] = 255
+    assert np.array_equal(colours(image, FACE[None]), without)
+
+
+@pytest.mark.parametrize("shift", [(0, 90), (-125, 0), (125, 0), (0, 200), (-300, -300)])
+def test_is_unknown_where_the_picture_shows_less_than_half_of_it(shift: tuple[int, int]):
+    assert np.isnan(
+        colours(dressed((30, 60, 90)), FACE[None] + np.tile(np.array(shift, np.float32), 2))
+    ).all()
+
+
+def test_of_nobody_there_is_none():
+    assert colours(dressed((0, 0, 0)), np.zeros((0, 4), np.float32)).shape == (0, 3)

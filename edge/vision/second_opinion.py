@@ -128,6 +128,11 @@ class FaceVerdict:
         self._scores: deque[float] = deque(maxlen=PANEL)
         self.is_face = False
 
+    @property
+    def doubted(self) -> bool:
+        """Whether the panel is full and none of its scores reaches the threshold."""
+        return len(self._scores) == PANEL and max(self._scores) < self._threshold
+
     def sure(self, first: float, second: float) -> bool:
         """Whether these scores of one look reach the threshold, or the verdict needs no more looks."""
         return self.is_face or _joint(first, second) >= self._threshold

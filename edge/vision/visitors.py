@@ -24,6 +24,10 @@ from edge.vision.second_opinion import FaceVerdict, Opinion, SecondOpinion
 UNSETTLED_EVERY = timedelta(seconds=0.2)
 """How often a track is looked at until it is known to be a face: pictures closer in time show the same."""
 
+DOUBTED_EVERY = timedelta(seconds=0.6)
+"""The same where every recent look denied it: backs of heads stay for minutes, and each look costs two
+searches."""
+
 
 @dataclass(slots=True, eq=False)
 class _Visitor:
@@ -99,12 +103,12 @@ class Visitors:
     def _is_due(self, visitor: _Visitor, now: datetime) -> bool:
         """Whether to look again; also after the clock was set back, when the next look seems far away."""
         wait = visitor.next_look - now
-        return wait <= timedelta(0) or wait > max(UNSETTLED_EVERY, self._rarely)
+        return wait <= timedelta(0) or wait > max(DOUBTED_EVERY, self._rarely)
 
     def _pause(self, visitor: _Visitor) -> timedelta:
         """Time until the next look: once there are enough crops, few are better."""
         if not visitor.verdict.is_face:
-            return UNSETTLED_EVERY
+            return DOUBTED_EVERY if visitor.verdict.doubted else UNSETTLED_EVERY
         return self._rarely if visitor.crops.full else self._often
 
     def _look_at(self, visitor: _Visitor, frame: Frame, face: Faces) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -184,6 +184,15 @@ class TestVisitor:
         stage = Stage({BACK: standing(until=60)}).play(0, 63).finish()
         assert (stage.messages, stage.fates()) == ([], {"not_a_face": 1})
         assert stage.in_view == 0
+
+    def test_seen_from_behind_is_looked_at_less_often_once_a_second_of_looks_denied_it(self):
+        """Five looks in a second, then two every 0.6 s: the narrow and the wide view each time."""
+        stage = Stage({BACK: standing()})
+        glances = cast("PaintedFaces", stage.vision._opinion._detector).looks
+        stage.play(0, 1)
+        doubted = len(glances)
+        stage.play(1, 7)
+        assert (doubted, len(glances) - doubted) == (10, 20)
 
     def test_whom_only_a_wider_view_shows_to_be_a_face_is_counted(self):
         """Blurred, masked or overexposed: the narrow view alone leaves it at sqrt(0.8 x 0.5) = 0.63."""

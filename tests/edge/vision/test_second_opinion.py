@@ -130,6 +130,15 @@ class TestFaceVerdict:
             verdict.add(0.9, 0.9)
         assert verdict.sure(0.5, 0.0)
 
+    def test_is_doubted_while_every_score_of_a_whole_panel_is_low(self):
+        verdict = FaceVerdict(0.7)
+        for _ in range(PANEL):
+            assert not verdict.doubted
+            verdict.add(0.6, 0.6)
+        assert verdict.doubted
+        verdict.add(0.9, 0.9)
+        assert not verdict.doubted
+
     def test_is_for_good(self):
         assert settled([(0.9, 0.9)] * QUORUM + [(0.5, 0.0)] * 50)
 

@@ -64,7 +64,7 @@ class FakeBroker:
         self.as_old = False
         self.heard: list[Heard] = []
         self.levels: list[int] = []
-        self.goodbyes = 0
+        self.goodbyes = self.pings = 0
         self._changed = threading.Condition()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.host, self.port = self._listener.getsockname()
@@ -123,6 +123,7 @@ class FakeBroker:
             elif kind == _PUBLISH:
                 self._answer_publish(peer, header, body, level)
             elif kind == _PINGREQ:
+                self._note(self._count_ping)
                 _send(peer, _PINGRESP << 4, b"")
             elif kind == _DISCONNECT:
                 self._note(self._count_goodbye)
@@ -151,6 +152,9 @@ class FakeBroker:
             raise HangUp from None
         if reason is not None:
             _send(peer, _PUBACK << 4, message_id + (bytes([reason, 0]) if level == 5 and reason else b""))
+
+    def _count_ping(self) -> None:
+        self.pings += 1
 
     def _count_goodbye(self) -> None:
         self.goodbyes += 1

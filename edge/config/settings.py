@@ -6,6 +6,7 @@ files, which are searched in `$CREDENTIALS_DIRECTORY` first where systemd provid
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -100,9 +101,20 @@ def _region(roi: tuple[float, float, float, float]) -> tuple[float, float, float
 
 
 def _host(name: str) -> str:
-    if not name or re.search(r"[/@\s]", name):
-        raise ValueError("must be a host's name or address alone: port, user and TLS have keys of their own")
+    if not name or re.search(r"[/@\s]", name) or (re.search(r"[:\[\]]", name) and not _is_ipv6(name)):
+        raise ValueError(
+            "must be a host's name or address alone, IPv6 without brackets: port, user and TLS have keys of "
+            "their own"
+        )
     return name
+
+
+def _is_ipv6(address: str) -> bool:
+    try:
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        return False
+    return True
 
 
 def _tile(side: int) -> int:
@@ -317,7 +329,7 @@ class MetricsSettings(Section):
     """The address for Prometheus and health checks. Port 0 takes a free one."""
 
     enabled: bool = True
-    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 9108
 
     @property

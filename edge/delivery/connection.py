@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -28,9 +29,13 @@ POLL = 0.1
 _QOS = 1
 _QOS_TRIAL = 2
 _WRONG_VERSION = "Unsupported protocol version"
+_FAILURE = 0x80
+"""Reason codes from here on are refusals; this one is unspecified."""
 TOO_LARGE = 0x95
 _NO_RETAIN = 0x9A
 _NO_QOS = 0x9B
+_NOT_YET_VALID, _EXPIRED = 9, 10
+"""OpenSSL's results for certificates that are not valid at this time."""
 
 
 class DeliveryError(BrokerError):
@@ -89,13 +94,31 @@ class _Client(Client):
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
-        """As paho's; mosquitto also refuses with a reason code that MQTT 5 does not list for PUBACK."""
+        """As paho's, which ends the connection over a reason code that MQTT 5 does not list for PUBACK.
+
+        mosquitto refuses with such a code what is too large, and EMQX what comes too fast.
+        """
         packet = self._in_packet["packet"]
         mid = int.from_bytes(packet[:2])
-        if cmd == "PUBACK" and packet[2:3] == bytes([TOO_LARGE]) and mid in self._out_messages:
-            reason = ReasonCode(PacketTypes.DISCONNECT, identifier=TOO_LARGE)
+        if cmd == "PUBACK" and len(packet) > 2 and packet[2] >= _FAILURE and mid in self._out_messages:
+            reason = _reason(packet[2])
             return self._do_on_publish(mid, reason, Properties(PacketTypes.PUBACK))  # type: ignore[no-untyped-call]
         return super()._handle_pubackcomp(cmd)
+
+
+def _reason(code: int) -> ReasonCode:
+    """The reason of a refused message: as listed for PUBACK, else as for DISCONNECT, else unspecified."""
+    for packet in (PacketTypes.PUBACK, PacketTypes.DISCONNECT):
+        with suppress(KeyError, ValueError):
+            return ReasonCode(packet, identifier=code)
+    return ReasonCode(PacketTypes.PUBACK, identifier=_FAILURE)
+
+
+def _tls_fault(error: ssl.SSLError) -> str:
+    """Why TLS failed. A box without a battery for its clock starts in the past."""
+    why = getattr(error, "verify_message", "") or str(error.reason)
+    in_time = getattr(error, "verify_code", 0) not in (_NOT_YET_VALID, _EXPIRED)
+    return why if in_time else f"{why}, by this machine's clock"
 
 
 class Connection:
@@ -159,8 +182,7 @@ class Connection:
         try:
             self._client.connect(settings.host, settings.port, settings.keepalive)
         except ssl.SSLError as error:
-            why = getattr(error, "verify_message", "") or error.reason
-            raise DeliveryError(MqttFailure.TLS, f"TLS failed: {why}") from error
+            raise DeliveryError(MqttFailure.TLS, f"TLS failed: {_tls_fault(error)}") from error
         except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
             why = getattr(error, "strerror", None) or str(error)
             raise DeliveryError(MqttFailure.UNREACHABLE, f"cannot be reached: {why}") from error

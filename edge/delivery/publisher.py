@@ -42,6 +42,12 @@ _SILENT = " Or does the broker refuse a message, as too large, retained or of Qo
 """MQTT 3.1.1 has no word for the reason: such a broker closes the connection."""
 
 
+_SHARED_USER = (
+    " Or does the broker take user names for client ids, while another client has the user name {!r}?"
+)
+"""`use_username_as_clientid` in mosquitto and EMQX: the boxes of a site share its user name."""
+
+
 Connect = Callable[[BrokerAccess, str, Clock, tuple[str, bytes] | None], Connection]
 """Makes a connection that is not open yet: `Connection`, or a simulated network."""
 
@@ -241,9 +247,15 @@ class Publisher:
                     self._access.name,
                     SUSPICIOUS,
                     self._topics.client_id,
-                    "" if self._access.settings.protocol == "5" else _SILENT,
+                    self._other_causes,
                 )
         self._opened_at = None
+
+    @property
+    def _other_causes(self) -> str:
+        settings = self._access.settings
+        shared = _SHARED_USER.format(settings.username) if settings.username else ""
+        return shared + ("" if settings.protocol == "5" else _SILENT)
 
     def _pause(self, stop: threading.Event) -> None:
         event = threading.Event() if stop.is_set() else stop

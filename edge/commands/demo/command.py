@@ -111,7 +111,7 @@ def demo(
         settings = load_settings(config, overrides, _tables(camera, mqtt, folder), DEFAULTS, variables)
         _require_recording(settings.cameras[0], beside, clock)
         limit = seconds or (LIVE_SECONDS if is_live(settings.cameras[0]) else None)
-        kind = own.kind if own else f"{settings.mqtt.host}:{settings.mqtt.port}"
+        kind = own.kind if own else settings.mqtt.address
         start = _first_view(settings, kind, limit, expected, composed=source is None)
         return Show(settings, beside, start, clock).run(stop, limit)
 

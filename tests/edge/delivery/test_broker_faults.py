@@ -14,15 +14,21 @@ from edge.delivery import BrokerAccess, read_access
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import ACKNOWLEDGE_WITHIN
 from edge.ops.reasons import MqttFailure
+from edge.types import CameraState
 from tests.fake_broker import SUCCESS, FakeBroker, Heard
 from tests.messages import Text
 from tests.mosquitto import Mosquitto, Subscriber, make_certificates
 from tests.patience import PATIENCE
 from tests.proxy import Proxy
-from tests.publishing import TOPICS, Running, put
+from tests.publishing import TOPICS, Running, put, status
 
 DOOR = TOPICS.counts("door", "all")
-QUOTA_EXCEEDED = 0x97
+QUOTA_EXCEEDED, RATE_EXCEEDED, UNKNOWN = 0x97, 0x9F, 0xEE
+REASONS = {
+    QUOTA_EXCEEDED: "Quota exceeded",
+    RATE_EXCEEDED: "Connection rate exceeded",
+    UNKNOWN: "Unspecified error",
+}
 
 
 @pytest.fixture
@@ -94,6 +100,62 @@ def test_a_half_open_connection_is_found_out_while_nothing_is_to_be_sent(
         running.clock.skip(keepalive)
         running.wait_for(lambda r: r.connected == [True, False, True])
     assert running.failures == [MqttFailure.LOST]
+
+
+def test_the_broker_may_ask_to_be_asked_more_often(
+    tmp_path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the connection otherwise (`max_keepalive` of mosquitto, `server_keepalive` of EMQX)."""
+    with FakeBroker() as broker:
+        broker.connack_properties = b"\x13\x00\x05"  # Server Keep Alive 5
+        with Running(broker, outbox, tmp_path, keepalive=60) as running:
+            monkeypatch.setattr("paho.mqtt.client.time_func", running.clock.monotonic)
+            put(outbox, "door", 1, 1)
+            running.wait_for(lambda r: len(r.lags) == 1)
+            assert broker.pings == 0
+            running.clock.skip(6)
+            broker.wait_for(lambda b: b.pings == 1)
+            assert running.stop() == 0
+    assert running.failures == []
+
+
+def test_a_broker_that_forgets_is_sent_what_it_has_to_retain(tmp_path: Path, outbox: Outbox) -> None:
+    """mosquitto without `persistence`, restarted: a dashboard must not wait for the next window."""
+    latest = TOPICS.latest("door", "all")
+    with Mosquitto(tmp_path / "broker") as broker, Running(broker, outbox, tmp_path) as running:
+        running.publisher.camera_status(status("door", CameraState.UP))
+        outbox.commit(retained={latest: b"newest"})
+        with Subscriber(broker, latest) as before:
+            before.wait_for_topic(latest)
+        broker.kill()
+        broker.start()
+        running.wait_for(lambda r: r.connected.count(True) == 2)
+        with Subscriber(broker, latest) as after:
+            assert after.wait_for_topic(latest)[-1] == b"newest"
+        assert running.stop() == 0
+
+
+def test_boxes_that_share_a_user_name_may_be_one_client_to_the_broker(
+    tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`use_username_as_clientid`: each box ends the other's connection."""
+    monkeypatch.setattr("edge.delivery.publisher.STEADY", PATIENCE)
+    (tmp_path / "password").write_text("hunter2")
+    extra = ["use_username_as_clientid true"]
+    with (
+        Mosquitto(tmp_path / "broker", users={"store": "hunter2"}, extra=extra) as broker,
+        Running(broker, outbox, tmp_path, username="store", password_file="password") as running,
+    ):
+        for times in range(1, 4):
+            running.wait_for(lambda r, times=times: r.connected.count(True) == times)
+            rival = Client(CallbackAPIVersion.VERSION2, f"box-{times}", protocol=MQTTProtocolVersion.MQTTv5)
+            rival.username_pw_set("store", "hunter2")
+            rival.connect(broker.host, broker.port)
+            running.wait_for(lambda r, times=times: r.connected.count(False) == times)
+            rival.disconnect()
+        assert running.stop() == 0
+    assert "does the broker take user names for client ids" in caplog.text
+    assert "another client has the user name 'store'?" in caplog.text
 
 
 def test_an_acknowledgement_now_and_then_keeps_the_connection(tmp_path: Path, outbox: Outbox) -> None:
@@ -168,13 +230,17 @@ def test_a_line_that_is_cut_again_and_again_loses_nothing(
     assert set(running.failures) == {MqttFailure.LOST}
 
 
-def test_a_broker_whose_queue_is_full_is_asked_again(tmp_path: Path, outbox: Outbox) -> None:
+@pytest.mark.parametrize("reason", [QUOTA_EXCEEDED, RATE_EXCEEDED, UNKNOWN])
+def test_a_broker_that_refuses_for_now_is_asked_again(
+    tmp_path: Path, outbox: Outbox, reason: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """EMQX answers what comes too fast with a reason code that MQTT 5 does not list for PUBACK."""
     refused: list[bytes] = []
 
     def full(heard: Heard) -> int:
         if heard.topic == DOOR and len(refused) < 2:
             refused.append(heard.payload)
-            return QUOTA_EXCEEDED
+            return reason
         return SUCCESS
 
     sent = put(outbox, "door", 1, 6)
@@ -188,7 +254,9 @@ def test_a_broker_whose_queue_is_full_is_asked_again(tmp_path: Path, outbox: Out
         running.wait_for(lambda r: len(r.lags) == 6)
         assert running.stop() == 0
     assert running.failures == [MqttFailure.REJECTED] * 2
+    assert running.connected == [True, False]
     assert set(broker.payloads(DOOR)) == set(sent)
+    assert f"the broker rejects messages to {DOOR}: {REASONS[reason]}" in caplog.text
 
 
 def test_a_second_client_of_the_same_name_is_named_and_outwaited(
@@ -223,7 +291,10 @@ def test_a_second_client_of_the_same_name_is_named_and_outwaited(
     assert caplog.text.count(suspicion) == 1
 
 
-@pytest.mark.parametrize(("wrong", "reason"), [("expired", "certificate has expired"), ("foreign", "")])
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [("expired", "certificate has expired, by this machine's clock"), ("foreign", "")],
+)
 def test_a_wrong_certificate_is_named_and_the_right_one_opens_the_door(
     tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture, wrong: str, reason: str
 ) -> None:

@@ -52,6 +52,23 @@ def test_threads_change_the_device_and_not_the_result(bundle: Bundle):
     assert np.allclose(one.infer(batch), two.infer(batch), atol=1e-5)
 
 
+def threads() -> set[int]:
+    """The ids of all threads of this process."""
+    return {int(thread.name) for thread in Path("/proc/self/task").iterdir()}
+
+
+def test_no_thread_is_bound_to_a_core(bundle: Bundle):
+    """In a container with some of the machine's cores that fails; elsewhere cameras wait for the core."""
+    before = threads()
+    backend = open_backend("onnxruntime", bundle, max_batch=2, threads=2)
+    backend.infer(pictures(2, bundle.input_size))
+    made = threads() - before
+    assert made
+    assert {frozenset(os.sched_getaffinity(thread)) for thread in made} == {
+        frozenset(os.sched_getaffinity(0))
+    }
+
+
 @pytest.mark.parametrize(
     ("precision", "variant"), [("auto", "fp32"), ("fp32", "fp32"), ("fp16", "fp32"), ("int8", "int8")]
 )

@@ -24,6 +24,8 @@ class Answer:
     kind: str = "image/jpeg"
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    sized: bool = True
+    """With its length; otherwise it ends with the connection."""
 
 
 class WebCamera:
@@ -93,7 +95,10 @@ def _handler_of(camera: WebCamera) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", answer.kind)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer.body)))
+            if answer.sized:
+                self.send_header("Content-Length", str(len(answer.body)))
+            else:
+                self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(answer.body)
 

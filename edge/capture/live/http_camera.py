@@ -19,7 +19,7 @@ from requests.auth import HTTPDigestAuth
 
 from edge.capture.live.address import Credentials, Timeouts, host_and_port, public_name
 from edge.capture.live.ffmpeg import LiveStream
-from edge.capture.live.jpegs import JpegReader
+from edge.capture.live.jpegs import MAX_PICTURE, JpegReader
 from edge.capture.live.refusal import in_words
 from edge.capture.live.tls import Trust, why_untrusted
 from edge.capture.rate_limit import RateLimit
@@ -40,6 +40,10 @@ _OK, _NOT_MODIFIED, _UNAUTHORIZED = 200, 304, 401
 _REFUSED = (401, 403, 404, 405, 410)
 _JPEG = b"\xff\xd8\xff"
 
+_ALLOWED = "JPEGs, video in one answer, or the camera's rtsp:// address"
+_NOTHING_ELSE = {"protocol_whitelist": "none"}
+"""Options of FFmpeg: an answer that names another file, host or port does not make it open that."""
+
 
 def open_http(
     url: str,
@@ -57,11 +61,15 @@ def open_http(
         answer = client.get()
         kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         first = b"" if kind.startswith(("multipart/", "image/")) else client.read(answer)
+        if "mpegurl" in kind or first.startswith(b"#EXTM3U"):
+            raise client.fault(f"answers with an HLS playlist, which comes late; allowed: {_ALLOWED}")
         if kind == "text/html" or first.lstrip()[:1] == b"<":
             raise client.fault("answers with a web page, not with pictures; check the path")
-        if kind.startswith("image/") or (first.startswith(_JPEG) and "Content-Length" in answer.headers):
-            answer.close()
-            return Snapshots(client, max_fps, clock)
+        if kind.startswith("image/") or first.startswith(_JPEG):
+            first = _if_more_than_one(client, answer, first)
+            if not first:
+                answer.close()
+                return Snapshots(client, max_fps, clock)
         if kind.startswith("multipart/") or first.startswith((_JPEG, b"--")):
             return JpegStream(client, answer, first, max_fps, clock)
         body = _Body(client, answer, first)
@@ -69,6 +77,20 @@ def open_http(
     except SourceError:
         client.close()
         raise
+
+
+def _if_more_than_one(client: _Client, answer: requests.Response, first: bytes) -> bytes:
+    """What was read of the answer, if it goes on behind its first picture; empty if it ends with it."""
+    if "Content-Length" in answer.headers:
+        return b""
+    reader, read = JpegReader(), bytearray(first)
+    found = len(reader.feed(first))
+    while found < 2 and (data := client.read(answer)):
+        read += data
+        if found or len(read) > MAX_PICTURE:
+            return bytes(read)
+        found += len(reader.feed(data))
+    return bytes(read) if found > 1 else b""
 
 
 class _Client:
@@ -285,10 +307,20 @@ class Snapshots:
         with answer:
             if answer.status_code == _NOT_MODIFIED and self._image is not None:
                 return self._image
-            data = b"".join(iter(lambda: self._client.read(answer), b""))
+            data = self._body(answer)
         self._image = self._decoder.decode(data)
         self._tag = answer.headers.get("ETag", "") if self._image is not None else ""
         return self._image
+
+    def _body(self, answer: requests.Response) -> bytes:
+        """All of it. Raises SourceError if it is too long, or takes too long."""
+        body, asked_at = bytearray(), self._clock.monotonic()
+        while data := self._client.read(answer):
+            body += data
+            late = self._clock.monotonic() - asked_at >= self._client.timeouts.read
+            if late or len(body) > MAX_PICTURE:
+                raise self._client.fault("sends a picture that does not end")
+        return bytes(body)
 
     def _endure(self, fault: SourceError) -> None:
         """Try again soon; raise the fault if no picture has come for too long, or none will."""
@@ -325,6 +357,6 @@ class _Body(io.RawIOBase):
 
 def _video(body: _Body, threads: int) -> Video:
     try:
-        return Video.open(body.client.name, body, threads=threads)
+        return Video.open(body.client.name, body, threads=threads, options=_NOTHING_ELSE)
     except SourceError:
         raise body.client.fault(f"answers with {body.kind}, which is neither JPEG nor video") from None

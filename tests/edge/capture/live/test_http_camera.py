@@ -111,6 +111,10 @@ def test_a_password_in_the_path_is_not_logged(caplog: pytest.LogCaptureFixture) 
     assert "snapshot.jpg" not in caplog.text
 
 
+SDP = b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 26\n"
+"""FFmpeg would listen on the port that it names."""
+
+
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
@@ -119,6 +123,9 @@ def test_a_password_in_the_path_is_not_logged(caplog: pytest.LogCaptureFixture) 
         (Answer(status=404), "knows no such path (404)"),
         (Answer(status=500), "answers with status 500"),
         (Answer(b"{}", "application/json"), "answers with application/json, which is neither JPEG nor video"),
+        (Answer(b"#EXTM3U\n", "application/vnd.apple.mpegurl"), "answers with an HLS playlist"),
+        (Answer(b"#EXTM3U\n", "text/plain"), "answers with an HLS playlist, which comes late; "),
+        (Answer(SDP, "application/sdp"), "answers with application/sdp, which is neither JPEG nor video"),
     ],
 )  # fmt: skip
 def test_what_is_no_camera_is_named(answer: Answer, why: str) -> None:
@@ -182,6 +189,29 @@ def test_pictures_one_after_the_other_in_one_answer_are_a_stream() -> None:
         source.close()
 
 
+@pytest.mark.parametrize("kind", ["image/jpeg", "text/plain"])
+def test_what_an_answer_without_a_length_holds_is_seen_by_its_end(kind: str) -> None:
+    with WebCamera(in_turn(Answer(b"".join(JPEGS), kind, sized=False))) as camera:
+        source = opened(camera, Striding(), max_fps=1)
+        assert isinstance(source, JpegStream)
+        assert numbers_of(source, 6) == [0, 1, 2, 3, 4, 5]
+        source.close()
+    with WebCamera(in_turn(Answer(JPEGS[3], kind, sized=False))) as camera:
+        source = opened(camera)
+        assert isinstance(source, Snapshots)
+        assert numbers_of(source, 2) == [3, 3]
+        source.close()
+
+
+def test_a_picture_without_an_end_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.capture.live.http_camera.MAX_PICTURE", len(JPEGS[0]) - 1)
+    with WebCamera(in_turn(Answer(JPEGS[0]))) as camera:
+        source = opened(camera, read_timeout=10)
+        with pytest.raises(SourceError, match="sends a picture that does not end"):
+            source.read()
+        source.close()
+
+
 class Striding(ManualClock):
     """A second passes from one look to the next."""
 
@@ -190,9 +220,10 @@ class Striding(ManualClock):
         return super().monotonic()
 
 
-def test_video_over_http_is_read_by_ffmpeg(tmp_path: Path) -> None:
-    clip = write_video(tmp_path / "clip.ts", numbered(*range(20)))
-    with WebCamera(in_turn(Answer(clip.read_bytes(), "video/mp2t"))) as camera:
+@pytest.mark.parametrize(("suffix", "codec"), [("ts", "mpeg2video"), ("flv", "flv"), ("mkv", "h264")])
+def test_video_over_http_is_read_by_ffmpeg(tmp_path: Path, suffix: str, codec: str) -> None:
+    clip = write_video(tmp_path / f"clip.{suffix}", numbered(*range(20)), codec=codec)
+    with WebCamera(in_turn(Answer(clip.read_bytes(), f"video/{suffix}"))) as camera:
         source = opened(camera, Striding(), max_fps=1)
         assert isinstance(source, LiveStream)
         assert numbers_of(source, 20) == list(range(20))

@@ -29,11 +29,18 @@ from edge.types import Image
 MAX_CORRUPT = 50
 """Undecodable frames in a row after which a source counts as lost: two seconds at 25 a second."""
 
+MAX_DAMAGED = 50
+"""Frames after an undecodable one that are not analysed, unless a key picture comes: they show its damage.
+Some streams refresh the picture bit by bit and have no key pictures."""
+
 MAX_PARTS = 32
 """Parts of one picture that are joined at most; encoders make a slice for each core."""
 
 _WHOLE = {"err_detect": "explode"}
-"""Options of the decoder of JPEGs: without, what is missing of a picture is filled with green."""
+"""Options of decoders that otherwise do not report what is missing of a picture: of JPEGs it is green."""
+
+_SILENT = ("mjpeg", "hevc")
+"""Those decoders."""
 
 _STILL_FORMATS = ("image2", "_pipe")
 _QUARTER_TURNS = {
@@ -45,9 +52,13 @@ _QUARTER_TURNS = {
 
 
 class _Packet(Enum):
-    """A packet that gave no frame: it cannot be decoded, or the decoder waits for more."""
+    """A packet that gave no frame to analyse.
+
+    FAILED: it cannot be decoded. DAMAGED: what it depends on could not. WITHOUT: the decoder waits for more.
+    """
 
     FAILED = auto()
+    DAMAGED = auto()
     WITHOUT = auto()
 
 
@@ -74,11 +85,13 @@ class Video:
         self._stream = stream
         stream.codec_context.thread_count = threads
         stream.codec_context.thread_type = "AUTO"
-        if stream.codec_context.name == "mjpeg":
+        if stream.codec_context.name in _SILENT:
             stream.codec_context.options = _WHOLE
         self._deinterlacer = _Deinterlacer()
         self._converter = _Converter()
         self._failures = 0
+        self._damaged = 0
+        self._begun = False
         self._frames = self._decoded()
         self._frame: VideoFrame | None = None
         self._parts: list[Packet[Any]] = []
@@ -141,6 +154,8 @@ class Video:
                     return True
                 if frame is _Packet.FAILED:
                     self._count_failure()
+                elif frame is _Packet.DAMAGED:
+                    self.corrupt += 1
                 if give_up():
                     return False
         except SourceError:  # of what gives the bytes
@@ -180,23 +195,37 @@ class Video:
         self.faults += packet.is_corrupt
         parts, self._parts = self._parts, []
         if parts and not _belongs(packet, parts):
-            yield _Packet.FAILED
+            yield self._failed(parts[0])
             parts = []
         parts.append(packet)
         try:
             frames = self._stream.codec_context.decode(_joined(parts))
         except (av.FFmpegError, ValueError):
-            yield _Packet.FAILED
+            yield self._failed(packet)
             return
         for frame in frames:
             if not frame.is_corrupt:
-                yield from self._deinterlacer.through(frame)
+                yield from self._unless_damaged(frame)
             elif packet.is_keyframe and frame.pts == packet.pts:
                 self._parts = parts  # perhaps the rest of the picture comes in the next packet
             else:
-                yield _Packet.FAILED
+                yield self._failed(packet)
         if not frames or self._parts:
             yield _Packet.WITHOUT
+
+    def _failed(self, packet: Packet[Any]) -> _Packet:
+        """DAMAGED while the stream waits for a key picture: it is no reason to open it again."""
+        waiting = (self._damaged or not self._begun) and not packet.is_keyframe
+        self._damaged = MAX_DAMAGED
+        return _Packet.DAMAGED if waiting else _Packet.FAILED
+
+    def _unless_damaged(self, frame: VideoFrame) -> Iterator[VideoFrame | _Packet]:
+        self._begun = True
+        self._damaged = 0 if frame.key_frame else max(0, self._damaged - 1)
+        if self._damaged:
+            yield _Packet.DAMAGED
+        else:
+            yield from self._deinterlacer.through(frame)
 
     def _count_failure(self) -> None:
         self.corrupt += 1

@@ -17,6 +17,7 @@ UNSUPPORTED_TRANSPORT = 461
 SERVER_FAULT = 500
 """Or above: FFmpeg does not say which."""
 _UNAUTHORIZED, _OK = 401, 200
+_DIGEST = "takes the password as a digest by"
 
 
 def in_words(status: int, credentials: Credentials) -> str:
@@ -38,8 +39,18 @@ def why_refused(url: str, trust: Trust, credentials: Credentials, status: int | 
     """Why an RTSP camera gives no video. status: the one that FFmpeg got, if any."""
     if status == SERVER_FAULT:
         return "is busy, or has a fault (5xx)"
+    if (
+        status == _UNAUTHORIZED
+        and credentials
+        and (why := _asked(url, trust, credentials)).startswith(_DIGEST)
+    ):
+        return why
     if status is not None:
         return in_words(status, credentials)
+    return _asked(url, trust, credentials)
+
+
+def _asked(url: str, trust: Trust, credentials: Credentials) -> str:
     host, port = host_and_port(url)
     try:
         plain = socket.create_connection((host, port), timeout=ASK_TIMEOUT)
@@ -93,12 +104,22 @@ def read_answer(data: bytes, credentials: Credentials) -> str:
         if data.startswith(b"HTTP/"):
             return "answers as a web server, not as an RTSP camera: is it another port?"
         return "does not speak RTSP: is it another port?"
+    if statuses[-1] == _UNAUTHORIZED and credentials and (digest := _unknown_digest(data)):
+        return f"{_DIGEST} {digest} only (401); allowed: MD5 or basic, which is set in the camera"
     if statuses[-1] != _OK:
         return in_words(statuses[-1], credentials)
     media = [kind.decode() for kind in re.findall(rb"(?m)^m=(\w+)", data)]
     if not media or "video" in media:
         return "offers video but sends none"
     return f"offers {' and '.join(sorted(set(media)))} but no video"
+
+
+def _unknown_digest(data: bytes) -> str:
+    """The digest that the camera asks for, if FFmpeg has none that it takes; empty otherwise."""
+    offers = re.findall(rb"(?im)^www-authenticate: *(.*)$", data)
+    digests = [re.search(rb'(?i)^digest.*algorithm *= *"?(sha[\w-]+)', offer) for offer in offers]
+    found = {digest[1].decode() for digest in digests if digest}
+    return " or ".join(sorted(found)) if all(digests) else ""
 
 
 def _is_it_tls(host: str, port: int) -> str:

@@ -49,6 +49,27 @@ def test_a_refused_password_is_not_a_missing_one() -> None:
     assert in_words(401, ("clerk", "x")) == "refuses the user name or password (401)"
 
 
+MD5, SHA = 'Digest realm="c", nonce="7"', 'Digest realm="c", nonce="7", algorithm="SHA-256"'
+
+
+@pytest.mark.parametrize(
+    ("offers", "why"),
+    [
+        ([SHA], "takes the password as a digest by SHA-256 only (401); allowed: MD5 or basic, which"),
+        ([MD5], "refuses the user name or password (401)"),
+        ([SHA, MD5], "refuses the user name or password (401)"),
+        ([SHA, 'Basic realm="c"'], "refuses the user name or password (401)"),
+        ([], "refuses the user name or password (401)"),
+    ],
+)  # fmt: skip
+def test_a_digest_that_ffmpeg_lacks_is_not_a_wrong_password(offers: list[str], why: str) -> None:
+    head = "".join(f"WWW-Authenticate: {offer}\r\n" for offer in offers)
+    refused = OPTIONS + f"RTSP/1.0 401 Unauthorized\r\nCSeq: 2\r\n{head}\r\n".encode()
+    with answering(refused) as port:
+        found = why_refused(f"rtsp://127.0.0.1:{port}/door", Trust(), ("clerk", "x"), 401)
+    assert found.startswith(why)
+
+
 @contextmanager
 def answering(data: bytes | None) -> Iterator[int]:
     """A port on which every client is sent `data` and left; None: left at once."""

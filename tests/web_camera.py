@@ -40,10 +40,12 @@ class WebCamera:
         answer: Callable[[Mapping[str, str]], Answer],
         *,
         digest: tuple[str, str] | None = None,
+        algorithm: str = "MD5",
         certificate: tuple[Path, Path] | None = None,
     ) -> None:
         self.answer = answer
         self.digest = digest
+        self.algorithm = algorithm
         self.requests = 0
         self.connections = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
@@ -85,8 +87,12 @@ def _handler_of(camera: WebCamera) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             camera.requests += 1
-            if camera.digest and not _is_let_in(camera.digest, self.headers.get("Authorization", "")):
-                challenge = f'Digest realm="{REALM}", nonce="{NONCE}", qop="auth", algorithm=MD5'
+            if camera.digest and not _is_let_in(
+                camera.digest, camera.algorithm, self.headers.get("Authorization", "")
+            ):
+                challenge = (
+                    f'Digest realm="{REALM}", nonce="{NONCE}", qop="auth", algorithm={camera.algorithm}'
+                )
                 return self._send(Answer(status=401, headers={"WWW-Authenticate": challenge}))
             return self._send(camera.answer(dict(self.headers)))
 
@@ -108,16 +114,16 @@ def _handler_of(camera: WebCamera) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _is_let_in(digest: tuple[str, str], shown: str) -> bool:
+def _is_let_in(digest: tuple[str, str], algorithm: str, shown: str) -> bool:
     """RFC 7616, 3.4.1."""
+
+    def hashed(text: str) -> str:
+        return hashlib.new(algorithm.replace("-", ""), text.encode(), usedforsecurity=False).hexdigest()
+
     given = dict(re.findall(r'(\w+)="?([^",]+)"?', shown))
     user, password = digest
     if given.get("username") != user or given.get("nonce") != NONCE:
         return False
-    one = _md5(f"{user}:{REALM}:{password}")
-    two = _md5(f"GET:{given['uri']}")
-    return given["response"] == _md5(f"{one}:{NONCE}:{given['nc']}:{given['cnonce']}:auth:{two}")
-
-
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    one = hashed(f"{user}:{REALM}:{password}")
+    two = hashed(f"GET:{given['uri']}")
+    return given["response"] == hashed(f"{one}:{NONCE}:{given['nc']}:{given['cnonce']}:auth:{two}")

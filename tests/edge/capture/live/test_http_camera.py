@@ -80,9 +80,10 @@ def test_a_picture_that_has_not_changed_is_not_sent_again() -> None:
     assert asked == ["", "", '"7"', '"7"']
 
 
-def test_digest_is_answered_and_not_asked_for_again() -> None:
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+def test_digest_is_answered_and_not_asked_for_again(algorithm: str) -> None:
     credentials = ("clerk", "p@ss:w/rd")
-    with WebCamera(in_turn(Answer(JPEGS[1])), digest=credentials) as camera:
+    with WebCamera(in_turn(Answer(JPEGS[1])), digest=credentials, algorithm=algorithm) as camera:
         source = opened(camera, credentials=credentials)
         assert numbers_of(source, 3) == [1, 1, 1]
         source.close()

@@ -18,6 +18,7 @@ from edge.config import CameraSettings, Settings
 from edge.ops.metrics import Metrics
 from edge.types import Boxes, Faces, Frame, Message, Track, TrackState
 from edge.vision.clothes import colours
+from edge.vision.cuts import Cuts
 from edge.vision.detect import Scanner, SharedDetectors
 from edge.vision.second_opinion import SecondOpinion
 from edge.vision.track import Tracker, TrackerSettings
@@ -58,11 +59,12 @@ class Vision:
         )
         self._visitors = Visitors(camera.name, opinion, settings, bundle, metrics)
         self._tracks: list[Track] = []
+        self._cuts = Cuts()
         self._segment = 0
 
     def process(self, frame: Frame) -> VisionResult:
         """Find and follow the faces of one frame; count the visitors whose tracks end with it."""
-        before = self._begin(frame.segment)
+        before = self._begin(frame)
         with self._metrics.timed("detect"):
             faces = self._scanner.scan(frame.image, frame.captured_at, _boxes(self._tracks))
         with self._metrics.timed("track"):
@@ -83,11 +85,11 @@ class Vision:
         ended, self._tracks = self._tracker.finish(), []
         return list(self._visitors.count_ended(ended))
 
-    def _begin(self, segment: int) -> list[Message]:
-        """End every track where another segment begins."""
-        if segment == self._segment:
+    def _begin(self, frame: Frame) -> list[Message]:
+        """End every track where another segment begins or the picture shows another place."""
+        if not self._cuts.is_cut(frame.image) and frame.segment == self._segment:
             return []
-        self._segment = segment
+        self._segment = frame.segment
         self._scanner.restart()
         return self.finish()
 

@@ -161,6 +161,21 @@ class TestVisitor:
         assert stage.ends == [1.8, 3.8]
         assert stage.fates() == {"visitor": 2}
 
+    def test_who_is_there_after_a_cut_is_another(self):
+        """Two places by turns, with somebody in the same spot."""
+        rooms = [np.random.default_rng(n).integers(0, 150, (9, 16, 3), np.uint8) for n in (0, 1)]
+        stage = Stage({ANN: standing()})
+        plain = stage.frame
+
+        def frame(seconds: float) -> Frame:
+            room = np.kron(rooms[int(seconds >= 2)], np.ones((20, 20, 1), np.uint8))
+            room[..., 2] = 0
+            face = plain(seconds).image
+            return Frame("door", at(seconds), np.where(face.any(axis=2, keepdims=True), face, room))
+
+        stage.frame = frame  # type: ignore[method-assign]
+        assert stage.play(0, 4).finish().ends == [1.8, 3.8]
+
     def test_two_are_two(self):
         stage = Stage({ANN: standing(60, until=3), BEA: standing(250, until=4)}).play(0, 8)
         assert stage.ends == [2.8, 3.8]

@@ -1,0 +1,83 @@
+"""Cuts: another place is one; light, exposure, noise and whoever stands before the camera are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.types import Image
+from edge.vision.cuts import Cuts
+
+SHAPE = (360, 640)
+
+
+def place(seed: int) -> Image:
+    """A room: rectangles of many grey levels."""
+    rng = np.random.default_rng(seed)
+    image = np.full((*SHAPE, 3), 120, np.uint8)
+    for x, y, w, h, level in zip(*(rng.integers(low, high, 90) for low, high in SPANS), strict=True):
+        cv2.rectangle(image, (x, y), (x + w, y + h), (int(level),) * 3, -1)
+    return image
+
+
+SPANS = [(0, 640), (0, 360), (20, 120), (20, 120), (20, 235)]
+
+
+def brighter(image: Image, by: float) -> Image:
+    return np.clip(image * by, 0, 255).astype(np.uint8)
+
+
+def lamp(image: Image) -> Image:
+    """A light goes on at the right."""
+    return np.clip(image * np.linspace(0.4, 2, SHAPE[1])[:, None], 0, 255).astype(np.uint8)
+
+
+def noisy(image: Image) -> Image:
+    return np.clip(image + np.random.default_rng(9).normal(0, 12, image.shape), 0, 255).astype(np.uint8)
+
+
+def person_before(image: Image) -> Image:
+    """Somebody in a striped shirt covers four fifths of the picture."""
+    near = image.copy()
+    near[:, 64:576] = (np.arange(512) // 24 % 2 * 150 + 40)[:, None]
+    return near
+
+
+def black(image: Image) -> Image:
+    return np.zeros_like(image)
+
+
+def cuts(*frames: Image) -> list[bool]:
+    watch = Cuts()
+    return [watch.is_cut(frame) for frame in frames]
+
+
+def test_the_first_frame_is_none():
+    assert cuts(place(0), place(0)) == [False, False]
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_another_place_is_a_cut_and_so_is_the_way_back(seed: int):
+    assert cuts(place(0), place(seed), place(seed), place(0)) == [False, True, False, True]
+
+
+def test_a_black_picture_between_two_places_hides_no_cut():
+    assert cuts(place(0), black(place(0)), place(1)) == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda i: brighter(i, 1.8), lambda i: brighter(i, 0.3), lamp, noisy, person_before, black],
+    ids=["brighter", "darker", "a lamp", "noise", "a person", "black"],
+)
+def test_the_same_place_in_another_state_is_none(change: Callable[[Image], Image]):
+    assert cuts(place(0), change(place(0)), place(0)) == [False] * 3
+
+
+@pytest.mark.parametrize("shape", [(1080, 1920, 3), (240, 320, 3), (32, 24, 3), (2, 2, 3)])
+def test_pictures_of_any_size_are_taken(shape: tuple[int, int, int]):
+    image = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+    assert not Cuts().is_cut(image)

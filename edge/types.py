@@ -161,13 +161,25 @@ class FaceCrop:
 
 
 @dataclass(frozen=True, slots=True)
+class Crossing:
+    """A visitor crossed a line of their camera. inward: to the right of the line's direction."""
+
+    line: str
+    inward: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TrackEnded:
-    """A visitor to be counted: they left the view, or stayed for the longest time that a track may last."""
+    """A visitor to be counted: they left the view, or stayed for the longest time that a track may last.
+
+    crossings: at most one in each direction of each line.
+    """
 
     camera_id: str
     track_id: int
     ended_at: datetime
     dwell: timedelta
+    crossings: tuple[Crossing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,15 +206,17 @@ class StreamEnded:
 
 @dataclass(frozen=True, slots=True)
 class CountingPlan:
-    """What is counted: the zone of each camera, the age brackets, and how long a window waits for late
-    visits.
+    """What is counted: the zone and lines of each camera, the age brackets, and how long a window waits for
+    late visits.
 
-    A new plan holds from each camera's next window on. brackets: as configured. lateness: seconds.
+    A new plan holds from each camera's next window on. brackets: as configured. lateness: seconds. lines: the
+    names of the lines of each camera that has any.
     """
 
     zones: Mapping[str, str]
     brackets: tuple[str, ...]
     lateness: float
+    lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 Message = FaceCrop | TrackEnded | Progress | StreamEnded | CountingPlan
@@ -220,6 +234,15 @@ class Visit:
     camera_id: str
     at: datetime
     age: float | None
+    crossings: tuple[Crossing, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Passages:
+    """How many visitors crossed a line in each direction, each counted once."""
+
+    inward: int = 0
+    outward: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +261,8 @@ class Coverage:
 class WindowCounts:
     """The visitors of one window [start, end), by age bracket, without pictures or ids.
 
-    These are the true counts: `edge.release` decides what of them may leave the box. last: the camera gives
-    no more frames, so the window's end is the end of its day.
+    These are the true counts: `edge.release` decides what of them may leave the box. lines: of the visitors
+    counted here, by line. last: the camera gives no more frames, so the window's end is the end of its day.
     """
 
     site: str
@@ -250,6 +273,7 @@ class WindowCounts:
     counts: Mapping[str, int]
     unclassified: int
     coverage: Coverage
+    lines: Mapping[str, Passages] = field(default_factory=dict)
     last: bool = False
 
     def __post_init__(self) -> None:

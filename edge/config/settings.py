@@ -7,6 +7,7 @@ files, which are searched in `$CREDENTIALS_DIRECTORY` first where systemd provid
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -42,6 +43,12 @@ QUARTER = 900
 
 SHORTEST_WINDOW = 60
 """Seconds of the shortest window, unless true counts are published (`privacy.minimum = 1`)."""
+
+SHORTEST_LINE = 0.01
+"""Of the picture: a line that is shorter is a slip of the hand."""
+
+MOST_LINES = 8
+"""Lines of a camera: they share the noise of its entries and exits."""
 
 _SEPARATORS = re.compile(r"[/+#\x00-\x1f\x7f]")
 
@@ -100,6 +107,12 @@ def _region(roi: tuple[float, float, float, float]) -> tuple[float, float, float
     return roi
 
 
+def _point(point: tuple[float, float]) -> tuple[float, float]:
+    if not all(0 <= coordinate <= 1 for coordinate in point):
+        raise ValueError("must be [x, y] as fractions of the picture, from 0 to 1")
+    return point
+
+
 def _host(name: str) -> str:
     if not name or re.search(r"[/@\s]", name) or (re.search(r"[:\[\]]", name) and not _is_ipv6(name)):
         raise ValueError(
@@ -149,6 +162,7 @@ def _opening_hours(value: str | dict[str, str]) -> str | dict[str, str]:
 TopicLevel = Annotated[str, AfterValidator(_topic_level)]
 Seconds = Annotated[float, Field(gt=0, le=DAY, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Point = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_point)]
 Region = Annotated[tuple[float, float, float, float], Field(strict=False), AfterValidator(_region)]
 
 
@@ -158,8 +172,33 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class LineSettings(Section):
+    """A line across the picture that visitors cross; "in" is to the right of `from` -> `to`.
+
+    Points are fractions of the whole picture after the rotation. entrance: its "in" is the store's footfall.
+    uturn_within: seconds within which a return over the line undoes the crossing.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: TopicLevel
+    from_: Annotated[Point, Field(alias="from")]
+    to: Point
+    entrance: bool = False
+    uturn_within: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 5.0
+
+    @model_validator(mode="after")
+    def _has_length(self) -> Self:
+        if math.dist(self.from_, self.to) < SHORTEST_LINE:
+            raise ValueError(f"'from' and 'to' must be at least {SHORTEST_LINE} of the picture apart")
+        return self
+
+
 class CameraSettings(Section):
-    """One camera: its source and how its pictures are searched."""
+    """One camera: its source, how its pictures are searched, and its lines.
+
+    anchor: how many face heights below the middle of the face a visitor is taken to be where lines are drawn.
+    """
 
     name: TopicLevel
     source: Annotated[str, AfterValidator(_without_password)]
@@ -185,6 +224,8 @@ class CameraSettings(Section):
     pace: Literal["real", "full"] = "real"
     loop: bool = False
     start: Annotated[datetime, AfterValidator(_utc)] | None = None
+    anchor: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.0
+    lines: Annotated[tuple[LineSettings, ...], Field(strict=False, max_length=MOST_LINES)] = ()
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
@@ -198,6 +239,10 @@ class CameraSettings(Section):
             raise ValueError("'transport' needs a source of rtsp://; rtsps:// is carried by TCP")
         if not self.ages and not self.group:
             raise ValueError("'ages = false' needs a 'group', one of whose cameras has ages")
+        names = [line.name for line in self.lines]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two lines are named {name!r}: every line needs a name of its own")
         return self
 
     @property

@@ -80,7 +80,7 @@ def _allowed_keys(loc: tuple[int | str, ...], model: type[BaseModel]) -> str:
     """The keys of the table that an unknown key stands in, the likeliest first."""
     for part in loc[:-1]:
         model = _section(model, part)
-    keys = sorted(model.model_fields)
+    keys = sorted(field.alias or name for name, field in model.model_fields.items())
     close = difflib.get_close_matches(str(loc[-1]), keys, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}allowed: {', '.join(keys)}"

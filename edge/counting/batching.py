@@ -87,7 +87,10 @@ class Classifier:
         """A visit for an ended track; all else as it is. Forgets the tracks of a camera that has ended."""
         if isinstance(message, TrackEnded):
             age = self._ages.pop((message.camera_id, message.track_id), VisitorAge())
-            return [Visit(message.camera_id, message.ended_at, age.decide(self._max_spread))]
+            visit = Visit(
+                message.camera_id, message.ended_at, age.decide(self._max_spread), message.crossings
+            )
+            return [visit]
         if isinstance(message, StreamEnded):
             for key in [key for key in self._ages if key[0] == message.camera_id]:
                 del self._ages[key]

@@ -103,4 +103,5 @@ def build_counting(settings: Settings, bundle: Bundle, backend: AgeBackend, metr
 def counting_plan(settings: Settings) -> CountingPlan:
     """The plan that these settings describe."""
     zones = {camera.name: camera.zone for camera in settings.cameras}
-    return CountingPlan(zones, settings.windows.brackets, settings.windows.lateness)
+    lines = {c.name: tuple(line.name for line in c.lines) for c in settings.cameras if c.lines}
+    return CountingPlan(zones, settings.windows.brackets, settings.windows.lateness, lines)

@@ -3,7 +3,7 @@
     event time   when it happened at the camera, not when it was processed
     watermark    the camera's event time minus `lateness`: nothing older is expected
     window       [start, end) of `length` seconds from UTC midnight; closed once the watermark reaches its end
-    shape        the zone and the brackets of a window; they never change once it has begun
+    shape        the zone, the brackets and the lines of a window; they never change once it has begun
 
 Each camera has its own watermark, so a camera that is slow or down delays no other.
 """
@@ -11,13 +11,23 @@ Each camera has its own watermark, so a camera that is slow or down delays no ot
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from edge.brackets import Bracket, bracket_of, parse_brackets
 from edge.ops.reasons import FrameDrop
-from edge.types import CameraState, CountingPlan, Coverage, Progress, StreamEnded, Visit, WindowCounts
+from edge.types import (
+    CameraState,
+    CountingPlan,
+    Coverage,
+    Crossing,
+    Passages,
+    Progress,
+    StreamEnded,
+    Visit,
+    WindowCounts,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,6 +52,7 @@ class _Window:
 
     counts: Counter[str] = field(default_factory=Counter)
     unclassified: int = 0
+    crossings: Counter[Crossing] = field(default_factory=Counter)
     seconds: float = 0.0
     analysed: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -49,14 +60,15 @@ class _Window:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """The zone and the brackets of a window."""
+    """The zone, the brackets and the lines of a window."""
 
     zone: str
     brackets: tuple[Bracket, ...]
+    lines: tuple[str, ...]
 
     @classmethod
-    def of(cls, zone: str, brackets: Iterable[str]) -> _Shape:
-        return cls(zone, parse_brackets(tuple(brackets)))
+    def of(cls, zone: str, brackets: Iterable[str], lines: Iterable[str]) -> _Shape:
+        return cls(zone, parse_brackets(tuple(brackets)), tuple(lines))
 
 
 @dataclass(slots=True)
@@ -122,6 +134,7 @@ class Aggregator:
             window.unclassified += 1
         else:
             window.counts[bracket_of(visit.age, camera.shape(start).brackets).label] += 1
+        window.crossings.update(visit.crossings)
 
     def progress(self, progress: Progress) -> list[WindowCounts]:
         """Move a camera's event time on and note what was watched; the windows that close, oldest first."""
@@ -157,8 +170,8 @@ class Aggregator:
     def resume(self, windows: Iterable[WindowCounts]) -> list[WindowCounts]:
         """Continue windows that were open when the daemon ended; those that no longer fit, closed.
 
-        A window fits if its site, camera and length are still configured. It keeps its zone and its brackets;
-        the plan holds from the next window on.
+        A window fits if its site, camera and length are still configured. It keeps its zone, brackets and
+        lines; the plan holds from the next window on.
         """
         unfit: list[WindowCounts] = []
         for window in sorted(windows, key=lambda w: w.start):
@@ -167,11 +180,12 @@ class Aggregator:
                 continue
             camera = self._camera(window.camera_id, window.start)
             camera.resumed = True
-            camera.take_shape(window.start, _Shape.of(window.zone, window.counts))
+            camera.take_shape(window.start, _Shape.of(window.zone, window.counts, window.lines))
             self._plan_next(window.camera_id, camera, window.start)
             camera.windows[window.start] = _Window(
                 Counter(window.counts),
                 window.unclassified,
+                _crossings(window.lines),
                 window.coverage.seconds,
                 window.coverage.analysed,
                 Counter(window.coverage.dropped),
@@ -219,7 +233,8 @@ class Aggregator:
         return self._cameras[camera_id]
 
     def _shape(self, camera_id: str) -> _Shape:
-        return _Shape.of(self._plan.zones[camera_id], self._plan.brackets)
+        plan = self._plan
+        return _Shape.of(plan.zones[camera_id], plan.brackets, plan.lines.get(camera_id, ()))
 
     def _plan_next(self, camera_id: str, camera: _Camera, at: datetime) -> None:
         """Apply the plan to a camera's windows after the one that holds `at`."""
@@ -261,4 +276,17 @@ class Aggregator:
             counts={bracket.label: window.counts[bracket.label] for bracket in shape.brackets},
             unclassified=window.unclassified,
             coverage=Coverage(window.seconds, window.analysed, dict(window.dropped)),
+            lines={line: _passages(window.crossings, line) for line in shape.lines},
         )
+
+
+def _passages(crossings: Counter[Crossing], line: str) -> Passages:
+    return Passages(crossings[Crossing(line, inward=True)], crossings[Crossing(line, inward=False)])
+
+
+def _crossings(lines: Mapping[str, Passages]) -> Counter[Crossing]:
+    found: Counter[Crossing] = Counter()
+    for line, passages in lines.items():
+        found[Crossing(line, inward=True)] = passages.inward
+        found[Crossing(line, inward=False)] = passages.outward
+    return found

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, RootModel, ValidationError
 
-from edge.types import Coverage, WindowCounts
+from edge.types import Coverage, Passages, WindowCounts
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ class OpenWindow(BaseModel):
     counts: dict[str, NonNegativeInt]
     unclassified: NonNegativeInt
     coverage: tuple[NonNegativeFloat, NonNegativeInt, dict[str, NonNegativeInt]]
+    lines: dict[str, tuple[NonNegativeInt, NonNegativeInt]] = {}
 
     @classmethod
     def of(cls, window: WindowCounts) -> OpenWindow:
@@ -39,12 +40,14 @@ class OpenWindow(BaseModel):
             counts=dict(window.counts),
             unclassified=window.unclassified,
             coverage=(seen.seconds, seen.analysed, dict(seen.dropped)),
+            lines={name: (line.inward, line.outward) for name, line in window.lines.items()},
         )
 
     def window(self) -> WindowCounts:
         """The same as a value that flows. Raises ValueError where its times make no window."""
         fields = {name: getattr(self, name) for name in OpenWindow.model_fields}
-        return WindowCounts(**{**fields, "coverage": Coverage(*self.coverage)})
+        lines = {name: Passages(*line) for name, line in self.lines.items()}
+        return WindowCounts(**{**fields, "coverage": Coverage(*self.coverage), "lines": lines})
 
 
 class _Checkpoint(RootModel[list[OpenWindow]]):

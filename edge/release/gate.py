@@ -140,7 +140,10 @@ class Gate:
         make = Rows(replace(self.rule, site=window.site), self._topics.of_site(window.site))
         camera = window.camera_id
         rows = [make.counts(releases.window)] if releases.window else []
-        rows += [make.flow(camera, figure) for figure in releases.flow]
+        rows += [
+            make.flow(camera, figure, releases.passages.get((figure.level, figure.end), {}))
+            for figure in releases.flow
+        ]
         rows += [make.periods(camera, one) for one in releases.periods]
         return rows if window.site == self.rule.site else [replace(row, retained_as=None) for row in rows]
 

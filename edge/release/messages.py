@@ -228,6 +228,14 @@ class Periods(Part):
     privacy: Privacy
 
 
+class Passages(Part):
+    """Visitors who crossed a line, each at most once in each direction. null: the budget withholds it."""
+
+    in_: int | None = Field(alias="in", description="To the right of the line; with noise.")
+    out: int | None = Field(description="To the left of the line; with noise.")
+    entrance: bool = Field(description="Whether its passages are the store's footfall.")
+
+
 class Flow(Part):
     """The visits of a window, a local hour or a day of one camera or box, without ages and with noise.
 
@@ -245,6 +253,10 @@ class Flow(Part):
     end: Time
     seconds: Seconds
     visits: int = Field(description="With noise; may be negative.")
+    lines: dict[Name, Passages] = Field(default={}, description="Of one camera: by line.")
+    lines_epsilon: float | None = Field(default=None, description="noise: of each number in `lines`.")
+    entries: int | None = Field(default=None, description="Of a box: the sum of `in` over entrance lines.")
+    exits: int | None = Field(default=None, description="Of a box: the sum of `out` over entrance lines.")
     coverage: CoverageOf
     privacy: Privacy
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -17,12 +17,13 @@ from edge.release.messages import (
     Figures,
     Flow,
     Message,
+    Passages,
     Periods,
     Today,
     encode,
     window_id,
 )
-from edge.release.noise.ledger import AGES, VISITS, Level
+from edge.release.noise.ledger import AGES, IN, OUT, VISITS, Level
 from edge.release.noise.periods import NoisyFigure
 from edge.release.released import ReleasedWindow
 from edge.release.rule import Rule, Topics
@@ -35,6 +36,17 @@ class Names(TypedDict, total=False):
     box: str
     camera: str
     zone: str
+
+
+class _Numbers(TypedDict, total=False):
+    """What a flow message says of its period."""
+
+    visits: Required[int]
+    coverage: Required[CoverageOf]
+    lines: dict[str, Passages]
+    lines_epsilon: float | None
+    entries: int | None
+    exits: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +105,27 @@ class Rows:
         latest = topics.latest(window.camera_id, window.zone)
         return Row(topics.counts(window.camera_id, window.zone), key, message, latest)
 
-    def flow(self, camera: str, figure: NoisyFigure) -> Row:
-        """The `instore.flow/1` row of one period of a camera."""
+    def flow(self, camera: str, figure: NoisyFigure, passages: Mapping[str, NoisyFigure]) -> Row:
+        """The `instore.flow/1` row of one period of a camera. passages: `IN` and `OUT`, by line."""
         names = Names(site=self._rule.site, camera=camera)
-        visits = figure.cells[VISITS].value
-        return self._flow(self._topics.flow(camera), names, figure, visits, CoverageOf.of(figure.coverage))
+        numbers = _Numbers(
+            visits=figure.cells[VISITS].value,
+            coverage=CoverageOf.of(figure.coverage),
+            lines=_by_line(passages, self._rule.entrances.get(camera, frozenset())),
+            lines_epsilon=_epsilon_of_lines(passages),
+        )
+        return self._flow(self._topics.flow(camera), names, figure, numbers)
 
     def box_flow(self, one: FlowSum) -> Row:
         """The same summed over the box."""
         names = Names(site=self._rule.site, box=self._rule.box)
-        coverage = CoverageOf.of(one.watched.coverage)
-        return self._flow(self._topics.box_flow, names, one, one.visits, coverage)
+        numbers = _Numbers(
+            visits=one.visits,
+            coverage=CoverageOf.of(one.watched.coverage),
+            entries=one.entries,
+            exits=one.exits,
+        )
+        return self._flow(self._topics.box_flow, names, one, numbers)
 
     def periods(self, camera: str, one: PeriodFigures) -> Row:
         """The `instore.periods/1` row of a closed hour or day of a zone."""
@@ -131,11 +153,10 @@ class Rows:
         topic: str,
         names: Names,
         one: NoisyFigure | FlowSum,
-        visits: int,
-        coverage: CoverageOf,
+        numbers: _Numbers,
     ) -> Row:
         key = window_id(*_values(names), "flow", one.level.value, one.start, one.end)
-        epsilon = self._rule.flow.get((one.level, VISITS))
+        epsilon = one.epsilon
 
         def message(sequence: int) -> Flow:
             return Flow(
@@ -148,9 +169,8 @@ class Rows:
                 start=one.start,
                 end=one.end,
                 seconds=(one.end - one.start).total_seconds(),
-                visits=visits,
-                coverage=coverage,
                 privacy=self._rule.privacy(epsilon),
+                **numbers,
             )
 
         return Row(topic, key, message)
@@ -200,3 +220,23 @@ class Rows:
 
 def _values(names: Names) -> list[str]:
     return [str(name) for name in names.values()]
+
+
+def _by_line(passages: Mapping[str, NoisyFigure], entrances: Collection[str]) -> dict[str, Passages]:
+    lines = dict.fromkeys(line for figure in passages.values() for line in figure.cells)
+
+    def value(quantity: str, line: str) -> int | None:
+        figure = passages.get(quantity)
+        return figure.cells[line].value if figure and line in figure.cells else None
+
+    def of(line: str) -> Passages:
+        numbers = {"in": value(IN, line), "out": value(OUT, line), "entrance": line in entrances}
+        return Passages.model_validate(numbers)
+
+    return {line: of(line) for line in lines}
+
+
+def _epsilon_of_lines(passages: Mapping[str, NoisyFigure]) -> float | None:
+    """Of each number; where one quantity has fewer lines than the other, of the noisier."""
+    of_each = [n.epsilon for figure in passages.values() for n in figure.cells.values() if n.epsilon]
+    return float(min(of_each)) if of_each else None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
 from edge.config import Settings
 from edge.release.messages import Model, Privacy
-from edge.release.noise.ledger import Shares, age_shares, epsilon_of_visit, flow_shares
+from edge.release.noise.ledger import IN, OUT, VISITS, Shares, age_shares, epsilon_of_visit, flow_shares
 from edge.store_time import OpeningHours, StoreTime
 
 
@@ -34,8 +35,9 @@ class Rule:
     """What may leave, when, and for which cameras.
 
     with_ages: cameras whose visits are released by age. in_box: cameras that the box's sums count, one of
-    each group of views. flow, ages: the epsilon of each number with noise; ages is empty where the threshold
-    releases them.
+    each group of views. flow, flow_with_lines, ages: the epsilon of each number with noise, for a camera
+    without lines, for one with lines, and by age; ages is empty where the threshold releases them.
+    entrances: the lines whose passages are the store's footfall, by camera.
     """
 
     site: str
@@ -47,14 +49,16 @@ class Rule:
     minimum: int
     release_every: int
     flow: Shares
+    flow_with_lines: Shares
     ages: Shares
+    entrances: Mapping[str, frozenset[str]]
     model: Model
 
     @classmethod
     def of(cls, settings: Settings, model: Model) -> Rule:
         """The rule of these settings, for an age model."""
         privacy, cameras = settings.privacy, settings.cameras
-        noise = privacy.method == "noise"
+        noise, epsilon = privacy.method == "noise", exact(privacy.flow_epsilon)
         aged = frozenset(camera.name for camera in cameras if camera.ages)
         return cls(
             site=settings.site.name,
@@ -65,8 +69,14 @@ class Rule:
             in_box=aged,  # of the views that can see the same visitor, the one with ages stands for all
             minimum=privacy.minimum,
             release_every=privacy.release_every,
-            flow={} if privacy.is_off else flow_shares(exact(privacy.flow_epsilon)),
+            flow={} if privacy.is_off else flow_shares(epsilon),
+            flow_with_lines={} if privacy.is_off else flow_shares(epsilon, (VISITS, IN, OUT)),
             ages=age_shares(exact(privacy.epsilon)) if noise else {},
+            entrances={
+                camera.name: frozenset(line.name for line in camera.lines if line.entrance)
+                for camera in cameras
+                if any(line.entrance for line in camera.lines)
+            },
             model=model,
         )
 
@@ -79,6 +89,15 @@ class Rule:
     def visit_epsilon(self) -> Fraction:
         """The whole epsilon of one visit, over all numbers with noise."""
         return epsilon_of_visit(self.flow, self.ages)
+
+    def flow_of(self, *, lines: bool) -> Shares:
+        """The epsilon of each number without ages of a camera with or without lines."""
+        return self.flow_with_lines if lines else self.flow
+
+    @property
+    def summed(self) -> frozenset[str]:
+        """The cameras that the box's sums wait for."""
+        return self.in_box | self.entrances.keys()
 
     def privacy(self, epsilon: Fraction | None = None) -> Privacy:
         """How a message's numbers were made safe. epsilon: of each number with noise; None: the threshold."""

@@ -57,7 +57,7 @@ class Vision:
         self._tracker = Tracker(
             TrackerSettings(confirm_hits=tracking.confirm_hits, lost_after=tracking.lost_after)
         )
-        self._visitors = Visitors(camera.name, opinion, settings, bundle, metrics)
+        self._visitors = Visitors(camera, opinion, settings, bundle, metrics)
         self._tracks: list[Track] = []
         self._cuts = Cuts()
         self._segment = 0

@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from edge.bundle import Bundle
-from edge.config import Settings
+from edge.config import CameraSettings, Settings
 from edge.ops.metrics import Metrics
 from edge.ops.reasons import TrackEnd
 from edge.types import FaceCrop, Faces, Frame, Message, Track, TrackEnded, TrackState
 from edge.vision.crops import BestCrops, Crop, cut_face, quality
+from edge.vision.lines import Lines, Path
 from edge.vision.second_opinion import FaceVerdict, Opinion, SecondOpinion
 
 UNSETTLED_EVERY = timedelta(seconds=0.2)
@@ -35,6 +36,7 @@ class _Visitor:
 
     verdict: FaceVerdict
     crops: BestCrops
+    path: Path
     next_look: datetime
     confirmed: bool = False
     counted: bool = False
@@ -53,9 +55,15 @@ class Visitors:
     """The visitors of one camera; used by one thread. Every method takes tracks of the same tracker."""
 
     def __init__(
-        self, camera: str, opinion: SecondOpinion, settings: Settings, bundle: Bundle, metrics: Metrics
+        self,
+        camera: CameraSettings,
+        opinion: SecondOpinion,
+        settings: Settings,
+        bundle: Bundle,
+        metrics: Metrics,
     ) -> None:
-        self._camera = camera
+        self._camera = camera.name
+        self._lines = Lines(camera)
         self._opinion = opinion
         self._threshold = settings.detection.second_opinion
         self._max_age = timedelta(seconds=settings.tracking.max_age)
@@ -71,6 +79,8 @@ class Visitors:
         for track in tracks:
             visitor = self._of(track, frame.captured_at)
             visitor.confirmed |= track.state is TrackState.CONFIRMED
+            if track.face is not None:
+                visitor.path.see(track.xyxy, frame.image.shape[1::-1], frame.captured_at)
             if track.face is not None and not visitor.counted and self._is_due(visitor, frame.captured_at):
                 self._look_at(visitor, frame, faces.select(np.array([track.face])))
 
@@ -96,7 +106,7 @@ class Visitors:
         visitor = self._visitors.get(track.track_id)
         if visitor is None:
             crops = BestCrops(self._crops.per_visitor, self._crops.spacing)
-            visitor = _Visitor(FaceVerdict(self._threshold), crops, next_look=now)
+            visitor = _Visitor(FaceVerdict(self._threshold), crops, self._lines.begin(), next_look=now)
             self._visitors[track.track_id] = visitor
         return visitor
 
@@ -141,4 +151,10 @@ class Visitors:
         visitor.counted = True
         for crop in visitor.crops.best:
             yield FaceCrop(self._camera, track.track_id, crop.image, crop.quality)
-        yield TrackEnded(self._camera, track.track_id, track.last_seen, track.last_seen - track.first_seen)
+        yield TrackEnded(
+            self._camera,
+            track.track_id,
+            track.last_seen,
+            track.last_seen - track.first_seen,
+            visitor.path.crossings(),
+        )

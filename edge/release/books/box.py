@@ -6,17 +6,18 @@ visitor one is counted. Everything here is computed from released numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from fractions import Fraction
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from edge.release.books.camera import PeriodFigures, Releases
+from edge.release.books.camera import PassageFigures, PeriodFigures, Releases
 from edge.release.books.day import Day, Hour, figures
 from edge.release.carry_over import UNCLASSIFIED
 from edge.release.messages import Figures
-from edge.release.noise.ledger import VISITS, Level
+from edge.release.noise.ledger import IN, OUT, VISITS, Level
 from edge.release.noise.periods import NoisyFigure, Watched
 from edge.release.rule import Rule
 from edge.types import WindowCounts
@@ -25,7 +26,10 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class FlowSum(BaseModel):
-    """The visits of one period, of the cameras that have closed it."""
+    """The visits of one period, of the cameras that have closed it.
+
+    entries, exits: over the entrance lines; None where no camera has one. epsilon: of the visits' noise.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,15 +37,29 @@ class FlowSum(BaseModel):
     start: AwareDatetime
     end: AwareDatetime
     visits: int = 0
+    entries: int | None = None
+    exits: int | None = None
+    epsilon: Fraction | None = None
     watched: Watched = Watched()
 
     def with_camera(self, figure: NoisyFigure) -> FlowSum:
-        """This and one more camera."""
+        """This and the visits of one more camera."""
+        epsilons = [one for one in (self.epsilon, figure.epsilon) if one is not None]
         return self.model_copy(
             update={
                 "start": min(self.start, figure.start),
                 "visits": self.visits + figure.cells[VISITS].value,
+                "epsilon": min(epsilons, default=None),
                 "watched": self.watched.with_window(figure.coverage),
+            }
+        )
+
+    def with_entrances(self, passages: Mapping[str, NoisyFigure], entrances: Collection[str]) -> FlowSum:
+        """This and what crossed the entrance lines of one more camera."""
+        return self.model_copy(
+            update={
+                "entries": _added(self.entries, passages.get(IN), entrances),
+                "exits": _added(self.exits, passages.get(OUT), entrances),
             }
         )
 
@@ -82,8 +100,10 @@ class BoxBook(BaseModel):
         if window.camera_id in rule.in_box:
             flow = _with_flow(flow, releases.flow)
             periods = _with_periods(periods, releases.periods)
-        until = min((closed[name] for name in rule.in_box if name in closed), default=_NEVER)
-        if not rule.in_box <= closed.keys():
+        if entrances := rule.entrances.get(window.camera_id):
+            flow = _with_passages(flow, releases.passages, entrances)
+        until = min((closed[name] for name in rule.summed if name in closed), default=_NEVER)
+        if not rule.summed <= closed.keys():
             return BoxReleases([], []), BoxBook(closed=closed, flow=tuple(flow), periods=tuple(periods))
         done = BoxReleases(
             [one for one in flow if one.end <= until], [one for one in periods if _end(one) <= until]
@@ -123,6 +143,21 @@ def _with_flow(sums: list[FlowSum], more: Iterable[NoisyFigure]) -> list[FlowSum
         known = found.get(key, FlowSum(level=figure.level, start=figure.start, end=figure.end))
         found[key] = known.with_camera(figure)
     return list(found.values())
+
+
+def _with_passages(sums: list[FlowSum], more: PassageFigures, entrances: Collection[str]) -> list[FlowSum]:
+    found: dict[tuple[Level, datetime], FlowSum] = {(one.level, one.end): one for one in sums}
+    for key, passages in more.items():
+        start = min(figure.start for figure in passages.values())
+        known = found.get(key, FlowSum(level=key[0], start=start, end=key[1]))
+        found[key] = known.with_entrances(passages, entrances)
+    return list(found.values())
+
+
+def _added(known: int | None, figure: NoisyFigure | None, entrances: Collection[str]) -> int | None:
+    """A sum with what crossed these lines; lines that were withheld add nothing."""
+    found = [n.value for line, n in figure.cells.items() if line in entrances] if figure else []
+    return (known or 0) + sum(found) if found else known
 
 
 def _with_periods(sums: list[PeriodSum], more: Iterable[PeriodFigures]) -> list[PeriodSum]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from fractions import Fraction
 from typing import Self
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from edge.release.books.day import Day
 from edge.release.carry_over import Waiting, absorb, begin, reshape
 from edge.release.messages import Figures
-from edge.release.noise.ledger import AGES, VISITS, Ledger, Level
+from edge.release.noise.ledger import AGES, IN, OUT, VISITS, Ledger, Level
 from edge.release.noise.periods import Draws, NoisyFigure, NoisyPeriods
 from edge.release.noise.sampler import RandomBelow
 from edge.release.released import ReleasedWindow, cells_of, release_window, released_with_noise
@@ -31,15 +32,20 @@ class PeriodFigures:
     epsilon: Fraction | None = None
 
 
+PassageFigures = dict[tuple[Level, datetime], dict[str, NoisyFigure]]
+"""What crossed the lines of a camera: by level and end of the period, for `IN` and `OUT`, by line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Releases:
     """What one closed window of a camera lets out.
 
-    window: None for a camera without ages. today: the store's day that goes on, where it has changed.
-    gone: zones whose retained topics have to be cleared.
+    passages: over lines. window: None for a camera without ages. today: the store's day that goes on, where
+    it has changed. gone: zones whose retained topics have to be cleared.
     """
 
     flow: list[NoisyFigure]
+    passages: PassageFigures = field(default_factory=dict)
     window: ReleasedWindow | None = None
     periods: list[PeriodFigures] = field(default_factory=list)
     today: Day | None = None
@@ -72,6 +78,7 @@ class CameraBook(BaseModel):
 
     ledger: Ledger
     flow: NoisyPeriods = NoisyPeriods()
+    passages: dict[str, NoisyPeriods] = {}
     zones: dict[str, ZoneBook] = {}
 
     @classmethod
@@ -83,33 +90,76 @@ class CameraBook(BaseModel):
         self, window: WindowCounts, rule: Rule, random_below: RandomBelow
     ) -> tuple[Releases, CameraBook]:
         """What may leave when this window closes, and the book that goes on. Nothing is changed here."""
-        draws = Draws(
-            self.ledger.under(_budget(rule)),
-            rule.flow,
-            random_below,
-            camera=window.camera_id,
-            quantity=VISITS,
-        )
-        figures, flow = self.flow.close_window(window, {VISITS: window.total}, rule, draws)
+        flow = _FlowClosing(self, window, rule, random_below)
+        visits, passages = flow.visits(), flow.passages()
         if window.camera_id not in rule.with_ages:
-            book = CameraBook(ledger=_trimmed(draws.ledger, flow), flow=flow, zones=self.zones)
-            return Releases(figures, gone=list(self.zones)), book
+            return Releases(visits, passages, gone=list(self.zones)), flow.book(flow.ledger, self.zones)
         closing = _ZoneClosing(window, rule)
         zone = closing.open(self.zones)
         gone = [name for name in self.zones if name != window.zone]
         if rule.ages:
             ages = Draws(
-                draws.ledger, rule.ages, random_below,
+                flow.ledger, rule.ages, random_below,
                 camera=window.camera_id, quantity=AGES, part=window.zone,
             )  # fmt: skip
             released, zone = closing.with_noise(zone, ages)
             ledger = ages.ledger
         else:
             released, zone = closing.with_threshold(zone)
-            ledger = draws.ledger
-        book = CameraBook(ledger=_trimmed(ledger, flow), flow=flow, zones={window.zone: zone})
+            ledger = flow.ledger
         today = zone.shown if closing.changes_today else None
-        return Releases(figures, released, closing.periods, today, gone), book
+        releases = Releases(visits, passages, released, closing.periods, today, gone)
+        return releases, flow.book(ledger, {window.zone: zone})
+
+
+class _FlowClosing:
+    """The numbers without ages of one window on their way out, and the ledger of them."""
+
+    def __init__(self, book: CameraBook, window: WindowCounts, rule: Rule, random_below: RandomBelow) -> None:
+        self._window, self._rule, self._random_below = window, rule, random_below
+        self._shares = rule.flow_of(lines=bool(window.lines or book.passages))
+        self._visits, self._passages = book.flow, dict(book.passages)
+        self.ledger = book.ledger.under(_budget(rule))
+
+    def visits(self) -> list[NoisyFigure]:
+        """The visits of the periods that end with this window."""
+        figures, self._visits = self._close(self._visits, VISITS, {VISITS: self._window.total})
+        return figures
+
+    def passages(self) -> PassageFigures:
+        """What crossed the lines in these periods; lines that are gone leave with the period they were in."""
+        lines = self._window.lines
+        found: PassageFigures = {}
+        for quantity, cells in (
+            (IN, {name: one.inward for name, one in lines.items()}),
+            (OUT, {name: one.outward for name, one in lines.items()}),
+        ):
+            periods = self._passages.pop(quantity, NoisyPeriods())
+            if not cells and not periods.open:
+                continue
+            figures, periods = self._close(periods, quantity, cells)
+            for figure in figures:
+                found.setdefault((figure.level, figure.end), {})[quantity] = figure
+            if any(period.cells for period in periods.open.values()):
+                self._passages[quantity] = periods
+        return found
+
+    def book(self, ledger: Ledger, zones: dict[str, ZoneBook]) -> CameraBook:
+        """The book that goes on."""
+        return CameraBook(
+            ledger=_trimmed(ledger, self._visits), flow=self._visits, passages=self._passages, zones=zones
+        )
+
+    def _close(
+        self, periods: NoisyPeriods, quantity: str, cells: Mapping[str, int]
+    ) -> tuple[list[NoisyFigure], NoisyPeriods]:
+        draws = Draws(
+            self.ledger, self._shares, self._random_below,
+            camera=self._window.camera_id, quantity=quantity, joint=quantity != VISITS,
+        )  # fmt: skip
+        closed = periods.close_window(self._window, cells, self._rule, draws)
+        self.ledger = draws.ledger
+        return closed
 
 
 class _ZoneClosing:

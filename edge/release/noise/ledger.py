@@ -36,7 +36,7 @@ class Level(StrEnum):
 Shares = Mapping[tuple[Level, str], Fraction]
 """By level and quantity: the epsilon of one number."""
 
-VISITS, AGES = "visits", "ages"
+VISITS, IN, OUT, AGES = "visits", "in", "out", "ages"
 
 FLOW_LEVELS = {Level.WINDOW: Fraction(1, 2), Level.HOUR: Fraction(3, 8), Level.DAY: Fraction(1, 8)}
 """How `privacy.flow_epsilon` is divided over levels: a number that holds more visits can take more noise.
@@ -45,9 +45,9 @@ It does not depend on the configuration, so a change of it at any moment lets no
 _BESIDE = {"zones": 2, "dwell": 2, "attention": 2, "groups": 1, "missed": 1}
 
 FLOW_WEIGHTS: Mapping[Level, Mapping[str, int]] = {
-    Level.WINDOW: {VISITS: 2, "in": 1, "out": 1},
-    Level.HOUR: {VISITS: 4, "in": 2, "out": 2, **_BESIDE},
-    Level.DAY: {VISITS: 4, "in": 2, "out": 2, **_BESIDE},
+    Level.WINDOW: {VISITS: 2, IN: 1, OUT: 1},
+    Level.HOUR: {VISITS: 4, IN: 2, OUT: 2, **_BESIDE},
+    Level.DAY: {VISITS: 4, IN: 2, OUT: 2, **_BESIDE},
 }
 """How a level is divided over those of its quantities that are configured. With all of them and epsilon 4,
 a window's visits have 1, its entries and exits 1/2 each, an hour's visits 3/8, a day's 1/8."""

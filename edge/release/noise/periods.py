@@ -87,7 +87,8 @@ class NoisyFigure:
 class Draws:
     """Draws the numbers of one quantity of one camera, and keeps the ledger of them.
 
-    part: the zone, for a quantity that is counted by zone. shares: empty for a gate that is off.
+    part: the zone, for a quantity that is counted by zone. shares: empty for a gate that is off. joint: a
+    visit may be in every cell of a node, so its epsilon is divided over them.
     """
 
     def __init__(
@@ -99,16 +100,22 @@ class Draws:
         camera: str,
         quantity: str,
         part: str = "",
+        joint: bool = False,
     ) -> None:
         self.ledger = ledger
         self._shares = shares
         self._random_below = random_below
         self._camera, self._quantity, self._part = camera, quantity, part
+        self._joint = joint
 
     def figure(
         self, level: Level, start: datetime, end: datetime, cells: Mapping[str, int], coverage: Coverage
     ) -> NoisyFigure | None:
-        """The period with its noise. None: the budget refuses it, as where a clock was set back over it."""
+        """The period with its noise. None: it has no cells, or the budget refuses it, as where a clock was
+        set back over it.
+        """
+        if not cells:
+            return None
         if not self._shares:
             exact = {cell: exact_count(n) for cell, n in cells.items()}
             return NoisyFigure(level, start, end, exact, coverage, None)
@@ -117,6 +124,8 @@ class Draws:
         self.ledger, refusal = self.ledger.spend(node, epsilon)
         if refusal is not None:
             return None
+        if self._joint:
+            epsilon /= len(cells)
         noisy = {cell: noisy_count(n, epsilon, self._random_below) for cell, n in cells.items()}
         return NoisyFigure(level, start, end, noisy, coverage, epsilon)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import string
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pydantic import BaseModel
 
 from edge.config import (
     CameraSettings,
+    LineSettings,
     Settings,
     SiteSettings,
     blanks_in_secrets,
@@ -31,6 +33,9 @@ from edge.errors import ConfigurationError
 SHIPPED = Path(__file__).parents[3] / "config.toml"
 PASSWORD = "hunter2"
 CAMERA = {"name": "entrance", "source": "rtsp://192.0.2.10/"}
+
+
+LINE: dict[str, Any] = {"name": "door", "from": [0.2, 0.8], "to": [0.8, 0.8]}
 
 
 def load(*overrides: str, **tables: Any) -> Settings:
@@ -68,12 +73,25 @@ class TestShippedFile:
     def test_it_writes_out_every_key(self):
         table = tomllib.loads(SHIPPED.read_text())
         assert set(table) == keys(Settings)
-        # `start` has no default that could be written out; it is there as a comment.
-        assert set(table["cameras"][0]) == keys(CameraSettings) - {"start"}
+        # `start` and `lines` have no default that could be written out; they are there as comments.
+        assert set(table["cameras"][0]) == keys(CameraSettings) - {"start", "lines"}
         assert "\n# start = " in SHIPPED.read_text()
+        assert set(self.commented_line()) == {
+            field.alias or n for n, field in LineSettings.model_fields.items()
+        }
         for name, field in Settings.model_fields.items():
             if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
                 assert set(table[name]) == keys(field.annotation), name
+
+    def test_its_example_of_a_line_is_valid_and_leads_downwards(self):
+        line = LineSettings.model_validate(self.commented_line())
+        assert line.from_[1] == line.to[1] and line.from_[0] < line.to[0]
+
+    def commented_line(self) -> dict[str, Any]:
+        """The commented table of a line, without its comment marks."""
+        _, _, rest = SHIPPED.read_text().partition("# [[cameras.lines]]")
+        rows = list(itertools.takewhile(lambda row: row.startswith("# "), rest.splitlines()[1:]))
+        return tomllib.loads("\n".join(row.removeprefix("# ") for row in rows))
 
 
 class TestFaults:
@@ -143,6 +161,15 @@ class TestFaults:
             ({"source": "rtsps://h/", "fingerprint": "ab:cd"}, ["fingerprint", "64 hexadecimal digits"]),
             ({"source": "rtsps://h/", "transport": "udp"}, ["'transport' needs a source of rtsp://"]),
             ({"transport": "multicast"}, ["transport", "auto"]),
+            ({"anchor": -1.0}, ["cameras[0].anchor = -1.0", "greater than or equal to 0"]),
+            ({"lines": [{"name": "a"}]}, ["cameras[0].lines[0].from: is missing"]),
+            ({"lines": [LINE | {"form": 1}]}, ["cameras[0].lines[0].form", "did you mean 'from'?"]),
+            ({"lines": [LINE | {"to": [0.1, 1.2]}]}, ["lines[0].to = [0.1, 1.2]", "from 0 to 1"]),
+            ({"lines": [LINE | {"to": [0.1, float("nan")]}]}, ["lines[0].to", "from 0 to 1"]),
+            ({"lines": [LINE | {"to": LINE["from"]}]}, ["cameras[0].lines[0]", "at least 0.01"]),
+            ({"lines": [LINE | {"name": "a/b"}]}, ["lines[0].name = 'a/b'", "one MQTT topic level"]),
+            ({"lines": [LINE, LINE]}, ["cameras[0]", "two lines are named 'door'"]),
+            ({"lines": [LINE | {"name": f"{n}"} for n in range(9)]}, ["cameras[0].lines", "at most 8"]),
             ({"start": datetime(2026, 1, 1)}, ["cameras[0].start", "UTC"]),  # noqa: DTZ001
             ({"start": "2026-01-01"}, ["cameras[0].start = '2026-01-01'", "2026-01-31T08:00:00Z"]),
         ],

@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 from edge.brackets import parse_bracket
 from edge.counting.windows import Aggregator
-from edge.types import CameraState, CountingPlan, Progress, StreamEnded, Visit, WindowCounts
+from edge.types import (
+    CameraState,
+    CountingPlan,
+    Crossing,
+    Passages,
+    Progress,
+    StreamEnded,
+    Visit,
+    WindowCounts,
+)
 from tests.fakes import EPOCH
 
 BRACKETS = ("0-17", "18+")
@@ -50,6 +59,41 @@ def spans(windows: Iterable[WindowCounts]) -> list[tuple[float, float]]:
 
 def totals(windows: Iterable[WindowCounts]) -> list[int]:
     return [w.total for w in windows]
+
+
+class TestLines:
+    """Passages are counted with their visit; a window has the lines that it began with."""
+
+    PLAN = CountingPlan({"door": "entry"}, BRACKETS, 0.0, {"door": ("front", "back")})
+
+    def test_passages_are_in_the_window_of_their_visit(self):
+        windows = Aggregator("store", self.PLAN, length=LENGTH)
+        windows.progress(progress(0))
+        both = (Crossing("front", inward=True), Crossing("back", inward=False))
+        windows.count(Visit("door", at(10), None, both))
+        windows.count(Visit("door", at(20), 30.0, both[:1]))
+        first, second = windows.progress(progress(120))
+        assert first.lines == {"front": Passages(2, 0), "back": Passages(0, 1)}
+        assert second.lines == {"front": Passages(), "back": Passages()}
+
+    def test_a_new_line_counts_from_the_next_window_on(self):
+        windows = Aggregator("store", CountingPlan({"door": "entry"}, BRACKETS, 0.0), length=LENGTH)
+        windows.progress(progress(0))
+        windows.replan(self.PLAN)
+        for seconds in (10, 70):
+            windows.count(Visit("door", at(seconds), None, (Crossing("front", inward=True),)))
+        first, second = windows.progress(progress(120))
+        assert first.lines == {}
+        assert second.lines["front"] == Passages(1, 0)
+
+    def test_open_windows_go_on_after_a_restart(self):
+        before, after = (Aggregator("store", self.PLAN, length=LENGTH) for _ in range(2))
+        before.progress(progress(0))
+        before.count(Visit("door", at(10), None, (Crossing("front", inward=True),)))
+        after.resume(before.open_windows())
+        after.count(Visit("door", at(20), None, (Crossing("front", inward=True),)))
+        (window,) = after.progress(progress(60))
+        assert window.lines["front"] == Passages(2, 0)
 
 
 class TestWindows:

@@ -32,6 +32,13 @@ def test_cameras_come_go_and_change() -> None:
     assert str(change) == "cameras gone: till; new cameras: exit; changed: max_fps of door"
 
 
+def test_a_line_changes_its_camera() -> None:
+    line = {"name": "door", "from": [0.2, 0.8], "to": [0.8, 0.8]}
+    change = compare(settings(), settings({**DOOR, "lines": [line]}, TILL))
+    assert (change.changed, str(change)) == (("door",), "changed: lines of door")
+    assert change.settings.cameras[0].lines[0].from_ == (0.2, 0.8)
+
+
 def test_a_zone_a_bracket_or_a_threshold_of_privacy_leaves_the_cameras_alone() -> None:
     new = settings({**DOOR, "zone": "entry"}, TILL, windows={"brackets": ["0+"]}, privacy={"minimum": 9})
     change = compare(settings(), new)

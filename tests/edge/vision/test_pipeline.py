@@ -366,3 +366,12 @@ class TestCounting:
         assert counting.patience(now) == pytest.approx(0.02 - now)
         counting.poll(now)
         assert sample(metrics, "instore_batch_crops_count") == batches
+
+
+def test_a_visitor_who_crosses_a_line_says_so_when_the_track_ends() -> None:
+    """The picture is 320x180, and the line its middle: "in" is the lower half."""
+    line = "cameras.door.lines=[{name='middle', from=[0.0, 0.5], to=[1.0, 0.5]}]"
+    stage = Stage({ANN: lambda t: (160, 40 + 20 * t, 40) if t < 5 else None, BEA: standing(60)}, line)
+    stage.play(0, 8)
+    ended = [m for m in stage.messages if isinstance(m, TrackEnded)]
+    assert [[(c.line, c.inward) for c in m.crossings] for m in ended] == [[("middle", True)]]

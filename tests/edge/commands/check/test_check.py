@@ -15,11 +15,12 @@ from edge.commands.check import state
 from edge.commands.check.command import render
 from edge.commands.check.configuration import check_configuration
 from edge.commands.check.host import check_clock, check_service
+from edge.commands.check.line import check_line
 from edge.commands.check.model import check_model
 from edge.commands.check.port import check_port
 from edge.commands.check.state import check_disk, check_outbox, state_folder
 from edge.commands.check.verdict import Status, Verdict, Warn, attempt
-from edge.config import Settings, load_settings
+from edge.config import LineSettings, Settings, load_settings
 from edge.delivery.outbox import Outbox
 from edge.errors import InstoreError
 from edge.inference import tensorrt
@@ -275,3 +276,22 @@ def test_the_model_is_tried_on_the_daemons_engines_and_leaves_none(
     said = check_model(settings, tmp_path, SystemClock())
     assert "on tensorrt (Pretended RTX, fp16), " in said
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "side"),
+    [
+        ((0.2, 0.8), (0.8, 0.8), "bottom"),
+        ((0.8, 0.8), (0.2, 0.8), "top"),
+        ((0.5, 0.2), (0.5, 0.8), "left"),
+        ((0.5, 0.8), (0.5, 0.2), "right"),
+        ((0.2, 0.2), (0.8, 0.8), "lower left"),
+    ],
+)
+def test_a_line_is_described_by_the_side_that_in_leads_to(
+    start: tuple[float, float], end: tuple[float, float], side: str
+) -> None:
+    line = LineSettings(name="door", from_=start, to=end)
+    assert check_line(line) == f'"in" leads to the {side} of the picture'
+    entrance = line.model_copy(update={"entrance": True})
+    assert check_line(entrance).endswith("; counts as the store's footfall")

@@ -1,0 +1,143 @@
+"""Which lines a visitor crosses, and in which direction (the definitions are in `docs/measures.md`).
+
+A visitor stands at one point, the anchor. Distances are in face sizes, so one set of numbers is right for
+near and far. A side is taken only at a distance from the line and after a time, so neither a jittering box
+nor somebody who waits on the line crosses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config import CameraSettings, LineSettings
+from edge.types import Crossing
+
+REACH = 0.5
+"""Face sizes beyond the line from which on a visitor has crossed it: boxes jitter by a tenth of that."""
+
+HOLD = timedelta(seconds=0.3)
+"""Time beyond the line after which they have crossed it."""
+
+NEAR = 0.25
+"""Face sizes from the line below which neither the first nor the last sight of a visitor tells a side."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a visitor is. across: face sizes from the line, above 0 on its inner side. along: 0..1 on it."""
+
+    across: float
+    along: float
+
+    @property
+    def side(self) -> int:
+        return 1 if self.across > 0 else -1
+
+
+@dataclass(slots=True)
+class _Passage:
+    """One visitor and one line.
+
+    side: where they are known to be, 0 at first. since: when they were first seen on the other side. inside:
+    whether they went there between the ends of the line. crossed: when and to which side, alternating.
+    """
+
+    uturn_within: timedelta
+    side: int = 0
+    last: _Place | None = None
+    since: datetime | None = None
+    inside: bool = False
+    crossed: list[tuple[datetime, int]] = field(default_factory=list)
+
+    def see(self, place: _Place, at: datetime) -> None:
+        """Take the place of the moment `at`."""
+        if self.last is not None and place.side != self.last.side:
+            self.since, self.inside = at, 0 <= _cut(self.last, place) <= 1
+        self.last = place
+        if self.side == 0:
+            self.side = place.side if abs(place.across) >= NEAR else 0
+        elif place.side != self.side and abs(place.across) >= REACH and self._held(at):
+            self._cross(place.side)
+
+    def end(self) -> list[int]:
+        """The sides that the visitor crossed to, at most one of each; the last sight needs no wait."""
+        if self.last is not None and self.last.side == -self.side and abs(self.last.across) >= NEAR:
+            self._cross(self.last.side)
+        return [side for _, side in self.crossed[-(2 - len(self.crossed) % 2) :]]
+
+    def _held(self, at: datetime) -> bool:
+        return self.since is not None and at - self.since >= HOLD
+
+    def _cross(self, side: int) -> None:
+        self.side = side
+        if self.since is None or not self.inside:
+            return
+        if self.crossed and self.crossed[-1][1] == -side:
+            if self.since - self.crossed[-1][0] <= self.uturn_within:
+                self.crossed.pop()
+                return
+        elif self.crossed:  # they came back past an end of the line, so this is the same crossing again
+            self.crossed.pop()
+        self.crossed.append((self.since, side))
+
+
+class Path:
+    """The way of one visitor across the lines of a camera."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self._passages = [_Passage(timedelta(seconds=one.uturn_within)) for one in lines.settings]
+
+    def see(self, box: NDArray[np.float32], size: tuple[int, int], at: datetime) -> None:
+        """Take the visitor's box, float32 (4,) in pixels of a picture of this width and height."""
+        if not self._passages:
+            return
+        for passage, place in zip(self._passages, self._lines.places(box, size), strict=True):
+            passage.see(place, at)
+
+    def crossings(self) -> tuple[Crossing, ...]:
+        """What the visitor crossed, once the track has ended."""
+        return tuple(
+            Crossing(line.name, inward=side > 0)
+            for line, passage in zip(self._lines.settings, self._passages, strict=True)
+            for side in passage.end()
+        )
+
+
+class Lines:
+    """The lines of one camera. roi: the part of the picture that frames hold."""
+
+    def __init__(self, camera: CameraSettings) -> None:
+        self.settings: Sequence[LineSettings] = camera.lines
+        self._anchor = camera.anchor
+        left, top, right, bottom = camera.roi
+        self._origin = np.array([left, top])
+        self._scale = 1 / np.array([right - left, bottom - top])
+        self._ends = np.array([(line.from_, line.to) for line in camera.lines]).reshape(-1, 2, 2)
+
+    def begin(self) -> Path:
+        """The path of a visitor who has come into view."""
+        return Path(self)
+
+    def places(self, box: NDArray[np.float32], size: tuple[int, int]) -> list[_Place]:
+        """Where the anchor of this box is, for each line."""
+        ends = (self._ends - self._origin) * self._scale * np.array(size)
+        width, height = box[2] - box[0], box[3] - box[1]
+        anchor = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2 + self._anchor * height])
+        direction, offset = ends[:, 1] - ends[:, 0], anchor - ends[:, 0]
+        length = np.hypot(direction[:, 0], direction[:, 1])
+        inwards = direction[:, 0] * offset[:, 1] - direction[:, 1] * offset[:, 0]
+        face = max((width + height) / 2, 1.0)
+        across, along = inwards / (length * face), (direction * offset).sum(axis=1) / length**2
+        return [_Place(float(a), float(b)) for a, b in zip(across, along, strict=True)]
+
+
+def _cut(one: _Place, other: _Place) -> float:
+    """Where the straight way between two places on different sides meets the line."""
+    share = one.across / (one.across - other.across)
+    return one.along + share * (other.along - one.along)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from edge.commands.demo.scene import Scene, write_clip
-from edge.release.messages import COUNTS
+from edge.release.messages import COUNTS, FLOW
 from tests.daemon import Daemon
 from tests.mosquitto import Mosquitto, Subscriber
 from tests.patience import PATIENCE
@@ -25,8 +25,10 @@ needs_recordings = pytest.mark.skipif(
 START = datetime(2026, 1, 31, 8, tzinfo=UTC)
 
 
-def replayed(clip: Path, *settings: str, beside: Sequence[Path] = ()) -> list[dict[str, Any]]:
-    """The windows that `instore-edge replay` prints of a clip, and of others beside it."""
+def replayed(
+    clip: Path, *settings: str, beside: Sequence[Path] = (), schema: str = COUNTS
+) -> list[dict[str, Any]]:
+    """The messages of a schema that `instore-edge replay` prints of a clip, and of others beside it."""
     options = [f"--set={setting}" for setting in ("privacy.minimum=1", "windows.length=60", *settings)]
     command = [
         sys.executable,
@@ -40,7 +42,7 @@ def replayed(clip: Path, *settings: str, beside: Sequence[Path] = ()) -> list[di
     ]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE)
     messages = [json.loads(line) for line in done.stdout.splitlines()]
-    return [message for message in messages if message["schema"] == COUNTS]
+    return [message for message in messages if message["schema"] == schema]
 
 
 def counted_by_daemon(folder: Path, clip: Path) -> list[dict[str, Any]]:
@@ -112,6 +114,15 @@ def test_recordings_from_the_field_are_counted_as_by_eye() -> None:
     (damaged,) = (w["coverage"] for w in windows if w["camera"] == "corrupt")
     assert damaged["frames_dropped"] == {"corrupt": 8}
     assert damaged["seconds"] == pytest.approx(1.83 - 0.08 * (8 + 3), abs=0.1)  # lost frames, and their gaps
+
+
+@needs_recordings
+@pytest.mark.data
+def test_who_leaves_the_queue_crosses_the_line_on_the_way() -> None:
+    """By eye: five of the queue leave to the right; the sixth still stands before the line at the end."""
+    line = "cameras.queue.lines=[{name='exit', from=[0.8, 1.0], to=[0.8, 0.0]}]"
+    (day,) = (m for m in replayed(CLIPS / "field" / "queue.mp4", line, schema=FLOW) if m["period"] == "day")
+    assert day["lines"]["exit"] == {"in": 5, "out": 0, "entrance": False}
 
 
 @needs_recordings

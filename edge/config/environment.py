@@ -42,7 +42,7 @@ def _key(table: Mapping[str, Any], name: str) -> str:
     first, *rest = name.removeprefix(PREFIX).lower().split("__")
     if first not in Settings.model_fields:
         raise ConfigurationError(
-            f"{name}: stands for no key; allowed: the table and the key with two underscores between them, "
+            f"{name}: unknown key; allowed: the table and the key with two underscores between them, "
             f"such as {PREFIX}MQTT__HOST for mqtt.host"
         )
     if first == "cameras" and rest:
@@ -51,14 +51,14 @@ def _key(table: Mapping[str, Any], name: str) -> str:
 
 
 def _number(cameras: object, part: str, name: str) -> str:
-    """The number of the camera that a part of a variable's name stands for; the part where there is none."""
+    """The number of the camera with this name; the part as it is where there is no such camera."""
     found = [
         number
         for number, camera in enumerate(cameras if isinstance(cameras, list) else [])
         if isinstance(camera, dict) and _as_variable(str(camera.get("name"))) == part
     ]
     if len(found) > 1:
-        raise ConfigurationError(f"{name}: stands for several cameras; use a number from 0")
+        raise ConfigurationError(f"{name}: several cameras have this name; use a number from 0")
     return str(found[0]) if found else part
 
 

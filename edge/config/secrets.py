@@ -62,7 +62,7 @@ def read_secret(key: str, name: str, beside: Path) -> str:
 def blanks_in_secrets(settings: Settings, beside: Path) -> list[str]:
     """A text for each secret that begins or ends with blanks: it is used as it is, but looks mistyped.
 
-    Files that cannot be read are left out: whoever uses them names them.
+    Files that cannot be read are left out: the camera or the broker that needs one names it.
     """
     found = []
     for key, name in _password_files(settings):

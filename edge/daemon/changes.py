@@ -113,5 +113,5 @@ def _by_name(settings: Settings) -> dict[str, CameraSettings]:
 
 
 def _same(one: CameraSettings, other: CameraSettings) -> bool:
-    """Whether a camera's threads may go on: they do not depend on its zone."""
+    """Whether a camera's threads may continue: they do not depend on its zone."""
     return one.model_copy(update={key: getattr(other, key) for key in COUNTING}) == other

@@ -214,7 +214,7 @@ class Outbox:
     def delete(self, ids: Collection[int]) -> None:
         """Delete rows that the broker has acknowledged; unknown ids are ignored.
 
-        Where the disk refuses, they wait no more all the same, and go with the next change that it takes.
+        Where the disk fails, they no longer wait either, and are deleted with the next change that succeeds.
         """
         try:
             with self._transaction() as change:
@@ -232,7 +232,7 @@ class Outbox:
     def _forget_replaced(self) -> None:
         """Leave no replaced state in the write-ahead log: a series of raw counts would show single visitors.
 
-        A fault of the disk here is met again by the next write: everything is committed.
+        A fault of the disk is ignored: everything is committed, and the next write will report it.
         """
         with suppress(OutsideError), self.disk():
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -325,7 +325,7 @@ class Outbox:
                 raise OutsideError(f"outbox {self._path}: {error}") from error
 
     def _replace(self, why: UnusableError) -> None:
-        """The file turned out to be damaged: what waits in it stays there, what comes goes into a new one."""
+        """The file turned out to be damaged: its messages stay in it, and later ones go into a new file."""
         log.error("%s; %d messages wait in it", why, self._rows)
         self._set_aside(why, self._db)
         with suppress(sqlite3.Error):
@@ -344,7 +344,7 @@ class Outbox:
             self._on_set_aside(why.reason)
 
     def _start_new_file(self) -> None:
-        """Make a new file, in which sequences and ids go on."""
+        """Make a new file, in which sequences and ids continue."""
         self._db = open_file(self._path, None, sync=self._sync)
         self._db.execute("BEGIN IMMEDIATE")
         self._db.executemany("INSERT INTO sequences VALUES (?, ?)", self._sequences.items())

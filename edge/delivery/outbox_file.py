@@ -122,7 +122,9 @@ def damage(path: Path, error: sqlite3.Error) -> UnusableError | None:
 
 
 def fault_at_open(path: Path, error: sqlite3.Error) -> InstoreError:
-    """What is wrong, and what mends it: time, moving the file aside, or a person."""
+    """The error to raise: UnusableError for a damaged file, OutsideError where the fault may pass by itself,
+    ConfigurationError where a person must act.
+    """
     if damaged := damage(path, error):
         return damaged
     code = _code(error)

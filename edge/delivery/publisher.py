@@ -39,7 +39,7 @@ SUSPICIOUS = 3
 """Consecutive connections lost sooner than that, after which a second client is suspected."""
 
 _SILENT = " Or does the broker refuse a message, as too large, retained or of QoS 1? MQTT 5 would report it."
-"""MQTT 3.1.1 has no word for the reason: such a broker closes the connection."""
+"""MQTT 3.1.1 cannot report the reason: such a broker closes the connection."""
 
 
 _SHARED_USER = (

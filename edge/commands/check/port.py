@@ -25,7 +25,7 @@ def check_port(settings: Settings) -> str:
         if _is_the_daemon(metrics.host, metrics.port):
             return f"{where}: served by the running daemon"
         raise ConfigurationError(f"{error}. The daemon counts without metrics and tries again") from None
-    return f"{where}: the port is free"
+    return f"{where}: the port is free" if metrics.port else "metrics.port = 0: the daemon takes a free port"
 
 
 def _is_the_daemon(host: str, port: int) -> bool:

@@ -68,7 +68,7 @@ def test_it_lies_over_the_file_and_under_the_command_line(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("MQTT_HOST", "x", "INSTORE_MQTT_HOST: stands for no key; allowed: the table and the key with two"),
+        ("MQTT_HOST", "x", "INSTORE_MQTT_HOST: unknown key; allowed: the table and the key with two"),
         ("MQTT__HOTS", "x", "INSTORE_MQTT__HOTS: mqtt.hots: unknown key; did you mean 'host'?"),
         ("MQTT__PORT", "0", "INSTORE_MQTT__PORT: mqtt.port = 0: must be greater"),
         ("MQTT", "5", "INSTORE_MQTT: mqtt = 5: must be a table"),
@@ -76,7 +76,7 @@ def test_it_lies_over_the_file_and_under_the_command_line(tmp_path: Path) -> Non
         ("CAMERAS__2__ZONE", "x", "INSTORE_CAMERAS__2__ZONE: there is no entry '2'"),
         ("CAMERAS__0", "x", "INSTORE_CAMERAS__0: name a key of the entry"),
         ("CAMERAS", "[{}]", "INSTORE_CAMERAS: cameras[0].name: is missing"),
-        ("", "x", "INSTORE_: stands for no key"),
+        ("", "x", "INSTORE_: unknown key"),
         ("MQTT__", "x", "INSTORE_MQTT__: mqtt.: unknown key"),
     ],
 )  # fmt: skip
@@ -87,7 +87,7 @@ def test_a_fault_names_the_variable(name: str, value: str, says: str) -> None:
 def test_a_name_that_two_cameras_have_is_refused() -> None:
     cameras = "[{name = 'back-door', source = '0'}, {name = 'back.door', source = '1'}]"
     assert fault(CAMERAS=cameras, CAMERAS__BACK_DOOR__ZONE="x").endswith(
-        "stands for several cameras; use a number from 0"
+        "several cameras have this name; use a number from 0"
     )
 
 

@@ -32,6 +32,7 @@ from edge.ops.http import HttpServer
 from tests.fake_gpu import FakeCuda, FakeTensorRt
 from tests.fakes import ManualClock
 from tests.messages import Text
+from tests.mosquitto import free_port
 
 
 def configured(**tables: object) -> Settings:
@@ -96,7 +97,10 @@ def test_the_outbox_of_a_running_daemon_is_as_it_should_be(tmp_path: Path) -> No
 
 
 def test_a_free_port_is_told() -> None:
-    assert port_verdict(0) == Verdict("metrics", Status.OK, "http://127.0.0.1:0/metrics: the port is free")
+    port = free_port()
+    free = f"http://127.0.0.1:{port}/metrics: the port is free"
+    assert port_verdict(port) == Verdict("metrics", Status.OK, free)
+    assert port_verdict(0).detail == "metrics.port = 0: the daemon takes a free port"
 
 
 def test_the_port_of_a_running_daemon_is_as_it_should_be() -> None:

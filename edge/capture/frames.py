@@ -47,7 +47,7 @@ class Feed:
         self._start = start or settings.start
         self._on_status = on_status
         self._on_drop = on_drop
-        self._view = View(settings.rotation, settings.roi)
+        self._view = View(settings.rotation, settings.roi, settings.ignored)
         self._watch = PictureWatch(settings.frozen_after, settings.dark_after)
         self._status = CameraStatus(settings.name, CameraState.DOWN, clock.now(), "not opened yet")
         self._offset: float | None = None

@@ -21,6 +21,7 @@ from edge.config.settings import (
     SiteSettings,
     TrackingSettings,
     WindowSettings,
+    ZoneSettings,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "SiteSettings",
     "TrackingSettings",
     "WindowSettings",
+    "ZoneSettings",
     "blanks_in_secrets",
     "load_settings",
     "read_secret",

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from edge.brackets import DEFAULT_BRACKETS, Bracket, parse_brackets
+from edge.config.polygons import area, crosses_itself
 from edge.config.redaction import holds_credentials, is_mistyped_url
 from edge.store_time import (
     ALWAYS_OPEN,
@@ -46,6 +47,12 @@ SHORTEST_WINDOW = 60
 
 SHORTEST_LINE = 0.01
 """Of the picture: a line that is shorter is a slip of the hand."""
+
+SMALLEST_AREA = 1e-4
+"""Of the picture: about 20 x 10 pixels of 1080p."""
+
+MOST_ZONES = 16
+MOST_CORNERS = 32
 
 MOST_LINES = 8
 """Lines of a camera: they share the noise of its entries and exits."""
@@ -113,6 +120,20 @@ def _point(point: tuple[float, float]) -> tuple[float, float]:
     return point
 
 
+def _outline(polygon: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    if crosses_itself(polygon):
+        raise ValueError("crosses itself; allowed: corners in order round an area, each once")
+    if area(polygon) < SMALLEST_AREA:
+        raise ValueError(f"encloses less than {SMALLEST_AREA:g} of the picture")
+    return polygon
+
+
+def _require_own_names(what: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two {what} are named {name!r}: every one needs a name of its own")
+
+
 def _host(name: str) -> str:
     if not name or re.search(r"[/@\s]", name) or (re.search(r"[:\[\]]", name) and not _is_ipv6(name)):
         raise ValueError(
@@ -163,6 +184,11 @@ TopicLevel = Annotated[str, AfterValidator(_topic_level)]
 Seconds = Annotated[float, Field(gt=0, le=DAY, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Point = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_point)]
+Polygon = Annotated[
+    tuple[Point, ...],
+    Field(strict=False, min_length=3, max_length=MOST_CORNERS),
+    AfterValidator(_outline),
+]
 Region = Annotated[tuple[float, float, float, float], Field(strict=False), AfterValidator(_region)]
 
 
@@ -192,6 +218,19 @@ class LineSettings(Section):
         if math.dist(self.from_, self.to) < SHORTEST_LINE:
             raise ValueError(f"'from' and 'to' must be at least {SHORTEST_LINE} of the picture apart")
         return self
+
+
+class ZoneSettings(Section):
+    """A polygon on the picture, in fractions of the whole picture after the rotation.
+
+    role: "staff": who is first seen there, or is there for longer than `staff_after` seconds, is not counted.
+    "ignore": that part of the picture is made black before anything looks at it.
+    """
+
+    name: TopicLevel
+    polygon: Polygon
+    role: Literal["staff", "ignore"]
+    staff_after: Seconds = 60.0
 
 
 class CameraSettings(Section):
@@ -226,6 +265,7 @@ class CameraSettings(Section):
     start: Annotated[datetime, AfterValidator(_utc)] | None = None
     anchor: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.0
     lines: Annotated[tuple[LineSettings, ...], Field(strict=False, max_length=MOST_LINES)] = ()
+    zones: Annotated[tuple[ZoneSettings, ...], Field(strict=False, max_length=MOST_ZONES)] = ()
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
@@ -239,11 +279,14 @@ class CameraSettings(Section):
             raise ValueError("'transport' needs a source of rtsp://; rtsps:// is carried by TCP")
         if not self.ages and not self.group:
             raise ValueError("'ages = false' needs a 'group', one of whose cameras has ages")
-        names = [line.name for line in self.lines]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two lines are named {name!r}: every line needs a name of its own")
+        _require_own_names("lines", [line.name for line in self.lines])
+        _require_own_names("zones", [zone.name for zone in self.zones])
         return self
+
+    @property
+    def ignored(self) -> list[tuple[tuple[float, float], ...]]:
+        """The polygons that nothing looks at."""
+        return [zone.polygon for zone in self.zones if zone.role == "ignore"]
 
     @property
     def _is_encrypted(self) -> bool:

@@ -46,7 +46,6 @@ def _causes(faults: list[ErrorDetails]) -> list[ErrorDetails]:
 _ALLOWED = {
     "string_type": "must be a string, in quotes",
     "tuple_type": "must be a list, in brackets",
-    "too_short": "must have at least one entry",
     "model_type": "must be a table",
     "bool_type": "must be true or false",
     "datetime_type": "must be a time in UTC, without quotes, such as 2026-01-31T08:00:00Z",
@@ -61,12 +60,20 @@ def _describe(fault: ErrorDetails, model: type[BaseModel]) -> str:
         return f"{key}: unknown key; {_allowed_keys(fault['loc'], model)}"
     if fault["type"] == "missing":
         return f"{key}: is missing"
-    message = _ALLOWED.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
+    message = _allowed(fault)
     message = message.replace("Input should", "must")
     if isinstance(value, dict | BaseModel):
         return f"{key}: {message}" if key else message
     shown = repr(redact_value(value)) if isinstance(value, str) else redact_urls(repr(value))
     return f"{key} = {shown}: {message}"
+
+
+def _allowed(fault: ErrorDetails) -> str:
+    if fault["type"] in ("too_short", "too_long"):
+        bound = "at least" if fault["type"] == "too_short" else "at most"
+        entries = fault["ctx"].get("min_length") or fault["ctx"].get("max_length")
+        return f"must have {bound} {'one entry' if entries == 1 else f'{entries} entries'}"
+    return _ALLOWED.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
 
 
 def _dotted(loc: Iterable[int | str]) -> str:

@@ -31,6 +31,8 @@ class TrackEnd(StrEnum):
     """Seen in too few frames to be confirmed; not counted."""
     NOT_A_FACE = "not_a_face"
     """The second opinion never took it for a face; not counted."""
+    STAFF = "staff"
+    """Seen first in a staff zone, or there for long; not counted."""
     RECOUNTED = "recounted"
     """Ended after it had been counted for its long stay; not counted again."""
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge.config import CameraSettings, LineSettings
 from edge.types import Crossing
+from edge.vision.anchor import Anchor
 
 REACH = 0.5
 """Face sizes beyond the line from which on a visitor has crossed it: boxes jitter by a tenth of that."""
@@ -110,14 +111,11 @@ class Path:
 
 
 class Lines:
-    """The lines of one camera. roi: the part of the picture that frames hold."""
+    """The lines of one camera."""
 
     def __init__(self, camera: CameraSettings) -> None:
         self.settings: Sequence[LineSettings] = camera.lines
-        self._anchor = camera.anchor
-        left, top, right, bottom = camera.roi
-        self._origin = np.array([left, top])
-        self._scale = 1 / np.array([right - left, bottom - top])
+        self._anchor = Anchor(camera)
         self._ends = np.array([(line.from_, line.to) for line in camera.lines]).reshape(-1, 2, 2)
 
     def begin(self) -> Path:
@@ -126,13 +124,11 @@ class Lines:
 
     def places(self, box: NDArray[np.float32], size: tuple[int, int]) -> list[_Place]:
         """Where the anchor of this box is, for each line."""
-        ends = (self._ends - self._origin) * self._scale * np.array(size)
-        width, height = box[2] - box[0], box[3] - box[1]
-        anchor = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2 + self._anchor * height])
-        direction, offset = ends[:, 1] - ends[:, 0], anchor - ends[:, 0]
+        ends = self._anchor.pixels(self._ends, size)
+        direction, offset = ends[:, 1] - ends[:, 0], self._anchor.of(box) - ends[:, 0]
         length = np.hypot(direction[:, 0], direction[:, 1])
         inwards = direction[:, 0] * offset[:, 1] - direction[:, 1] * offset[:, 0]
-        face = max((width + height) / 2, 1.0)
+        face = max(float(box[2] - box[0] + box[3] - box[1]) / 2, 1.0)
         across, along = inwards / (length * face), (direction * offset).sum(axis=1) / length**2
         return [_Place(float(a), float(b)) for a, b in zip(across, along, strict=True)]
 

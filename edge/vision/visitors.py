@@ -21,6 +21,7 @@ from edge.types import FaceCrop, Faces, Frame, Message, Track, TrackEnded, Track
 from edge.vision.crops import BestCrops, Crop, cut_face, quality
 from edge.vision.lines import Lines, Path
 from edge.vision.second_opinion import FaceVerdict, Opinion, SecondOpinion
+from edge.vision.staff import StaffZones, Stay
 
 UNSETTLED_EVERY = timedelta(seconds=0.2)
 """How often a track is looked at until it is known to be a face: pictures closer in time show the same."""
@@ -37,6 +38,7 @@ class _Visitor:
     verdict: FaceVerdict
     crops: BestCrops
     path: Path
+    stay: Stay
     next_look: datetime
     confirmed: bool = False
     counted: bool = False
@@ -48,6 +50,8 @@ class _Visitor:
             return TrackEnd.RECOUNTED
         if not self.confirmed:
             return TrackEnd.TOO_SHORT
+        if self.stay.is_staff:
+            return TrackEnd.STAFF
         return TrackEnd.VISITOR if self.verdict.is_face else TrackEnd.NOT_A_FACE
 
 
@@ -64,6 +68,7 @@ class Visitors:
     ) -> None:
         self._camera = camera.name
         self._lines = Lines(camera)
+        self._staff = StaffZones(camera)
         self._opinion = opinion
         self._threshold = settings.detection.second_opinion
         self._max_age = timedelta(seconds=settings.tracking.max_age)
@@ -80,7 +85,9 @@ class Visitors:
             visitor = self._of(track, frame.captured_at)
             visitor.confirmed |= track.state is TrackState.CONFIRMED
             if track.face is not None:
-                visitor.path.see(track.xyxy, frame.image.shape[1::-1], frame.captured_at)
+                size = frame.image.shape[1::-1]
+                visitor.path.see(track.xyxy, size, frame.captured_at)
+                visitor.stay.see(track.xyxy, size, frame.captured_at)
             if track.face is not None and not visitor.counted and self._is_due(visitor, frame.captured_at):
                 self._look_at(visitor, frame, faces.select(np.array([track.face])))
 
@@ -106,7 +113,9 @@ class Visitors:
         visitor = self._visitors.get(track.track_id)
         if visitor is None:
             crops = BestCrops(self._crops.per_visitor, self._crops.spacing)
-            visitor = _Visitor(FaceVerdict(self._threshold), crops, self._lines.begin(), next_look=now)
+            visitor = _Visitor(
+                FaceVerdict(self._threshold), crops, self._lines.begin(), self._staff.begin(), next_look=now
+            )
             self._visitors[track.track_id] = visitor
         return visitor
 

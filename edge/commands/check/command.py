@@ -60,8 +60,8 @@ def check(
     from edge.commands.check.broker import check_broker
     from edge.commands.check.camera import check_camera
     from edge.commands.check.configuration import check_configuration
+    from edge.commands.check.drawn import check_line, check_zone
     from edge.commands.check.host import check_clock, check_service
-    from edge.commands.check.line import check_line
     from edge.commands.check.model import check_model
     from edge.commands.check.port import check_port
     from edge.commands.check.privacy import check_privacy, check_site, check_views
@@ -72,15 +72,17 @@ def check(
         f"camera {c.name}": partial(check_camera, c, settings, folder, clock) for c in settings.cameras
     }
     lines = {
-        f"line {line.name} of {c.name}": partial(check_line, line)
-        for c in settings.cameras
-        for line in c.lines
+        f"line {one.name} of {c.name}": partial(check_line, one) for c in settings.cameras for one in c.lines
+    }
+    zones = {
+        f"zone {one.name} of {c.name}": partial(check_zone, one) for c in settings.cameras for one in c.zones
     }
     tests: dict[str, Callable[[], str]] = {
         "configuration": partial(check_configuration, settings, folder),
         "site": partial(check_site, settings, clock),
         **cameras,
         **lines,
+        **zones,
         "views": partial(check_views, settings),
         "privacy": partial(check_privacy, settings),
         "model": partial(check_model, settings, folder, clock),

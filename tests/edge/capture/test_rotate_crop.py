@@ -41,3 +41,20 @@ def test_a_region_is_never_empty() -> None:
 def test_a_whole_upright_picture_is_not_copied() -> None:
     image = numbered(4, 8)
     assert np.shares_memory(View(0, WHOLE)(image), image)
+
+
+def test_ignored_polygons_are_black_and_the_source_s_picture_is_left_alone() -> None:
+    image = np.full((100, 200, 3), 200, np.uint8)
+    left, middle = ([(0, 0), (0.5, 0), (0.5, 1), (0, 1)], [(0.25, 0), (0.75, 0), (0.75, 0.5), (0.25, 0.5)])
+    shown = View(0, WHOLE, [left, middle])(image)
+    assert shown[:, :99].max() == 0 and shown[:49, 101:149].max() == 0  # also where both are
+    assert shown[52:, 103:].min() == shown[:, 153:].min() == 200
+    assert image.min() == 200
+
+
+def test_an_ignored_polygon_is_of_the_turned_picture_before_the_region_is_cut_out() -> None:
+    image = np.full((100, 200, 3), 200, np.uint8)
+    lower_half = [(0, 0.5), (1, 0.5), (1, 1), (0, 1)]
+    shown = View(90, (0.0, 0.25, 1.0, 0.75), [lower_half])(image)
+    assert shown.shape == (100, 100, 3)
+    assert shown[:49].min() == 200 and shown[51:].max() == 0

@@ -21,6 +21,7 @@ from edge.config import (
     LineSettings,
     Settings,
     SiteSettings,
+    ZoneSettings,
     blanks_in_secrets,
     load_settings,
     read_secret,
@@ -35,6 +36,12 @@ PASSWORD = "hunter2"
 CAMERA = {"name": "entrance", "source": "rtsp://192.0.2.10/"}
 
 
+ZONE: dict[str, Any] = {
+    "name": "till",
+    "role": "staff",
+    "polygon": [[0.0, 0.5], [0.3, 0.5], [0.3, 1.0], [0.0, 1.0]],
+}
+CROSSED = [[0.1, 0.1], [0.9, 0.9], [0.9, 0.1], [0.1, 0.9]]
 LINE: dict[str, Any] = {"name": "door", "from": [0.2, 0.8], "to": [0.8, 0.8]}
 
 
@@ -73,25 +80,28 @@ class TestShippedFile:
     def test_it_writes_out_every_key(self):
         table = tomllib.loads(SHIPPED.read_text())
         assert set(table) == keys(Settings)
-        # `start` and `lines` have no default that could be written out; they are there as comments.
-        assert set(table["cameras"][0]) == keys(CameraSettings) - {"start", "lines"}
+        # These have no default that could be written out; they are there as comments.
+        assert set(table["cameras"][0]) == keys(CameraSettings) - {"start", "lines", "zones"}
         assert "\n# start = " in SHIPPED.read_text()
-        assert set(self.commented_line()) == {
-            field.alias or n for n, field in LineSettings.model_fields.items()
-        }
+        assert set(commented("lines")) == {field.alias or n for n, field in LineSettings.model_fields.items()}
+        assert set(commented("zones")) == keys(ZoneSettings)
         for name, field in Settings.model_fields.items():
             if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
                 assert set(table[name]) == keys(field.annotation), name
 
-    def test_its_example_of_a_line_is_valid_and_leads_downwards(self):
-        line = LineSettings.model_validate(self.commented_line())
-        assert line.from_[1] == line.to[1] and line.from_[0] < line.to[0]
+    def test_its_examples_of_a_line_and_a_zone_are_valid(self):
+        line, zone = LineSettings.model_validate(commented("lines")), commented("zones")
+        assert line.from_[1] == line.to[1] and line.from_[0] < line.to[0], "in does not lead downwards"
+        assert ZoneSettings.model_validate(zone).role == "staff"
 
-    def commented_line(self) -> dict[str, Any]:
-        """The commented table of a line, without its comment marks."""
-        _, _, rest = SHIPPED.read_text().partition("# [[cameras.lines]]")
-        rows = list(itertools.takewhile(lambda row: row.startswith("# "), rest.splitlines()[1:]))
-        return tomllib.loads("\n".join(row.removeprefix("# ") for row in rows))
+
+def commented(table: str) -> dict[str, Any]:
+    """A commented table of a camera in the shipped file, without its comment marks."""
+    _, _, rest = SHIPPED.read_text().partition(f"# [[cameras.{table}]]")
+    rows = itertools.takewhile(
+        lambda row: row.startswith("# ") and "[[" not in row[:5], rest.splitlines()[1:]
+    )
+    return tomllib.loads("\n".join(row.removeprefix("# ") for row in rows))
 
 
 class TestFaults:
@@ -169,7 +179,19 @@ class TestFaults:
             ({"lines": [LINE | {"to": LINE["from"]}]}, ["cameras[0].lines[0]", "at least 0.01"]),
             ({"lines": [LINE | {"name": "a/b"}]}, ["lines[0].name = 'a/b'", "one MQTT topic level"]),
             ({"lines": [LINE, LINE]}, ["cameras[0]", "two lines are named 'door'"]),
-            ({"lines": [LINE | {"name": f"{n}"} for n in range(9)]}, ["cameras[0].lines", "at most 8"]),
+            ({"zones": [ZONE, ZONE]}, ["cameras[0]", "two zones are named 'till'"]),
+            ({"zones": [ZONE | {"role": "queue"}]}, ["zones[0].role = 'queue'", "'staff' or 'ignore'"]),
+            (
+                {"zones": [ZONE | {"polygon": [[0.0, 0.0], [1.0, 1.0]]}]},
+                ["polygon", "at least 3 entries"],
+            ),
+            ({"zones": [ZONE | {"polygon": CROSSED}]}, ["zones[0].polygon", "crosses itself"]),
+            ({"zones": [ZONE | {"polygon": [[0, 0], [1, 1.1], [1, 0]]}]}, ["zones[0].polygon[1]", "0 to 1"]),
+            ({"zones": [ZONE | {"polygon": [[0, 0], [0.01, 0], [0, 0.01]]}]}, ["encloses less than 0.0001"]),
+            (
+                {"lines": [LINE | {"name": f"{n}"} for n in range(9)]},
+                ["lines", "at most 8 entries"],
+            ),
             ({"start": datetime(2026, 1, 1)}, ["cameras[0].start", "UTC"]),  # noqa: DTZ001
             ({"start": "2026-01-01"}, ["cameras[0].start = '2026-01-01'", "2026-01-31T08:00:00Z"]),
         ],

@@ -375,3 +375,31 @@ def test_a_visitor_who_crosses_a_line_says_so_when_the_track_ends() -> None:
     stage.play(0, 8)
     ended = [m for m in stage.messages if isinstance(m, TrackEnded)]
     assert [[(c.line, c.inward) for c in m.crossings] for m in ended] == [[("middle", True)]]
+
+
+def test_staff_are_not_counted_and_cross_no_line() -> None:
+    """Ann comes from behind the till, Bea stays there too long, Cid passes it."""
+    left = "polygon=[[0,0],[0.5,0],[0.5,1],[0,1]]"
+    till = f"cameras.door.zones=[{{name='till', role='staff', {left}, staff_after=4.0}}]"
+    line = "cameras.door.lines=[{name='middle', from=[0.5, 0.0], to=[0.5, 1.0]}]"
+    cid = Person(tag=5, age=30)
+
+    def passing(t: float) -> Place | None:
+        return (300 - 40 * t, 150, 40) if t < 7 else None
+
+    def staying(t: float) -> Place | None:
+        return (max(300 - 60 * t, 60), 40, 40) if t < 12 else None
+
+    def from_behind(t: float) -> Place | None:
+        return (40 + 40 * t, 90, 40) if t < 7 else None
+
+    places: dict[Person, Where] = {
+        ANN: lambda t: from_behind(t - 14) if t >= 14 else None,
+        BEA: staying,
+        cid: passing,
+    }
+    stage = Stage(places, till, line).play(0, 24)
+    stage.messages += stage.vision.finish()
+    ended = [m for m in stage.messages if isinstance(m, TrackEnded)]
+    assert [[(c.line, c.inward) for c in m.crossings] for m in ended] == [[("middle", True)]]
+    assert stage.metrics.tracks.labels("door", TrackEnd.STAFF)._value.get() == 2

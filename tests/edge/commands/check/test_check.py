@@ -6,6 +6,7 @@ import socket
 from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -14,13 +15,13 @@ from edge.commands.check import port as port_module
 from edge.commands.check import state
 from edge.commands.check.command import render
 from edge.commands.check.configuration import check_configuration
+from edge.commands.check.drawn import check_line, check_zone
 from edge.commands.check.host import check_clock, check_service
-from edge.commands.check.line import check_line
 from edge.commands.check.model import check_model
 from edge.commands.check.port import check_port
 from edge.commands.check.state import check_disk, check_outbox, state_folder
 from edge.commands.check.verdict import Status, Verdict, Warn, attempt
-from edge.config import LineSettings, Settings, load_settings
+from edge.config import LineSettings, Settings, ZoneSettings, load_settings
 from edge.delivery.outbox import Outbox
 from edge.errors import InstoreError
 from edge.inference import tensorrt
@@ -299,3 +300,15 @@ def test_a_line_is_described_by_the_side_that_in_leads_to(
     assert check_line(line) == f'"in" leads to the {side} of the picture'
     entrance = line.model_copy(update={"entrance": True})
     assert check_line(entrance).endswith("; counts as the store's footfall")
+
+
+@pytest.mark.parametrize(
+    ("role", "says"),
+    [
+        ("ignore", "25.0% of the picture; made black: nothing looks at it"),
+        ("staff", "25.0% of the picture; who is first seen there, or is there for 60 s, is not counted"),
+    ],
+)
+def test_a_zone_is_described_by_what_happens_there(role: Literal["staff", "ignore"], says: str) -> None:
+    quarter = ((0.0, 0.0), (0.5, 0.0), (0.5, 0.5), (0.0, 0.5))
+    assert check_zone(ZoneSettings(name="till", role=role, polygon=quarter)) == says

@@ -1,10 +1,11 @@
-"""Which way is "in" over a line, in words, for a technician who sees the picture."""
+"""Lines and zones of a camera in words, for a technician who sees the picture."""
 
 from __future__ import annotations
 
 import math
 
-from edge.config import LineSettings
+from edge.config import LineSettings, ZoneSettings
+from edge.config.polygons import area
 
 _WAYS = ("right", "lower right", "bottom", "lower left", "left", "upper left", "top", "upper right")
 
@@ -15,3 +16,12 @@ def check_line(line: LineSettings) -> str:
     eighth = round(math.atan2(along, -down) / (math.pi / 4)) % 8  # the line's direction turned to its right
     footfall = "; counts as the store's footfall" if line.entrance else ""
     return f'"in" leads to the {_WAYS[eighth]} of the picture{footfall}'
+
+
+def check_zone(zone: ZoneSettings) -> str:
+    """What happens in the zone, and how much of the picture it is."""
+    what = {
+        "ignore": "made black: nothing looks at it",
+        "staff": f"who is first seen there, or is there for {zone.staff_after:g} s, is not counted",
+    }
+    return f"{area(zone.polygon):.1%} of the picture; {what[zone.role]}"

@@ -1,0 +1,32 @@
+"""Where on the picture a visitor stands, and where the points of the configuration lie in a frame."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edge.config import CameraSettings
+
+Points = NDArray[np.float64]
+
+
+class Anchor:
+    """The one point that stands for a visitor of a camera: a face, or a place below it (`cameras.anchor`)."""
+
+    def __init__(self, camera: CameraSettings) -> None:
+        left, top, right, bottom = camera.roi
+        self._origin = np.array([left, top])
+        self._scale = 1 / np.array([right - left, bottom - top])
+        self._below = camera.anchor
+
+    def of(self, box: NDArray[np.float32]) -> Points:
+        """The anchor of a face's box, float32 (4,) in pixels, as x, y in pixels."""
+        left, top, right, bottom = box.tolist()
+        return np.array([(left + right) / 2, (top + bottom) / 2 + self._below * (bottom - top)])
+
+    def pixels(self, points: ArrayLike, size: tuple[int, int]) -> Points:
+        """Fractions of the whole picture (..., 2) in pixels of a frame, which holds the camera's region.
+
+        size: the frame's width and height.
+        """
+        return np.asarray((np.asarray(points) - self._origin) * self._scale * np.array(size))

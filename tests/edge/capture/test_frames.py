@@ -57,6 +57,17 @@ def test_the_drivers_start_goes_before_the_settings() -> None:
     assert seconds(list(feed.frames())) == [0]
 
 
+def test_an_ignored_zone_is_black_in_every_frame() -> None:
+    half = [[0.0, 0.0], [0.5, 0.0], [0.5, 1.0], [0.0, 1.0]]
+    feed = feed_of(
+        ScriptedSource([Picture(grey(90))]),
+        zones=[{"name": "screen", "role": "ignore", "polygon": half}],
+    )
+    (frame,) = feed.frames()
+    assert frame.image[:, :79].max() == 0
+    assert frame.image[:, 82:].min() == 90
+
+
 def test_time_goes_on_when_a_recording_is_opened_again() -> None:
     broken = recording(recorded(0, 0), recorded(1, 0.5), SourceError("the disk is gone"))
     feed = feed_of(broken, recording(recorded(0, 0), recorded(1, 0.5)))

@@ -52,12 +52,16 @@ class Threads:
 
         return threading.Thread(target=guarded, name=name, daemon=True)
 
-    def join(self, threads: Iterable[threading.Thread], deadline: float) -> bool:
-        """Wait until `deadline` (monotonic seconds) for all of them together; whether all have ended."""
+    def join(self, threads: Iterable[threading.Thread], deadline: float, *, may_hang: bool = False) -> bool:
+        """Wait until `deadline` (monotonic seconds) for all of them together; whether all have ended.
+
+        may_hang: that one has not ended is no fault of the program.
+        """
         late = []
         for thread in threads:
             thread.join(max(0.1, deadline - self._clock.monotonic()))
             late += [thread.name] if thread.is_alive() else []
         if late:
-            log.warning("threads that have not ended in time: %s", ", ".join(late))
+            level = logging.INFO if may_hang else logging.WARNING
+            log.log(level, "threads that have not ended in time: %s", ", ".join(late))
         return not late

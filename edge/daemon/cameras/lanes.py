@@ -102,7 +102,8 @@ class Lanes:
 
     def wait_for_sources(self) -> bool:
         """Give the capturing threads a moment; whether all ended. One that hangs ends with its time-out."""
-        return self._threads.join([lane.capture for lane in self], self._clock.monotonic() + HANGING)
+        until = self._clock.monotonic() + HANGING
+        return self._threads.join([lane.capture for lane in self], until, may_hang=True)
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(list(self._lanes.values()))

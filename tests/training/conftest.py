@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def keras():
     return pytest.importorskip("keras")
+
+
+@pytest.fixture
+def eager(keras) -> Iterator[None]:
+    """Keras runs its steps without compiling them, which takes longer than the few steps of a test.
+
+    For tests of what surrounds the steps; others train compiled, as users do.
+    """
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -22,39 +25,72 @@ from training.train.batches import Examples
 from training.train.config import load_config
 from training.train.teacher import ASKING, ask_teacher
 
-# Keras 3.15 copies variables in a way that NumPy 2 will not know.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    # Keras 3.15 copies variables in a way that NumPy 2 will not know.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    # Without compiled steps the input pipeline is compiled all the same, and says so.
+    pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning"),
+]
+
+
+def configured(root: Path) -> Path:
+    """The configuration of a tiny run on the faces in `root`."""
+    path = root / "tiny.toml"
+    path.write_text(made_up.CONFIG.format(root=root))
+    return path
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 60 faces in `faces/`."""
+    root = tmp_path_factory.mktemp("drawn")
+    write_faces(root / "faces", 60, seed=0)
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(keras, drawn: Path) -> tuple[Path, str]:
+    """The root of a finished run, trained as users train it, and what the command printed."""
+    with redirect_stdout(io.StringIO()) as printed:
+        assert train(configured(drawn)) == 0
+    return drawn, printed.getvalue()
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
-    write_faces(tmp_path / "faces", 60, seed=0)
-    path = tmp_path / "tiny.toml"
-    path.write_text(made_up.CONFIG.format(root=tmp_path))
-    return path
+def config(drawn: Path, eager: None, tmp_path: Path) -> Path:
+    """The configuration of a run that is not yet trained."""
+    shutil.copytree(drawn / "faces", tmp_path / "faces")
+    return configured(tmp_path)
+
+
+@pytest.fixture
+def trained(finished: tuple[Path, str], config: Path, tmp_path: Path) -> Path:
+    """The configuration of a finished run, in `tmp_path`."""
+    for name in ("runs", "cache"):
+        shutil.copytree(finished[0] / name, tmp_path / name)
+    return config
 
 
 def train(config: Path, *overrides: str) -> int:
     return main(["train", str(config), *(word for pair in overrides for word in ("--set", pair))])
 
 
-def test_a_configuration_becomes_a_finished_run(keras, config: Path, tmp_path: Path, capsys):
+def test_a_configuration_becomes_a_finished_run(finished: tuple[Path, str]):
     from training.train import load_run
 
-    assert train(config) == 0
-    run = load_run(tmp_path / "runs" / "tiny")
-    assert "mean absolute error on validation" in capsys.readouterr().out
+    root, printed = finished
+    assert "mean absolute error on validation" in printed
+    run = load_run(root / "runs" / "tiny")
     assert (run.size, run.scale) == (64, 1.04)
     probs = np.asarray(run.model(np.zeros((2, 64, 64, 3), np.uint8)))
     assert probs.shape == (2, 101)
     assert np.allclose(probs.sum(1), 1, atol=1e-5)
 
 
-def test_the_run_says_what_it_was_made_from(keras, config: Path, tmp_path: Path):
+def test_the_run_says_what_it_was_made_from(finished: tuple[Path, str]):
     from training.train import load_run
 
-    train(config)
-    info = load_run(tmp_path / "runs" / "tiny").info
+    info = load_run(finished[0] / "runs" / "tiny").info
     assert info["data"]["source"] == "faces (labels.csv)"
     assert info["data"]["terms"] == "Drawn by a program; free for any use."
     assert sum(info["data"]["pictures"].values()) == 60
@@ -71,22 +107,20 @@ def test_a_run_on_a_backbone_names_its_files_by_content(keras, config: Path, tmp
     assert info["start"]["backbone"].keys() == {"tiny.json", "tiny-0.bin", "tiny-1.bin"}
 
 
-def test_a_run_goes_on_from_another_but_not_across_its_split(keras, config: Path, tmp_path: Path, capsys):
-    train(config)
+def test_a_run_goes_on_from_another_but_not_across_its_split(trained: Path, tmp_path: Path, capsys):
     start = f"model.run={tmp_path / 'runs' / 'tiny'}"
-    assert train(config, "name=second", start) == 0
+    assert train(trained, "name=second", start) == 0
     info = json.loads((tmp_path / "runs" / "second" / "run.json").read_text())
     assert info["start"]["run"]["name"] == "tiny"
-    assert train(config, "name=third", start, "data.seed=1") == 2
+    assert train(trained, "name=third", start, "data.seed=1") == 2
     assert "was trained on pictures that are in this run's validation or test part" in capsys.readouterr().err
 
 
-def drafted(config: Path, tmp_path: Path) -> Path:
+def drafted(tmp_path: Path) -> Path:
     """A bundle of the run `tiny`, without figures, which comes under terms of its own."""
     from training.bundles import Identity, write_draft, write_manifest
     from training.train import load_run
 
-    train(config)
     run, folder = load_run(tmp_path / "runs" / "tiny"), tmp_path / "bundle"
     folder.mkdir()
     manifest = write_draft(folder, run.model, Identity("first", "1", "trained on shops; shops only", 1.04))
@@ -94,12 +128,12 @@ def drafted(config: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_run_goes_on_from_a_bundle_and_its_terms_come_along(keras, config: Path, tmp_path: Path):
+def test_a_run_goes_on_from_a_bundle_and_its_terms_come_along(trained: Path, tmp_path: Path):
     from training.export import licence
     from training.train import load_run
 
-    bundle = drafted(config, tmp_path)
-    assert train(config, "name=second", f"model.bundle={bundle}", "loop.epoch_steps=1") == 0
+    bundle = drafted(tmp_path)
+    assert train(trained, "name=second", f"model.bundle={bundle}", "loop.epoch_steps=1") == 0
     run = load_run(tmp_path / "runs" / "second")
     assert run.info["start"]["bundle"]["sha256"] == load_bundle(bundle).sha256
     assert licence(run, TrainingData.read(run.info["data"])).split("; ") == [
@@ -124,16 +158,16 @@ def test_the_licences_of_the_backbone_come_along_with_the_shipped_bundle(keras, 
     assert (tmp_path / "own" / "LICENSE").read_bytes() == (BUILTIN / "LICENSE").read_bytes()
 
 
-def test_weights_are_averaged_by_their_shares_and_tilted(keras, config: Path, tmp_path: Path):
+def test_weights_are_averaged_by_their_shares_and_tilted(trained: Path, tmp_path: Path):
     from training.export import licence
     from training.train import load_run
     from training.train.runs import read_model
 
-    first = drafted(config, tmp_path)
-    assert train(config, "name=second", "seed=5") == 0
+    first = drafted(tmp_path)
+    assert train(trained, "name=second", "seed=5") == 0
     merged = tmp_path / "merged.toml"
     part = f'\n[[merge]]\nrun = "{tmp_path}/runs/second"\nshare = 0.25\n'
-    merged.write_text(config.read_text() + part)
+    merged.write_text(trained.read_text() + part)
     assert train(merged, "name=merged", f"model.bundle={first}", "tilt=-0.5") == 0
     run = load_run(tmp_path / "runs" / "merged")
     a, b = (read_model(tmp_path / "runs" / name).get_weights() for name in ("tiny", "second"))
@@ -155,15 +189,15 @@ def test_another_network_is_not_averaged(keras, config: Path, tmp_path: Path, ca
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_teacher_is_asked_once_and_named(keras, config: Path, tmp_path: Path):
+def test_a_teacher_is_asked_once_and_named(trained: Path, tmp_path: Path):
     from training.export import licence
     from training.train import job, load_run
 
-    bundle = drafted(config, tmp_path)
+    bundle = drafted(tmp_path)
     for name, asked in (("taught", True), ("again", False)):
         told: list[str] = []
         overrides = [f"teacher.bundle={bundle}", f"name={name}", "loop.epoch_steps=1"]
-        job.train(load_config(config, overrides), lambda step, *_, told=told: told.append(step))
+        job.train(load_config(trained, overrides), lambda step, *_, told=told: told.append(step))
         assert (ASKING in told) == asked
     run = load_run(tmp_path / "runs" / "again")
     assert run.info["teacher"]["name"] == "first"
@@ -273,17 +307,16 @@ def test_a_run_has_one_teacher(config: Path, capsys):
 
 
 def test_a_teacher_or_a_start_that_has_seen_the_judging_pictures_is_refused(
-    keras, config: Path, tmp_path: Path, capsys
+    trained: Path, tmp_path: Path, capsys
 ):
-    bundle = drafted(config, tmp_path)
+    bundle = drafted(tmp_path)
     for place in ("model.bundle", "teacher.bundle"):
-        assert train(config, "name=other", "data.seed=1", f"{place}={bundle}") == 2
+        assert train(trained, "name=other", "data.seed=1", f"{place}={bundle}") == 2
         assert "pictures that are in this run's validation or test part" in capsys.readouterr().err
 
 
-def test_a_finished_run_is_not_trained_again(keras, config: Path, capsys):
-    train(config)
-    assert train(config) == 2
+def test_a_finished_run_is_not_trained_again(finished: tuple[Path, str], capsys):
+    assert train(finished[0] / "tiny.toml") == 2
     assert "this run is finished; give the new one another name" in capsys.readouterr().err
 
 

@@ -13,15 +13,36 @@ import pytest
 from edge.errors import ConfigurationError
 from tests.training.train import made_up
 
-# Keras 3.15 copies variables in a way that NumPy 2 will not know.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    # Keras 3.15 copies variables in a way that NumPy 2 will not know.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    # Without compiled steps the input pipeline is compiled all the same, and says so.
+    pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning"),
+]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fit(keras):
     from training.train.loop import fit
 
     return fit
+
+
+@pytest.fixture(scope="module")
+def finished(fit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of two epochs, `tiny`."""
+    root = tmp_path_factory.mktemp("finished")
+    return fit(made_up.settings(root), made_up.examples(), made_up.examples(8))
+
+
+@pytest.fixture(scope="module")
+def half(fit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run in half precision."""
+    root = tmp_path_factory.mktemp("half")
+    return fit(made_up.settings(root, loop=HALF), made_up.examples(), made_up.examples(8))
+
+
+HALF = {"precision": "mixed_float16"}
 
 
 def predict(folder: Path) -> np.ndarray:
@@ -46,23 +67,21 @@ def test_learns_what_brightness_means(fit, tmp_path: Path):
     assert min(errors) < 15  # guessing the middle gives 25
 
 
-def test_writes_a_model_a_history_and_the_state_of_the_last_epoch(fit, tmp_path: Path):
-    folder = fit(made_up.settings(tmp_path), made_up.examples(), made_up.examples(8))
-    assert folder == tmp_path / "tiny"
-    assert [line["epoch"] for line in history(folder)] == [1, 2]
-    assert [path.name for path in folder.glob("last-*")] == ["last-0002.weights.h5"]
-    assert list(folder.glob(".*")) == []  # no draft
-    assert list(folder.glob("tensorboard/*/events*"))
-    assert np.allclose(predict(folder).sum(1), 1, atol=1e-5)
+def test_writes_a_model_a_history_and_the_state_of_the_last_epoch(finished: Path):
+    assert finished.name == "tiny"
+    assert [line["epoch"] for line in history(finished)] == [1, 2]
+    assert [path.name for path in finished.glob("last-*")] == ["last-0002.weights.h5"]
+    assert list(finished.glob(".*")) == []  # no draft
+    assert list(finished.glob("tensorboard/*/events*"))
+    assert np.allclose(predict(finished).sum(1), 1, atol=1e-5)
 
 
-def test_the_kept_model_is_the_one_that_was_validated(fit, tmp_path: Path):
-    judge = made_up.examples(8)
-    folder = fit(made_up.settings(tmp_path), made_up.examples(), judge)
+def test_the_kept_model_is_the_one_that_was_validated(finished: Path):
     from training.train.runs import read_model
 
-    expected = made_up.said(read_model(folder), np.stack([*judge.crops])) @ np.arange(101)
-    best = min(line["val_mae"] for line in history(folder))
+    judge = made_up.examples(8)
+    expected = made_up.said(read_model(finished), np.stack([*judge.crops])) @ np.arange(101)
+    best = min(line["val_mae"] for line in history(finished))
     assert np.abs(expected - judge.low).mean() == pytest.approx(best, abs=1e-3)
 
 
@@ -91,7 +110,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(fit, keras, tmp_path: Pat
 
 
 @pytest.mark.parametrize("loop", [{"epochs": 2}, {"epochs": 9, "patience": 2}], ids=["all", "early"])
-def test_a_run_that_was_broken_off_after_its_last_epoch_learns_no_more(fit, tmp_path: Path, loop):
+def test_a_run_that_was_broken_off_after_its_last_epoch_learns_no_more(fit, eager, tmp_path: Path, loop):
     rates = {"head_rate": 1e-12, "backbone_rate": 1e-12}
     settings = made_up.settings(tmp_path, optimiser=rates, loop={"epoch_steps": 1, **loop})
     data = made_up.examples(), made_up.examples(8)
@@ -102,10 +121,9 @@ def test_a_run_that_was_broken_off_after_its_last_epoch_learns_no_more(fit, tmp_
     assert np.array_equal(predict(folder), said)
 
 
-def test_the_same_seed_gives_the_same_run(fit, tmp_path: Path):
-    data = made_up.examples(), made_up.examples(8)
-    runs = [fit(made_up.settings(tmp_path / name), *data) for name in "ab"]
-    assert history(runs[0]) == history(runs[1])
+def test_the_same_seed_gives_the_same_run(fit, finished: Path, tmp_path: Path):
+    again = fit(made_up.settings(tmp_path), made_up.examples(), made_up.examples(8))
+    assert history(again) == history(finished)
 
 
 def test_nan_stops_the_run_and_names_the_step(fit, tmp_path: Path):
@@ -141,7 +159,7 @@ def test_what_dropout_drops_follows_from_a_seed(keras):
     assert dropout.seed is not None
 
 
-def test_ends_early_when_validation_stays_bad(fit, keras, tmp_path: Path):
+def test_ends_early_when_validation_stays_bad(fit, eager, tmp_path: Path):
     settings = made_up.settings(
         tmp_path,
         optimiser={"head_rate": 1e-12, "backbone_rate": 1e-12},
@@ -151,7 +169,7 @@ def test_ends_early_when_validation_stays_bad(fit, keras, tmp_path: Path):
     assert len(history(folder)) < 9
 
 
-def test_goes_on_from_another_run_at_another_size(fit, tmp_path: Path):
+def test_goes_on_from_another_run_at_another_size(fit, eager, tmp_path: Path):
     data = made_up.examples(size=80), made_up.examples(8, size=80)
     first = fit(made_up.settings(tmp_path, data={"size": 80}), *data)
     sections = {"data": {"size": 80}, "model": {"size": 80, "run": str(first)}}
@@ -159,10 +177,9 @@ def test_goes_on_from_another_run_at_another_size(fit, tmp_path: Path):
     assert history(second)[0]["val_mae"] == pytest.approx(history(first)[-1]["val_mae"], abs=8)
 
 
-def test_half_precision_trains_and_ships_single(fit, tmp_path: Path):
-    settings = made_up.settings(tmp_path, loop={"precision": "mixed_float16"})
-    assert predict(fit(settings, made_up.examples(), made_up.examples(8))).dtype == np.float32
-    assert all(np.isfinite(line["loss"]) for line in history(settings.folder))
+def test_half_precision_trains_and_ships_single(half: Path):
+    assert predict(half).dtype == np.float32
+    assert all(np.isfinite(line["loss"]) for line in history(half))
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float32"])
@@ -178,20 +195,18 @@ def test_small_gradients_survive_half_precision(keras, tmp_path: Path, policy: s
     assert any((a != b).any() for a, b in zip(before, after, strict=True))
 
 
-def test_half_precision_goes_on_where_it_was_broken_off(fit, tmp_path: Path):
-    data = made_up.examples(), made_up.examples(8)
-    settings = made_up.settings(tmp_path, loop={"precision": "mixed_float16", "epochs": 1})
-    folder = fit(settings, *data)
-    assert len(history(folder)) == 1
-    said = predict(folder)
-    assert fit(settings, *data) == folder
-    assert np.array_equal(predict(folder), said)
+def test_half_precision_goes_on_where_it_was_broken_off(fit, half: Path):
+    assert len(history(half)) == 2
+    said = predict(half)
+    settings = made_up.settings(half.parent, loop=HALF)
+    assert fit(settings, made_up.examples(), made_up.examples(8)) == half
+    assert len(history(half)) == 2
+    assert np.array_equal(predict(half), said)
 
 
-def test_another_configuration_in_the_same_folder_is_refused(fit, tmp_path: Path):
-    fit(made_up.settings(tmp_path), made_up.examples(), made_up.examples(8))
+def test_another_configuration_in_the_same_folder_is_refused(fit, finished: Path):
     with pytest.raises(ConfigurationError, match=r"another configuration \(seed differ\)"):
-        fit(made_up.settings(tmp_path, seed=5), made_up.examples(), made_up.examples(8))
+        fit(made_up.settings(finished.parent, seed=5), made_up.examples(), made_up.examples(8))
 
 
 @pytest.mark.parametrize(("learn", "judge", "name"), [(1, 8, "training"), (8, 0, "validation")])
@@ -201,7 +216,7 @@ def test_too_few_pictures_are_refused(fit, tmp_path: Path, learn: int, judge: in
     assert not (tmp_path / "tiny").exists()
 
 
-def test_a_disk_without_room_for_the_state_is_told_before_it_is_full(fit, tmp_path: Path, monkeypatch):
+def test_a_disk_without_room_for_the_state_is_told_before_it_is_full(fit, eager, tmp_path: Path, monkeypatch):
     usage = SimpleNamespace(free=1000)
     monkeypatch.setattr("training.train.callbacks.shutil.disk_usage", lambda folder: usage)
     with pytest.raises(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Protocol, Self
 
 from tests.patience import PATIENCE
 
@@ -40,6 +40,24 @@ def _is_table(value: object) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict) for v in value))
 
 
+class Process(Protocol):
+    """As much of `subprocess.Popen` as `Daemon` uses; `tests/forked_daemon.py` has another."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def stderr(self) -> IO[str] | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float = ...) -> int: ...
+
+    def kill(self) -> None: ...
+
+    def send_signal(self, number: signal.Signals, /) -> None: ...
+
+
 class Daemon:
     """`instore-edge run` on these tables; everything it logs is kept.
 
@@ -65,20 +83,16 @@ class Daemon:
         self._environment = {**os.environ, **(environment or {})}
         self._lines: list[str] = []
         self._changed = threading.Condition()
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Process | None = None
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [
-                *(*self._within, sys.executable, "-m", self._module),
-                *("run", "--config", str(self._config), *self._options),
-            ],
-            env=self._environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._process = self._start(["run", "--config", str(self._config), *self._options])
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
         return self
+
+    def _start(self, words: Sequence[str]) -> Process:
+        command = [*self._within, sys.executable, "-m", self._module, *words]
+        return subprocess.Popen(command, env=self._environment, stderr=subprocess.PIPE, text=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -106,7 +120,7 @@ class Daemon:
         assert self._process is not None
         try:
             return self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, TimeoutError):
             raise AssertionError(f"the daemon does not end: {self._tasks()}\n{self.log}") from None
 
     def _tasks(self) -> list[str]:
@@ -148,7 +162,7 @@ class Daemon:
         assert self._process is not None
         return self._process.pid
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
+    def _read(self, process: Process) -> None:
         assert process.stderr is not None
         for line in process.stderr:
             with self._changed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -50,7 +51,12 @@ def serve_painted_ages(*_: object, clock: Clock, rng: random.Random, **__: objec
 PARTS = Parts(build_vision=partial(painted_vision, people=PEOPLE), serve=serve_painted_ages)
 
 
-if __name__ == "__main__":
+def run(words: Sequence[str]) -> int:
+    """Run the command line with these parts; returns the exit status. Once in a process."""
     # The command line builds the runtime with no parts but its own.
     runtime.Runtime = partial(runtime.Runtime, parts=PARTS)  # type: ignore[assignment]
-    sys.exit(main())
+    return main(words)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

@@ -23,6 +23,7 @@ from edge.release.messages import COUNTS
 from tests.daemon import Daemon
 from tests.fake_broker import SUCCESS, FakeBroker
 from tests.fakes import PaintedAges, bundle, painted_vision
+from tests.forked_daemon import ForkedDaemon
 from tests.integration.scrape import ANALYSED, wait_for_metric
 from tests.integration.series import check_series
 from tests.mjpeg_server import MjpegServer, jpeg
@@ -93,7 +94,7 @@ def seconds_of_a_day(folder: Path) -> float:
     with Mosquitto(folder / "rehearsal") as broker:
         configured = tables(folder, datetime(2026, 1, 31, 8, tzinfo=UTC), broker.host, broker.port)
         configured["outbox"]["directory"] = str(folder / "rehearsed")
-        with Daemon(folder, configured, module="tests.painted_daemon") as daemon:
+        with ForkedDaemon(folder, configured) as daemon:
             daemon.wait_for_line(lambda line: "model licence" in line)
             begun = time.monotonic()
             assert daemon.wait() == 0, daemon.log
@@ -117,7 +118,7 @@ def test_after_fifty_kills_every_window_is_there_once_and_right(tmp_path: Path) 
             expected |= truth(tmp_path, configured)
             struck = 0
             while struck < KILLS:
-                with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
+                with ForkedDaemon(tmp_path, configured) as daemon:
                     daemon.wait_for_line(lambda line: "model licence" in line)
                     threading.Event().wait(rng.uniform(0.0, run))  # the moment is what is random
                     if daemon.running:
@@ -125,7 +126,7 @@ def test_after_fifty_kills_every_window_is_there_once_and_right(tmp_path: Path) 
                     else:  # it had come to the end before: the machine has become faster
                         run *= 0.9
                     daemon.kill()
-            with Daemon(tmp_path, configured, module="tests.painted_daemon") as daemon:
+            with ForkedDaemon(tmp_path, configured) as daemon:
                 assert daemon.wait() == 0, daemon.log
         subscriber.wait_for(lambda m: {json.loads(r.payload)["window_id"] for r in m} == set(expected))
 

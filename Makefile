@@ -37,7 +37,7 @@ tools: install ## add the tools of fuzz, audit and test-service to .venv
 system-packages: ## install the system packages of the tests: an MQTT broker, an RTSP server
 	deploy/system-packages.sh test
 
-# Two suites at once need four cores: TensorFlow uses two, and some tests of the box have deadlines.
+# Two suites at once need four cores: training uses two, and some tests of the box have deadlines.
 SUITES_AT_ONCE := $(shell [ "$$(nproc)" -ge 4 ] && echo 2 || echo 1)
 
 test: check install-training system-packages ## run lint, types, import rules and every test
@@ -45,8 +45,14 @@ test: check install-training system-packages ## run lint, types, import rules an
 	  test-edge test-training
 	@echo "every check and every test passed"
 
+# Tests marked `together` run two at a time; the others have deadlines or measure.
+BOX_TESTS := $(BIN)/python -m pytest tests --ignore=tests/training --ignore=tests/service
+
 test-edge: install system-packages ## run the tests of the box
-	$(BIN)/python -m pytest tests --ignore=tests/training --ignore=tests/service -m "not gpu"
+	status=0; \
+	$(BOX_TESTS) -n 2 -m "together and not gpu" || status=1; \
+	$(BOX_TESTS) -m "not together and not gpu" || status=1; \
+	exit $$status
 
 test-gpu: install ## run the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest tests --ignore=tests/training -m gpu
@@ -56,7 +62,7 @@ test-service: deb tools ## test the package in a clean Debian under systemd; nee
 	$(BIN)/python -m pytest tests/service
 
 test-training: install-training ## run the tests of training
-	$(TRAINING)/bin/python -m pytest tests/training
+	$(TRAINING)/bin/python -m pytest tests/training -n 2 --dist loadfile
 
 check: install ## run lint, types and import rules
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,22 @@ unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 settings.register_profile("exploring", unhurried)
 settings.register_profile("instore", unhurried, derandomize=True)
 settings.load_profile("instore")
+
+
+TOGETHER = tuple(
+    Path(__file__).parent / name
+    for name in (
+        "edge/config", "edge/counting", "edge/inference", "edge/release", "edge/vision",
+        "integration/test_counts.py", "privacy/test_post_processing.py", "privacy/test_privacy.py",
+    )
+)  # fmt: skip
+"""Tests without deadlines and measurements, which may run beside another test."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(item.path.is_relative_to(place) for place in TOGETHER):
+            item.add_marker("together")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -195,11 +195,13 @@ class Attack:
         self._constraints = LinearConstraint(csr_array((values, (at, variables)), shape=shape), low, high)
         self._bounds = Bounds(np.zeros(shape[1]), np.r_[np.full(visits, np.inf), np.ones(switches)])
 
-    def check(self) -> None:
-        """The truth fits the model: otherwise the model is wrong, and what it finds means nothing."""
+    def truth_fits(self) -> bool:
+        """Whether the truth fits the model; otherwise the model is wrong and its findings mean nothing."""
         truth = np.array(self.known.truth)
-        assert all(low <= truth[members].sum() <= high for members, low, high in self.known.rows)
-        assert all(not low < truth[members].sum() < high for members, low, high in self.known.either)
+        inside = all(low <= truth[members].sum() <= high for members, low, high in self.known.rows)
+        return inside and all(
+            not low < truth[members].sum() < high for members, low, high in self.known.either
+        )
 
     def world(self, weights: Vector) -> Vector:
         """The visits that fit everything published and make `weights @ visits` largest."""

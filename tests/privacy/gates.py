@@ -131,14 +131,10 @@ class Zones:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """WRONG: the gate, and a number beside it that is not made of released cells.
-
-    beside: from the state that waits before and after the window, and its counts.
-    """
+class Around:
+    """The gate with another step: its cells and its states."""
 
     gate: CarryOver
-    beside: Callable[[Waiting, Waiting, Counts], Hashable]
 
     @property
     def cells(self) -> int:
@@ -149,6 +145,16 @@ class Beside:
 
     def key(self, state: Waiting) -> Hashable:
         return self.gate.key(state)
+
+
+@dataclass(frozen=True)
+class Beside(Around):
+    """WRONG: the gate, and a number beside it that is not made of released cells.
+
+    beside: from the state that waits before and after the window, and its counts.
+    """
+
+    beside: Callable[[Waiting, Waiting, Counts], Hashable]
 
     def step(
         self, state: Waiting, counts: Counts, number: int, moment: Moment
@@ -199,20 +205,8 @@ class FirstArrival:
 
 
 @dataclass(frozen=True)
-class NoCorner:
+class NoCorner(Around):
     """WRONG: `other` with the room of every cell, as if those released at this moment could hold somebody."""
-
-    gate: CarryOver
-
-    @property
-    def cells(self) -> int:
-        return self.gate.cells
-
-    def start(self) -> Waiting:
-        return self.gate.start()
-
-    def key(self, state: Waiting) -> Hashable:
-        return self.gate.key(state)
 
     def step(
         self, state: Waiting, counts: Counts, number: int, moment: Moment
@@ -226,20 +220,8 @@ class NoCorner:
 
 
 @dataclass(frozen=True)
-class NightCounts:
+class NightCounts(Around):
     """WRONG: `other` with the room of cells in which nobody can have come since, for the store was closed."""
-
-    gate: CarryOver
-
-    @property
-    def cells(self) -> int:
-        return self.gate.cells
-
-    def start(self) -> Waiting:
-        return self.gate.start()
-
-    def key(self, state: Waiting) -> Hashable:
-        return self.gate.key(state)
 
     def step(
         self, state: Waiting, counts: Counts, number: int, moment: Moment

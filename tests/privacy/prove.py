@@ -42,7 +42,7 @@ def adversary_a(run: Run, rng: np.random.Generator) -> tuple[int, int]:
     """How many everyday sums were tried, and how many below the smallest minimum are determined."""
     known = model(run, by_window=False)
     attack = Attack(known, rng)
-    attack.check()
+    assert attack.truth_fits()
     sums = everyday_sums(known, WINDOWS)
     value = sums @ np.array(known.truth)
     minimum = min([run.scenario.minimum, *(minimum for _, minimum in run.scenario.reshapes.values())])
@@ -54,7 +54,7 @@ def adversary_b(run: Run, rng: np.random.Generator) -> tuple[int, int]:
     known = model(run, by_window=True)
     told_totals(known)
     attack = Attack(known, rng)
-    attack.check()
+    assert attack.truth_fits()
     visits = each_visit(known)
     value = visits @ np.array(known.truth)
     return int(value.sum()), int(value[attack.determined(visits)].sum())

@@ -47,7 +47,7 @@ def test_the_reader_of_a_day_has_a_true_model_of_it(scenario: Scenario) -> None:
     for by_window in (False, True):
         known = model(short(scenario), by_window=by_window)
         told_totals(known)
-        Attack(known, np.random.default_rng(1)).check()
+        assert Attack(known, np.random.default_rng(1)).truth_fits()
 
 
 def test_adversary_a_determines_nothing_of_a_quiet_day() -> None:

@@ -1,14 +1,15 @@
 """The store's day of one camera and zone, as far as it was released: sums of released cells, by hour.
 
-Everything here is computed from released numbers, so it tells nothing that they do not. Visits that waited
+Everything here is computed from released numbers, so it reveals nothing beyond them. Visits that waited
 when the day started are in it, visits that wait at its end are not. The day is never revised afterwards.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
+from functools import partial
 from typing import Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -32,6 +33,18 @@ class Hour(BaseModel):
     cells: dict[str, int] = {}
     groups: dict[str, int] = {}
     other: int | None = None
+
+    def with_cell(self, n: int, cell: str) -> Self:
+        """The hour with `n` more in a cell."""
+        return self.model_copy(update={"cells": {**self.cells, cell: self.cells.get(cell, 0) + n}})
+
+    def with_group(self, n: int, label: str) -> Self:
+        """The hour with `n` more in a group of brackets."""
+        return self.model_copy(update={"groups": {**self.groups, label: self.groups.get(label, 0) + n}})
+
+    def with_other(self, n: int) -> Self:
+        """The hour with `n` more in the rest."""
+        return self.model_copy(update={"other": (self.other or 0) + n})
 
     def figures(self, brackets: Iterable[str]) -> Figures:
         """The hour as a message has it."""
@@ -76,15 +89,16 @@ class Day(BaseModel):
     def with_window(self, window: ReleasedWindow) -> Self:
         """The day with what a closed window released, and with its coverage."""
         hours = _cover(self.hours, window.start, window.coverage.seconds)
-        cells = window.cells
-        if window.epsilon is not None:  # with noise, a window's cells are those of its own time
-            hours = _add_cells(
-                hours, _numbers(cells), dict.fromkeys(_numbers(cells), window.start), window.end
-            )
-        else:
-            hours = _add_cells(hours, _numbers(cells), cells.since, window.end)
-            hours = _add_groups(hours, cells.groups, window.end)
-            hours = _add_other(hours, cells.other, window.end)
+        cells, end = window.cells, window.end
+        for cell, n in _numbers(cells).items():
+            # With noise, a window's cells are those of its own time.
+            since = window.start if window.epsilon is not None else cells.since[cell]
+            hours = _add(hours, n, since, end, partial(Hour.with_cell, cell=cell))
+        if window.epsilon is None:
+            for label, n in cells.groups.items():
+                hours = _add(hours, n, hours[0].start, end, partial(Hour.with_group, label=label))
+            if cells.other is not None:
+                hours = _add(hours, cells.other, hours[0].start, end, Hour.with_other)
         return self.model_copy(update={"hours": hours, "until": max(self.until, window.end)})
 
     def with_hour(self, start: datetime, cells: Mapping[str, NoisyCount]) -> Self:
@@ -174,38 +188,10 @@ def _cover(hours: Hours, at: datetime, seconds: float) -> Hours:
     )
 
 
-def _add_cells(
-    hours: Hours, numbers: Mapping[str, int], since: Mapping[str, datetime], until: datetime
-) -> Hours:
-    for cell, n in numbers.items():
-        hours = tuple(
-            hour.model_copy(update={"cells": {**hour.cells, cell: hour.cells.get(cell, 0) + part}})
-            if part is not None
-            else hour
-            for hour, part in zip(hours, _parts(hours, n, since[cell], until), strict=True)
-        )
-    return hours
-
-
-def _add_groups(hours: Hours, groups: Mapping[str, int], until: datetime) -> Hours:
-    for label, n in groups.items():
-        hours = tuple(
-            hour.model_copy(update={"groups": {**hour.groups, label: hour.groups.get(label, 0) + part}})
-            if part is not None
-            else hour
-            for hour, part in zip(hours, _parts(hours, n, hours[0].start, until), strict=True)
-        )
-    return hours
-
-
-def _add_other(hours: Hours, other: int | None, until: datetime) -> Hours:
-    if other is None:
-        return hours
-    parts = _parts(hours, other, hours[0].start, until)
-    return tuple(
-        hour if part is None else hour.model_copy(update={"other": (hour.other or 0) + part})
-        for hour, part in zip(hours, parts, strict=True)
-    )
+def _add(hours: Hours, n: int, since: datetime, until: datetime, add: Callable[[Hour, int], Hour]) -> Hours:
+    """The hours with a released number, spread over those of its span."""
+    parts = _parts(hours, n, since, until)
+    return tuple(hour if part is None else add(hour, part) for hour, part in zip(hours, parts, strict=True))
 
 
 def _parts(hours: Hours, n: int, since: datetime, until: datetime) -> list[int | None]:

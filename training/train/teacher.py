@@ -92,7 +92,7 @@ class Opinions:
 def ask_teacher(examples: Examples, name: str, settings: TrainSettings, progress: Progress) -> Examples:
     """The examples with the opinions of the configured teacher, or as they are where there is none.
 
-    name: tells these examples from others, for the cache. What was asked before is taken from there.
+    name: identifies these examples in the cache; opinions that are there are not computed again.
     """
     if not settings.teacher.folder:
         return examples

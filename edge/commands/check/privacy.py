@@ -16,7 +16,7 @@ BUSY, QUIET = 60, 20
 """Visits an hour of the stores that are simulated: all cameras with ages together."""
 
 LATE_MINUTES = 60.0
-"""Where half of the visits are told later than this, the hours of a day are guesses."""
+"""Where half of the visits are released later than this, the hours of a day are guesses."""
 
 _ASSUMED_HOURS = 12.0
 """A day's open hours where none are configured."""
@@ -73,16 +73,16 @@ def _ages(settings: Settings) -> str:
     busy, quiet = (forecast(gauge, Traffic(rate / cameras, hours)) for rate in (BUSY, QUIET))
     over = f" over {cameras} cameras" if cameras > 1 else ""
     return (
-        f"simulated, {hours:g} hours a day: at {BUSY} visits an hour{over} {_told(busy)}; "
-        f"at {QUIET} an hour {_told(quiet)}"
+        f"simulated, {hours:g} hours a day: at {BUSY} visits an hour{over} {_summary(busy)}; "
+        f"at {QUIET} an hour {_summary(quiet)}"
     )
 
 
-def _told(told: Forecast) -> str:
-    if not told.with_bracket:
+def _summary(found: Forecast) -> str:
+    if not found.with_bracket:
         return "none leave with their bracket: use fewer brackets, or lower privacy.minimum"
-    share, median = f"{100 * told.with_bracket:.0f} %", f"{told.median_minutes:.0f} minutes"
-    advice = " (read ages by day, not by hour)" if told.median_minutes > LATE_MINUTES else ""
+    share, median = f"{100 * found.with_bracket:.0f} %", f"{found.median_minutes:.0f} minutes"
+    advice = " (read ages by day, not by hour)" if found.median_minutes > LATE_MINUTES else ""
     return f"{share} leave with their bracket, half of them within {median}{advice}"
 
 

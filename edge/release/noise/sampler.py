@@ -5,7 +5,7 @@
 Added to a count that one visit changes by at most one, it makes the count epsilon-differentially private.
 The sampler follows algorithms 1 and 2 of Canonne, Kamath and Steinke, "The Discrete Gaussian for
 Differential Privacy" (2020, arXiv 2004.00010). Samplers that compute a logarithm in floating point leave gaps
-between the values they can give, and the gaps tell the count (Mironov 2012, "On Significance of the Least
+between the values they can give, and the gaps reveal the count (Mironov 2012, "On Significance of the Least
 Significant Bits").
 
 How long a draw takes depends on what is drawn. A row is published seconds after its window has ended, at a

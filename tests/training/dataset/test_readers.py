@@ -153,7 +153,7 @@ def test_a_folder_that_is_none(tmp_path: Path):
 
 
 def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path):
-    assert "no labelled faces found. Wants a labels.csv beside final_files/" in message(tmp_path)
+    assert "no labelled faces found; needed: a labels.csv beside final_files/" in message(tmp_path)
 
 
 def test_a_folder_one_too_high_names_the_one_below(tmp_path: Path):

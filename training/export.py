@@ -197,8 +197,8 @@ def _story(run: Run, data: TrainingData, manifest: Manifest) -> card.Story:
         )
     if "teacher" in run.info:
         origin.append(
-            f"Besides the labels it learnt from what {_teacher_named(run.info['teacher'])}, with a share of "
-            f"{run.config.teacher.share:g}."
+            "Besides the labels it learnt from the estimates of "
+            f"{_teacher_named(run.info['teacher'])}, with a share of {run.config.teacher.share:g}."
         )
     if from_backbone(run.info["start"]):
         origin.append(
@@ -216,17 +216,17 @@ def _named(bundle: Mapping[str, Any]) -> str:
 
 def _teacher_named(teacher: Mapping[str, Any]) -> str:
     if "opinions" in teacher:
-        return f"{teacher['opinions']} says of each face"
-    return f"{_named(teacher)} says of each face and its mirror image"
+        return f"{teacher['opinions']} for each face"
+    return f"{_named(teacher)} for each face and its mirror image"
 
 
 def _start_named(start: Mapping[str, Any]) -> str:
     if "run" in start:
         return f"the run {start['run']['name']}"
-    return f"the bundle {_named(start['bundle'])}" if "bundle" in start else "the backbone as it came"
+    return f"the bundle {_named(start['bundle'])}" if "bundle" in start else "the unchanged backbone"
 
 
 def _how(run: Run) -> str:
     """How long the run was trained, where it was."""
     epochs, best = run.info["epochs"], run.info["best_epoch"]
-    return f", {epochs} epochs, of which number {best} is this one" if epochs else ""
+    return f", {epochs} epochs, of which number {best} was the best" if epochs else ""

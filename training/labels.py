@@ -10,8 +10,8 @@ from edge.errors import ConfigurationError
 
 PICTURES = "final_files"
 
-SURPLUS = "(beyond the head)"
-"""Stands for the name of what a row has more of than the head: often an age or a name with a comma."""
+SURPLUS = "(beyond the header)"
+"""The name of the fields that a row has beyond the header: often parts of an age or a name with a comma."""
 
 
 def labels_file(folder: Path) -> Path:
@@ -25,9 +25,9 @@ def picture(folder: Path, name: str) -> Path:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file, of which there is at least one, stripped; what a short row lacks is empty.
+    """The rows of a CSV file, at least one, stripped; fields that a short row lacks are empty.
 
-    What a row has beyond the head is under `SURPLUS`, where that is anything.
+    Fields beyond the header, if any, are under `SURPLUS`.
     Raises ConfigurationError when the file cannot be read, is no text or names no picture.
     """
     return [{name: (text or "").strip() for name, text in row.items()} for row in _parse(path)]
@@ -36,7 +36,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 def _parse(path: Path) -> list[dict[str, str | None]]:
     """The rows as they are; None where a row is cut short."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before the head
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before the header
             rows = [_row(row) for row in csv.DictReader(file)]
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error

@@ -1,4 +1,4 @@
-"""What a data set says of its pictures, and what is wrong with it."""
+"""The labels of a data set, and the faults in it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ GROUP_END = 100
 
 
 class FaultKind(StrEnum):
-    """What can be wrong with a data set; the value is the name in reports."""
+    """The faults that a data set may have; the value is the name in reports."""
 
     NO_FILE = "row without a file"
     NO_ROW = "file without a row"
-    SURPLUS = "row with more fields than the head"
+    SURPLUS = "row with more fields than the header"
     BAD_AGE = "age that is not a number"
     AGE_RANGE = "age out of 0 to 120"
     EMPTY = "empty file"
@@ -33,7 +33,7 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: its kind, the file or row that has it, and what exactly was found."""
+    """One fault: its kind, the file or row that has it, and the details."""
 
     kind: FaultKind
     name: str
@@ -42,9 +42,9 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A picture and what is known of the age on it: between `low` and `high` years, both included.
+    """A picture and the age on it: between `low` and `high` years, both included.
 
-    An age in years has low == high. traits: what else the data set says (gender, ...); used for reports only.
+    An age in years has low == high. traits: other labels (gender, ...); used for reports only.
     """
 
     file: Path
@@ -60,7 +60,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The usable rows of a data set in its order, and the faults of the others.
+    """The usable rows of a data set in their order, and the faults of the others.
 
     pictures: the folder below which they lie; names in reports are relative to it.
     """

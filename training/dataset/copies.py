@@ -27,9 +27,9 @@ up to 24 bits looked at were the same photo recompressed, rescaled or mirrored; 
 people who look alike."""
 
 SAME_FACE = 0.81
-"""Correlation of the details of two faces from which they are one photo. Of 595 pairs of UTKFace and 7 of
-All-Age-Faces within `NEAR` bits, those of one photo had 0.85 to 1.00, and three pairs of two people 0.71 and
-0.72. Of 88 pairs before one wall (Face Research Lab), different people had 0.09 to 0.77, one person 0.80."""
+"""Least correlation of the details of two faces of one photo. Of 595 pairs of UTKFace and 7 of All-Age-Faces
+within `NEAR` bits, those of one photo had 0.85 to 1.00, and three pairs of two people 0.71 and 0.72.
+Of 88 pairs before one wall (Face Research Lab), different people had 0.09 to 0.77, one person 0.80."""
 
 FACE = 96
 """Side in px to which a face is scaled before its details are compared."""

@@ -54,7 +54,7 @@ class JoinedCrops:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surveys:
-    """Data sets that were looked at, in order.
+    """The surveys of several data sets, in order.
 
     photos: int (N,), a number for each picture of all sets in their order; those with the same number show
     the same photo.
@@ -76,10 +76,10 @@ def prepare(
 ) -> Prepared:
     """Crops of `size` px of the labelled faces in all `folders`, each a square of `scale` detector boxes.
 
-    What was done before for the same pictures is taken from `cache`, also after an interruption. The split
+    Results for the same pictures are taken from `cache`, also after an interruption. The split
     follows from `seed` and the files' content; with `test_only` everything is 'test'. Each set is split by
     itself, so that its parts are the same as without the others; photos that two sets share go to the part
-    that is furthest from training. `terms.txt` in a folder, if there, says what its data may be used for.
+    that is furthest from training. `terms.txt` in a folder, if there, states the terms of use of its data.
     Raises ConfigurationError when the data cannot be used, when a folder is named twice, and when the disk is
     too small.
     """
@@ -111,7 +111,7 @@ def cut_all(
     progress: Progress = silent,
     test_only: bool = False,
 ) -> Prepared:
-    """As `prepare`, for data sets that were looked at already."""
+    """As `prepare`, for data sets that were surveyed already."""
     sets = [
         cut(one, size=size, scale=scale, cache=cache, seed=seed, progress=progress, test_only=test_only)
         for one in found.sets

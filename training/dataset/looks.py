@@ -1,4 +1,4 @@
-"""What is seen in a picture: its size, its faces, its hash. Found once, and remembered by content."""
+"""A picture's size, faces and hash: computed once and stored by the file's content."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ SEES_A_FACE = 0.5
 """The detector's confidence from which a picture counts as showing a face; MediaPipe's own default."""
 
 LOOK_VERSION = 1
-"""Raised with every change to what is found in a picture: what was remembered no longer counts then."""
+"""Increased with every change of how looks are computed: stored ones are then computed again."""
 
 PASSER_BY = 0.5
-"""A face smaller than this share of the largest one is somebody in the background."""
+"""A face smaller than this share of the largest one is a person in the background."""
 
 CHUNK = 128
-"""Pictures looked at between two writes to disk: all that an interruption loses."""
+"""Pictures between two writes to disk: an interruption loses at most these."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What is seen in one picture.
+    """The size, faces and hashes of one picture.
 
     width, height: px. faces: how many. box: left, top, right, bottom in px of the labelled face, by the
     detector from whose boxes a store box cuts its crops; None without a face. hash, mirrored: as in
@@ -94,7 +94,7 @@ class Looker:
 def _labelled(boxes: Boxes, image: Image) -> int:
     """The index of the face that the label is about: the nearest to the middle of those about as large.
 
-    Data sets frame their photos round the labelled face; who stands beside may be a little nearer.
+    Data sets centre their photos on the labelled face; a person beside it may be a little nearer.
     """
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     away = np.linalg.norm(centres(boxes) - np.array(image.shape[1::-1]) / 2, axis=1)
@@ -108,7 +108,7 @@ def hashes(texts: Sequence[str]) -> Hash:
 
 
 def decode(content: bytes) -> Image | None:
-    """The picture in a file's content, uint8 (H, W, 3) BGR, upright; None where it is none."""
+    """The picture in a file's content, uint8 (H, W, 3) BGR, upright; None where it cannot be decoded."""
     if not content:
         return None
     try:
@@ -128,7 +128,7 @@ class LookStore:
             database.execute("CREATE TABLE IF NOT EXISTS looks (key TEXT PRIMARY KEY, look TEXT NOT NULL)")
 
     def read(self) -> dict[str, Look]:
-        """Every look there is."""
+        """All stored looks."""
         with self._open() as database:
             return {k: _parse(text) for k, text in database.execute("SELECT key, look FROM looks")}
 
@@ -166,14 +166,14 @@ class Lookers:
         except Empty:
             with self._making, native_silence():
                 looker = Looker()
-                looker.look(np.zeros((64, 64, 3), np.uint8))  # the first picture has it write a warning
+                looker.look(np.zeros((64, 64, 3), np.uint8))  # it writes a warning at the first picture
         try:
             return looker.look(image)
         finally:
             self._idle.put(looker)
 
     def close(self) -> None:
-        """Close them all; no thread uses one any more."""
+        """Close them all; no thread may use one afterwards."""
         with native_silence():
             while not self._idle.empty():
                 self._idle.get().close()
@@ -181,7 +181,7 @@ class Lookers:
 
 @contextmanager
 def native_silence() -> Iterator[None]:
-    """Keep what native libraries write to file descriptor 2 from the terminal, for the length of the block.
+    """Discard the output of native libraries to file descriptor 2 within the block.
 
     MediaPipe prints a hundred lines for every model that it loads, and more where it closes one.
     """
@@ -196,7 +196,7 @@ def native_silence() -> Iterator[None]:
 
 
 def threads() -> int:
-    """Threads that look at pictures: OpenCV and the detector let go of Python's lock."""
+    """Threads that look at pictures: OpenCV and the detector release the GIL."""
     return min(8, os.cpu_count() or 1)
 
 

@@ -1,4 +1,4 @@
-"""From a folder of labelled faces to crops that a model is trained on, cut as a store box cuts its own."""
+"""From a folder of labelled faces to crops for training, cut as a store box cuts its own."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ CROPPED_SCALE = 1.04
 """A picture that is a face crop already counts as a square of this many detector boxes, as UTKFace's are."""
 
 CROPPED_FILL = 0.8
-"""Share of a picture's side that such a square takes up at least, by the median, in data cropped already."""
+"""Least median share of a picture's side that such a square takes up in data of face crops."""
 
 SQUARE = 1.1
-"""The most that the longer side of such a picture exceeds the shorter one by."""
+"""Largest ratio of the longer to the shorter side of such a picture."""
 
 FEWEST = 20
-"""Pictures below which a split into three parts says nothing."""
+"""Fewest pictures with which a split into three parts makes sense."""
 
 UNSTATED = "not stated by the data set"
 
@@ -53,13 +53,13 @@ class Crops(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """N labelled crops, ready to train on or to be judged by.
+    """N labelled crops for training or evaluation.
 
     crops: uint8 (N, S, S, 3) RGB, mapped from disk, read-only. low, high: float32 (N,), years 0..120; equal
     where the age is known. traits: by name, str (N,), '' where unknown. split: str (N,), 'train',
     'validation' or 'test'. keys: str (N,), SHA-256 of the file in hexadecimal. files: str (N,), names.
     groups: int (N,), equal for copies. sets: int (N,), the place of the data set that each comes
-    from, in the order of the folders. source, terms: where the data come from and what they may be used for.
+    from, in the order of the folders. source, terms: the origin of the data and their terms of use.
     """
 
     crops: Crops
@@ -81,7 +81,7 @@ class Prepared:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """`split_hash` of each data set as it is split by itself, whatever it was joined with."""
+        """`split_hash` of each data set as it is split by itself, independent of the sets joined with it."""
         return self.set_splits or (self.split_hash(),)
 
     def split_hash(self) -> str:
@@ -165,7 +165,7 @@ class _Cut:
         return resize(cut_face(image, np.array(box, np.float32), self.scale, self.size), self.size)
 
     def name(self, seen: Sequence[Seen]) -> str:
-        """A name for the crops of these pictures: it changes with all that changes a pixel."""
+        """A name for the crops of these pictures; it depends on everything that changes a pixel."""
         boxes = [] if self.whole else [str(one.look.box) for one in seen]
         what = " ".join([f"{PREPROCESSING_VERSION} {LOOK_VERSION} {self}", *(s.key for s in seen), *boxes])
         return f"crops-{self.size}-{hashlib.sha256(what.encode()).hexdigest()[:16]}.npy"

@@ -12,11 +12,11 @@ from training.dataset.catalogue import GROUP_END, OLDEST, Catalogue, Fault, Faul
 from training.labels import PICTURES, SURPLUS, labels_file, read_table
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-"""Files with another ending are no pictures, and are not looked for in the labels."""
+"""Other files are not pictures; the labels need not name them."""
 
 Row = Mapping[str, str]
 Entry = tuple[str, str | FaultKind, Row]
-"""A file's name, the text of its age or what is wrong with its row, and its traits."""
+"""A file's name, the text of its age or the fault of its row, and its traits."""
 
 
 class Reader(Protocol):
@@ -28,7 +28,7 @@ class Reader(Protocol):
         """Whether `folder` has this layout."""
 
     def read(self, folder: Path) -> Catalogue:
-        """What `folder` holds; ConfigurationError where it cannot be read at all."""
+        """The catalogue of `folder`. Raises ConfigurationError where it cannot be read."""
 
 
 class LabelsCsv:
@@ -103,7 +103,7 @@ READERS: tuple[Reader, ...] = (LabelsCsv(), FairFace(), UTKFace())
 
 
 def find_reader(folder: Path) -> Reader:
-    """The reader for `folder`; ConfigurationError says what was looked for where there is none."""
+    """The reader for `folder`. Raises ConfigurationError, which names the layouts, where none fits."""
     if not folder.is_dir():
         raise ConfigurationError(f"{folder}: is not a folder")
     for reader in READERS:
@@ -116,7 +116,7 @@ def find_reader(folder: Path) -> Reader:
 
 
 def parse_age(text: str) -> tuple[float, float] | FaultKind:
-    """The interval of ages that `34`, `20-29` or `70+` means, in years; or what is wrong with it."""
+    """The interval of ages that `34`, `20-29` or `70+` means, in years; or its fault."""
     text = text.strip()
     if found := re.fullmatch(r"(\d+(?:\.\d+)?)", text):
         low = high = float(found[1])
@@ -133,14 +133,14 @@ def parse_age(text: str) -> tuple[float, float] | FaultKind:
 
 
 def _age(row: Row, *columns: str) -> str | FaultKind:
-    """What a row says in the first of these columns that is filled in; its fault where fields are shifted."""
+    """The first non-empty field of a row among these columns; the fault where fields are shifted."""
     if SURPLUS in row:
         return FaultKind.SURPLUS
     return next((row[c] for c in columns if row[c]), "").replace("more than 70", "70+")  # as FairFace has it
 
 
 def _catalogue(pictures: Path, entries: Iterable[Entry]) -> Catalogue:
-    """Sort rows (file name, age, traits) into usable ones and faults, and find the files that have none."""
+    """Sort rows (file name, age, traits) into usable ones and faults, and find the files without a row."""
     there = {str(file.relative_to(pictures)): file for file in _pictures(pictures)}
     rows: list[Labelled] = []
     faults: list[Fault] = []
@@ -185,6 +185,6 @@ def _columns(path: Path, found: Iterable[str], wanted: str) -> ConfigurationErro
 
 
 def _hint(folder: Path) -> str:
-    """Data sets are often given one folder too high."""
+    """A hint where the data set is one folder below."""
     below = [f for f in sorted(folder.iterdir()) if f.is_dir() and any(r.matches(f) for r in READERS)]
     return f". Did you mean {below[0]}?" if below else ""

@@ -1,4 +1,4 @@
-"""Which pictures are for training, for choosing, and for the final test: by content, not by position."""
+"""Splits pictures into training, validation and test: by content, not by position."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ HELD_OUT = 0.1
 """Share of the pictures in `test`, and again in `validation`."""
 
 STRATUM = 5.0
-"""Years: within each span of this many, every part gets its share."""
+"""Years: every part gets its share of each span of this length."""
 
 GOLDEN = 0.618034
-"""Multiples of it, modulo 1, are spread evenly: so the strata's roundings cancel out."""
+"""Its multiples, modulo 1, are spread evenly, so that the roundings of the strata cancel out."""
 
 
 def split(
@@ -50,6 +50,6 @@ def _parts(count: int, stratum: int) -> NDArray[np.str_]:
 
 
 def _rank(seed: int, key: str) -> float:
-    """A number in 0..1 that looks drawn at random, and is the same for the same seed and key."""
+    """A pseudo-random number in 0..1, the same for the same seed and key."""
     digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

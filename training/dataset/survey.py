@@ -1,4 +1,4 @@
-"""What a data set really holds: every picture looked at, every fault found, copies known."""
+"""Surveys a data set: reads every picture, lists every fault and finds copies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOOKING = "looking at pictures"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A labelled picture: its name, the SHA-256 of its file in hexadecimal, and what is seen in it."""
+    """A labelled picture: its row, the SHA-256 of its file in hexadecimal, and its look."""
 
     row: Labelled
     name: str
@@ -36,7 +36,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Survey:
-    """The usable pictures of a data set, each once, and all that is wrong with it.
+    """The usable pictures of a data set, each once, and all its faults.
 
     layout: the reader's name. pictures: the folder that names are relative to. labelled: rows with a file
     and an age, faulty pictures and copies among them.
@@ -53,7 +53,7 @@ class Survey:
 
 
 def survey(folder: Path, cache: Path, progress: Progress) -> Survey:
-    """Read the labels in `folder`, and look at every picture that was not looked at before.
+    """Read the labels in `folder`, and look at every picture that is not in the cache.
 
     Raises ConfigurationError where there are no labelled pictures at all or `cache` cannot be written to.
     """
@@ -70,7 +70,7 @@ def survey(folder: Path, cache: Path, progress: Progress) -> Survey:
 
 
 def likely_copies(seen: Sequence[Seen]) -> Pairs:
-    """The pairs of pictures whose hashes say that they may show the same photo."""
+    """The pairs of pictures that may show the same photo by their hashes."""
     return near_pairs(hashes([s.look.hash for s in seen]), hashes([s.look.mirrored for s in seen]))
 
 
@@ -102,7 +102,7 @@ def _store(cache: Path) -> LookStore:
 
 
 def _look_at_all(catalogue: Catalogue, store: LookStore, progress: Progress) -> Iterator[Seen | Fault]:
-    """Each row as seen, or its fault, in order; new looks are kept chunk by chunk."""
+    """Each row with its look, or its fault, in order; new looks are stored chunk by chunk."""
     rows, known = catalogue.rows, store.read()
     done = 0
 

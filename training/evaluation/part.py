@@ -19,8 +19,8 @@ from training.evaluation.truth import Truth
 from training.provenance import TrainingData, splits_of
 
 CHANGED = (
-    "The data hold pictures that the model was trained on, but are not the same as then: some of those may "
-    "be in this part too, and flatter the figures."
+    "The data hold pictures that the model was trained on, but differ from its training data: this part may "
+    "hold some of those pictures, and its figures may be too good."
 )
 
 Split = Literal["train", "validation", "test", "all"]
@@ -33,8 +33,8 @@ class Part:
 
     prepared: the whole data set. rows: int (N,), the faces of this part. scale: side of a crop over the
     longer side of its face box. split: which part it is. trained_on: whether the data set holds pictures
-    that the bundle was trained on. changed: whether it holds such pictures but is not the data set of then,
-    so that its parts are not quite those either.
+    that the bundle was trained on. changed: whether it holds such pictures but differs from the data set of
+    the training, so that the parts of its split may differ as well.
     """
 
     prepared: Prepared

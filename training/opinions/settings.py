@@ -93,8 +93,8 @@ class OpinionSettings(Section):
         most = max(network.side for network in self.networks)
         if most > self.data.size:
             raise ValueError(
-                f"data.size = {self.data.size} is less than the {most} px of a network: "
-                "crops would be enlarged"
+                f"data.size = {self.data.size}: less than the {most} px of a network, so crops would be "
+                "enlarged; must be at least that"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""From prepared faces to a run: the network, its targets, the pictures it sees, the loop, what is kept."""
+"""From prepared faces to a run: the network, its targets, its batches, the loop, the run's files."""
 
 from __future__ import annotations
 

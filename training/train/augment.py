@@ -1,4 +1,4 @@
-"""Photos from the web as a store's camera would have taken them: small, blurred, dim, compressed, askew."""
+"""Augmentation: makes photos look like a store camera's: small, blurred, dim, compressed, tilted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def blend(image: Image, other: Image, share: float) -> Image:
 
 
 def _frame(crop: Image, settings: AugmentSettings, random: Random) -> Image:
-    """Turned, nearer or farther, off the centre, mirrored; past the border its edge repeats, as on a box."""
+    """Rotate, scale, shift and mirror; beyond the border the edge is repeated, as on a box."""
     side = crop.shape[0]
     if random.random() < settings.flip:
         crop = np.asarray(cv2.flip(crop, 1), np.uint8)
@@ -45,7 +45,7 @@ def _frame(crop: Image, settings: AugmentSettings, random: Random) -> Image:
 
 
 def _light(image: Image, settings: AugmentSettings, random: Random) -> Image:
-    """Gain, gamma, contrast and a tint, as one table of 256 values per channel; some pictures in grey."""
+    """Gain, gamma, contrast and a tint, by one table of 256 values per channel; some pictures become grey."""
     gain, gamma, contrast = np.exp(random.normal(0, settings.light, 3))
     tint = np.exp(random.normal(0, settings.light / 4, 3))
     level = (np.arange(256)[:, None] / 255) ** gamma * gain * tint
@@ -59,7 +59,7 @@ def _light(image: Image, settings: AugmentSettings, random: Random) -> Image:
 
 
 def _cover(image: Image, settings: AugmentSettings, random: Random) -> Image:
-    """A patch of one colour, as of a hand, a mask or the person in front."""
+    """Cover a part with one colour, as a hand, a mask or another person does."""
     if random.random() >= settings.erase:
         return image
     side = image.shape[0]
@@ -71,7 +71,7 @@ def _cover(image: Image, settings: AugmentSettings, random: Random) -> Image:
 
 
 def _shrink(image: Image, settings: AugmentSettings, size: int, random: Random) -> Image:
-    """To the size that a face has in the picture of a far camera, small ones as likely as large ones."""
+    """Shrink to the size that a face has at a distance; small sizes are as likely as large ones."""
     if random.random() >= settings.small:
         return image
     smallest = min(settings.smallest, size)
@@ -79,7 +79,7 @@ def _shrink(image: Image, settings: AugmentSettings, size: int, random: Random) 
 
 
 def _blur(image: Image, settings: AugmentSettings, random: Random) -> Image:
-    """Out of focus, or moved while the shutter was open: some pixels of the picture, whatever its size."""
+    """Blur as out of focus or by motion, by some pixels, independent of the picture's size."""
     if random.random() >= settings.blur:
         return image
     reach = image.shape[0] / 64

@@ -1,7 +1,7 @@
-"""The pictures in the order and the form in which a network sees them, as functions of the seed alone.
+"""The batches of a run, as functions of the seed alone.
 
-Every batch is made from (seed, epoch, step) and nothing else, so that a run that was interrupted sees on
-resuming what it would have seen, and workers share a batch without speaking to each other.
+Every batch depends on (seed, epoch, step) only, so that a resumed run continues with the batches that it
+would have seen, and several workers share a batch without communication.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What watches a run: it stops on a loss that is not a number, keeps the best weights and can be resumed."""
+"""Callbacks of a run: they stop it on an invalid loss, keep the best weights and the state to resume from."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Logs = dict[str, Any]
 TRAINING = "training"
 
 WORD = 4
-"""Bytes of a number of the state, but for a few counters."""
+"""Bytes per number of the state, except a few counters."""
 
 ROOM = 1 << 20
-"""Bytes for all that lies around the numbers."""
+"""Bytes of the file format besides the numbers."""
 
 DECIMALS = 6
-"""Of the figures in the history, and of those that choose the best epoch: a resumed run reads them there."""
+"""Decimals of the history's figures, which also choose the best epoch: a resumed run reads them there."""
 
 
 class DivergedError(InstoreError):
@@ -78,7 +78,7 @@ class ReportSteps(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class SeedEpochs(keras.callbacks.Callback):  # type: ignore[misc]
-    """Lets what dropout drops follow from the seed and the epoch: Keras keeps it in no checkpoint."""
+    """Seeds dropout by the run's seed and the epoch: Keras' checkpoints do not hold its state."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def _require_room(folder: Path, needed: int) -> None:
-    """Told beforehand: the library below `save_weights` kills the process when the disk fills up under it."""
+    """Raised before writing: the library below `save_weights` kills the process when the disk fills up."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         room = f"the state takes {needed / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free"
@@ -133,10 +133,10 @@ def epochs_done(checkpoint: Path) -> int:
 
 
 class History(keras.callbacks.Callback):  # type: ignore[misc]
-    """One line of JSON an epoch in `history.jsonl`, from which a resumed run knows its past."""
+    """One line of JSON per epoch in `history.jsonl`; a resumed run reads its earlier figures there."""
 
     def __init__(self, path: Path, epochs: int) -> None:
-        """Goes on after `epochs` epochs; lines of later ones, from before an interruption, are dropped."""
+        """Continue after `epochs` epochs; lines of later epochs, from before an interruption, are dropped."""
         super().__init__()
         self._path = path
         self._lines = [json.dumps(line) for line in read_history(path)[:epochs]]
@@ -192,7 +192,7 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
         self._keep = keep
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Judge the epoch by its mean absolute error in years."""
+        """Compare the epoch's mean absolute error in years with the best one."""
         self._errors.append(round(float((logs or {})["val_mae"]), DECIMALS))
         waited = waiting(self._errors)
         if not waited:

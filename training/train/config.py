@@ -87,12 +87,12 @@ class DataSettings(Section):
 class ModelSettings(Section):
     """The network and what it starts from.
 
-    backbone: folder of the published TensorFlow.js graph model. run: folder of a finished run, to go on from
-    its weights. bundle: folder of a model bundle, or `builtin` for the shipped one, to go on from its graph's
-    weights. With none of them, the same network starts from random weights, `width` times as wide.
-    pooling: `average` over the last map of features, or `places`, a weighted mean that is learnt; what it
-    starts from may have either, but weights for places are kept, and fit one size.
-    frozen: as many pairs of layers, from the picture up, keep the weights that they start from.
+    backbone: folder of the published TensorFlow.js graph model. run: folder of a finished run, to continue
+    from its weights. bundle: folder of a model bundle, or `builtin` for the shipped one, to continue from its
+    graph's weights. With none of them, the same network starts from random weights, `width` times as wide.
+    pooling: `average` over the last map of features, or `places`, a learnt weighted mean; the starting
+    network may have either, but its weights for places are kept, and fit one size.
+    frozen: how many pairs of layers, from the input on, keep their starting weights.
     """
 
     size: Size = 112
@@ -108,17 +108,17 @@ class ModelSettings(Section):
     def _one_start(self) -> Self:
         given = [repr(name) for name in ("backbone", "run", "bundle") if getattr(self, name)]
         if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} are given: a network starts from one of them")
+            raise ValueError(f"{' and '.join(given)} are given; allowed: one of them")
         return self
 
     @property
     def bundle_folder(self) -> Path | None:
-        """Where the bundle is that the network starts from."""
+        """The folder of the bundle that the network starts from."""
         return bundle_folder(str(self.bundle), Path()) if self.bundle else None
 
 
 class MergePart(Section):
-    """A network whose weights are averaged with those of `model`; named by one of the keys that name that.
+    """A network whose weights are averaged with those of `model`; named by one of the same keys.
 
     share: of its weights in the mean.
     """
@@ -136,7 +136,7 @@ class MergePart(Section):
 
 
 class LossSettings(Section):
-    """What is minimised.
+    """The loss.
 
     kind: `distribution` (divergence from a label distribution, plus `expected` times the error of the
     expected age in years), `cross_entropy` (of the age alone) or `regression` (that error alone). sigma: of
@@ -149,24 +149,24 @@ class LossSettings(Section):
 
     @property
     def target_sigma(self) -> float:
-        """That of the targets: next to nothing unless a distribution is taught."""
+        """The sigma of the targets: nearly 0 unless a distribution is taught."""
         return self.sigma if self.kind == "distribution" else 1e-3
 
     @property
     def weights(self) -> tuple[float, float]:
-        """Of the divergence from the target, and of the error of the expected age."""
+        """The weights of the divergence from the target and of the error of the expected age."""
         return {"distribution": (1.0, self.expected), "cross_entropy": (1.0, 0.0), "regression": (0.0, 1.0)}[
             self.kind
         ]
 
 
 class TeacherSettings(Section):
-    """A model whose opinion is taught too: "distillation" (Hinton et al. 2015, arXiv 1503.02531).
+    """A model whose estimates are taught as well: "distillation" (Hinton et al. 2015, arXiv 1503.02531).
 
     bundle: its folder, or `builtin`; its distributions for the face and for the mirrored face are averaged.
-    opinions: in place of a bundle, a file of what any other model says of each picture; see
-    `training.train.teacher.Opinions`. share: of its opinion in what is taught; the label has the rest, and
-    alone the error of the expected age.
+    opinions: instead of a bundle, a file of any model's estimates for each picture; see
+    `training.train.teacher.Opinions`. share: of the teacher's estimate in the target; the rest is the
+    label's. The error of the expected age is that from the label alone.
     """
 
     bundle: Path | None = None
@@ -176,12 +176,12 @@ class TeacherSettings(Section):
     @model_validator(mode="after")
     def _one_teacher(self) -> Self:
         if self.bundle and self.opinions:
-            raise ValueError("'bundle' and 'opinions' are given: there is one teacher")
+            raise ValueError("'bundle' and 'opinions' are given; allowed: one of them")
         return self
 
     @property
     def folder(self) -> Path | None:
-        """Where the teacher's bundle is."""
+        """The folder of the teacher's bundle."""
         return bundle_folder(str(self.bundle), Path()) if self.bundle else None
 
 
@@ -193,7 +193,7 @@ class SamplingSettings(Section):
 
 
 class AugmentSettings(Section):
-    """What makes photos from the web look as if a store's camera had taken them; 0 turns a thing off.
+    """Changes that make photos look like a store camera's; 0 turns one off.
 
     rotate: standard deviation in degrees. zoom, shift: standard deviations as shares of the side. small:
     share of pictures shrunk to between `smallest` px and the full side. blur, compress, grey, erase: shares
@@ -216,10 +216,10 @@ class AugmentSettings(Section):
 
 
 class OptimiserSettings(Section):
-    """AdamW with a warm-up to the rates, then a cosine down to nothing.
+    """AdamW with a warm-up to the rates, then a cosine down to 0.
 
     warmup: share of all steps. clip: norm of the whole gradient. ema: decay of the moving average of the
-    weights, which is what is validated and kept.
+    weights, which are validated and kept.
     """
 
     head_rate: Positive = 5e-4
@@ -231,7 +231,7 @@ class OptimiserSettings(Section):
 
 
 class LoopSettings(Section):
-    """How long to train. The data are looked at in epochs of `epoch_steps` steps of `batch` pictures.
+    """How long to train, in epochs of `epoch_steps` steps of `batch` pictures.
 
     batch: over all workers together. patience: epochs without a better validation before the run ends.
     precision: `auto` is mixed_float16 where there is a GPU, else float32.
@@ -269,15 +269,15 @@ class TrainSettings(Section):
     def _fits_together(self) -> Self:
         if self.data.size < self.model.size:
             raise ValueError(
-                f"data.size = {self.data.size} is less than model.size = {self.model.size}: "
-                "crops would be enlarged"
+                f"data.size = {self.data.size}: less than model.size = {self.model.size}, so crops would be "
+                "enlarged; must be at least that"
             )
         if sum(part.share for part in self.merge) >= 1:
             raise ValueError(
-                "the shares in merge sum to 1 or more: nothing is left for what 'model' starts from"
+                "merge: the shares sum to 1 or more; must be less: the rest is the share of [model]"
             )
         if self.tilt and not self.merge:
-            raise ValueError("tilt is given without merge: a network that is trained learns its own")
+            raise ValueError(f"tilt = {self.tilt:g}: must be 0 without merge")
         return self
 
     @property

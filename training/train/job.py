@@ -1,4 +1,4 @@
-"""`instore-training train`: from a configuration to a finished run and what is known about it."""
+"""`instore-training train`: from a configuration to a finished run and its description."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def train(settings: TrainSettings, progress: Progress = silent) -> Path:
 
 
 def _require_start(settings: TrainSettings) -> None:
-    """Tell before anything slow that the run is finished, or has nothing to start from."""
+    """Raise early, before the slow steps, if the run is finished or cannot start."""
     require_unfinished(settings.folder)
     for model, _ in parts(settings):
         if model.run:
@@ -85,7 +85,7 @@ def _cut(found: Surveys, data: DataSettings, size: int, progress: Progress) -> P
 
 
 def _describe(settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
-    """What the run was made from."""
+    """The description of data, start and teacher, for `run.json`."""
     parts, counts = np.unique(prepared.split, return_counts=True)
     data = TrainingData(
         source=prepared.source,
@@ -106,9 +106,9 @@ def _describe(settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
 
 
 def _start(model: ModelSettings, prepared: Prepared) -> dict[str, Any]:
-    """The weights that the run starts from; of a run, what that one was trained on and started from.
+    """The description of the starting weights; for a run, with its data and its own start.
 
-    Raises ConfigurationError when that run was trained on pictures that now serve to judge.
+    Raises ConfigurationError when that run was trained on pictures of this run's validation or test part.
     """
     if model.run:
         before = read_info(model.run)
@@ -126,7 +126,7 @@ def _start(model: ModelSettings, prepared: Prepared) -> dict[str, Any]:
 def _taught(
     prepared: Prepared, opinions: Opinions | None, settings: TrainSettings, progress: Progress
 ) -> Examples:
-    """The pictures to learn from, with what the teacher says of them, if there is one."""
+    """The training pictures, with the teacher's estimates, if there is one."""
     learn = examples(prepared, "train")
     if opinions:
         return replace(learn, opinions=opinions.of(prepared.keys[learn.rows].tolist()))
@@ -136,7 +136,7 @@ def _taught(
 def _teacher(
     settings: TeacherSettings, opinions: Opinions | None, prepared: Prepared
 ) -> dict[str, Any] | None:
-    """What is known of the teacher; ConfigurationError as `_start`."""
+    """The description of the teacher; raises as `_start`."""
     if settings.folder:
         return _bundle(settings.folder, prepared)
     if opinions:
@@ -146,7 +146,7 @@ def _teacher(
 
 
 def _joined(started: Sequence[dict[str, Any]], settings: TrainSettings) -> dict[str, Any]:
-    """The one start of a run that was trained, or all that were averaged."""
+    """The start of a run that was trained, or all networks that were averaged."""
     if not settings.merge:
         return started[0]
     shares = [share for _, share in parts(settings)]
@@ -154,7 +154,7 @@ def _joined(started: Sequence[dict[str, Any]], settings: TrainSettings) -> dict[
 
 
 def _bundle(folder: Path, prepared: Prepared) -> dict[str, Any]:
-    """What is known of a bundle that the run learns from; ConfigurationError as `_start`."""
+    """The description of a bundle that the run learns from; raises as `_start`."""
     bundle = load_bundle(folder)
     data = TrainingData.of(bundle)
     if data:
@@ -167,7 +167,7 @@ def _bundle(folder: Path, prepared: Prepared) -> dict[str, Any]:
 
 
 def _require_apart(folder: Path, data: TrainingData, prepared: Prepared) -> None:
-    """ConfigurationError where what was trained on `data` has seen pictures that are to judge this run."""
+    """Raise ConfigurationError if training on `data` used pictures of this run's validation or test part."""
     if data.shares(_judging(prepared)):
         raise ConfigurationError(
             f"{folder}: was trained on pictures that are in this run's validation or test part; "
@@ -176,7 +176,7 @@ def _require_apart(folder: Path, data: TrainingData, prepared: Prepared) -> None
 
 
 def _require_unjudged(opinions: Opinions, prepared: Prepared) -> None:
-    """ConfigurationError where the opinions may have been learnt from pictures that judge this run."""
+    """Raise ConfigurationError if the opinions may come from this run's validation or test part."""
     if not set(opinions.keys).isdisjoint(_judging(prepared)):
         raise ConfigurationError(
             f"{opinions.file}: holds opinions of pictures that are in this run's validation or test part; "
@@ -185,7 +185,7 @@ def _require_unjudged(opinions: Opinions, prepared: Prepared) -> None:
 
 
 def _judging(prepared: Prepared) -> list[str]:
-    """SHA-256 of the pictures that are not learnt from."""
+    """SHA-256 of the pictures of the validation and test parts."""
     return [str(key) for key in prepared.keys[prepared.split != "train"]]
 
 

@@ -37,7 +37,7 @@ from training.train.runs import HISTORY, open_folder, write_model
 from training.train.workers import Workers, is_chief
 
 LEAST = 2
-"""Pictures without which there is nothing to learn or to judge by."""
+"""Fewest pictures for training and for validation."""
 
 
 def fit(
@@ -49,7 +49,7 @@ def fit(
 ) -> Path:
     """Train on `learn`, choose the best epoch on `judge`, and return the run's folder.
 
-    A run that was interrupted goes on after its last whole epoch, as if it had not been. watch: further
+    An interrupted run continues after its last whole epoch, with the same result. watch: further
     callbacks of Keras. Raises ConfigurationError on unusable settings or data, DivergedError when the loss
     is not a number.
     """
@@ -64,7 +64,7 @@ def fit(
     done = pupil.resume(folder)
     errors = [line["val_mae"] for line in read_history(folder / HISTORY)[:done]]
     if done >= settings.loop.epochs or waiting(errors) >= settings.loop.patience:
-        return folder  # it was broken off after its last epoch
+        return folder  # it was interrupted after its last epoch
     with _FullDiskNamed(folder):
         pupil.model.fit(
             workers.share(lambda part: _batches(settings, learn, done, part, workers.count)),
@@ -78,7 +78,7 @@ def fit(
                 ReportSteps(settings.loop, progress),
             ],
             shuffle=False,  # the batches are in their order
-            verbose=2 if is_chief() else 0,  # a line an epoch
+            verbose=2 if is_chief() else 0,  # one line per epoch
         )
     return folder
 
@@ -86,7 +86,7 @@ def fit(
 class _FullDiskNamed:
     """Turns the error of TensorBoard's writer on a full disk into a ConfigurationError that names the run.
 
-    That error is known by its text: its type is TensorFlow's, which a loop for every Keras backend does not
+    It is recognised by its text: its type is TensorFlow's, which code for every Keras backend must not
     import.
     """
 
@@ -104,7 +104,7 @@ class _FullDiskNamed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pupil:
-    """The network that learns, what moves its weights, and the network to be shipped."""
+    """The network that learns, its optimiser, and the network to be shipped."""
 
     model: Any
     optimiser: TwoRateAdamW
@@ -124,7 +124,7 @@ class Pupil:
         return cls(model, optimiser, shipped)
 
     def resume(self, folder: Path) -> int:
-        """Load the last state in `folder`, if any; how many epochs it has seen."""
+        """Load the last state in `folder`, if any; returns its number of epochs."""
         found = checkpoints(folder)
         if not found:
             return 0
@@ -138,14 +138,14 @@ class Pupil:
 
 
 def has_gpu() -> bool:
-    """Whether Keras' backend sees one."""
+    """Whether Keras' backend finds a GPU."""
     if keras.backend.backend() == "torch":  # Keras does not list its devices
         return bool(importlib.import_module("torch").cuda.is_available())
     return not all(device.lower().startswith("cpu") for device in keras.distribution.list_devices())
 
 
 def compilation() -> bool | str:
-    """Whether to compile with XLA: as Keras likes, but not on a CPU with TensorFlow: ten times slower."""
+    """Whether to compile with XLA: Keras chooses, but not with TensorFlow on a CPU: ten times slower."""
     return "auto" if has_gpu() or keras.backend.backend() != "tensorflow" else False
 
 
@@ -175,7 +175,7 @@ def _callbacks(settings: TrainSettings, folder: Path, pupil: Pupil, errors: Sequ
         KeepBest(errors, patience, lambda: write_model(pupil.ship(), folder)),
         History(folder / HISTORY, len(errors)),
         *_tensorboard(folder),
-        Checkpoint(folder),  # last: what it says is done has been written
+        Checkpoint(folder),  # last: the epochs that it reports are written by then
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is minimised and what is watched, in `keras.ops`, so for any backend of Keras.
+"""The loss and the metric, in `keras.ops`, for any backend of Keras.
 
 `wanted` is float32 (N, 103) as `targets` makes it, `logits` float32 (N, 101).
 """

@@ -21,7 +21,7 @@ from training.train.runs import open_folder, write_model
 
 
 def parts(settings: TrainSettings) -> Iterator[tuple[ModelSettings, float]]:
-    """What is averaged, and the share of each; the shares sum to 1."""
+    """The averaged networks with their shares, which sum to 1."""
     others = settings.merge
     yield settings.model, 1 - sum(part.share for part in others)
     for part in others:

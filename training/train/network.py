@@ -31,7 +31,7 @@ HEAD = ("features", "age")
 def starting_model(settings: ModelSettings, seed: int) -> Any:  # noqa: ANN401 (Keras has no types)
     """The network as it is shipped, with the weights that the run starts from.
 
-    Raises ConfigurationError when what it starts from is missing, damaged, or of weights that do not fit.
+    Raises ConfigurationError when the starting network is missing, damaged, or does not fit.
     """
     if settings.run:
         from training.train.runs import read_model
@@ -75,16 +75,16 @@ def trainable(shipped: Any, settings: ModelSettings, dtype: str) -> Any:  # noqa
 def fitted(shipped: Any, size: int, pooling: backbone.Pooling) -> Any:  # noqa: ANN401
     """The same network for pictures of `size` px; only weights for places depend on that.
 
-    Without those it may get them, and says what it said before. Raises ConfigurationError where it has them
-    and they would be lost.
+    Where it gets new ones, its output stays the same. Raises ConfigurationError where it has weights for
+    places that would be lost.
     """
     import keras
 
     own = shipped.input_shape[1]
     if backbone.pooling_of(shipped) == "places" and (size, pooling) != (own, "places"):
         raise ConfigurationError(
-            f"model.pooling = {pooling!r} and model.size = {size}: what the network starts from has weights "
-            f"for places at {own} px; set model.pooling = 'places' and model.size = {own}"
+            f"model.pooling = {pooling!r} and model.size = {size}: the starting network has weights for "
+            f"places at {own} px; set model.pooling = 'places' and model.size = {own}"
         )
     widths = [layer.filters for layer in shipped.layers if type(layer) is keras.layers.Conv2D]
     model = backbone.network(widths, shipped.get_layer("features").units, size, pooling)
@@ -151,7 +151,7 @@ def random_weights(width: float, seed: int) -> Weights:
 
 
 def _learn_age_zero(model: Any) -> None:  # noqa: ANN401
-    """Let age 0, which the backbone cannot give, start as age 1 does."""
+    """Start age 0, which the backbone cannot output, with the weights of age 1."""
     head = model.get_layer("age")
     kernel, bias = head.get_weights()
     kernel[:, 0], bias[0] = kernel[:, 1], bias[1]
@@ -159,7 +159,7 @@ def _learn_age_zero(model: Any) -> None:  # noqa: ANN401
 
 
 def _freeze(model: Any, pairs: int) -> None:  # noqa: ANN401
-    """Keep the first convolution and as many pairs of layers as they are."""
+    """Freeze the first convolution and this many pairs of layers."""
     names = ["conv1"] if pairs else []
     names += [f"conv_{kind}_{n}" for n in range(1, pairs + 1) for kind in ("dw", "pw")]
     for name in names:

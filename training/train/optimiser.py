@@ -30,7 +30,7 @@ class TwoRateAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
         return list(self._model_variables_moving_average)
 
     def get_config(self) -> dict[str, Any]:
-        """What makes the same optimiser again."""
+        """The arguments of an equal optimiser."""
         return {**super().get_config(), "head_factor": self._head_factor}
 
 

@@ -1,4 +1,4 @@
-"""The folder of a run: its configuration, states, history, best model, and what is known about it.
+"""The folder of a run: its configuration, states, history, best model and description.
 
 config.json             the settings of the run
 history.jsonl           one line an epoch
@@ -55,7 +55,7 @@ def load_run(folder: Path) -> Run:
 
 
 def read_info(folder: Path) -> dict[str, Any]:
-    """What is known about the finished run in `folder`; ConfigurationError when it is none."""
+    """The description of the finished run in `folder`. Raises ConfigurationError when it is none."""
     if (folder / CONFIG).exists() and not (folder / INFO).exists():
         raise ConfigurationError(
             f"{folder}: this run is not finished; `instore-training train` continues it with the same "
@@ -65,7 +65,7 @@ def read_info(folder: Path) -> dict[str, Any]:
 
 
 def read_model(folder: Path) -> Any:  # noqa: ANN401 (Keras has no types)
-    """The best model of the run in `folder`, which may still be going on."""
+    """The best model of the run in `folder`, which may be unfinished."""
     import keras
 
     path = folder / MODEL
@@ -108,7 +108,7 @@ def write_text(path: Path, content: str) -> None:
 def open_folder(settings: TrainSettings) -> Path:
     """The run's folder, new or of an interrupted run of the same configuration.
 
-    Raises ConfigurationError where another configuration or a finished run is in the way.
+    Raises ConfigurationError where the folder holds a finished run or one of another configuration.
     """
     folder = settings.folder
     require_unfinished(folder)
@@ -139,7 +139,7 @@ def _require_same(path: Path, settings: TrainSettings) -> None:
 
 
 def _table(folder: Path, name: str) -> dict[str, Any]:
-    """What a JSON file of the run holds."""
+    """The content of a JSON file of the run."""
     try:
         found = json.loads(_read(folder, name))
     except ValueError as error:

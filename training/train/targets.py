@@ -1,4 +1,4 @@
-"""From labels, a year or an interval of years, to the distributions over ages that a network is taught."""
+"""From labels (a year or an interval of years) to target distributions over ages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def interval_means(rows: NDArray[np.float64], low: Floats, high: Floats) -> NDAr
 
 
 def targets(low: Floats, high: Floats, sigma: float) -> Floats:
-    """What the network is taught, (N, 103): the distribution over ages 0..100, then `low` and `high`.
+    """The targets, (N, 103): the distribution over ages 0..100, then `low` and `high`.
 
     low, high: (N,) years, equal where the age is known. An interval is uniform, smoothed with `sigma`.
     """
@@ -53,7 +53,7 @@ def targets(low: Floats, high: Floats, sigma: float) -> Floats:
 
 
 def draw_weights(low: Floats, high: Floats, power: float, smoothing: float) -> NDArray[np.float64]:
-    """How often each picture is to be drawn, (N,), mean 1: 1 / frequency of its age ** power.
+    """How often each picture is drawn, (N,), mean 1: 1 / frequency of its age ** power.
 
     The frequency is smoothed over years with a normal kernel of `smoothing` years; the weight of an interval
     is the mean over its ages.

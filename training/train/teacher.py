@@ -48,7 +48,7 @@ class Opinions:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Those in a file; ConfigurationError that names it where an array is missing or odd."""
+        """Read a file. Raises ConfigurationError, which names it, where an array is missing or invalid."""
         try:
             content = path.read_bytes()
             with np.load(BytesIO(content)) as held:
@@ -73,7 +73,7 @@ class Opinions:
         return cls(keys, probs, source, terms, str(path), sha256_of(content))
 
     def write(self, path: Path) -> None:
-        """To a new file, whole or not at all; ConfigurationError where the disk refuses."""
+        """Write a new file, whole or not at all. Raises ConfigurationError where the disk refuses."""
         keys, source, terms = np.array(self.keys), np.array(self.source), np.array(self.terms)
         with drafted(path) as draft, draft.open("wb") as file:
             np.savez(file, keys=keys, probs=self.probs, source=source, terms=terms)

@@ -19,10 +19,9 @@ def is_chief() -> bool:
 
 
 class Workers:
-    """The processes that train together, as TF_CONFIG says; this one alone where it says nothing.
+    """The processes that train together, as TF_CONFIG describes them; this one alone without TF_CONFIG.
 
-    They see the same data and the same folder of runs. To be made before anything else is asked of
-    TensorFlow.
+    They need the same data and the same folder of runs. Make it before any other use of TensorFlow.
     """
 
     def __init__(self) -> None:
@@ -34,11 +33,11 @@ class Workers:
         return self._strategy.scope() if self._strategy else nullcontext()
 
     def adopt(self, model: Any, batch: Any) -> None:  # noqa: ANN401
-        """Ready a compiled model for training by all; `batch` is a pair of arrays as it will see them.
+        """Prepare a compiled model for training by all workers; `batch` is a pair of arrays as in training.
 
-        Works round two faults of Keras 3.15 with this strategy. It builds what is left to build from the mean
-        of the workers' first batches, which fails for a pair of arrays and loses the batch: it gets `batch`
-        instead. And it averages a step's figures over their first axis, which numbers do not have.
+        Works round two faults of Keras 3.15 with this strategy. It builds unbuilt parts from the mean of the
+        workers' first batches, which fails for a pair of arrays and loses the batch; it gets `batch` instead.
+        And it averages a step's figures over their first axis, which scalars do not have.
         """
         if self._strategy:
             build = model._maybe_symbolic_build

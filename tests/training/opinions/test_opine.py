@@ -115,7 +115,7 @@ def test_no_picture_is_judged_by_a_head_that_learnt_from_it(config: Path, tmp_pa
         ("networks.0.graph=other.onnx", "exactly one of 'backbone' and 'graph' is needed"),
         ("networks.1.outputs=[]", "'outputs' names tensors of a 'graph'; give both or neither"),
         ("networks.1.face=65", "face = 65 is more than size = 64"),
-        ("networks.0.size=96", "data.size = 80 is less than the 96 px of a network"),
+        ("networks.0.size=96", "data.size = 80: less than the 96 px of a network"),
         ("networks.0.backbone=nowhere", "nowhere: is not a folder"),
         ("heads.fold=4", "heads.fold: unknown key; did you mean 'folds'?"),
         ("data.folder=nowhere", "nowhere"),

@@ -255,7 +255,7 @@ def test_opinions_of_another_model_are_taught_and_named(keras, config: Path, tmp
     assert manifest.licence.endswith("; MIT")
     assert "opinions" not in manifest.provenance["config"]["teacher"]
     told = (tmp_path / "own" / "MODEL_CARD.md").read_text()
-    assert "it learnt from what a network for faces says of each face, with a share of 0.5." in told
+    assert "it learnt from the estimates of a network for faces for each face, with a share of 0.5." in told
 
 
 def test_the_terms_of_a_teacher_come_along_with_the_run_that_it_taught(keras, config: Path, tmp_path: Path):
@@ -303,7 +303,7 @@ def test_opinions_from_another_split_are_refused(config: Path, tmp_path: Path, c
 @pytest.mark.usefixtures("keras")
 def test_a_run_has_one_teacher(config: Path, capsys):
     assert train(config, "teacher.opinions=others.npz", "teacher.bundle=builtin") == 2
-    assert "'bundle' and 'opinions' are given: there is one teacher" in capsys.readouterr().err
+    assert "'bundle' and 'opinions' are given; allowed: one of them" in capsys.readouterr().err
 
 
 def test_a_teacher_or_a_start_that_has_seen_the_judging_pictures_is_refused(

@@ -7,6 +7,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from tests.mosquitto import Mosquitto, Received, Subscriber
 from tests.painted_daemon import write_crowd
 
 WINDOW = 2
+
+GONE = ["instore/store/till/status", "instore/store/till/all/latest", "instore/store/till/all/today"]
+"""The retained topics of the camera that is removed."""
 
 
 class Notified:
@@ -39,12 +43,6 @@ class Notified:
     def close(self) -> None:
         self._socket.close()
         self._folder.cleanup()
-
-
-@pytest.fixture
-def systemd() -> Iterator[Notified]:
-    with closing(Notified()) as notified:
-        yield notified
 
 
 @pytest.fixture
@@ -89,59 +87,131 @@ def retained(broker: Mosquitto, count: int) -> set[str]:
         return {message.topic for message in subscriber.messages if message.retained}
 
 
-def test_cameras_zones_and_brackets_change_while_it_counts(
-    tmp_path: Path, broker: Mosquitto, systemd: Notified
-) -> None:
-    environment = {"NOTIFY_SOCKET": systemd.path}
-    first = tables(tmp_path, broker, "door", "till")
+@dataclass(frozen=True)
+class Reloaded:
+    """A daemon that was reloaded with other cameras, and then with an invalid file.
+
+    begun: systemd's notification of the first reload. rejected: the status after the second. retained: the
+    topics with a retained message between both. status: the daemon's exit status.
+    """
+
+    messages: list[Received]
+    begun: str
+    rejected: str
+    retained: set[str]
+    log: str
+    status: int
+
+    @property
+    def cameras(self) -> dict[str, list[dict[str, Any]]]:
+        """The counts of each camera, in the order of their arrival."""
+        return {name: counts(self.messages, name) for name in ("door", "till", "exit")}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A daemon that counts two cameras, between its broker and systemd."""
+
+    folder: Path
+    broker: Mosquitto
+    subscriber: Subscriber
+    systemd: Notified
+    daemon: Daemon
+
+    def reload_cameras(self) -> str:
+        """Remove `till`, add `exit`, change zone and brackets; returns systemd's first notification."""
+        second = tables(self.folder, self.broker, "door", "exit", zone="hall")
+        second["windows"]["brackets"] = ["0-24", "25+"]
+        second["mqtt"]["keepalive"] = 20
+        self.daemon.reload(second)
+        begun = self.systemd.wait_for("RELOADING=1")
+        self.systemd.wait_for("READY=1")
+        self.subscriber.wait_for(lambda m: [w["zone"] for w in counts(m, "door")][-2:] == ["hall"] * 2)
+        self.subscriber.wait_for(lambda m: len(counts(m, "exit")) > 1)
+        self.subscriber.wait_for(
+            lambda m: all([r.payload for r in m if r.topic == t][-1] == b"" for t in GONE)
+        )
+        return begun
+
+    def reload_invalid(self) -> str:
+        """Reload an invalid file, and wait for further windows; returns the status that systemd shows."""
+        self.daemon.reload("cameras = 3\n[[cameras")
+        self.systemd.wait_for("RELOADING=1")
+        rejected = self.systemd.wait_for("READY=1")
+        before = len(counts(self.subscriber.messages, "door"))
+        self.subscriber.wait_for(lambda m: len(counts(m, "door")) > before + 1)
+        return rejected
+
+
+@pytest.fixture(scope="module")
+def reloaded(tmp_path_factory: pytest.TempPathFactory) -> Reloaded:
+    folder = tmp_path_factory.mktemp("reloaded")
     with (
+        closing(Notified()) as systemd,
+        Mosquitto(folder / "broker") as broker,
         Subscriber(broker, "instore/#") as subscriber,
-        Daemon(tmp_path, first, environment=environment, module="tests.painted_daemon") as daemon,
+        Daemon(
+            folder,
+            tables(folder, broker, "door", "till"),
+            environment={"NOTIFY_SOCKET": systemd.path},
+            module="tests.painted_daemon",
+        ) as daemon,
     ):
         systemd.wait_for("READY=1")
         subscriber.wait_for(lambda m: len(counts(m, "door")) > 1 and len(counts(m, "till")) > 1)
-
-        second = tables(tmp_path, broker, "door", "exit", zone="hall")
-        second["windows"]["brackets"] = ["0-24", "25+"]
-        second["mqtt"]["keepalive"] = 20
-        daemon.reload(second)
-        begun = systemd.wait_for("RELOADING=1")
-        assert int(begun.partition("MONOTONIC_USEC=")[2]) > 0
-        systemd.wait_for("READY=1")
-        daemon.wait_for_line(lambda line: "reload applied: cameras gone: till; new cameras: exit" in line)
-        daemon.wait_for_line(lambda line: "the old values stay in force until then: mqtt.keepalive" in line)
-        subscriber.wait_for(lambda m: [w["zone"] for w in counts(m, "door")][-2:] == ["hall"] * 2)
-        subscriber.wait_for(lambda m: len(counts(m, "exit")) > 1)
-        # Taken back, at once for who listens and for whoever comes later.
-        gone = ["instore/store/till/status", "instore/store/till/all/latest", "instore/store/till/all/today"]
-        subscriber.wait_for(lambda m: all([r.payload for r in m if r.topic == t][-1] == b"" for t in gone))
-        assert not set(gone) & retained(broker, 7)
-
-        daemon.reload("cameras = 3\n[[cameras")
-        systemd.wait_for("RELOADING=1")
-        assert "the last reload was rejected" in systemd.wait_for("READY=1")
-        daemon.wait_for_line(lambda line: "still running the previous configuration" in line)
-        before = len(counts(subscriber.messages, "door"))
-        subscriber.wait_for(lambda m: len(counts(m, "door")) > before + 1)
-        assert daemon.stop() == 0
+        running = Running(folder, broker, subscriber, systemd, daemon)
+        begun = running.reload_cameras()
+        topics = retained(broker, 7)
+        rejected = running.reload_invalid()
+        status = daemon.stop()
         messages = subscriber.wait_for(lambda m: b'"state":"offline"' in m[-1].payload)
+        return Reloaded(messages, begun, rejected, topics, daemon.log, status)
 
-    for camera in ("door", "till", "exit"):
-        for zone in ("all", "hall"):
-            check_series([w for w in counts(messages, camera) if w["zone"] == zone])
-    door, till, exit_ = (counts(messages, camera) for camera in ("door", "till", "exit"))
+
+def test_cameras_zones_and_brackets_change_while_it_counts(reloaded: Reloaded) -> None:
+    door, till, exit_ = reloaded.cameras.values()
     zones = [window["zone"] for window in door]
     assert zones == sorted(zones)  # "all" before "hall", never back
     assert {len(w["counts"]) for w in door if w["zone"] == "all"} == {8}
     assert {len(w["counts"]) for w in (*exit_, *door) if w["zone"] == "hall"} == {2}
     assert {w["zone"] for w in till} == {"all"}
-    # Nobody was lost or counted twice while all this went on: one visitor in one and a half seconds.
+    assert reloaded.status == 0
+
+
+def test_a_reload_is_reported_to_systemd_and_in_the_log(reloaded: Reloaded) -> None:
+    assert int(reloaded.begun.partition("MONOTONIC_USEC=")[2]) > 0
+    assert "reload applied: cameras gone: till; new cameras: exit" in reloaded.log
+    assert "the old values stay in force until then: mqtt.keepalive" in reloaded.log
+
+
+def test_no_window_is_lost_or_sent_twice_by_a_reload(reloaded: Reloaded) -> None:
+    for windows in reloaded.cameras.values():
+        for zone in ("all", "hall"):
+            check_series([w for w in windows if w["zone"] == zone])
+    assert reloaded.cameras["till"][-1]["coverage"]["seconds"] > 0  # the last, partly watched one came too
+
+
+def test_no_visitor_is_lost_or_counted_twice_by_a_reload(reloaded: Reloaded) -> None:
+    """One visitor comes in one and a half seconds."""
+    door = reloaded.cameras["door"]
     seconds = sum(window["coverage"]["seconds"] for window in door)
     too_many = sum(window["released"] for window in door) - seconds / 1.5
     # A visit is five pictures, and those that a busy machine has no time for take a visitor with them.
     dropped = sum(sum(window["coverage"]["frames_dropped"].values()) for window in door)
     assert -2 - dropped / 3 <= too_many <= 2, dropped
-    assert till[-1]["coverage"]["seconds"] > 0  # the last, partly watched one came too
+
+
+def test_the_retained_topics_of_a_removed_camera_are_cleared(reloaded: Reloaded) -> None:
+    """For subscribers at that time, and for those that come later."""
+    assert all([m.payload for m in reloaded.messages if m.topic == topic][-1] == b"" for topic in GONE)
+    assert "instore/store/exit/status" in reloaded.retained
+    assert not set(GONE) & reloaded.retained
+
+
+def test_an_invalid_file_is_rejected_and_counting_continues(reloaded: Reloaded) -> None:
+    assert "the last reload was rejected" in reloaded.rejected
+    assert "still running the previous configuration" in reloaded.log
+    assert len(reloaded.cameras["door"][-1]["counts"]) == 2
 
 
 def test_a_camera_removed_while_the_daemon_was_off_is_taken_back_at_the_next_start(

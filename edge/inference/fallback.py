@@ -2,7 +2,7 @@
 
              open and compare a candidate                swap, between two batches
 baseline ──────────────────────────► (engine is built) ───────────────────────────► candidate
-  ▲            in a niced thread of its own                                            │
+  ▲            in a thread of low priority                                             │
   └────────────────────────────────────────────────────────────────────────────────────┘
                it fails: the same batch on the baseline; a new attempt after a pause
 """

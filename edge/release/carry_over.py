@@ -41,7 +41,7 @@ empty. What a reader does learn are bounds: a cell that is passed by holds m - 1
 released at least v - (m - 1) came in the last period. Every rule with a threshold says this much.
 
 Two more things that the proof shows: a minimum of 2 is as safe as 3 against this reader, and step 3 would
-determine nothing up to `room - 1`; it stops at `room - (t - 1)` so that nobody's presence shows either.
+determine nothing up to `room - 1`; it stops at `room - (t - 1)` so that no visitor's presence is revealed.
 """
 
 from __future__ import annotations

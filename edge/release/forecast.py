@@ -59,9 +59,9 @@ class Gauge:
 class Forecast:
     """What leaves of the visits of a camera and zone.
 
-    with_bracket, with_group, other: shares, 0..1; the rest waits. median_minutes, late_minutes: from the end
-    of a visit's window to its release, of those that leave with their bracket, nights included: half of them
-    take no longer than the one, 95 % no longer than the other. NaN where none leaves.
+    with_bracket, with_group, other: shares, 0..1; the rest waits. median_minutes, late_minutes: the median
+    and the 95th percentile of the time from the end of a visit's window to its release, nights included,
+    over the visits that leave with their bracket. NaN where none leaves.
     """
 
     with_bracket: float

@@ -268,7 +268,7 @@ class BoxStatus(Part):
     site: Name
     box: Name
     state: BoxState
-    since: Time | None = Field(description="null in a Last Will: its moment is not known beforehand.")
+    since: Time | None = Field(description="null in a Last Will, which the broker sends at a later time.")
     reason: str
     version: str
 

@@ -114,7 +114,7 @@ class WatchedCamera:
             return interrupted
 
     def suspect_silence(self, now: datetime) -> None:
-        """Take a source for down that hangs beyond its own time-outs: it gives neither frames nor faults."""
+        """Report a source as down that hangs beyond its own timeouts and gives neither frames nor faults."""
         with self._lock:
             silent = self._clock.monotonic() - self._heard_at
             if self._snapshot.status.state is not CameraState.DOWN and silent > self._longest_silence:

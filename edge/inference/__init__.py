@@ -13,6 +13,7 @@ from edge.config import BackendSetting, ModelSettings, Precision
 from edge.errors import ConfigurationError
 from edge.inference.backend import AgeBackend, BackendError
 from edge.inference.engine_store import EngineStore
+from edge.ops.reasons import BackendFault
 
 log = logging.getLogger(__name__)
 
@@ -74,14 +75,14 @@ def open_backend(
         try:
             return open_tensorrt(bundle, precision=precision, max_batch=max_batch, store=store)
         except BackendError as error:
-            if name == "tensorrt" and error.reason != "wrong":
+            if name == "tensorrt" and error.reason != BackendFault.WRONG:
                 raise _unusable(name, error) from error
             _pass_over("tensorrt", error, on_passed_over)
     try:
         cpu_name = "openvino" if name == "openvino" else "onnxruntime"
         return open_on_cpu(cpu_name, bundle, max_batch=max_batch, threads=threads, precision=on_cpu)
     except BackendError as error:
-        if error.reason != "wrong":
+        if error.reason != BackendFault.WRONG:
             raise
         _pass_over(cpu_name, error, on_passed_over)
     return open_on_cpu("onnxruntime", bundle, max_batch=max_batch, threads=threads, precision="fp32")
@@ -127,5 +128,5 @@ def _unusable(name: str, error: BackendError) -> BackendError:
 
 def _pass_over(name: str, error: BackendError, on_passed_over: Callable[[str], None]) -> None:
     on_passed_over(f"{name}: {error}")
-    level = logging.WARNING if error.reason == "wrong" else logging.INFO
+    level = logging.WARNING if error.reason == BackendFault.WRONG else logging.INFO
     log.log(level, "%s is not used: %s", name, error)

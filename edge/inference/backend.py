@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, get_args
+from typing import Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,23 +11,16 @@ from numpy.typing import NDArray
 from edge.bundle import Bundle
 from edge.config import Precision
 from edge.errors import ConfigurationError, OutsideError
+from edge.ops.reasons import BackendFault
 from edge.types import AGES, Image, require_array
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-
-Reason = Literal["library", "driver", "no_gpu", "engine", "wrong", "memory", "lost"]
-"""Why a configured backend or precision is not used. library: TensorRT, cuda-bindings or OpenVINO is not
-installed or not complete. driver: missing or too old. no_gpu: no GPU is visible. engine: it cannot be built
-or read. wrong: its ages are too far from those of float32. memory: the GPU's memory is full. lost: it failed
-while it was in use."""
-
-REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 class BackendError(OutsideError):
     """A backend that cannot work now; the message names the cause and the remedy."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    def __init__(self, reason: BackendFault, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 

@@ -15,28 +15,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.inference.backend import BackendError, Reason
+from edge.inference.backend import BackendError
+from edge.ops.reasons import BackendFault
 
 PACKAGES = "pip install 'instore-analytics[tensorrt]'"
 
-_REASONS: dict[str, Reason] = {
-    "cudaErrorInsufficientDriver": "driver",
-    "cudaErrorSystemDriverMismatch": "driver",
-    "cudaErrorStubLibrary": "driver",
-    "cudaErrorCallRequiresNewerDriver": "driver",
-    "cudaErrorCompatNotSupportedOnDevice": "driver",
-    "cudaErrorUnsupportedPtxVersion": "driver",
-    "cudaErrorJitCompilerNotFound": "driver",
-    "cudaErrorNoDevice": "no_gpu",
-    "cudaErrorInvalidDevice": "no_gpu",
-    "cudaErrorMemoryAllocation": "memory",
+_REASONS: dict[str, BackendFault] = {
+    "cudaErrorInsufficientDriver": BackendFault.DRIVER,
+    "cudaErrorSystemDriverMismatch": BackendFault.DRIVER,
+    "cudaErrorStubLibrary": BackendFault.DRIVER,
+    "cudaErrorCallRequiresNewerDriver": BackendFault.DRIVER,
+    "cudaErrorCompatNotSupportedOnDevice": BackendFault.DRIVER,
+    "cudaErrorUnsupportedPtxVersion": BackendFault.DRIVER,
+    "cudaErrorJitCompilerNotFound": BackendFault.DRIVER,
+    "cudaErrorNoDevice": BackendFault.NO_GPU,
+    "cudaErrorInvalidDevice": BackendFault.NO_GPU,
+    "cudaErrorMemoryAllocation": BackendFault.MEMORY,
 }
 
-_ADVICE: dict[Reason, str] = {
-    "driver": "install an NVIDIA driver for this version of CUDA or a newer one",
-    "no_gpu": "check that this service may use the GPU (DeviceAllow, CUDA_VISIBLE_DEVICES)",
-    "memory": "the GPU's memory is full; stop other programs on the GPU, or lower model.max_batch",
-    "lost": "look for NVRM messages in the kernel log; check that /dev/nvidia-uvm exists",
+_ADVICE: dict[BackendFault, str] = {
+    BackendFault.DRIVER: "install an NVIDIA driver for this version of CUDA or a newer one",
+    BackendFault.NO_GPU: "check that this service may use the GPU (DeviceAllow, CUDA_VISIBLE_DEVICES)",
+    BackendFault.MEMORY: "the GPU's memory is full; stop other programs on the GPU, or lower model.max_batch",
+    BackendFault.LOST: "look for NVRM messages in the kernel log; check that /dev/nvidia-uvm exists",
 }
 
 
@@ -68,16 +69,19 @@ class Cuda:
         driver, needed = (self.call(f"cuda{which}GetVersion") for which in ("Driver", "Runtime"))
         if not driver:
             raise BackendError(
-                "driver", f"no NVIDIA driver is loaded; one for CUDA {needed // 1000} or newer is needed"
+                BackendFault.DRIVER,
+                f"no NVIDIA driver is loaded; one for CUDA {needed // 1000} or newer is needed",
             )
         if driver // 1000 < needed // 1000:
             raise BackendError(
-                "driver",
+                BackendFault.DRIVER,
                 f"the NVIDIA driver supports CUDA {_version(driver)}, "
-                f"cuda-bindings needs {_version(needed)}: {_ADVICE['driver']}",
+                f"cuda-bindings needs {_version(needed)}: {_ADVICE[BackendFault.DRIVER]}",
             )
         if not self.call("cudaGetDeviceCount"):
-            raise BackendError("no_gpu", f"no NVIDIA GPU is visible: {_ADVICE['no_gpu']}")
+            raise BackendError(
+                BackendFault.NO_GPU, f"no NVIDIA GPU is visible: {_ADVICE[BackendFault.NO_GPU]}"
+            )
         facts = self.call("cudaGetDeviceProperties", 0)
         name = facts.name.decode(errors="replace") if isinstance(facts.name, bytes) else str(facts.name)
         return Gpu(name.rstrip("\0"), f"sm{facts.major}{facts.minor}", _version(driver))
@@ -89,7 +93,7 @@ class Cuda:
 
     def _failed(self, name: str, status: Any) -> BackendError:  # noqa: ANN401 (an enum without types)
         what = str(getattr(status, "name", status))
-        reason = _REASONS.get(what, "lost")
+        reason = _REASONS.get(what, BackendFault.LOST)
         text = self.runtime.cudaGetErrorString(status)[1]
         text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
         return BackendError(reason, f"{name}: {text} ({what}): {_ADVICE[reason]}")
@@ -184,7 +188,9 @@ def _runtime() -> Any:  # noqa: ANN401 (a module without types)
     try:
         from cuda.bindings import runtime
     except ImportError as error:
-        raise BackendError("library", f"cuda-bindings does not load ({error}): {PACKAGES}") from None
+        raise BackendError(
+            BackendFault.LIBRARY, f"cuda-bindings does not load ({error}): {PACKAGES}"
+        ) from None
     return runtime
 
 

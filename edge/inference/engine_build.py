@@ -18,6 +18,7 @@ from edge.inference.backend import BackendError
 from edge.inference.engine_store import ANY_DRIVER, EngineKey
 from edge.inference.precision import graph_of
 from edge.inference.tensorrt_library import Library, require_capability
+from edge.ops.reasons import BackendFault
 from edge.types import AGES
 
 WORKSPACE = 1 << 30
@@ -82,7 +83,7 @@ def build(
         why = "it was cancelled" if cancelled() else library.complaint()
         of = f"{graph} for {capability}" if capability else str(graph)
         hint = "; try model.precision = 'fp16'" if "for Turing" in why else ""
-        raise BackendError("engine", f"{library.flavour} cannot build {of}: {why}{hint}")
+        raise BackendError(BackendFault.ENGINE, f"{library.flavour} cannot build {of}: {why}{hint}")
     return bytes(memoryview(plan))
 
 

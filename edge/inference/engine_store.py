@@ -21,6 +21,7 @@ from edge import files
 from edge.bundle import sha256_of
 from edge.config import Precision
 from edge.errors import OutsideError
+from edge.ops.reasons import EngineFault
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,6 @@ KEPT = 24
 
 ANY_DRIVER = "any"
 """The driver of an engine that any driver can run (TensorRT for RTX compiles the rest on loading)."""
-
-Fault = Literal["truncated", "corrupt", "foreign"]
 
 _MOST_HEADER = 4096
 """Bytes in which a header must end."""
@@ -82,7 +81,7 @@ class _Header(BaseModel):
 class _RefusedError(Exception):
     """A file that must not be loaded; the message is the reason."""
 
-    def __init__(self, fault: Fault, what: str) -> None:
+    def __init__(self, fault: EngineFault, what: str) -> None:
         super().__init__(what)
         self.fault = fault
 
@@ -100,7 +99,7 @@ class EngineStore:
         *,
         kept: int | None = KEPT,
         for_others: bool = False,
-        on_refused: Callable[[Fault], None] = lambda fault: None,
+        on_refused: Callable[[EngineFault], None] = lambda fault: None,
     ) -> None:
         """kept: files of one kind that are kept; None: all. for_others: other users may read the files, for
         engines that are built for a bundle. on_refused: called for every file that was found and not loaded.
@@ -181,16 +180,18 @@ def _unpacked(content: bytes, key: EngineKey) -> bytes:
     """The bytes after the header, if complete, unchanged and of this key; else raises _RefusedError."""
     end = content.find(b"\n", 0, _MOST_HEADER)
     if end < 0:
-        raise _RefusedError("truncated" if len(content) < _MOST_HEADER else "foreign", "it has no header")
+        raise _RefusedError(
+            EngineFault.TRUNCATED if len(content) < _MOST_HEADER else EngineFault.FOREIGN, "it has no header"
+        )
     try:
         header = _Header.model_validate_json(content[:end])
     except ValidationError:
-        raise _RefusedError("foreign", "its header is not one of this program") from None
+        raise _RefusedError(EngineFault.FOREIGN, "its header is not one of this program") from None
     if header.key != key:
-        raise _RefusedError("foreign", "its header does not match its name")
+        raise _RefusedError(EngineFault.FOREIGN, "its header does not match its name")
     body = content[end + 1 :]
     if len(body) != header.bytes:
-        raise _RefusedError("truncated", f"it holds {len(body)} bytes of {header.bytes}")
+        raise _RefusedError(EngineFault.TRUNCATED, f"it holds {len(body)} bytes of {header.bytes}")
     if sha256_of(body) != header.sha256:
-        raise _RefusedError("corrupt", "its SHA-256 is not the one in its header")
+        raise _RefusedError(EngineFault.CORRUPT, "its SHA-256 is not the one in its header")
     return body

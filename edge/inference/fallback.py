@@ -25,9 +25,10 @@ from edge.clock import Clock
 from edge.config import ModelSettings
 from edge.errors import ConfigurationError
 from edge.inference import open_on_cpu, require_known
-from edge.inference.backend import AgeBackend, BackendError, Reason
-from edge.inference.engine_store import EngineStore, Fault
+from edge.inference.backend import AgeBackend, BackendError
+from edge.inference.engine_store import EngineStore
 from edge.inference.precision import cpu_precision
+from edge.ops.reasons import BackendFault, EngineFault
 from edge.types import Image
 
 log = logging.getLogger(__name__)
@@ -35,10 +36,10 @@ log = logging.getLogger(__name__)
 STEADY = 60.0
 """Seconds of use after which a failed backend is tried again soon. Else the pauses grow."""
 
-PASSING: tuple[Reason, ...] = ("memory", "lost")
+PASSING: tuple[BackendFault, ...] = (BackendFault.MEMORY, BackendFault.LOST)
 """Faults that may end without a person. The others need a person and a restart."""
 
-LATE: tuple[Reason, ...] = (*PASSING, "driver", "no_gpu")
+LATE: tuple[BackendFault, ...] = (*PASSING, BackendFault.DRIVER, BackendFault.NO_GPU)
 """For a GPU that is configured by name: after a boot its driver may start after the daemon."""
 
 Open = Callable[[Callable[[], bool]], AgeBackend]
@@ -55,7 +56,7 @@ class Candidate:
     """
 
     open: Open
-    passing: tuple[Reason, ...] = PASSING
+    passing: tuple[BackendFault, ...] = PASSING
     level: int = logging.INFO
     worked: bool = False
     hopeless: bool = False
@@ -76,7 +77,7 @@ class ServingBackend:
         rng: random.Random,
         recover: Callable[[], None] = lambda: None,
         on_change: Callable[[], None] = lambda: None,
-        on_fallback: Callable[[Reason], None] = lambda reason: None,
+        on_fallback: Callable[[BackendFault], None] = lambda reason: None,
     ) -> None:
         """candidates: the preferred one first. recover: called when a device that was lost is freed, before
         the next attempt. on_change: called after every swap. on_fallback: called for every attempt and every
@@ -92,7 +93,7 @@ class ServingBackend:
         self._rank = len(candidates)  # of the one in use; the baseline comes after all
         self._chosen: AgeBackend | None = None
         self._broken: AgeBackend | None = None
-        self._reason: Reason | None = None
+        self._reason: BackendFault | None = None
         self._logged = ""
         self._since = 0.0
         self._failed = threading.Event()
@@ -165,7 +166,7 @@ class ServingBackend:
         broken, self._broken = self._broken, None
         if broken is not None:
             broken.close()
-            if self._reason == "lost":  # a full device still works, and needs no reset
+            if self._reason == BackendFault.LOST:  # a full device still works, and needs no reset
                 self._recover()
         return self._backoff.next()
 
@@ -202,7 +203,7 @@ class ServingBackend:
         self, candidate: Candidate, error: BackendError | ConfigurationError, pause: float | None
     ) -> float | None:
         """Count and log a candidate that cannot be used. pause: of a better one that is tried again."""
-        reason: Reason = error.reason if isinstance(error, BackendError) else "engine"
+        reason: BackendFault = error.reason if isinstance(error, BackendError) else BackendFault.ENGINE
         self._on_fallback(reason)
         if candidate.worked or reason in candidate.passing:
             pause = pause or self._backoff.next()
@@ -211,7 +212,7 @@ class ServingBackend:
             self._logged = str(error)
             return pause
         candidate.hopeless = True
-        level = logging.WARNING if reason == "wrong" else candidate.level
+        level = logging.WARNING if reason == BackendFault.WRONG else candidate.level
         log.log(level, "the age model stays on %s: %s", self.name, error)
         return pause
 
@@ -224,8 +225,8 @@ def serve(
     clock: Clock,
     rng: random.Random,
     on_change: Callable[[], None] = lambda: None,
-    on_fallback: Callable[[Reason], None] = lambda reason: None,
-    on_refused: Callable[[Fault], None] = lambda fault: None,
+    on_fallback: Callable[[BackendFault], None] = lambda reason: None,
+    on_refused: Callable[[EngineFault], None] = lambda fault: None,
 ) -> ServingBackend:
     """The backend of a daemon; only the baseline, float32 on ONNX Runtime, is open before it is `run`.
 

@@ -15,6 +15,7 @@ from edge.config import Precision
 from edge.errors import ConfigurationError
 from edge.inference.backend import BackendError, cpu_device, require_batch, require_ports
 from edge.inference.precision import graph_of
+from edge.ops.reasons import BackendFault
 from edge.types import Image
 
 PACKAGES = "pip install --no-deps 'openvino>=2026.4,<2027'"
@@ -61,7 +62,7 @@ class OpenVinoBackend:
         try:
             self._request.infer({"image": np.ascontiguousarray(batch)}, share_inputs=True)
         except RuntimeError as error:  # the one that OpenVINO raises
-            raise BackendError("lost", f"OpenVINO failed: {error}") from error
+            raise BackendError(BackendFault.LOST, f"OpenVINO failed: {error}") from error
         return np.array(self._request.get_tensor("age").data, np.float32)
 
     def close(self) -> None:
@@ -88,7 +89,9 @@ def _openvino() -> Any:  # noqa: ANN401 (OpenVINO's own)
     try:
         import openvino
     except ImportError as error:
-        raise BackendError("library", f"OpenVINO is not installed ({error}): {PACKAGES}") from error
+        raise BackendError(
+            BackendFault.LIBRARY, f"OpenVINO is not installed ({error}): {PACKAGES}"
+        ) from error
     return openvino
 
 

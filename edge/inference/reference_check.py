@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edge.config import Precision
 from edge.inference.backend import AgeBackend, BackendError
+from edge.ops.reasons import BackendFault
 from edge.types import AGES, Image
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def require_close(what: str, apart: Difference, precision: Precision) -> None:
             else "results are not finite, unlike those"
         )
         raise BackendError(
-            "wrong",
+            BackendFault.WRONG,
             f"{what}: {how} from float32 on ONNX Runtime over {apart.crops} reference crops; "
             f"allowed for {precision}: at most {TOLERANCE[precision]}; it is not used",
         )

@@ -22,6 +22,7 @@ from edge.inference.onnxruntime import OnnxRuntimeBackend
 from edge.inference.precision import graph_of, precision_of
 from edge.inference.reference_check import require_agreement
 from edge.inference.tensorrt_library import RTX, Library, libraries
+from edge.ops.reasons import BackendFault
 from edge.types import AGES, Image
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class TensorRtBackend:
         self._memory.wait()
         probs: NDArray[np.float32] = self._ages[:count].copy()
         if not np.all(np.abs(probs.sum(axis=1) - 1) < SUM_TOLERANCE):  # NaN fails as well
-            raise BackendError("wrong", "the GPU returned values that are not probabilities")
+            raise BackendError(BackendFault.WRONG, "the GPU returned values that are not probabilities")
         return probs
 
     def kernels(self) -> bytes | None:
@@ -157,12 +158,12 @@ class TensorRtBackend:
     def _check_profile(self) -> None:
         names = {self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)}
         if names != {"image", "age"}:
-            raise BackendError("engine", f"the engine's inputs and outputs are {sorted(names)}")
+            raise BackendError(BackendFault.ENGINE, f"the engine's inputs and outputs are {sorted(names)}")
         low, _, high = (tuple(d) for d in self._engine.get_tensor_profile_shape("image", 0))
         expected = ((1, self._size, self._size, 3), (self.max_batch, self._size, self._size, 3))
         if (low, high) != expected:
             raise BackendError(
-                "engine",
+                BackendFault.ENGINE,
                 f"the engine takes batches from {low} to {high}; expected: {expected[0]} to {expected[1]}",
             )
 
@@ -217,7 +218,7 @@ class TensorRtBackend:
         self._memory.upload(self._input, self._images_at, slot.size * crop)
         self._library.listen()
         if not slot.context.execute_async_v3(self._memory.stream):
-            raise self._library.refusal("cannot run the engine", otherwise="lost")
+            raise self._library.refusal("cannot run the engine", otherwise=BackendFault.LOST)
         self._memory.download(self._ages_at, self._output, slot.size * ages)
 
 
@@ -249,12 +250,15 @@ def open_tensorrt(
                     store=store, cancelled=cancelled,
                 )  # fmt: skip
         except BackendError as error:
-            if error.reason in ("memory", "lost"):  # faults of the GPU, the same for every flavour
+            if error.reason in (
+                BackendFault.MEMORY,
+                BackendFault.LOST,
+            ):  # faults of the GPU, the same for every flavour
                 raise
             faults.append(error)
             continue
         except RuntimeError as error:  # the bindings raise it for every C++ exception
-            faults.append(BackendError("engine", f"{library.flavour}: {error}"))
+            faults.append(BackendError(BackendFault.ENGINE, f"{library.flavour}: {error}"))
             continue
         skipped = "".join(f"; not used: {fault}" for fault in faults)
         log.info("TensorRT is %s %s%s", library.flavour, library.version, skipped)
@@ -282,7 +286,7 @@ def open_engine(
     """
     if library.for_others and gpu.capability not in library.capabilities():
         raise BackendError(
-            "no_gpu",
+            BackendFault.NO_GPU,
             f"{library.flavour} {library.version} runs on {', '.join(library.capabilities())}; "
             f"{gpu.name} is {gpu.capability}",
         )
@@ -311,7 +315,7 @@ def open_engine(
         try:
             return opened(plan)
         except BackendError as error:
-            if error.reason not in ("engine", "wrong"):
+            if error.reason not in (BackendFault.ENGINE, BackendFault.WRONG):
                 raise
             log.warning("%s; the engine is built again", error)
             store.discard(key)

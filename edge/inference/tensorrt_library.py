@@ -10,8 +10,9 @@ from types import ModuleType
 from typing import Any, Literal
 
 from edge.errors import ConfigurationError
-from edge.inference.backend import BackendError, Reason
+from edge.inference.backend import BackendError
 from edge.inference.cuda import PACKAGES
+from edge.ops.reasons import BackendFault
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +68,13 @@ class Library:
         try:
             return getattr(self.module, kind)(self.logger)
         except TypeError:  # what the bindings make of a null pointer
-            raise self.refusal(f"cannot make a {kind}", otherwise="lost") from None
+            raise self.refusal(f"cannot make a {kind}", otherwise=BackendFault.LOST) from None
 
-    def refusal(self, what: str, *, otherwise: Reason = "engine") -> BackendError:
+    def refusal(self, what: str, *, otherwise: BackendFault = BackendFault.ENGINE) -> BackendError:
         """The error that it failed at `what`, with its own messages; these show whether memory is full."""
         why = self.complaint()
         full = "out of memory" in why.lower() or "outofmemory" in why.lower()
-        return BackendError("memory" if full else otherwise, f"{self.flavour} {what} ({why})")
+        return BackendError(BackendFault.MEMORY if full else otherwise, f"{self.flavour} {what} ({why})")
 
     def listen(self) -> None:
         """Forget the errors so far, before a call whose errors are to be reported."""
@@ -99,7 +100,7 @@ def load_library(flavour: str, modules: Sequence[str] | None = None) -> Library:
         except (ImportError, OSError) as error:  # a shared library is missing, or one of another version
             raise _broken(name, error) from None
         return _checked_library(flavour, name, module)
-    raise BackendError("library", f"{flavour} is not installed")
+    raise BackendError(BackendFault.LIBRARY, f"{flavour} is not installed")
 
 
 def libraries() -> Iterator[Library | BackendError]:
@@ -122,21 +123,23 @@ def require_capability(library: Library, capability: str) -> None:
 
 def _broken(name: str, error: Exception) -> BackendError:
     return BackendError(
-        "library", f"{name} is installed but does not load ({error}); install its libraries: {PACKAGES}"
+        BackendFault.LIBRARY,
+        f"{name} is installed but does not load ({error}); install its libraries: {PACKAGES}",
     )
 
 
 def _checked_library(flavour: str, name: str, module: ModuleType) -> Library:
     version = str(getattr(module, "__version__", ""))
     if not hasattr(module, "Builder"):
-        raise BackendError("library", f"{name} is installed but is not TensorRT: {PACKAGES}")
+        raise BackendError(BackendFault.LIBRARY, f"{name} is installed but is not TensorRT: {PACKAGES}")
     if int(version.partition(".")[0] or 0) < OLDEST[flavour]:
         raise BackendError(
-            "library", f"{name} is version {version}; needed: {OLDEST[flavour]} or newer: {PACKAGES}"
+            BackendFault.LIBRARY,
+            f"{name} is version {version}; needed: {OLDEST[flavour]} or newer: {PACKAGES}",
         )
     if lacking := [name for name in NEEDED if not _has(module, name)]:
         raise BackendError(
-            "library",
+            BackendFault.LIBRARY,
             f"{name} is version {version} and lacks {', '.join(lacking)}; install another one: {PACKAGES}",
         )
     return Library(flavour, module)

@@ -25,7 +25,16 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from edge.clock import Clock
-from edge.ops.reasons import CropDrop, FrameDrop, MqttFailure, OutboxFault, ReloadResult, TrackEnd
+from edge.ops.reasons import (
+    BackendFault,
+    CropDrop,
+    EngineFault,
+    FrameDrop,
+    MqttFailure,
+    OutboxFault,
+    ReloadResult,
+    TrackEnd,
+)
 from edge.types import CameraState, CameraStatus
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series
@@ -40,9 +49,6 @@ RELEASE_EVERY = 1800.0
 
 EXPORTED_STAGES = ("detect", "track")
 """Stages that every frame passes; how often and how long the others work depends on the visitors."""
-
-MODEL_FALLBACKS = ("library", "driver", "no_gpu", "engine", "wrong", "memory", "lost")
-ENGINE_FAULTS = ("truncated", "corrupt", "foreign")
 
 
 class Metrics:
@@ -143,13 +149,13 @@ class Metrics:
             "instore_model", "The age model and the backend that runs it.", registry=self.registry
         )
         self.fallbacks = self._counter_by(
-            "model_fallbacks", "Fallbacks to the baseline backend, by reason.", MODEL_FALLBACKS
+            "model_fallbacks", "Fallbacks to the baseline backend, by reason.", BackendFault
         )
         self.accelerated = self._gauge(
             "model_accelerated", "1 while a faster backend than the baseline runs the age model."
         )
         self.engines_refused = self._counter_by(
-            "engines_refused", "Engine files that were found and not loaded, by reason.", ENGINE_FAULTS
+            "engines_refused", "Engine files that were found and not loaded, by reason.", EngineFault
         )
 
     def _make_delivery(self) -> None:

@@ -68,3 +68,31 @@ class ReloadResult(StrEnum):
 
     APPLIED = "applied"
     REFUSED = "refused"
+
+
+class BackendFault(StrEnum):
+    """Why a backend or precision of the age model is not used."""
+
+    LIBRARY = "library"
+    """TensorRT, cuda-bindings or OpenVINO is not installed or not complete."""
+    DRIVER = "driver"
+    """The driver is missing or too old."""
+    NO_GPU = "no_gpu"
+    """No GPU is visible."""
+    ENGINE = "engine"
+    """The engine cannot be built or read."""
+    WRONG = "wrong"
+    """Its ages are too far from those of float32."""
+    MEMORY = "memory"
+    """The GPU's memory is full."""
+    LOST = "lost"
+    """It failed while it was in use."""
+
+
+class EngineFault(StrEnum):
+    """Why an engine file was not loaded."""
+
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    FOREIGN = "foreign"
+    """It belongs to another engine or program."""

@@ -59,16 +59,15 @@ class Gauge:
 class Forecast:
     """What leaves of the visits of a camera and zone.
 
-    with_bracket, with_group, other: shares, 0..1; the rest waits. median_minutes, late_minutes: the median
-    and the 95th percentile of the time from the end of a visit's window to its release, nights included,
-    over the visits that leave with their bracket. NaN where none leaves.
+    with_bracket, with_group, other: shares, 0..1; the rest waits. median_minutes: the median time
+    from the end of a visit's window to its release, nights included, of the visits that leave with their
+    bracket. NaN where none leaves.
     """
 
     with_bracket: float
     with_group: float
     other: float
     median_minutes: float
-    late_minutes: float
 
 
 def forecast(gauge: Gauge, traffic: Traffic, days: int = DAYS) -> Forecast:
@@ -156,11 +155,10 @@ class _Tally:
             with_bracket=by_bracket / decided if decided else 0.0,
             with_group=self._groups / decided if decided else 0.0,
             other=self._other / decided if decided else 0.0,
-            median_minutes=self._within(0.5) * minutes,
-            late_minutes=self._within(0.95) * minutes,
+            median_minutes=self._median() * minutes,
         )
 
-    def _within(self, share: float) -> float:
-        """Windows after which so large a share of those with their bracket had left."""
+    def _median(self) -> float:
+        """Windows after which half of those with their bracket had left."""
         whole = int(self._delays.sum())
-        return float(np.searchsorted(self._delays.cumsum(), share * whole)) if whole else float("nan")
+        return float(np.searchsorted(self._delays.cumsum(), 0.5 * whole)) if whole else float("nan")

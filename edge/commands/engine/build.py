@@ -26,6 +26,7 @@ from edge.inference.precision import graph_of, precision_of
 from edge.inference.reference_check import Difference, compare, reference_crops, require_close
 from edge.inference.tensorrt import TensorRtBackend
 from edge.inference.tensorrt_library import Library, libraries, require_capability
+from edge.ops.reasons import BackendFault
 from edge.ops.terminal import Progress, silent
 
 
@@ -215,4 +216,4 @@ def _library(*, for_others: bool) -> Library:
             reasons.append(f"{found.flavour} {found.version} builds for the GPU of this machine only")
         else:
             return found
-    raise BackendError("library", f"no TensorRT can build this: {'; '.join(reasons)}")
+    raise BackendError(BackendFault.LIBRARY, f"no TensorRT can build this: {'; '.join(reasons)}")

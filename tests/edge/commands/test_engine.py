@@ -22,6 +22,7 @@ from edge.inference.cuda import Cuda
 from edge.inference.engine_store import KEPT, EngineStore
 from edge.inference.tensorrt import open_engine
 from edge.inference.tensorrt_library import Library
+from edge.ops.reasons import BackendFault
 from tests.edge.inference.contract import MAX_BATCH
 from tests.fake_gpu import FakeCuda, FakeTensorRt
 
@@ -152,7 +153,10 @@ def test_the_command_removes_nothing_from_a_folder_that_it_is_given(library: Lib
 def test_no_library_to_build_with(
     bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    absent = [BackendError("library", f"{name} is not installed") for name in ("tensorrt", "tensorrt_rtx")]
+    absent = [
+        BackendError(BackendFault.LIBRARY, f"{name} is not installed")
+        for name in ("tensorrt", "tensorrt_rtx")
+    ]
     monkeypatch.setattr(build, "libraries", lambda: iter(absent))
     with pytest.raises(
         BackendError, match="no TensorRT can build this: tensorrt is not installed; tensorrt_rtx is not"
@@ -164,7 +168,7 @@ def test_tensorrt_builds_for_no_other_machine(
     library: Library, bundle: Bundle, cuda: Cuda, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     other = Library("tensorrt", library.module)
-    absent = BackendError("library", "tensorrt_rtx is not installed")
+    absent = BackendError(BackendFault.LIBRARY, "tensorrt_rtx is not installed")
     monkeypatch.setattr(build, "libraries", lambda: iter([other, absent]))
     with pytest.raises(
         BackendError, match=r"tensorrt .* builds for the GPU of this machine only; tensorrt_rtx"

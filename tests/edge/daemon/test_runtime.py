@@ -34,6 +34,7 @@ from edge.inference.backend import BackendError
 from edge.inference.cuda import Cuda
 from edge.inference.fallback import ServingBackend, serve
 from edge.inference.tensorrt_library import Library
+from edge.ops.reasons import BackendFault
 from edge.ops.systemd import Systemd
 from edge.vision.pipeline import Vision
 from tests.fake_gpu import FakeCuda, FakeTensorRt
@@ -205,7 +206,7 @@ def test_the_age_model_goes_to_the_gpu_and_back_while_it_counts(
     tmp_path: Path, trt: FakeTensorRt, pretended: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tensorrt, "Cuda", lambda: Cuda(trt.cuda))
-    still_full = BackendError("memory", "the GPU is still full")
+    still_full = BackendError(BackendFault.MEMORY, "the GPU is still full")
     found = iter([pretended])
     monkeypatch.setattr(tensorrt, "libraries", lambda: iter([next(found, still_full)]))
     swapped, stop = threading.Event(), Stop()

@@ -20,11 +20,12 @@ from edge.errors import ConfigurationError
 from edge.inference import open_backend
 from edge.inference import openvino as openvino_module
 from edge.inference import tensorrt as tensorrt_module
-from edge.inference.backend import AgeBackend, BackendError, Reason
+from edge.inference.backend import AgeBackend, BackendError
 from edge.inference.cuda import Cuda
 from edge.inference.fallback import STEADY, Candidate, ServingBackend, serve
 from edge.inference.reference_check import TOLERANCE
 from edge.inference.tensorrt_library import Library
+from edge.ops.reasons import BackendFault
 from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
 from tests.fake_gpu import FakeCuda, FakeTensorRt
 from tests.fakes import ManualClock, PaintedAges
@@ -38,7 +39,7 @@ class Gpu(PaintedAges):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fault: Reason | None = None
+        self.fault: BackendFault | None = None
         self.closed = False
 
     def infer(self, batch: np.ndarray) -> np.ndarray:
@@ -67,7 +68,7 @@ class Stage:
         )  # fmt: skip
 
     def _open(self, cancelled: Callable[[], bool]) -> AgeBackend:
-        given = self.gives.pop(0) if self.gives else BackendError("lost", "that was the last one")
+        given = self.gives.pop(0) if self.gives else BackendError(BackendFault.LOST, "that was the last one")
         if isinstance(given, Exception):
             raise given
         return given
@@ -106,8 +107,8 @@ def test_serves_on_the_model_until_the_better_one_is_open():
     assert stage.fallbacks == []
 
 
-@pytest.mark.parametrize("reason", ["memory", "lost", "wrong"])
-def test_a_gpu_that_fails_at_work_costs_no_crop_and_is_tried_again(reason: Reason):
+@pytest.mark.parametrize("reason", [BackendFault.MEMORY, BackendFault.LOST, BackendFault.WRONG])
+def test_a_gpu_that_fails_at_work_costs_no_crop_and_is_tried_again(reason: BackendFault):
     broken, mended = Gpu(), Gpu()
     stage = Stage(broken, mended)
     stage.backend.attempt()
@@ -128,7 +129,7 @@ def test_a_gpu_that_fails_in_its_first_batch_is_tried_again():
     """That is where most fail, and it may be over before the thread that opened it has looked."""
     gpus = [Gpu(), Gpu(), Gpu()]
     for gpu in gpus[:2]:
-        gpu.fault = "memory"
+        gpu.fault = BackendFault.MEMORY
     stage = Stage(*gpus)
 
     def first_batch() -> None:
@@ -150,7 +151,7 @@ def test_a_gpu_that_fails_again_and_again_is_tried_ever_later():
     pauses = []
     for gpu in gpus:
         stage.backend.attempt()
-        gpu.fault = "lost"
+        gpu.fault = BackendFault.LOST
         stage.backend.infer(faces(1))
         pauses.append(stage.backend.bury())
     assert all(later > earlier for earlier, later in zip(pauses, pauses[2:], strict=False))
@@ -163,13 +164,13 @@ def test_a_gpu_that_had_worked_for_long_is_tried_again_soon():
     for gpu in gpus:
         stage.backend.attempt()
         stage.clock.advance(STEADY)
-        gpu.fault = "lost"
+        gpu.fault = BackendFault.LOST
         stage.backend.infer(faces(1))
         assert stage.backend.bury() <= 0.5
 
 
-@pytest.mark.parametrize("reason", ["library", "driver", "no_gpu", "engine", "wrong"])
-def test_what_needs_somebody_is_not_tried_again(reason: Reason, caplog: pytest.LogCaptureFixture):
+@pytest.mark.parametrize("reason", sorted(set(BackendFault) - {BackendFault.MEMORY, BackendFault.LOST}))
+def test_what_needs_somebody_is_not_tried_again(reason: BackendFault, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     stage = Stage(BackendError(reason, "install a driver"))
     stage.backend.run()
@@ -178,8 +179,8 @@ def test_what_needs_somebody_is_not_tried_again(reason: Reason, caplog: pytest.L
     assert stage.backend.infer(faces(1)).shape == (1, 101)
 
 
-@pytest.mark.parametrize("reason", ["memory", "lost"])
-def test_what_may_pass_is_tried_again(reason: Reason):
+@pytest.mark.parametrize("reason", [BackendFault.MEMORY, BackendFault.LOST])
+def test_what_may_pass_is_tried_again(reason: BackendFault):
     stage = Stage(BackendError(reason, "full"), BackendError(reason, "full"), Gpu())
     pauses = [stage.backend.attempt(), stage.backend.attempt()]
     assert all(pause is not None and pause > 0.2 for pause in pauses)
@@ -189,9 +190,11 @@ def test_what_may_pass_is_tried_again(reason: Reason):
 
 def test_a_gpu_that_was_there_is_looked_for_until_it_is_back():
     gpu = Gpu()
-    stage = Stage(gpu, BackendError("no_gpu", "gone"), BackendError("driver", "gone"), Gpu())
+    stage = Stage(
+        gpu, BackendError(BackendFault.NO_GPU, "gone"), BackendError(BackendFault.DRIVER, "gone"), Gpu()
+    )
     stage.backend.attempt()
-    gpu.fault = "lost"
+    gpu.fault = BackendFault.LOST
     stage.backend.infer(faces(1))
     stage.backend.bury()
     assert stage.backend.attempt() is not None
@@ -227,7 +230,7 @@ def test_no_batch_is_lost_while_backends_come_and_go():
     for gpu in gpus:
         while not gpu.batches:
             asked += len(stage.backend.infer(faces(3)))
-        gpu.fault = "lost"
+        gpu.fault = BackendFault.LOST
         asked += len(stage.backend.infer(faces(3)))
     stage.backend.stop()
     thread.join(PATIENCE)
@@ -359,7 +362,7 @@ class TestServe:
         caplog: pytest.LogCaptureFixture,
     ):  # fmt: skip
         def absent() -> None:
-            raise BackendError("library", "OpenVINO is not installed")
+            raise BackendError(BackendFault.LIBRARY, "OpenVINO is not installed")
 
         monkeypatch.setattr(openvino_module, "_openvino", absent)
         fallbacks: list[str] = []
@@ -465,7 +468,7 @@ class TestOpenBackend:
         runtime: FakeCuda,
         monkeypatch: pytest.MonkeyPatch,
     ):
-        absent = BackendError("library", "tensorrt is not installed")
+        absent = BackendError(BackendFault.LIBRARY, "tensorrt is not installed")
         monkeypatch.setattr(tensorrt_module, "libraries", lambda: iter([absent, pretended]))
         monkeypatch.setattr(tensorrt_module, "Cuda", lambda: cuda)
         runtime.capability = (7, 0)

@@ -19,6 +19,7 @@ from edge.inference.engine_build import key_of
 from edge.inference.engine_store import EngineStore
 from edge.inference.tensorrt import TensorRtBackend, graph_sizes, open_engine, open_tensorrt
 from edge.inference.tensorrt_library import Library
+from edge.ops.reasons import BackendFault
 from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
 from tests.fake_gpu import FakeCuda, FakeTensorRt, _Engine
 
@@ -325,7 +326,7 @@ class TestOpening:
         caplog: pytest.LogCaptureFixture,
     ):  # fmt: skip
         caplog.set_level(logging.INFO)
-        absent = BackendError("library", "tensorrt is not installed")
+        absent = BackendError(BackendFault.LIBRARY, "tensorrt is not installed")
         monkeypatch.setattr(tensorrt_module, "libraries", lambda: iter([absent, pretended]))
         monkeypatch.setattr(tensorrt_module, "Cuda", lambda: cuda)
         open_tensorrt(bundle, max_batch=MAX_BATCH).close()

@@ -49,7 +49,7 @@ def test_it_is_simulated_with_the_configured_settings(monkeypatch: pytest.Monkey
 
     def foresee(gauge: Gauge, traffic: Traffic) -> Forecast:
         asked.append((gauge, traffic))
-        return Forecast(0.5, 0.25, 0.25, 10, 20)
+        return Forecast(0.5, 0.25, 0.25, 10)
 
     monkeypatch.setattr(privacy, "forecast", foresee)
     group = [{**THREE[0], "group": "g"}, {**THREE[1], "group": "g", "ages": False}, THREE[2]]

@@ -10,13 +10,13 @@ from functools import cache
 from queue import SimpleQueue
 
 _early: list[int] = []
-"""SIGHUPs that came before anybody asked for them."""
+"""SIGHUPs that came before `reload_on_signal`."""
 
 
 def hold_hang_up() -> None:
     """Note SIGHUP from now on, for `reload_on_signal`: by default it ends the process.
 
-    It matters in the first second, in which the libraries load. A process that ignores it (nohup) does so on.
+    It matters in the first second, in which the libraries load. A process that ignores it (nohup) still does.
     """
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda number, _: _early.append(number))

@@ -216,7 +216,7 @@ class Aggregator:
     def _watch(self, camera: _Camera, progress: Progress, now: datetime) -> None:
         """Add to the coverage: the time between two frames with usable pictures that are close enough.
 
-        Where a frame between them was lost as corrupt, nobody knows what it showed.
+        A frame between them that was lost as corrupt leaves the time uncovered.
         """
         up = progress.state is CameraState.UP
         if not up or progress.dropped.get(FrameDrop.CORRUPT):

@@ -90,9 +90,9 @@ _FIGURES = """## What is published
 
 Minimum 5, windows of 5 minutes, released every half hour; 8 brackets and the unclassified with shares of 6,
 5, 12, 20, 17, 14, 11, 9 and 6 %, an assumption; equal traffic all day and in all zones. `next_day`: those of
-`bracket` that are told on a later day than they came. The delay runs from the end of a visit's window to its
-release, nights included. `noise_E_hour`: the mean absolute error of a bracket's count at epsilon E, as a
-share of its mean."""
+`bracket` that are released on a later day than that of the visit. The delay runs from the end of a visit's
+window to its release, nights included. `noise_E_hour`: the mean absolute error of a bracket's count at
+epsilon E, as a share of its mean."""
 
 
 def report(rows: Mapping[str, list[Row]], averages: Mapping[str, float]) -> str:

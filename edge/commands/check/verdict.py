@@ -11,7 +11,7 @@ from edge.errors import InstoreError
 
 
 class Status(StrEnum):
-    """`warning`: it works, but somebody should look at it."""
+    """`warning`: it works, but needs attention."""
 
     OK = "ok"
     WARNING = "warning"

@@ -6,13 +6,14 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 from edge.clock import Clock, SystemClock
 from edge.commands.check.verdict import Status, Verdict, attempt
 from edge.commands.options import add_common, add_json, config_folder, read_settings
-from edge.config import Settings
+from edge.config import CameraSettings, Settings
 from edge.ops import machine
 from edge.ops.terminal import spinner
 
@@ -26,16 +27,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "The exit status is 0 if nothing failed (a warning is no failure), 2 if the configuration is not\n"
         "valid, and 1 otherwise."
     )
-    examples = ["instore-edge check", "instore-edge check --config config.toml --json"]
+    examples = [
+        "instore-edge check",
+        "instore-edge check --config config.toml --json",
+        "instore-edge check --picture entrance.png",
+    ]
     add_common(parser, examples, log_level="error")
     add_json(parser)
+    parser.add_argument(
+        "--picture",
+        type=_picture,
+        metavar="FILE",
+        help="write a still of each camera with its lines and zones to this .png or .jpg; takes a minute for "
+        "each camera. Nobody is on it: it is the median of the minute, and faces are covered. With several "
+        "cameras their names go into the file names",
+    )
     parser.set_defaults(command=_command)
 
 
 def _command(arguments: argparse.Namespace) -> int:
     settings = read_settings(arguments)
     with spinner() as show:
-        verdicts = check(settings, config_folder(arguments), on_begin=show)
+        verdicts = check(settings, config_folder(arguments), on_begin=show, picture=arguments.picture)
     if arguments.json:
         sys.stdout.write(json.dumps([verdict.as_dict() for verdict in verdicts], indent=2) + "\n")
     else:
@@ -51,10 +64,12 @@ def check(
     is_synchronised: Callable[[], bool | None] = machine.is_clock_synchronised,
     show_unit: machine.Show = machine.show_unit,
     on_begin: Callable[[str], None] = lambda what: None,
+    picture: Path | None = None,
 ) -> list[Verdict]:
     """Test what the daemon of `settings` depends on, one thing after the other.
 
     folder: where relative paths of the configuration start. on_begin: called with each thing before its test.
+    picture: the file for stills of the cameras; None: none is made.
     """
     # Not at the top: they load OpenCV, which `check --help` does not need.
     from edge.commands.check.broker import check_broker
@@ -93,7 +108,30 @@ def check(
         "metrics": partial(check_port, settings),
         "service": partial(check_service, show_unit),
     }
+    if picture is not None:
+        tests |= _stills(settings, folder, clock, picture)
     return [_attempt(what, test, on_begin) for what, test in tests.items()]
+
+
+def _picture(text: str) -> Path:
+    if Path(text).suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise argparse.ArgumentTypeError(f"{text}: must end in .png or .jpg")
+    return Path(text)
+
+
+def _stills(settings: Settings, folder: Path, clock: Clock, picture: Path) -> dict[str, Callable[[], str]]:
+    """A still of each camera; with several, each file has the camera's name."""
+    from edge.commands.check.still import FaceLikes, check_still
+
+    def still(camera: CameraSettings, target: Path) -> str:
+        with closing(FaceLikes(camera)) as find:
+            return check_still(camera, folder, clock, find, target)
+
+    cameras = settings.cameras
+    names = (
+        [picture] if len(cameras) == 1 else [picture.with_stem(f"{picture.stem}-{c.name}") for c in cameras]
+    )
+    return {f"picture of {c.name}": partial(still, c, name) for c, name in zip(cameras, names, strict=True)}
 
 
 def _attempt(what: str, test: Callable[[], str], on_begin: Callable[[str], None]) -> Verdict:

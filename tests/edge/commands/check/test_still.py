@@ -1,0 +1,123 @@
+"""The still of a camera: nobody is on it, and lines and zones are where they are configured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.commands.check.still import GREY, WIDEST, FaceLikes, check_still, composed, drawn
+from edge.commands.check.verdict import Warn
+from edge.commands.demo.scene import Scene, compose
+from edge.config import CameraSettings
+from edge.errors import ConfigurationError
+from edge.types import Boxes, Frame, Image
+from tests.fakes import EPOCH, ManualClock
+
+WALL = 90
+LINE = {"name": "door", "from": [0.2, 0.5], "to": [0.8, 0.5]}
+
+
+def camera(source: Path | str = "x", **more: object) -> CameraSettings:
+    return CameraSettings.model_validate({"name": "door", "source": str(source), **more})
+
+
+def picture(*visitors: tuple[int, int]) -> Image:
+    """A wall, and white squares of 40 px at these places."""
+    image = np.full((540, 960, 3), WALL, np.uint8)
+    for x, y in visitors:
+        image[y : y + 40, x : x + 40] = 255
+    return image
+
+
+def white_squares(frame: Frame) -> Boxes:
+    """A detector of the squares."""
+    count, _, stats, _ = cv2.connectedComponentsWithStats((frame.image[..., 0] > 200).astype(np.uint8))
+    boxes = [(x, y, x + w, y + h) for x, y, w, h, area in stats[1:count] if area > 400]
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def clip(path: Path, show: Callable[[int], Image], seconds: int = 62) -> Path:
+    """A recording of one picture a second."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 1.0, show(0).shape[1::-1])
+    for second in range(seconds):
+        writer.write(show(second))
+    writer.release()
+    return path
+
+
+def still_of(recording: Path, find: Callable[[Frame], Boxes] = white_squares) -> Image:
+    target = recording.with_suffix(".png")
+    says = check_still(camera(recording), recording.parent, ManualClock(), find, target)
+    assert "480x270, the median of 61 pictures" in says
+    assert target.stat().st_mode & 0o777 == 0o600
+    return np.asarray(cv2.imread(str(target)), np.uint8)
+
+
+def test_who_passes_is_not_on_it(tmp_path: Path) -> None:
+    still = still_of(
+        clip(tmp_path / "a.avi", lambda second: picture((second * 15, 200))), lambda frame: NOBODY
+    )
+    assert still.shape == (270, WIDEST, 3)
+    assert np.abs(still.astype(int) - WALL).max() < 12
+
+
+def test_who_stays_is_covered_with_a_margin(tmp_path: Path) -> None:
+    still = still_of(clip(tmp_path / "a.avi", lambda second: picture((400, 200))))
+    assert still.max() <= GREY + 12
+    assert np.abs(still[90:130, 190:230].astype(int) - GREY).max() < 3
+    assert np.abs(still[:60].astype(int) - WALL).max() < 12
+
+
+def test_who_is_found_only_now_and_then_is_covered_as_well(tmp_path: Path) -> None:
+    def seldom(frame: Frame) -> Boxes:
+        return white_squares(frame) if round(frame.captured_at.timestamp()) % 10 == 0 else NOBODY
+
+    assert still_of(clip(tmp_path / "a.avi", lambda second: picture((400, 200))), seldom).max() <= GREY + 12
+
+
+def test_less_than_a_minute_makes_none(tmp_path: Path) -> None:
+    recording = clip(tmp_path / "a.avi", lambda second: picture(), seconds=30)
+    with pytest.raises(Warn, match="needs a minute of pictures; got 29 s"):
+        still_of(recording)
+    assert not recording.with_suffix(".png").exists()
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    recording = clip(tmp_path / "a.avi", lambda second: picture())
+    target = tmp_path / "missing" / "still.png"
+    with pytest.raises(ConfigurationError, match=f"--picture {target}: cannot be written"):
+        check_still(camera(recording), tmp_path, ManualClock(), white_squares, target)
+
+
+def test_the_real_detector_finds_the_people_of_the_scene() -> None:
+    image = compose(Scene(), 3.0)
+    find = FaceLikes(camera())
+    try:
+        found = find(Frame("door", EPOCH, np.asarray(image, np.uint8)))
+    finally:
+        find.close()
+    assert len(found) >= 1
+
+
+def test_lines_and_zones_are_drawn_where_they_are() -> None:
+    zone = {"name": "till", "role": "staff", "polygon": [[0.1, 0.1], [0.4, 0.1], [0.4, 0.4], [0.1, 0.4]]}
+    plain = composed([(np.full((270, 480, 3), WALL, np.uint8), np.zeros((270, 480), np.bool_))])
+    shown = drawn(plain, camera(lines=[LINE], zones=[zone]))
+    changed = np.abs(shown.astype(int) - plain).max(axis=2) > 0
+    assert changed[135, 100:380].all()  # the line
+    assert changed[136:170, 240].any() and not changed[100:128, 230:250].any()  # its arrow leads downwards
+    assert changed[27, 50:190].all() and changed[30:108, 48].all()  # two sides of the zone
+    assert (plain == WALL).all()
+
+
+def test_a_region_is_drawn_in_its_own_pixels() -> None:
+    plain = np.full((270, 480, 3), WALL, np.uint8)
+    shown = drawn(plain, camera(lines=[LINE], roi=[0.0, 0.5, 1.0, 1.0]))
+    assert (shown[0, 100:380] != WALL).any(axis=1).all()  # the middle of the whole is the region's top
+
+
+NOBODY = np.zeros((0, 4), np.float32)

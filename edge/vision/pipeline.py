@@ -5,6 +5,7 @@ Frame ──► detect ──► track ──► visitors: second opinion, best 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 from edge.bundle import Bundle
 from edge.config import CameraSettings, Settings
 from edge.ops.metrics import Metrics
-from edge.types import Boxes, Faces, Frame, Message, Track, TrackState
+from edge.types import Boxes, Faces, Frame, Image, Message, Track, TrackState
 from edge.vision.clothes import colours
 from edge.vision.cuts import Cuts
-from edge.vision.detect import Scanner, SharedDetectors
+from edge.vision.detect import Scanner, SharedDetectors, why_too_small
 from edge.vision.second_opinion import SecondOpinion
 from edge.vision.track import Tracker, TrackerSettings
 from edge.vision.visitors import Visitors
+
+log = logging.getLogger(__name__)
 
 LOWEST_SCORE = 0.05
 """Score from which on the second opinion reports a face: a poor score is of use to it as well."""
@@ -61,6 +64,8 @@ class Vision:
         self._tracks: list[Track] = []
         self._cuts = Cuts()
         self._segment = 0
+        self._size: tuple[int, ...] = ()
+        self._min_face = settings.detection.min_face
 
     def process(self, frame: Frame) -> VisionResult:
         """Find and follow the faces of one frame; count the visitors whose tracks end with it."""
@@ -86,12 +91,22 @@ class Vision:
         return list(self._visitors.count_ended(ended))
 
     def _begin(self, frame: Frame) -> list[Message]:
-        """End every track where another segment begins or the picture shows another place."""
-        if not self._cuts.is_cut(frame.image) and frame.segment == self._segment:
+        """End every track where another segment begins, or the picture has another place or size."""
+        resized, cut = self._is_resized(frame.image), self._cuts.is_cut(frame.image)
+        if not resized and not cut and frame.segment == self._segment:
             return []
         self._segment = frame.segment
         self._scanner.restart()
         return self.finish()
+
+    def _is_resized(self, image: Image) -> bool:
+        """Whether this picture has another size than the one before, or is the first; warn of a small one."""
+        before, self._size = self._size, image.shape[:2]
+        if self._size == before:
+            return False
+        if small := why_too_small(image, self._min_face):
+            log.warning("camera %r: %s", self._camera, small)
+        return True
 
     def close(self) -> None:
         """Release the detectors."""

@@ -15,6 +15,7 @@ from edge.commands.check.verdict import Warn
 from edge.config import CameraSettings, Settings
 from edge.errors import SourceError
 from edge.types import CameraState, Frame
+from edge.vision.detect import why_too_small
 from edge.vision.pipeline import build_detection
 
 FRAMES = 10
@@ -27,7 +28,7 @@ SEARCHED = 4
 def check_camera(camera: CameraSettings, settings: Settings, folder: Path, clock: Clock) -> str:
     """Read a few frames.
 
-    Raises SourceError and ConfigurationError; `Warn` where the picture is dark or frozen.
+    Raises SourceError and ConfigurationError; `Warn` where the picture is dark, frozen or too small.
     """
     validate_source(camera, folder)
     feed = Feed(camera, partial(open_source, secrets_beside=folder, clock=clock), clock)
@@ -39,7 +40,10 @@ def check_camera(camera: CameraSettings, settings: Settings, folder: Path, clock
     if feed.status.state is not CameraState.UP:
         raise Warn(f"{seen}: {feed.status.reason}")
     faces = _faces(camera, settings, taken[-SEARCHED:])
-    return f"{seen}, {faces or 'no'} face{'' if faces == 1 else 's'} now"
+    seen = f"{seen}, {faces or 'no'} face{'' if faces == 1 else 's'} now"
+    if small := why_too_small(taken[-1].image, settings.detection.min_face):
+        raise Warn(f"{seen}; {small}")
+    return seen
 
 
 def _size(frame: Frame) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edge.vision.detect.detector import FaceDetector
-from edge.vision.detect.scan import Scanner
+from edge.vision.detect.scan import Scanner, why_too_small
 from edge.vision.detect.shared import SharedDetectors
 from edge.vision.detect.tiles import plan_tiles
 
-__all__ = ["FaceDetector", "Scanner", "SharedDetectors", "plan_tiles"]
+__all__ = ["FaceDetector", "Scanner", "SharedDetectors", "plan_tiles", "why_too_small"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -33,6 +34,9 @@ RARELY = 3
 """Full scans from one to the next search of a small picture's tiles, which costs as much as two frames. In
 between those with a faint track are searched."""
 
+PERSON = 7.5
+"""Heights of a person in heights of their face, chin to crown."""
+
 MOVING = 0.01
 """A tile is moving if this share of it changed: a 40 px face in a 540 px tile is 0.55 % of it, and the person
 below it several times that."""
@@ -41,6 +45,17 @@ STILL = 0.001
 """A view is still if less than this share of it changed since it was last searched: two pixels of the small
 grey picture of a tile at 1080p, where the smallest face covers three and the person below it ten times as
 many."""
+
+
+def why_too_small(image: Image, min_face: int) -> str:
+    """What is wrong with pictures in which a person from head to foot has too small a face; else empty."""
+    height, width = image.shape[:2]
+    if height >= PERSON * min_face:
+        return ""
+    return (
+        f"pictures of {width}x{height} are too small for detection.min_face = {min_face}: a person who is "
+        f"seen from head to foot is not counted; allowed: {math.ceil(PERSON * min_face)} lines or more"
+    )
 
 
 class Scanner:

@@ -66,9 +66,10 @@ class Stage:
         )
         self.messages: list[Message] = []
         self.in_view = 0
+        self.size = 180, 320
 
     def frame(self, seconds: float) -> Frame:
-        image = np.zeros((180, 320, 3), np.uint8)
+        image = np.zeros((*self.size, 3), np.uint8)
         for person, where in self.places.items():
             if place := where(seconds):
                 paint(image, person, *place)
@@ -160,6 +161,23 @@ class TestVisitor:
         stage = Stage({ANN: standing()}).play(0, 2).play(2, 4, segment=1).finish()
         assert stage.ends == [1.8, 3.8]
         assert stage.fates() == {"visitor": 2}
+
+    def test_who_is_there_after_the_size_has_changed_is_another(self):
+        """Where the pixels of a face were is another place of the new picture."""
+        stage = Stage({ANN: standing()}).play(0, 3)
+        stage.size = 360, 640
+        stage.play(3, 6).finish()
+        assert stage.ends == [2.8, 5.8]
+
+    def test_pictures_too_small_for_the_smallest_face_are_named_once(self, caplog):
+        stage = Stage({}, "detection.min_face=25").play(0, 2)
+        assert [record.getMessage() for record in caplog.records if "too small" in record.getMessage()] == [
+            "camera 'door': pictures of 320x180 are too small for detection.min_face = 25: a person who is "
+            "seen from head to foot is not counted; allowed: 188 lines or more"
+        ]
+        stage.size = 360, 640
+        stage.play(2, 3)
+        assert len(caplog.records) == 1
 
     def test_who_is_there_after_a_cut_is_another(self):
         """Two places by turns, with somebody in the same spot."""

@@ -8,11 +8,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
 
+import cv2
+import numpy as np
 import pytest
 
 from edge.clock import SystemClock
 from edge.commands.check import port as port_module
 from edge.commands.check import state
+from edge.commands.check.camera import check_camera
 from edge.commands.check.command import render
 from edge.commands.check.configuration import check_configuration
 from edge.commands.check.drawn import check_line, check_zone
@@ -64,6 +67,14 @@ def test_a_secret_that_ends_with_a_blank_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("hunter2\n")
     verdict = attempt("configuration", lambda: check_configuration(settings, tmp_path))
     assert verdict == Verdict("configuration", Status.OK, "valid; site store, box box")
+
+
+def test_a_camera_with_too_small_pictures_is_a_warning(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "0.png"), np.random.default_rng(7).integers(0, 255, (90, 120, 3), np.uint8))
+    settings = configured(cameras=[{"name": "door", "source": str(tmp_path), "loop": True}])
+    verdict = attempt("camera", lambda: check_camera(settings.cameras[0], settings, tmp_path, ManualClock()))
+    assert verdict.status is Status.WARNING
+    assert "pictures of 120x90 are too small for detection.min_face = 16" in verdict.detail
 
 
 def test_an_outbox_to_be_is_not_made(tmp_path: Path) -> None:

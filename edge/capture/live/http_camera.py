@@ -62,7 +62,7 @@ def open_http(
         kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         first = b"" if kind.startswith(("multipart/", "image/")) else client.read(answer)
         if "mpegurl" in kind or first.startswith(b"#EXTM3U"):
-            raise client.fault(f"answers with an HLS playlist, which comes late; allowed: {_ALLOWED}")
+            raise client.fault(f"answers with an HLS playlist, whose pictures come late; allowed: {_ALLOWED}")
         if kind == "text/html" or first.lstrip()[:1] == b"<":
             raise client.fault("answers with a web page, not with pictures; check the path")
         if kind.startswith("image/") or first.startswith(_JPEG):
@@ -149,7 +149,7 @@ class _Client:
         if secure := [cause for cause in causes if isinstance(cause, ssl.SSLError)]:
             return self.fault(why_untrusted(*host_and_port(self._url), secure[-1], self.timeouts.open))
         if any(isinstance(cause, urllib3.exceptions.SSLError) for cause in causes):
-            return self.fault("shows another certificate than that of 'fingerprint'")
+            return self.fault("its certificate is not that of 'fingerprint'")
         for cause in causes:
             if isinstance(cause, OSError) and cause.strerror:
                 return self.fault(f"cannot be reached: {cause.strerror}")

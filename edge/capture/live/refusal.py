@@ -27,7 +27,7 @@ def in_words(status: int, credentials: Credentials) -> str:
     words = {
         _UNAUTHORIZED: "refuses the user name or password (401)",
         403: "refuses this user (403)",
-        404: "knows no such path (404)",
+        404: "has no such path (404)",
         453: "has no bandwidth left for another viewer (453)",
         UNSUPPORTED_TRANSPORT: "refuses this transport (461); allowed: 'transport' tcp, udp or auto",
         503: "serves no more viewers, or is busy (503)",

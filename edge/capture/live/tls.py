@@ -53,7 +53,7 @@ def connect(host: str, port: int, trust: Trust, timeout: float) -> ssl.SSLSocket
     found = _fingerprint(secure.getpeercert(binary_form=True))
     if trust.fingerprint and found != trust.fingerprint:
         secure.close()
-        raise SourceError(f"shows another certificate than that of 'fingerprint': {found}")
+        raise SourceError(f"its certificate is not that of 'fingerprint': {found}")
     return secure
 
 

@@ -56,6 +56,12 @@ def test_a_dim_scene_is_not_dark() -> None:
     assert states([scene(25, noise=10) for _ in range(6)]) == [UP] * 6
 
 
+def test_a_camera_that_turns_to_infrared_stays_up() -> None:
+    """Black for a moment while its filter moves, then grey, with more noise than colour."""
+    night = [np.repeat(scene(80, noise=15)[..., :1], 3, axis=2) for _ in range(5)]
+    assert states([scene(), scene(), grey(0), *night]) == [UP] * 8
+
+
 def test_a_small_change_thaws() -> None:
     image = np.ascontiguousarray(np.tile(scene(), (8, 8, 1)))
     moved = image.copy()

@@ -39,6 +39,12 @@ def noisy(image: Image) -> Image:
     return np.clip(image + np.random.default_rng(9).normal(0, 12, image.shape), 0, 255).astype(np.uint8)
 
 
+def infrared(image: Image) -> Image:
+    """The camera's own lamp lights the middle, and its sensor is noisy."""
+    across, down = (np.hanning(length + 2)[1:-1] for length in SHAPE[::-1])
+    return noisy(np.clip(image * (0.5 + down[:, None] * across)[..., None], 0, 255).astype(np.uint8))
+
+
 def person_before(image: Image) -> Image:
     """Somebody in a striped shirt covers four fifths of the picture."""
     near = image.copy()
@@ -70,8 +76,8 @@ def test_a_black_picture_between_two_places_hides_no_cut():
 
 @pytest.mark.parametrize(
     "change",
-    [lambda i: brighter(i, 1.8), lambda i: brighter(i, 0.3), lamp, noisy, person_before, black],
-    ids=["brighter", "darker", "a lamp", "noise", "a person", "black"],
+    [lambda i: brighter(i, 1.8), lambda i: brighter(i, 0.3), lamp, noisy, infrared, person_before, black],
+    ids=["brighter", "darker", "a lamp", "noise", "infrared", "a person", "black"],
 )
 def test_the_same_place_in_another_state_is_none(change: Callable[[Image], Image]):
     assert cuts(place(0), change(place(0)), place(0)) == [False] * 3

@@ -121,11 +121,11 @@ SDP = b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5
     [
         (Answer(b"<html>", "text/html"), "answers with a web page, not with pictures; check the path"),
         (Answer(b" <!doctype html>", "application/octet-stream"), "answers with a web page"),
-        (Answer(status=404), "knows no such path (404)"),
+        (Answer(status=404), "has no such path (404)"),
         (Answer(status=500), "answers with status 500"),
         (Answer(b"{}", "application/json"), "answers with application/json, which is neither JPEG nor video"),
         (Answer(b"#EXTM3U\n", "application/vnd.apple.mpegurl"), "answers with an HLS playlist"),
-        (Answer(b"#EXTM3U\n", "text/plain"), "answers with an HLS playlist, which comes late; "),
+        (Answer(b"#EXTM3U\n", "text/plain"), "answers with an HLS playlist, whose pictures come late; "),
         (Answer(SDP, "application/sdp"), "answers with application/sdp, which is neither JPEG nor video"),
     ],
 )  # fmt: skip
@@ -270,5 +270,5 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_with_its_fingerprint(c
 def test_another_certificate_than_the_configured_one_is_refused(certificate: Path) -> None:
     with secured(certificate) as camera, pytest.raises(SourceError) as caught:
         opened(camera, trust=Trust(fingerprint="00" * 32))
-    assert str(caught.value).endswith(": shows another certificate than that of 'fingerprint'")
+    assert str(caught.value).endswith(": its certificate is not that of 'fingerprint'")
     assert camera.requests == 0

@@ -32,7 +32,7 @@ def described(*media: str) -> bytes:
         (described("audio"), "offers audio but no video"),
         (described("audio", "application"), "offers application and audio but no video"),
         (described("video", "audio"), "offers video but sends none"),
-        (OPTIONS + b"RTSP/1.0 404 Not Found\r\nCSeq: 2\r\n\r\n", "knows no such path (404)"),
+        (OPTIONS + b"RTSP/1.0 404 Not Found\r\nCSeq: 2\r\n\r\n", "has no such path (404)"),
         (OPTIONS + b"RTSP/1.0 453 Not Enough Bandwidth\r\nCSeq: 2\r\n\r\n", "has no bandwidth left"),
         (OPTIONS + b"RTSP/1.0 551 Option not supported\r\n\r\n", "answers with status 551"),
         (b"RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\n\r\n", "asks for a user name and password (401)"),

@@ -87,7 +87,7 @@ def test_key_pictures_in_several_packets_are_put_together(
     "refused",
     [
         ("door", "hunter2", "refuses the user name or password (401)"),
-        ("window", PASSWORD, "knows no such path (404)"),
+        ("window", PASSWORD, "has no such path (404)"),
     ],
 )
 def test_a_refusal_is_told_without_the_credentials(
@@ -197,7 +197,7 @@ def test_a_camera_over_tls_is_read_if_its_certificate_is_trusted(
     ("more", "why"),
     [
         ({}, "its certificate is not trusted ("),
-        ({"fingerprint": "ab:" * 31 + "ab"}, "shows another certificate than that of 'fingerprint': "),
+        ({"fingerprint": "ab:" * 31 + "ab"}, "its certificate is not that of 'fingerprint': "),
     ],
 )
 def test_a_camera_over_tls_that_is_not_trusted_gets_no_password(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Literal, Protocol
 
 from edge.backoff import Backoff
 from edge.clock import Clock
 from edge.delivery.connection import POLL, TOO_LARGE, Acknowledgement, Connection, DeliveryError
+from edge.delivery.retained import RetainedStore, RetainedTopics
 from edge.delivery.topics import Topics
 from edge.errors import OutsideError
 from edge.ops.reasons import MqttFailure
@@ -33,34 +35,18 @@ class Waiting(Protocol):
     def created_at(self) -> datetime: ...
 
 
-class Store(Protocol):
+class Store(RetainedStore, Protocol):
     """Where messages wait (`edge.delivery.outbox`). Its methods raise OutsideError where the disk fails."""
 
     @property
     def depth(self) -> int:
         """Messages that wait."""
 
-    @property
-    def retained_version(self) -> int:
-        """Grows with every change of what the broker has to retain."""
-
     def pending(self, after: int, limit: int, without: Collection[str] = ()) -> Sequence[Waiting]:
         """At most `limit` of them with an id above `after`, oldest first; no topic of `without`."""
 
     def delete(self, ids: Collection[int]) -> None:
         """Delete acknowledged messages; they no longer wait, even if this raises OutsideError."""
-
-    def retained(self, since: int = 0) -> Mapping[str, bytes]:
-        """What the broker has to retain, by topic: all that changed after the version `since`."""
-
-    def retained_topics(self) -> Collection[str]:
-        """The topics with a retained message, from this run or an earlier one."""
-
-    def remember(self, topic: str) -> None:
-        """Note that a message will be retained on this topic."""
-
-    def forget(self, topic: str) -> None:
-        """Note that no message is retained on this topic any more."""
 
 
 class Statuses(Protocol):
@@ -106,22 +92,24 @@ class Session:
         self._resting: dict[str, float] = {}  # by topic: until when nothing is sent to it
         self._complaints: dict[str, str] = {}  # by topic: the reason that was logged
         self._too_large: set[int] = set()  # rows that this connection does not carry
-        self._retained = set(store.retained_topics())
-        self._retained_version = -1  # everything is sent again on every connection
-        self._to_retain: dict[str, bytes] = {}
-        self._cleared: set[str] = set()  # topics that were sent an empty message
+        self._retained = RetainedTopics(
+            store,
+            topics,
+            may_retain=connection.limits.retain,
+            on_disk_fault=partial(on_failure, MqttFailure.DISK),
+        )
         self._heard_at = clock.monotonic()
         self.progressed = False
 
     def say(self, payload: bytes) -> None:
         """Publish the box's status."""
-        self._retain(self._topics.box_status, payload)
+        self._send_retained(self._topics.box_status, payload)
 
     def step(self, cameras: Mapping[str, CameraStatus]) -> None:
         """Send the messages that are due, and process acknowledgements for at most `POLL` seconds."""
         self._announce(cameras)
-        self._clear_outdated(cameras)
-        self._publish_retained(cameras)
+        while self._room and (message := self._retained.take(cameras)):
+            self._send(*message, message[0])
         self._hand_over()
         self._take(self._connection.poll(POLL))
         if self._in_flight and self._clock.monotonic() - self._heard_at > self._acknowledge_within:
@@ -131,12 +119,7 @@ class Session:
 
     def idle(self, cameras: Mapping[str, CameraStatus]) -> bool:
         """Whether everything is published and acknowledged."""
-        unsaid = (
-            self._to_retain
-            or self._store.retained_version > self._retained_version
-            or cameras != self._announced
-            or self._outdated(cameras)
-        )
+        unsaid = cameras != self._announced or self._retained.waiting(cameras)
         return not (self._in_flight or self._store.depth or unsaid)
 
     def goodbye(self, payload: bytes) -> None:
@@ -159,41 +142,9 @@ class Session:
     def _announce(self, cameras: Mapping[str, CameraStatus]) -> None:
         for camera, status in cameras.items():
             if self._room and self._announced.get(camera) != status:
-                self._retain(self._topics.camera_status(camera), self._statuses.camera(status))
+                self._send_retained(self._topics.camera_status(camera), self._statuses.camera(status))
                 self._announced[camera] = status
         self._announced = {c: status for c, status in self._announced.items() if c in cameras}
-
-    def _clear_outdated(self, cameras: Mapping[str, CameraStatus]) -> None:
-        """Clear the messages that this or an earlier run retained for a camera, site or box that was removed.
-
-        An empty retained message is how MQTT clears a topic (OASIS MQTT 5, 3.3.1.3).
-        """
-        for topic in self._outdated(cameras):
-            if self._room:
-                self._clear(topic)
-
-    def _outdated(self, cameras: Collection[str]) -> list[str]:
-        """Topics to be cleared: those of cameras, sites and boxes that are no longer configured."""
-        if not self._connection.limits.retain:
-            return []  # nothing of ours is there, and an empty message would reach those who listen now
-        owners = {self._topics.box, *cameras}
-        outdated = {topic for topic in self._retained if self._topics.owner(topic) not in owners}
-        return sorted(outdated - self._cleared)
-
-    def _publish_retained(self, cameras: Collection[str]) -> None:
-        """The newest payload of every topic that changed; an empty one clears the topic."""
-        if (version := self._store.retained_version) > self._retained_version:
-            self._to_retain |= self._store.retained(self._retained_version)
-            self._retained_version = version
-        owners = {self._topics.box, *cameras}
-        for topic, payload in list(self._to_retain.items()):
-            if not self._room:
-                return
-            del self._to_retain[topic]
-            if not payload:
-                self._clear(topic)
-            elif self._topics.owner(topic) in owners:
-                self._retain(topic, payload)
 
     def _hand_over(self) -> None:
         """Send messages, oldest first; those of a rejected topic wait and do not delay the others."""
@@ -216,26 +167,9 @@ class Session:
     def _rows_in_flight(self) -> list[Waiting]:
         return [sent for sent in self._in_flight.values() if not isinstance(sent, str)]
 
-    def _retain(self, topic: str, payload: bytes) -> None:
-        self._cleared.discard(topic)
-        if topic not in self._retained:
-            self._note(self._store.remember, topic)
-            self._retained.add(topic)
+    def _send_retained(self, topic: str, payload: bytes) -> None:
+        self._retained.retain(topic)
         self._send(topic, payload, topic)
-
-    def _clear(self, topic: str) -> None:
-        if not self._connection.limits.retain:
-            return
-        self._cleared.add(topic)
-        self._send(topic, b"", topic)
-
-    def _note(self, write: Callable[[str], None], topic: str) -> None:
-        """Write a note. If the disk fails, no message is delayed: at worst, a topic is not cleared later."""
-        try:
-            write(topic)
-        except OutsideError as error:
-            self._on_failure(MqttFailure.DISK)
-            log.warning("%s; the retained topic %s is not recorded", error, topic)
 
     def _send(self, topic: str, payload: bytes, sent: Waiting | str) -> None:
         if not self._connection.fits(topic, payload):
@@ -256,9 +190,8 @@ class Session:
                 self._reject(sent, str(reason))
             elif not isinstance(sent, str):
                 taken.append(sent)
-            elif sent in self._cleared:
-                self._retained.discard(sent)
-                self._note(self._store.forget, sent)
+            else:
+                self._retained.acknowledged(sent)
         if acknowledged:
             self._heard_at = self._clock.monotonic()
             self.progressed = True

@@ -76,7 +76,7 @@ def _pieces(nal: bytes, payload: int, *, hevc: bool) -> list[bytes]:
 
 
 class RtpCamera:
-    """Sends its packets to each client over TCP, then ends the connection.
+    """Sends its packets to each client over TCP, then ends the connection, or keeps it silent.
 
     challenge: the WWW-Authenticate of each answer 401, which no client can satisfy. media: lines of the SDP
     before those of the video. base: the address that it takes for its own.
@@ -90,11 +90,13 @@ class RtpCamera:
         challenge: str = "",
         media: str = "",
         base: str = "",
+        hang: bool = False,
     ) -> None:
         self.requests: list[str] = []
         self._packets = packets
         self._challenge = challenge
         self._base = base
+        self._hang = hang
         self._sdp = (
             "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=camera\r\nt=0 0\r\n"
             f"{media}m=video 0 RTP/AVP 96\r\na=rtpmap:96 {codec}/90000\r\na=control:track1\r\n"
@@ -135,7 +137,8 @@ class RtpCamera:
                 if request.startswith("PLAY"):
                     for packet in self._packets:
                         client.sendall(b"$\0" + len(packet).to_bytes(2) + packet)
-                    client.shutdown(socket.SHUT_RDWR)
+                    if not self._hang:
+                        client.shutdown(socket.SHUT_RDWR)
         except OSError:  # the client has gone
             return
 

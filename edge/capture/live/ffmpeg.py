@@ -24,6 +24,10 @@ _BUSY_TRIES, _BUSY_PAUSE = 4, 0.5
 """How often UDP is tried while the camera is busy with the end of the try over TCP; seconds between."""
 
 
+AT_ONCE = {"fpsprobesize": "0"}
+"""Options of FFmpeg: it would hold back the first pictures, 20 or so, to measure their rate."""
+
+
 class LiveStream:
     """A live source. Pictures beyond `max_fps` are decoded, as later ones depend on them, and dropped."""
 
@@ -145,6 +149,6 @@ def _over_tcp_or_udp(over: Callable[[Transport], Video], clock: Clock) -> Video:
 def _open_rtsp(name: str, address: str, timeouts: Timeouts, threads: int, transport: Transport) -> Video:
     """auto: over TCP. Raises UnopenedError."""
     way = "udp" if transport == "udp" else "tcp"
-    options = {"rtsp_transport": way, "allowed_media_types": "video"}
+    options = {"rtsp_transport": way, "allowed_media_types": "video", **AT_ONCE}
     limits = (timeouts.open, timeouts.read)
     return Video.open(name, address, threads=threads, timeouts=limits, options=options)

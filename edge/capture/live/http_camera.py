@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import HTTPDigestAuth
 
 from edge.capture.live.address import Credentials, Timeouts, host_and_port, public_name
-from edge.capture.live.ffmpeg import LiveStream
+from edge.capture.live.ffmpeg import AT_ONCE, LiveStream
 from edge.capture.live.jpegs import MAX_PICTURE, JpegReader
 from edge.capture.live.refusal import in_words
 from edge.capture.live.tls import Trust, why_untrusted
@@ -357,6 +357,6 @@ class _Body(io.RawIOBase):
 
 def _video(body: _Body, threads: int) -> Video:
     try:
-        return Video.open(body.client.name, body, threads=threads, options=_NOTHING_ELSE)
+        return Video.open(body.client.name, body, threads=threads, options=_NOTHING_ELSE | AT_ONCE)
     except SourceError:
         raise body.client.fault(f"answers with {body.kind}, which is neither JPEG nor video") from None

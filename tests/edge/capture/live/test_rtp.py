@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -110,3 +111,16 @@ def test_other_media_and_a_wrong_address_of_its_own_do_not_matter() -> None:
     assert [request.split()[1] for request in camera.requests if request.startswith("SETUP")] == [
         "rtsp://192.0.2.10:554/inside/track1"
     ]
+
+
+def test_the_first_pictures_are_not_held_back() -> None:
+    """FFmpeg waits for 20 or more, to measure their rate."""
+    begun = time.monotonic()
+    with RtpCamera(packets(UNITS["libx264"][:12]), hang=True) as camera:
+        source = LiveStream.from_rtsp(
+            camera.url, None, Timeouts(PATIENCE / 2, PATIENCE / 2), 1e6, SystemClock()
+        )
+        taken = [source.read() for _ in range(8)]
+        source.close()
+    assert len(taken) == 8
+    assert time.monotonic() - begun < PATIENCE / 4

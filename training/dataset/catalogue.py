@@ -45,12 +45,14 @@ class Labelled:
     """A picture and the age on it: between `low` and `high` years, both included.
 
     An age in years has low == high. traits: other labels (gender, ...); used for reports only.
+    held_out: the data set's authors keep it apart, to test on.
     """
 
     file: Path
     low: float
     high: float
     traits: Mapping[str, str] = field(default_factory=dict)
+    held_out: bool = False
 
     @property
     def middle(self) -> float:

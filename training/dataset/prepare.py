@@ -21,7 +21,7 @@ from edge.types import Image
 from edge.vision.crops import cut_face
 from training.dataset.catalogue import Fault, interval
 from training.dataset.looks import LOOK_VERSION, chunks, decode, threads
-from training.dataset.split import split
+from training.dataset.split import split_beside
 from training.dataset.survey import Seen, Survey
 
 CUTTING = "cutting faces"
@@ -114,12 +114,15 @@ def cut(
         _require_enough(found.folder, seen)
     keys = [one.key for one in seen]
     ages = np.array([one.row.middle for one in seen])
+    held_out = np.array([one.row.held_out for one in seen], np.bool_)
     return Prepared(
         crops=_crops(seen, cache, _Cut(size, scale, whole), progress),
         low=np.array([one.row.low for one in seen], np.float32),
         high=np.array([one.row.high for one in seen], np.float32),
         traits=_traits(seen),
-        split=np.full(len(seen), "test", "U10") if test_only else split(keys, groups, ages, seed),
+        split=np.full(len(seen), "test", "U10")
+        if test_only
+        else split_beside(held_out, keys, groups, ages, seed),
         keys=np.array(keys),
         source=f"{found.folder.resolve().name} ({found.layout})",
         terms=_terms(found.folder),

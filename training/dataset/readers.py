@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from edge.errors import ConfigurationError
 from training.dataset.catalogue import GROUP_END, OLDEST, Catalogue, Fault, FaultKind, Labelled
@@ -15,8 +15,17 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 """Other files are not pictures; the labels need not name them."""
 
 Row = Mapping[str, str]
-Entry = tuple[str, str | FaultKind, Row]
-"""A file's name, the text of its age or the fault of its row, and its traits."""
+
+
+class Entry(NamedTuple):
+    """A row: the file's name, the text of its age or the fault of the row, its traits, and whether the
+    authors of the data set keep it apart, to test on.
+    """
+
+    name: str
+    age: str | FaultKind
+    traits: Row
+    held_out: bool = False
 
 
 class Reader(Protocol):
@@ -47,14 +56,18 @@ class LabelsCsv:
         if "file_name" not in columns or not ages:
             raise _columns(path, rows[0], "file_name and real_age (years) or age_group (such as 20-29)")
         traits = [c for c in rows[0] if c in columns - {"file_name", *ages}]
-        entries = ((row["file_name"], _age(row, *ages), {t: row[t] for t in traits}) for row in rows)
+        entries = (Entry(row["file_name"], _age(row, *ages), {t: row[t] for t in traits}) for row in rows)
         return _catalogue(folder / PICTURES, entries)
 
 
 class FairFace:
-    """FairFace's `fairface_label_*.csv` (file, age, gender, race) beside its folders of pictures."""
+    """FairFace's `fairface_label_*.csv` (file, age, gender, race) beside its folders of pictures.
+
+    What its authors publish for validation, `fairface_label_val.csv`, is held out.
+    """
 
     name = "FairFace"
+    HELD_OUT = "fairface_label_val.csv"
 
     def matches(self, folder: Path) -> bool:
         return any(self._tables(folder))
@@ -72,7 +85,7 @@ class FairFace:
                 raise _columns(path, rows[0].keys(), "file and age")
             for row in rows:
                 traits = {t: row.get(t, "").lower() for t in ("gender", "race")}
-                yield row["file"], _age(row, "age"), traits
+                yield Entry(row["file"], _age(row, "age"), traits, path.name == self.HELD_OUT)
 
 
 class UTKFace:
@@ -88,7 +101,7 @@ class UTKFace:
 
     def read(self, folder: Path) -> Catalogue:
         named = [(file, self.PATTERN.match(file.name)) for file in _pictures(folder)]
-        entries = [(str(f.relative_to(folder)), m["age"], self._traits(m)) for f, m in named if m]
+        entries = [Entry(str(f.relative_to(folder)), m["age"], self._traits(m)) for f, m in named if m]
         return _catalogue(folder, entries)
 
     def _traits(self, found: re.Match[str]) -> Row:
@@ -140,12 +153,12 @@ def _age(row: Row, *columns: str) -> str | FaultKind:
 
 
 def _catalogue(pictures: Path, entries: Iterable[Entry]) -> Catalogue:
-    """Sort rows (file name, age, traits) into usable ones and faults, and find the files without a row."""
+    """Sort rows into usable ones and faults, and find the files without a row."""
     there = {str(file.relative_to(pictures)): file for file in _pictures(pictures)}
     rows: list[Labelled] = []
     faults: list[Fault] = []
     named = set()
-    for name, age, traits in entries:
+    for name, age, traits, held_out in entries:
         plain = str(PurePath(name))  # `./a.jpg` is `a.jpg`
         file = there.get(plain) or pictures / plain
         named.add(plain)
@@ -156,7 +169,7 @@ def _catalogue(pictures: Path, entries: Iterable[Entry]) -> Catalogue:
             case FaultKind() as kind:
                 faults.append(Fault(kind, name, "" if kind is age else repr(age)))
             case low, high:
-                rows.append(Labelled(file, low, high, traits))
+                rows.append(Labelled(file, low, high, traits, held_out))
     faults += [Fault(FaultKind.NO_ROW, name) for name in there if name not in named]
     return Catalogue(pictures, rows, faults)
 

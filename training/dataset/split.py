@@ -19,6 +19,26 @@ GOLDEN = 0.618034
 """Its multiples, modulo 1, are spread evenly, so that the roundings of the strata cancel out."""
 
 
+def split_beside(
+    held_out: NDArray[np.bool_],
+    keys: Sequence[str],
+    groups: NDArray[np.intp],
+    ages: NDArray[np.float64],
+    seed: int,
+) -> NDArray[np.str_]:
+    """As `split`, where the authors of a data set hold pictures out, (N,): those and their copies are 'test'.
+
+    Of the others 90 % are for training. Where none or all are held out, the split is that of `split`.
+    """
+    kept = ~np.isin(groups, groups[held_out])
+    if kept.all() or not kept.any():
+        return split(keys, groups, ages, seed)
+    parts = np.full(len(kept), "test", dtype="U10")
+    own = split([key for key, keep in zip(keys, kept, strict=True) if keep], groups[kept], ages[kept], seed)
+    parts[kept] = np.where(own == "test", "train", own)
+    return parts
+
+
 def split(
     keys: Sequence[str], groups: NDArray[np.intp], ages: NDArray[np.float64], seed: int
 ) -> NDArray[np.str_]:

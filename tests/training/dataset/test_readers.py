@@ -140,6 +140,7 @@ def test_fairface_tables(tmp_path: Path):
     first, second = find_reader(tmp_path).read(tmp_path).rows
     assert (first.low, first.high, first.traits) == (20, 29, {"gender": "male", "race": "east asian"})
     assert (second.low, second.high, second.file) == (70, 100, tmp_path / "val" / "1.jpg")
+    assert (first.held_out, second.held_out) == (False, True)
 
 
 def message(folder: Path) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from training.dataset.split import PARTS, split
+from training.dataset.split import PARTS, split, split_beside
 
 
 def keys(count: int) -> list[str]:
@@ -69,3 +69,20 @@ def test_another_seed_is_another_split():
 
 def test_nothing_is_split_into_nothing():
     assert split([], apart(0), np.zeros(0), 0).shape == (0,)
+
+
+def test_what_the_authors_hold_out_is_the_test_part_with_its_copies():
+    ages = np.random.default_rng(0).uniform(0, 90, 600)
+    groups = apart(600)
+    groups[7] = groups[599]  # a copy among the pictures for training
+    held_out = np.arange(600) >= 500
+    parts = split_beside(held_out, keys(600), groups, ages, 0)
+    assert np.flatnonzero(parts == "test").tolist() == [7, *range(500, 600)]
+    assert (parts == "validation").sum() == pytest.approx(50, abs=2)
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_where_all_or_none_are_held_out_there_are_three_parts_all_the_same(held_out: bool):
+    ages = np.random.default_rng(0).uniform(0, 90, 300)
+    parts = split_beside(np.full(300, held_out), keys(300), apart(300), ages, 0)
+    assert parts.tolist() == split(keys(300), apart(300), ages, 0).tolist()

@@ -12,10 +12,10 @@ that was evaluated.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edge.errors import ConfigurationError
 from edge.preprocess import PREPROCESSING_VERSION
-from edge.types import AGES
+from edge.types import AGES, CommercialUse
 
 BUILTIN = Path(__file__).parent / "models" / "age"
 """The folder of the shipped bundle."""
@@ -83,6 +83,46 @@ class Confusion(_Part):
     counts: list[tuple[Annotated[int, Field(ge=0, lt=AGES)], Annotated[int, Field(ge=0, lt=AGES)], int]]
 
 
+class PartTerms(_Part):
+    """The terms of one thing that the weights come from: a data set, a network or a teacher.
+
+    part: its name. licence: its terms in a line. credit: the line that they require beside the model, or ''.
+    """
+
+    part: Annotated[str, Field(min_length=1)]
+    licence: Annotated[str, Field(min_length=1)]
+    credit: str = ""
+    commercial_use: CommercialUse = "unknown"
+
+
+class Terms(_Part):
+    """The terms of all that the weights come from; `commercial_use` follows from the parts."""
+
+    commercial_use: CommercialUse = "unknown"
+    parts: Annotated[tuple[PartTerms, ...], Field(strict=False)] = ()  # a list in JSON
+
+    @classmethod
+    def of(cls, parts: Sequence[PartTerms]) -> Self:
+        """Commercial use is forbidden where one part forbids it, and allowed only where all allow it."""
+        return cls(commercial_use=_commercial_use(parts), parts=tuple(parts))
+
+    @model_validator(mode="after")
+    def _follows(self) -> Self:
+        if self.commercial_use != (due := _commercial_use(self.parts)):
+            raise ValueError(f"commercial_use = {self.commercial_use!r}: by its parts it is {due!r}")
+        return self
+
+
+def _commercial_use(parts: Sequence[PartTerms]) -> CommercialUse:
+    said = {part.commercial_use for part in parts}
+    if "forbidden" in said:
+        return "forbidden"
+    return "allowed" if said == {"allowed"} else "unknown"
+
+
+UNKNOWN_TERMS = Terms()
+
+
 class Manifest(_Part):
     """`manifest.json`, as the training package writes it and the box reads it."""
 
@@ -97,6 +137,7 @@ class Manifest(_Part):
     temperature: Annotated[float, Field(gt=0, le=100)]
     confusion: HashedFile | None = None
     licence: Annotated[str, Field(min_length=1)]
+    terms: Terms = UNKNOWN_TERMS
     provenance: dict[str, Any]
     metrics: dict[str, Any]
 
@@ -115,7 +156,8 @@ class Bundle:
 
     input_size: side in px of the square that the model takes. temperature: for `calibrate`. crop_scale: side
     of the square crop over the longer side of the short-range face box. variants: other precisions of the
-    same model, by name. licence: one line. metrics: as measured when the bundle was made.
+    same model, by name. licence: one line. metrics: as measured when the bundle was made. terms: what it may
+    be used for; unknown in bundles of older versions.
     """
 
     folder: Path
@@ -130,6 +172,7 @@ class Bundle:
     confusion_path: Path | None
     licence: str
     metrics: Mapping[str, Any]
+    terms: Terms = UNKNOWN_TERMS
 
 
 def bundle_folder(name: str, beside: Path) -> Path:
@@ -161,6 +204,7 @@ def load_bundle(folder: Path) -> Bundle:
         confusion_path=_checked(folder, manifest.confusion) if manifest.confusion else None,
         licence=manifest.licence,
         metrics=manifest.metrics,
+        terms=manifest.terms,
     )
 
 
@@ -227,5 +271,6 @@ def _first_fault(error: ValidationError) -> str:
     fault = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in fault["loc"])
     if fault["type"] in ("json_invalid", "missing", "value_error"):
-        return f"{where}: {fault['msg']}" if where else fault["msg"].removeprefix("Value error, ")
+        said = fault["msg"].removeprefix("Value error, ")
+        return f"{where}: {said}" if where else said
     return f"{where} = {fault['input']!r}: {fault['msg']}"

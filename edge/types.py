@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ AGES = 101
 
 KEYPOINTS = 6
 """Right eye, left eye, nose tip, mouth, right ear, left ear: the order of MediaPipe's face detector."""
+
+CommercialUse = Literal["allowed", "forbidden", "unknown"]
+"""What the terms of an age model say of its use by a business; `unknown` is no permission."""
 
 Image = NDArray[np.uint8]
 Boxes = NDArray[np.float32]

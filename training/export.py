@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from edge.brackets import Bracket
-from edge.bundle import BUILTIN, Manifest, load_bundle
+from edge.bundle import BUILTIN, Manifest, PartTerms, load_bundle
 from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress, silent
-from training import bundles, card
+from edge.types import CommercialUse
+from training import bundles, card, terms
 from training.bundles import PARITY_CROPS, Identity, Source
 from training.dataset.split import PARTS
 from training.evaluation.evaluate import Figures, Options
 from training.evaluation.part import Part
-from training.provenance import AND, TrainingData, from_backbone
+from training.provenance import TrainingData, from_backbone
 from training.staging import staged
 from training.train.config import TrainSettings
 from training.train.runs import Run, load_run
@@ -28,9 +29,9 @@ class Plan:
     """What to export, and what to measure it on.
 
     run: folder of a finished run. out: the bundle to make. name, version: of the bundle; without a name, the
-    run's. terms: what the run's data may be used for; without it, what their folder says. data: the run's
-    data, where they are elsewhere now. also: further data sets to measure it on. against: bundles to set
-    beside it. brackets: to measure in; None as for `evaluate`.
+    run's. terms, credit, commercial_use: what the run's data may be used for, see `TermsSettings`; without
+    terms, as the run has it. data: the run's data, where they are elsewhere now. also: further data sets to
+    measure it on. against: bundles to set beside it. brackets: to measure in; None as for `evaluate`.
     """
 
     run: Path
@@ -38,6 +39,8 @@ class Plan:
     name: str = ""
     version: str = "1"
     terms: str = ""
+    credit: str = ""
+    commercial_use: CommercialUse = "unknown"
     data: Sequence[Path] = ()
     also: Sequence[Path] = ()
     against: Sequence[Path] = ()
@@ -56,7 +59,7 @@ def export(plan: Plan, progress: Progress = silent) -> Manifest:
     with staged(plan.out) as folder:
         run = load_run(plan.run)
         data = TrainingData.read(run.info["data"])
-        data = replace(data, terms=plan.terms or data.terms)
+        data = replace(data, terms=_stated(plan, data))
         manifest = bundles.write_draft(folder, run.model, _identity(plan, run, data))
         source = Source.open(plan.data or run.config.data.folders, data.seed, run.config.data.cache, progress)
         faces = source.part(load_bundle(folder), "train")
@@ -90,42 +93,49 @@ def _identity(plan: Plan, run: Run, data: TrainingData) -> Identity:
     return Identity(
         name=plan.name or run.config.name,
         version=plan.version,
-        licence=licence(run, data),
+        terms=terms_of(run, data),
         scale=run.scale,
     )
 
 
-def licence(run: Run, data: TrainingData) -> str:
-    """The terms of all that the weights come from, each once: the run's data, its start's, its teacher's."""
-    parts = [_terms_of(data), *_terms_before(run.info["start"], data.source), *_terms_taught(run.info)]
-    return AND.join(dict.fromkeys(parts))
+def _stated(plan: Plan, data: TrainingData) -> tuple[PartTerms, ...]:
+    if plan.terms:
+        return (terms.of_data(data.source, plan.terms, plan.credit, plan.commercial_use),)
+    if plan.credit or plan.commercial_use != "unknown":
+        raise ConfigurationError("--credit and --commercial-use are part of the terms: give --terms too")
+    return data.terms
 
 
-def _terms_before(start: Mapping[str, Any], source: str) -> list[str]:
-    """The terms that come with what a run started from; those of data of the same `source` are known."""
+def terms_of(run: Run, data: TrainingData) -> tuple[PartTerms, ...]:
+    """The terms of all that the weights come from, each once: the run's data, its start, its teacher."""
+    parts = [*data.terms, *_terms_before(run.info["start"], data), *_terms_taught(run.info)]
+    return tuple(dict.fromkeys(parts))
+
+
+def _terms_before(start: Mapping[str, Any], known: TrainingData) -> list[PartTerms]:
+    """The terms that come with what a run started from, but for those of the data `known`."""
     if "parts" in start:
-        return [term for part in start["parts"] for term in _terms_before(part["start"], source)]
+        return [term for part in start["parts"] for term in _terms_before(part["start"], known)]
     if "run" in start:
         data = TrainingData.read(start["run"]["data"])
-        own = [_terms_of(data)] if data.source != source else []
-        return own + _terms_before(start["run"]["start"], source) + _terms_taught(start["run"])
+        same = (data.source, data.sketch) == (known.source, known.sketch)
+        own = [] if same else data.terms
+        return [*own, *_terms_before(start["run"]["start"], known), *_terms_taught(start["run"])]
     if "bundle" in start:
-        return str(start["bundle"]["licence"]).split(AND)
-    return ["began as faceres-deep, MIT and Apache-2.0"] if from_backbone(start) else []
+        return _terms_taken(start["bundle"])
+    return [terms.of_backbone(start["backbone"])] if "backbone" in start else []
 
 
-def _terms_taught(run: Mapping[str, Any]) -> list[str]:
+def _terms_taught(run: Mapping[str, Any]) -> list[PartTerms]:
     """The terms of the teacher of a run, if it had one."""
-    return str(run["teacher"]["licence"]).split(AND) if "teacher" in run else []
+    return _terms_taken(run["teacher"]) if "teacher" in run else []
 
 
-def _terms_of(data: TrainingData) -> str:
-    return f"trained on {data.source}, terms of these data: {_phrase(data.terms)}"
-
-
-def _phrase(terms: str) -> str:
-    """Terms as part of a sentence on one line."""
-    return " ".join(terms.split()).removesuffix(".")
+def _terms_taken(found: Mapping[str, Any]) -> list[PartTerms]:
+    """The terms of a bundle or of opinions; runs of earlier versions name their licence only."""
+    if "terms" in found:
+        return list(terms.read(found["terms"]))
+    return [terms.of_data(found.get("opinions") or _named(found), found["licence"])]
 
 
 def _require_same_data(run: Run, part: Part) -> None:
@@ -167,6 +177,8 @@ def command_line(plan: Plan) -> str:
     words += [f"--name {plan.name}"] if plan.name else []
     words += [f"--version {plan.version}"]
     words += [f'--terms "{plan.terms}"'] if plan.terms else []
+    words += [f'--credit "{plan.credit}"'] if plan.credit else []
+    words += [f"--commercial-use {plan.commercial_use}"] if plan.commercial_use != "unknown" else []
     words += [f"--also {' '.join(['OTHER'] * len(plan.also))}"] if plan.also else []
     words += [f"--against {' '.join(['BUNDLE'] * len(plan.against))}"] if plan.against else []
     words += [f"--brackets {' '.join(b.label for b in plan.brackets)}"] if plan.brackets else []

@@ -11,14 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from edge.bundle import Bundle, Manifest
+from edge.bundle import Bundle, Manifest, PartTerms
 from edge.errors import ConfigurationError
+from training import terms
 
 SKETCH = 64
 """Hashes kept: of data that hold a twentieth of the training pictures, 24 in 25 are noticed."""
-
-AND = "; "
-"""Between the terms that weights come under."""
 
 DIGITS = 16
 """Hexadecimal digits kept of each hash: a chance hit among a million pictures is one in a hundred billion."""
@@ -28,12 +26,12 @@ DIGITS = 16
 class TrainingData:
     """The data of a training run.
 
-    source, terms: the data set and what it may be used for. seed: of its split. pictures: how many are in
+    source, terms: the data sets and what each may be used for. seed: of its split. pictures: how many are in
     each part. sketch: the smallest hashes of those in `train`, cut to `DIGITS`.
     """
 
     source: str
-    terms: str
+    terms: tuple[PartTerms, ...]
     seed: int
     pictures: Mapping[str, int] = field(default_factory=dict)
     sketch: tuple[str, ...] = ()
@@ -46,17 +44,19 @@ class TrainingData:
 
     @classmethod
     def read(cls, found: Mapping[str, Any]) -> Self:
-        """From what `as_json` wrote; ConfigurationError where it is something else."""
+        """From what `as_json` wrote, now or in earlier versions; ConfigurationError where it is neither."""
         try:
-            return cls(**{**found, "sketch": tuple(found["sketch"])})
-        except (TypeError, KeyError) as error:
+            told = found["terms"]
+            parts = (terms.of_data(found["source"], told),) if isinstance(told, str) else terms.read(told)
+            return cls(**{**found, "terms": parts, "sketch": tuple(found["sketch"])})
+        except (TypeError, KeyError, ValueError) as error:
             raise ConfigurationError(
                 f"the data of a training run were written by another version ({error}): train again"
             ) from error
 
     def as_json(self) -> dict[str, Any]:
         """For the manifest's provenance."""
-        return asdict(self)
+        return {**asdict(self), "terms": terms.dumped(self.terms)}
 
     def shares(self, keys: Iterable[str]) -> bool:
         """Whether files of these SHA-256 hashes, in hexadecimal, hold some that were trained on."""

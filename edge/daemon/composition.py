@@ -31,7 +31,7 @@ from edge.ops.health_page import health_page
 from edge.ops.heartbeats import Heartbeats
 from edge.ops.http import HttpServer, PatientServer
 from edge.release.gate import Gate
-from edge.release.messages import Model, StatusEncoder
+from edge.release.messages import LoadedModel, Model, StatusEncoder
 from edge.release.rule import Rule
 from edge.types import CameraStatus
 from edge.vision.detect import SharedDetectors
@@ -182,7 +182,7 @@ class Composition:
             settings.site.name,
             settings.box,
             store=self.outbox,
-            statuses=StatusEncoder(settings.site.name, settings.box, __version__),
+            statuses=StatusEncoder(settings.site.name, settings.box, __version__, self._loaded_model()),
             clock=self.clock,
             rng=self._rng,
             secrets_beside=self.beside,
@@ -191,6 +191,11 @@ class Composition:
             on_published=metrics.window_published,
             on_failure=lambda failure: metrics.failures.labels(failure.value).inc(),
         )
+
+    def _loaded_model(self) -> LoadedModel:
+        bundle = self.bundle
+        use = bundle.terms.commercial_use
+        return LoadedModel(name=bundle.name, version=bundle.version, commercial_use=use)
 
     def _make_worker(self, camera: CameraSettings, settings: Settings) -> VisionWorker:
         build = self._parts.build_vision

@@ -208,7 +208,8 @@ class Runtime:
             config={"site": settings.site.name, "box": settings.box},
         )
         log.info("model %(name)s %(version)s on %(backend)s (%(device)s)", facts)
-        log.info("model licence: %s", made.bundle.licence)
+        terms = made.bundle.terms.commercial_use
+        log.info("model licence: %s; commercial use: %s", made.bundle.licence, terms)
         warn_of_blanks(settings, made.beside)
         warn_of_a_small_outbox(settings)
         warn_of_what_leaves(settings)

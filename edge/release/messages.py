@@ -26,7 +26,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from edge.types import CameraState, CameraStatus, Coverage
+from edge.types import CameraState, CameraStatus, CommercialUse, Coverage
 
 COUNTS: Final = "instore.counts/2"
 TODAY: Final = "instore.today/1"
@@ -126,6 +126,14 @@ class Model(Part):
 
     name: Annotated[str, Field(min_length=1)]
     version: Annotated[str, Field(min_length=1)]
+
+
+class LoadedModel(Model):
+    """The age model of a box, and whether its terms allow a business to use it."""
+
+    commercial_use: CommercialUse = Field(
+        description="By the terms in the manifest of the model's bundle; unknown is no permission."
+    )
 
 
 class Privacy(Part):
@@ -271,6 +279,10 @@ class BoxStatus(Part):
     since: Time | None = Field(description="null in a Last Will, which the broker sends at a later time.")
     reason: str
     version: str
+    model: LoadedModel | None = Field(
+        default=None,
+        description="null in the Last Will of `instore-edge check`.",
+    )
 
 
 class CameraStatusMessage(Part):
@@ -324,11 +336,12 @@ def schema(name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class StatusEncoder:
-    """The status payloads of one box, for the publisher, which knows neither its name nor the version."""
+    """The status payloads of one box, for the publisher, which knows neither its name nor its versions."""
 
     site: str
     box_name: str
     version: str
+    model: LoadedModel | None = None
 
     def box(self, state: BoxState, since: datetime | None, reason: str = "") -> bytes:
         """The `instore.box/1` payload. `since` is None in a Last Will."""
@@ -340,6 +353,7 @@ class StatusEncoder:
                 since=since,
                 reason=reason,
                 version=self.version,
+                model=self.model,
             )
         )
 

@@ -11,8 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.bundle import BUILTIN, Bundle, calibrate, load_bundle, load_confusion, sha256_of
+from edge.bundle import (
+    BUILTIN,
+    Bundle,
+    PartTerms,
+    Terms,
+    calibrate,
+    load_bundle,
+    load_confusion,
+    sha256_of,
+)
 from edge.errors import ConfigurationError
+from edge.types import CommercialUse
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -46,6 +56,39 @@ def test_the_shipped_bundle_is_whole():
     for name in ("MIT", "Apache"):
         assert name in bundle.licence
         assert f"{name} License" in terms
+
+
+def test_the_shipped_bundle_states_the_terms_of_all_that_it_was_made_from():
+    terms = load_bundle(BUILTIN).terms
+    assert terms.commercial_use == "forbidden"
+    assert [(part.part, part.commercial_use) for part in terms.parts] == [
+        ("faces (labels.csv)", "forbidden"),
+        ("faceres-deep", "allowed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parts", "due"),
+    [
+        ([], "unknown"),
+        (["allowed", "allowed"], "allowed"),
+        (["allowed", "unknown"], "unknown"),
+        (["unknown", "forbidden", "allowed"], "forbidden"),
+    ],
+)
+def test_commercial_use_follows_from_every_part(parts: list[CommercialUse], due: CommercialUse):
+    own = [PartTerms(part="faces", licence="of these", commercial_use=use) for use in parts]
+    assert Terms.of(own).commercial_use == due
+
+
+def test_the_terms_of_a_manifest_that_states_none_are_unknown(folder: Path):
+    edit(folder, lambda manifest: manifest.pop("terms"))
+    assert load_bundle(folder).terms.commercial_use == "unknown"
+
+
+def test_a_verdict_that_its_parts_contradict_is_refused(folder: Path):
+    edit(folder, lambda manifest: manifest["terms"].update(commercial_use="allowed"))
+    assert "terms: commercial_use = 'allowed': by its parts it is 'forbidden'" in fault(folder)
 
 
 def test_the_shipped_confusion_tells_the_error_of_its_figures():

@@ -60,7 +60,8 @@ def counted_by_daemon(folder: Path, clip: Path) -> list[dict[str, Any]]:
         with Daemon(folder, tables) as daemon:
             assert daemon.wait() == 0, daemon.log
         status = subscriber.wait_for_topic("instore/store/box/status", 2)
-        assert json.loads(status[-1])["state"] == "offline"
+        said = json.loads(status[-1])
+        assert (said["state"], said["model"]["commercial_use"]) == ("offline", "forbidden")
         return [json.loads(payload) for payload in subscriber.on(topic)]
 
 

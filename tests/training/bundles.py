@@ -8,9 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import Bundle, CropGeometry, HashedFile, InputSpec, Manifest, load_bundle, sha256_of
+from edge.bundle import (
+    Bundle,
+    CropGeometry,
+    HashedFile,
+    InputSpec,
+    Manifest,
+    PartTerms,
+    load_bundle,
+    sha256_of,
+)
 
 SIZE = 32
+TERMS = (PartTerms(part="made up", licence="none"),)
 
 
 def write(folder: Path, off: float = 0.0, name: str = "brightness", **provenance: Any) -> Bundle:

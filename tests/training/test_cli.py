@@ -104,9 +104,12 @@ def test_the_guide_is_made_of_commands_and_of_a_configuration_that_there_are():
         f"training.commands.{name}"
         for name in ("explore", "train", "export", "evaluate", "compare", "opinions")
     }
-    whole, sets = (tomllib.loads(text) for text in re.findall(r"```toml\n(.+?)```", guide, re.DOTALL))
+    whole, sets, terms = (tomllib.loads(text) for text in re.findall(r"```toml\n(.+?)```", guide, re.DOTALL))
     assert validate(TrainSettings, whole, "ours.toml").folder == Path("runs/ours")
     assert validate(TrainSettings, whole | sets, "ours.toml").data.shares == (0.65, 0.35)
+    stated = validate(TrainSettings, whole | {"data": whole["data"] | terms["data"]}, "ours.toml").data.terms
+    assert stated is not None
+    assert stated.commercial_use == "allowed"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from edge.bundle import BUILTIN, load_bundle, load_confusion
 from edge.errors import ConfigurationError
-from tests.training import backbones
+from tests.training import backbones, bundles
 from tests.training.evaluation.people import labelled_folder
 from training.bundles import Identity, require_parity, write_draft
 from training.convert import Plan, command_line, convert
@@ -73,7 +73,7 @@ def test_without_faces_there_are_no_figures(keras, tiny: Path, tmp_path: Path):
 def test_a_graph_that_differs_is_refused(keras, tmp_path: Path):
     from training.backbone import build
 
-    write_draft(tmp_path, build(backbones.weights(), 64), Identity("tiny", "1", "none", 1.04))
+    write_draft(tmp_path, build(backbones.weights(), 64), Identity("tiny", "1", bundles.TERMS, 1.04))
     with pytest.raises(ConfigurationError, match=r"differs from the Keras model by .*; at most 0\.0001"):
         require_parity(tmp_path, build(backbones.weights(seed=1), 64), crops(2))
 

@@ -112,9 +112,10 @@ def test_other_data_are_judged_on_whole(place: Path, tmp_path: Path):
 def test_the_card_and_the_manifest_say_what_it_was_made_from(place: Path):
     told = (place / "bundle" / "MODEL_CARD.md").read_text()
     manifest = json.loads((place / "bundle" / "manifest.json").read_text())
-    assert manifest["licence"].endswith("faces (labels.csv), terms of these data: Made up; for tests only")
+    assert manifest["licence"] == "faces (labels.csv): Made up; for tests only"
     assert manifest["licence"] in told
-    assert manifest["provenance"]["data"]["terms"] == "Made up;\nfor tests only."
+    assert manifest["terms"]["commercial_use"] == "unknown"
+    assert manifest["terms"]["parts"] == manifest["provenance"]["data"]["terms"]
     assert manifest["provenance"]["config"]["loop"]["epoch_steps"] == 2
     assert "with a weight learnt for each channel and place" in told
     assert "faceres-deep 1" not in told  # beside it by name, without its version

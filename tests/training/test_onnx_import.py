@@ -51,7 +51,7 @@ def places_bundle(folder: Path) -> Any:
     random = np.random.default_rng(2).uniform(-1, 3, kernel.shape)
     model.get_layer("pool").set_weights([kernel * random])
     folder.mkdir()
-    write_draft(folder, model, Identity("places", "1", "none", 1.04))
+    write_draft(folder, model, Identity("places", "1", bundles.TERMS, 1.04))
     return model
 
 

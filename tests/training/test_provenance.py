@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.bundle import PartTerms
 from edge.errors import ConfigurationError
 from tests.training import bundles
 from training.provenance import SKETCH, TrainingData, sketch
@@ -15,7 +16,8 @@ def keys(first: int, last: int) -> list[str]:
 
 
 def trained_on(*pictures: str) -> TrainingData:
-    return TrainingData("faces", "free", 3, {"train": len(pictures)}, sketch(pictures))
+    terms = (PartTerms(part="faces", licence="free", credit="by us", commercial_use="allowed"),)
+    return TrainingData("faces", terms, 3, {"train": len(pictures)}, sketch(pictures))
 
 
 def test_its_own_pictures_are_known_again_and_others_are_not():
@@ -38,6 +40,11 @@ def test_a_bundle_carries_it(tmp_path: Path):
     data = trained_on(*keys(0, 100))
     assert TrainingData.of(bundles.write(tmp_path / "trained", data=data.as_json())) == data
     assert TrainingData.of(bundles.write(tmp_path / "converted")) is None
+
+
+def test_terms_of_an_earlier_version_are_read_without_a_verdict():
+    before = {**trained_on(*keys(0, 9)).as_json(), "terms": "Free;\nfor all."}
+    assert TrainingData.read(before).terms == (PartTerms(part="faces", licence="Free; for all"),)
 
 
 def test_a_bundle_that_tells_something_else_of_its_data_is_named():

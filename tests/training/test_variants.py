@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.bundle import Bundle, load_bundle
-from tests.training import backbones
+from tests.training import backbones, bundles
 from training.predict import run_raw
 from training.variants import write_fp16, write_int8
 
@@ -22,7 +22,7 @@ def bundle(keras, tmp_path_factory, request) -> Bundle:
 
     folder = tmp_path_factory.mktemp("bundle")
     model = fitted(tiny(), SIZE, request.param)
-    write_draft(folder, model, Identity("tiny", "1", "none", 1.04))
+    write_draft(folder, model, Identity("tiny", "1", bundles.TERMS, 1.04))
     return load_bundle(folder)
 
 

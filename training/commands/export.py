@@ -28,7 +28,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="", help="name of the bundle (default: the run's)")
     parser.add_argument("--version", default="1", help="version of the bundle (default: %(default)s)")
     parser.add_argument(
-        "--terms", default="", help="terms of use of the run's data, for the licence (default: its terms.txt)"
+        "--terms",
+        default="",
+        help="terms of use of the run's data, for the licence (default: as the run's configuration or the "
+        "terms.txt of the data has them)",
+    )
+    parser.add_argument("--credit", default="", help="line that these terms require beside the model")
+    parser.add_argument(
+        "--commercial-use",
+        choices=("allowed", "forbidden", "unknown"),
+        default="unknown",
+        help="whether these terms let a business use the model (default: %(default)s)",
     )
     parser.add_argument(
         "--data",
@@ -54,6 +64,8 @@ def run(arguments: argparse.Namespace) -> None:
         name=arguments.name,
         version=arguments.version,
         terms=arguments.terms,
+        credit=arguments.credit,
+        commercial_use=arguments.commercial_use,
         data=arguments.data,
         also=arguments.also,
         against=[named_folder(name) for name in arguments.against],

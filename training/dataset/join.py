@@ -16,7 +16,6 @@ from training.dataset.copies import Pairs, grouped
 from training.dataset.prepare import Prepared, cut
 from training.dataset.split import PARTS
 from training.dataset.survey import Survey, confirmed, likely_copies, survey
-from training.provenance import AND
 
 Groups = NDArray[np.intp]
 
@@ -163,7 +162,7 @@ def _joined(sets: Sequence[Prepared], found: Surveys) -> Prepared:
         split=split,
         keys=np.concatenate([one.keys for one in sets]),
         source=", ".join(one.source for one in sets),
-        terms=AND.join(f"{one.source}: {one.terms}" for one in sets),
+        terms=tuple(part for one in sets for part in one.terms),
         files=np.concatenate([one.files for one in sets]),
         groups=groups,
         sets=np.repeat(np.arange(len(sets)), [len(one) for one in sets]),

@@ -13,12 +13,14 @@ from typing import IO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle import PartTerms
 from edge.errors import ConfigurationError
 from edge.files import replacing
 from edge.ops.terminal import Progress, silent
 from edge.preprocess import PREPROCESSING_VERSION, resize
 from edge.types import Image
 from edge.vision.crops import cut_face
+from training import terms
 from training.dataset.catalogue import Fault, interval
 from training.dataset.looks import LOOK_VERSION, chunks, decode, threads
 from training.dataset.split import split_beside
@@ -37,8 +39,6 @@ SQUARE = 1.1
 
 FEWEST = 20
 """Fewest pictures with which a split into three parts makes sense."""
-
-UNSTATED = "not stated by the data set"
 
 
 class Crops(Protocol):
@@ -59,7 +59,7 @@ class Prepared:
     where the age is known. traits: by name, str (N,), '' where unknown. split: str (N,), 'train',
     'validation' or 'test'. keys: str (N,), SHA-256 of the file in hexadecimal. files: str (N,), names.
     groups: int (N,), equal for copies. sets: int (N,), the place of the data set that each comes
-    from, in the order of the folders. source, terms: the origin of the data and their terms of use.
+    from, in the order of the folders. source: the origin of the data. terms: of the use of each set.
     """
 
     crops: Crops
@@ -69,7 +69,7 @@ class Prepared:
     split: NDArray[np.str_]
     keys: NDArray[np.str_]
     source: str
-    terms: str
+    terms: tuple[PartTerms, ...]
     files: NDArray[np.str_]
     groups: NDArray[np.intp]
     sets: NDArray[np.intp]
@@ -115,6 +115,7 @@ def cut(
     keys = [one.key for one in seen]
     ages = np.array([one.row.middle for one in seen])
     held_out = np.array([one.row.held_out for one in seen], np.bool_)
+    source = f"{found.folder.resolve().name} ({found.layout})"
     return Prepared(
         crops=_crops(seen, cache, _Cut(size, scale, whole), progress),
         low=np.array([one.row.low for one in seen], np.float32),
@@ -124,8 +125,8 @@ def cut(
         if test_only
         else split_beside(held_out, keys, groups, ages, seed),
         keys=np.array(keys),
-        source=f"{found.folder.resolve().name} ({found.layout})",
-        terms=_terms(found.folder),
+        source=source,
+        terms=(terms.of_folder(found.folder, source),),
         files=np.array([one.name for one in seen]),
         groups=groups,
         sets=np.zeros(len(seen), np.intp),
@@ -239,10 +240,3 @@ def _require_enough(folder: Path, seen: Sequence[Seen]) -> None:
 def _traits(seen: Sequence[Seen]) -> dict[str, NDArray[np.str_]]:
     names = dict.fromkeys(name for one in seen for name in one.row.traits)
     return {name: np.array([one.row.traits.get(name, "") for one in seen]) for name in names}
-
-
-def _terms(folder: Path) -> str:
-    try:
-        return (folder / "terms.txt").read_text(encoding="utf-8").strip() or UNSTATED
-    except OSError:
-        return UNSTATED

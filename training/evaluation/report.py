@@ -12,6 +12,7 @@ from training.evaluation.bootstrap import DRAWS
 from training.evaluation.evaluate import Evaluation, Figures
 from training.evaluation.part import CHANGED
 from training.report import heading, headlines, page, paragraph, section, table
+from training.terms import licences
 
 HTML = "report.html"
 JSON = "figures.json"
@@ -37,7 +38,7 @@ def as_json(evaluation: Evaluation) -> Figures:
         },
         "data": {
             "source": part.prepared.source,
-            "terms": part.prepared.terms,
+            "terms": licences(part.prepared.terms),
             "split": part.split,
             "trained_on": part.trained_on,
         },
@@ -79,8 +80,9 @@ def _lead(evaluation: Evaluation) -> str:
 
 
 def _terms(evaluation: Evaluation) -> str:
-    terms = evaluation.part.prepared.terms.removesuffix(".")
-    return f"Terms of the data: {terms}. Terms of the model: {evaluation.bundle.licence}."
+    terms, bundle = licences(evaluation.part.prepared.terms), evaluation.bundle
+    use = bundle.terms.commercial_use
+    return f"Terms of the data: {terms}. Terms of the model: {bundle.licence}; commercial use: {use}."
 
 
 def _remarks(evaluation: Evaluation) -> list[str]:

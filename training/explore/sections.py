@@ -16,10 +16,11 @@ from training.dataset import Fault, FaultKind, Prepared, Survey
 from training.dataset.catalogue import interval
 from training.dataset.copies import members
 from training.dataset.looks import decode
-from training.dataset.prepare import UNSTATED, is_cropped
+from training.dataset.prepare import is_cropped
 from training.dataset.split import PARTS
 from training.explore import plots
 from training.report import Html, bullets, heading, headlines, page, paragraph, section, sheet, table, text
+from training.terms import UNSTATED, licences
 
 A_ROW = 10
 """Pictures side by side."""
@@ -68,7 +69,8 @@ def report(found: Survey, prepared: Prepared, rows: pd.DataFrame, seed: int) -> 
         ),
         section("Faults", *_faults(found)),
     ]
-    terms = "" if prepared.terms == UNSTATED else f" Terms: {prepared.terms}"
+    licence = licences(prepared.terms)
+    terms = "" if licence == UNSTATED else f" Terms: {licence}."
     return page(
         f"Data report: {found.folder.resolve().name}",
         parts,

@@ -18,7 +18,7 @@ from training.evaluation.truth import Truth
 from training.opinions.features import features, opened
 from training.opinions.heads import Head, fold_of, learn
 from training.opinions.settings import OpinionSettings
-from training.provenance import AND
+from training.terms import AND
 from training.train.batches import Examples
 from training.train.job import examples
 from training.train.targets import Floats

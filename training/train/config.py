@@ -13,6 +13,7 @@ from edge.bundle import bundle_folder
 from edge.config.toml import override, read_toml
 from edge.config.validation_errors import faults
 from edge.errors import ConfigurationError
+from edge.types import CommercialUse
 
 SIZES = range(64, 513, 16)
 """Input sizes in px; the last layers of a smaller one would see a single point."""
@@ -41,25 +42,40 @@ class Section(BaseModel):
 Settings = TypeVar("Settings", bound=Section)
 
 
+class TermsSettings(Section):
+    """What a data set may be used for; goes into the manifest and the card of the bundle.
+
+    licence: its name or its terms. credit: the line that they require. commercial_use: whether a business may
+    use what was learnt from the data; `unknown` is no permission.
+    """
+
+    licence: Annotated[str, Field(min_length=1)]
+    credit: str = ""
+    commercial_use: CommercialUse = "unknown"
+
+
 class DataSet(Section):
     """One of several data sets.
 
-    share: of the pictures that the network sees, relative to the shares of the other sets.
+    share: of the pictures that the network sees, relative to the shares of the other sets. terms: in place of
+    the data set's `terms.txt`.
     """
 
     folder: Path
     share: Positive = 1.0
+    terms: TermsSettings | None = None
 
 
 class DataSettings(Section):
     """The labelled pictures, and how faces are cut from them.
 
-    folder: a data set; or sets: several. These and cache are relative to where the command runs. size: side
-    of the prepared crops in px, at least that of the model. scale: side of the crop over the longer side of
-    the detector's box. seed: of the split.
+    folder: a data set, and terms: in place of its `terms.txt`; or sets: several. Folders and cache are
+    relative to where the command runs. size: side of the prepared crops in px, at least that of the model.
+    scale: side of the crop over the longer side of the detector's box. seed: of the split.
     """
 
     folder: Path | None = None
+    terms: TermsSettings | None = None
     sets: tuple[DataSet, ...] = ()
     cache: Path = Path("runs/cache")
     size: Size = 208
@@ -70,12 +86,19 @@ class DataSettings(Section):
     def _some_data(self) -> Self:
         if bool(self.folder) == bool(self.sets):
             raise ValueError("exactly one of 'folder' and 'sets' is needed")
+        if self.terms and self.sets:
+            raise ValueError("'terms' is given beside 'sets': each of these has terms of its own")
         return self
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """The folder of each data set."""
         return (self.folder,) if self.folder else tuple(one.folder for one in self.sets)
+
+    @property
+    def terms_of_each(self) -> tuple[TermsSettings | None, ...]:
+        """The stated terms of each data set."""
+        return (self.terms,) if self.folder else tuple(one.terms for one in self.sets)
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -140,7 +163,7 @@ class LossSettings(Section):
 
     kind: `distribution` (divergence from a label distribution, plus `expected` times the error of the
     expected age in years), `cross_entropy` (of the age alone) or `regression` (that error alone). sigma: of
-    the label distribution, in years.
+    the label distribution, in years; each year of a group of years is equally likely, smoothed by it.
     """
 
     kind: Literal["distribution", "cross_entropy", "regression"] = "distribution"

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from edge.brackets import DEFAULT_BRACKETS, parse_brackets
-from edge.bundle import load_bundle, sha256_of
+from edge.bundle import PartTerms, load_bundle, sha256_of
 from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress, silent
 from edge.preprocess import PREPROCESSING_VERSION
-from training import backbone
+from training import backbone, terms
 from training.dataset import Prepared, Surveys, cut_all, survey_all
 from training.evaluation.scores import judge, summary
 from training.evaluation.truth import Truth, own_brackets
@@ -89,7 +89,7 @@ def _describe(settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
     parts, counts = np.unique(prepared.split, return_counts=True)
     data = TrainingData(
         source=prepared.source,
-        terms=prepared.terms,
+        terms=_terms(settings.data, prepared),
         seed=settings.data.seed,
         pictures=dict(zip(parts.tolist(), counts.tolist(), strict=True)),
         sketch=sketch(prepared.keys[prepared.split == "train"].tolist()),
@@ -103,6 +103,14 @@ def _describe(settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
         "preprocessing": PREPROCESSING_VERSION,
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
+
+
+def _terms(data: DataSettings, prepared: Prepared) -> tuple[PartTerms, ...]:
+    """Those of each data set: as the configuration states them, else as they are stated beside the labels."""
+    return tuple(
+        terms.of_data(read.part, own.licence, own.credit, own.commercial_use) if own else read
+        for read, own in zip(prepared.terms, data.terms_of_each, strict=True)
+    )
 
 
 def _start(model: ModelSettings, prepared: Prepared) -> dict[str, Any]:
@@ -141,7 +149,8 @@ def _teacher(
         return _bundle(settings.folder, prepared)
     if opinions:
         _require_unjudged(opinions, prepared)
-        return {"opinions": opinions.source, "sha256": opinions.sha256, "licence": opinions.terms}
+        own = terms.of_data(opinions.source, opinions.terms)
+        return {"opinions": opinions.source, "sha256": opinions.sha256, "terms": terms.dumped([own])}
     return None
 
 
@@ -160,7 +169,8 @@ def _bundle(folder: Path, prepared: Prepared) -> dict[str, Any]:
     if data:
         _require_apart(folder, data, prepared)
     return {
-        **{name: getattr(bundle, name) for name in ("name", "version", "sha256", "licence")},
+        **{name: getattr(bundle, name) for name in ("name", "version", "sha256")},
+        "terms": terms.dumped(terms.of_bundle(bundle)),
         "data": data.as_json() if data else None,
         "backbone": came_from_backbone(bundle),
     }

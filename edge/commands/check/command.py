@@ -77,7 +77,7 @@ def check(
     from edge.commands.check.configuration import check_configuration
     from edge.commands.check.drawn import check_line, check_zone
     from edge.commands.check.host import check_clock, check_service
-    from edge.commands.check.model import check_model
+    from edge.commands.check.model import check_model, check_terms
     from edge.commands.check.port import check_port
     from edge.commands.check.privacy import check_privacy, check_site, check_views
     from edge.commands.check.state import check_disk, check_outbox
@@ -101,6 +101,7 @@ def check(
         "views": partial(check_views, settings),
         "privacy": partial(check_privacy, settings),
         "model": partial(check_model, settings, folder, clock),
+        "terms": partial(check_terms, settings, folder),
         "broker": partial(check_broker, settings, folder, clock),
         "outbox": partial(check_outbox, settings, folder, clock),
         "disk": partial(check_disk, settings, folder),

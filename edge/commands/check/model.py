@@ -1,4 +1,4 @@
-"""Does the age model load, on which backend, and how fast is it?"""
+"""Does the age model load, on which backend, how fast is it, and may a business use it?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import Bundle, bundle_folder, load_bundle
+from edge.bundle import Bundle, Terms, bundle_folder, load_bundle
 from edge.clock import Clock
 from edge.commands.check.verdict import Warn
 from edge.config import ModelSettings, Settings, state_directory
@@ -18,6 +18,8 @@ from edge.inference import open_configured
 from edge.inference.backend import AgeBackend
 from edge.inference.engine_store import EngineStore
 from edge.inference.precision import cpu_precision, gain_of_int8
+
+GUIDE = "`instore-training` makes one, see docs/training.md"
 
 
 def check_model(settings: Settings, folder: Path, clock: Clock) -> str:
@@ -46,6 +48,31 @@ def check_model(settings: Settings, folder: Path, clock: Clock) -> str:
     if not _is_configured(backend, model):
         raise Warn(found)
     return found
+
+
+def check_terms(settings: Settings, folder: Path) -> str:
+    """Raises Warn unless the bundle's terms allow commercial use, ConfigurationError without a bundle."""
+    bundle = load_bundle(bundle_folder(settings.model.bundle, folder))
+    name = f"{bundle.name} {bundle.version}"
+    if bundle.terms.commercial_use == "allowed":
+        return f"the terms of {name} allow commercial use{_credits(bundle.terms)}"
+    raise Warn(f"{_restriction(name, bundle.terms)}; a shop needs a model whose terms allow it: {GUIDE}")
+
+
+def _restriction(name: str, terms: Terms) -> str:
+    """What the terms do not allow, and the parts that do not allow it."""
+    use = terms.commercial_use
+    parts = "; ".join(f"{part.part}: {part.licence}" for part in terms.parts if part.commercial_use == use)
+    because = f" ({parts})" if parts else ""
+    if use == "forbidden":
+        return f"the terms of {name} forbid commercial use{because}"
+    return f"the terms of {name} do not say that commercial use is allowed{because}"
+
+
+def _credits(terms: Terms) -> str:
+    """The lines that must stand beside the model."""
+    lines = [part.credit for part in terms.parts if part.credit]
+    return f"; they require this credit: {' '.join(lines)}" if lines else ""
 
 
 def _is_configured(backend: AgeBackend, model: ModelSettings) -> bool:

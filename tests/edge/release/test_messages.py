@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from edge.release.messages import (
     COUNTS,
     MODELS,
+    LoadedModel,
     StatusEncoder,
     decode_counts,
     number,
@@ -97,12 +99,14 @@ def test_times_are_rfc_3339_in_utc(moment: datetime, text: str) -> None:
 
 @pytest.mark.parametrize("method", ["threshold", "noise"])
 def test_every_message_is_valid_against_its_schema(method: str) -> None:
-    encoder = StatusEncoder("store", "box", "0.1.0")
+    model = LoadedModel(name="instore-age", version="2", commercial_use="forbidden")
+    encoder = StatusEncoder("store", "box", "0.1.0", model)
     status = CameraStatus("door", CameraState.FROZEN, START, "the same picture for 30 s")
     messages = [
         *payloads(f"privacy.method={method}"),
         encoder.box("online", START),
         encoder.box("offline", None),
+        replace(encoder, model=None).box("offline", None),
         encoder.camera(status),
     ]
     assert {json.loads(message)["schema"] for message in messages} == set(MODELS)

@@ -18,7 +18,7 @@ from edge.preprocess import resize
 from edge.vision.crops import cut_face
 from tests.training.dataset.folders import labels, noise, pictures, portrait, years
 from training.dataset import Prepared, prepare, survey
-from training.dataset.prepare import UNSTATED
+from training.terms import UNSTATED
 
 
 @pytest.fixture
@@ -107,10 +107,14 @@ def test_another_size_or_framing_is_cut_anew(sixty: Path, cache: Path):
 
 
 def test_terms_are_read_from_the_data(sixty: Path, cache: Path):
-    assert make(sixty, cache).terms == UNSTATED
+    assert [own.licence for own in make(sixty, cache).terms] == [UNSTATED]
     (sixty / "terms.txt").write_text("our customers agreed\n")
-    found = make(sixty, cache)
-    assert (found.terms, found.source) == ("our customers agreed", "data (labels.csv)")
+    (own,) = make(sixty, cache).terms
+    assert (own.part, own.licence, own.commercial_use) == (
+        "data (labels.csv)",
+        "our customers agreed",
+        "unknown",
+    )
 
 
 def test_three_pictures_are_too_few(tmp_path: Path, cache: Path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.brackets import DEFAULT_BRACKETS, parse_brackets
+from edge.bundle import PartTerms
 from training.dataset import Prepared
 from training.evaluation.scores import Judged, judge
 from training.evaluation.truth import Truth
@@ -59,7 +60,7 @@ def prepared(
         split=parts,
         keys=np.array([f"{i:064x}" for i in range(count)]),
         source="made up",
-        terms="free",
+        terms=(PartTerms(part="made up", licence="free"),),
         files=np.array([f"{i}.png" for i in range(count)]),
         groups=np.arange(count),
         sets=np.zeros(count, np.intp),

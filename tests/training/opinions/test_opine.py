@@ -76,7 +76,8 @@ def test_a_run_is_taught_by_what_the_command_wrote(config: Path, tmp_path: Path,
     (tmp_path / "tiny.toml").write_text(made_up.CONFIG.format(root=tmp_path))
     taught = f"teacher.opinions={tmp_path}/opinions.npz"
     assert main(["train", str(tmp_path / "tiny.toml"), "--set", taught]) == 0
-    assert load_run(tmp_path / "runs" / "tiny").info["teacher"]["licence"] == "MIT; CC0"
+    (own,) = load_run(tmp_path / "runs" / "tiny").info["teacher"]["terms"]
+    assert (own["licence"], own["commercial_use"]) == ("MIT; CC0", "unknown")
 
 
 def test_the_same_configuration_says_the_same(config: Path, tmp_path: Path):

@@ -50,6 +50,10 @@ def test_an_unknown_table_is_named_with_the_allowed_ones():
         ({"merge": [{"share": 0.5}]}, "exactly one of 'run', 'bundle' and 'backbone' is needed"),
         ({"merge": [{"run": "a", "share": 0.5}, {"run": "b", "share": 0.5}]}, "sum to 1 or more"),
         ({"tilt": 0.1}, "tilt = 0.1: must be 0 without merge"),
+        (
+            {"data": {"folder": None, "sets": [{"folder": "a"}], "terms": {"licence": "CC0"}}},
+            "'terms' is given beside 'sets'",
+        ),
         ({"seed": 1 << 32}, "seed = 4294967296: must be less than 4294967296"),
         ({"name": "a/b"}, "name = 'a/b'"),
         ({"augment": {"rotate": float("nan")}}, "augment.rotate"),

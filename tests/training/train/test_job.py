@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.bundle import BUILTIN, load_bundle
+from edge.bundle import BUILTIN, PartTerms, load_bundle
 from edge.errors import ConfigurationError
 from edge.ops.terminal import silent
 from tests.training import backbones, bundles
@@ -92,7 +92,7 @@ def test_the_run_says_what_it_was_made_from(finished: tuple[Path, str]):
 
     info = load_run(finished[0] / "runs" / "tiny").info
     assert info["data"]["source"] == "faces (labels.csv)"
-    assert info["data"]["terms"] == "Drawn by a program; free for any use."
+    assert [own["licence"] for own in info["data"]["terms"]] == ["Drawn by a program; free for any use"]
     assert sum(info["data"]["pictures"].values()) == 60
     assert len(info["split"]) == 64
     assert info["start"] == {"random": {"width": 0.1}}
@@ -123,24 +123,24 @@ def drafted(tmp_path: Path) -> Path:
 
     run, folder = load_run(tmp_path / "runs" / "tiny"), tmp_path / "bundle"
     folder.mkdir()
-    manifest = write_draft(folder, run.model, Identity("first", "1", "trained on shops; shops only", 1.04))
+    terms = PartTerms(part="photos of shops", licence="shops only", commercial_use="forbidden")
+    manifest = write_draft(folder, run.model, Identity("first", "1", (terms,), 1.04))
     write_manifest(folder, manifest.model_copy(update={"provenance": {"data": run.info["data"]}}))
     return folder
 
 
 def test_a_run_goes_on_from_a_bundle_and_its_terms_come_along(trained: Path, tmp_path: Path):
-    from training.export import licence
+    from training.export import terms_of
     from training.train import load_run
 
     bundle = drafted(tmp_path)
     assert train(trained, "name=second", f"model.bundle={bundle}", "loop.epoch_steps=1") == 0
     run = load_run(tmp_path / "runs" / "second")
     assert run.info["start"]["bundle"]["sha256"] == load_bundle(bundle).sha256
-    assert licence(run, TrainingData.read(run.info["data"])).split("; ") == [
-        "trained on faces (labels.csv), terms of these data: Drawn by a program",
-        "free for any use",
-        "trained on shops",
-        "shops only",
+    found = terms_of(run, TrainingData.read(run.info["data"]))
+    assert [(own.part, own.licence, own.commercial_use) for own in found] == [
+        ("faces (labels.csv)", "Drawn by a program; free for any use", "unknown"),
+        ("photos of shops", "shops only", "forbidden"),
     ]
 
 
@@ -149,17 +149,19 @@ def test_the_licences_of_the_backbone_come_along_with_the_shipped_bundle(keras, 
 
     assert train(config, "model.bundle=builtin", "loop.epoch_steps=1", "loop.batch=1") == 0
     manifest = export(Plan(tmp_path / "runs" / "tiny", tmp_path / "own", version="7"))
+    shipped = load_bundle(BUILTIN)
     assert manifest.licence == (
-        "trained on faces (labels.csv), terms of these data: Drawn by a program; free for any use; "
-        + load_bundle(BUILTIN).licence
+        "faces (labels.csv): Drawn by a program; free for any use; " + shipped.licence
     )
+    assert manifest.terms.parts[1:] == shipped.terms.parts
+    assert manifest.terms.commercial_use == "forbidden"
     card = (tmp_path / "own" / "MODEL_CARD.md").read_text()
     assert f"continued from the bundle instore-age {load_bundle(BUILTIN).version}" in card
     assert (tmp_path / "own" / "LICENSE").read_bytes() == (BUILTIN / "LICENSE").read_bytes()
 
 
 def test_weights_are_averaged_by_their_shares_and_tilted(trained: Path, tmp_path: Path):
-    from training.export import licence
+    from training.export import terms_of
     from training.train import load_run
     from training.train.runs import read_model
 
@@ -177,7 +179,8 @@ def test_weights_are_averaged_by_their_shares_and_tilted(trained: Path, tmp_path
         assert np.allclose(found, weight, atol=1e-5)
     assert [part["share"] for part in run.info["start"]["parts"]] == [0.75, 0.25]
     assert run.info["validation"]["mae"] > 0
-    assert "shops only" in licence(run, TrainingData.read(run.info["data"]))
+    found = terms_of(run, TrainingData.read(run.info["data"]))
+    assert [own.part for own in found] == ["faces (labels.csv)", "photos of shops"]
 
 
 def test_another_network_is_not_averaged(keras, config: Path, tmp_path: Path, capsys):
@@ -190,7 +193,7 @@ def test_another_network_is_not_averaged(keras, config: Path, tmp_path: Path, ca
 
 
 def test_a_teacher_is_asked_once_and_named(trained: Path, tmp_path: Path):
-    from training.export import licence
+    from training.export import terms_of
     from training.train import job, load_run
 
     bundle = drafted(tmp_path)
@@ -201,7 +204,7 @@ def test_a_teacher_is_asked_once_and_named(trained: Path, tmp_path: Path):
         assert (ASKING in told) == asked
     run = load_run(tmp_path / "runs" / "again")
     assert run.info["teacher"]["name"] == "first"
-    assert licence(run, TrainingData.read(run.info["data"])).endswith("trained on shops; shops only")
+    assert terms_of(run, TrainingData.read(run.info["data"]))[-1].part == "photos of shops"
 
 
 def test_a_teacher_says_the_mean_of_a_face_and_its_mirror_image(keras, tmp_path: Path):
@@ -252,14 +255,14 @@ def test_opinions_of_another_model_are_taught_and_named(keras, config: Path, tmp
     run = load_run(tmp_path / "runs" / "tiny")
     assert run.info["teacher"]["opinions"] == "a network for faces"
     manifest = export(Plan(run.folder, tmp_path / "own", version="1"))
-    assert manifest.licence.endswith("; MIT")
+    assert manifest.licence.endswith("; a network for faces: MIT")
     assert "opinions" not in manifest.provenance["config"]["teacher"]
     told = (tmp_path / "own" / "MODEL_CARD.md").read_text()
     assert "it learnt from the estimates of a network for faces for each face, with a share of 0.5." in told
 
 
 def test_the_terms_of_a_teacher_come_along_with_the_run_that_it_taught(keras, config: Path, tmp_path: Path):
-    from training.export import licence
+    from training.export import terms_of
     from training.train import load_run
 
     keys = keys_of(tmp_path, "train")
@@ -267,7 +270,8 @@ def test_the_terms_of_a_teacher_come_along_with_the_run_that_it_taught(keras, co
     assert train(config, f"teacher.opinions={path}") == 0
     assert train(config, "name=next", f"model.run={tmp_path}/runs/tiny") == 0
     run = load_run(tmp_path / "runs" / "next")
-    assert "for schools only" in licence(run, TrainingData.read(run.info["data"])).split("; ")
+    found = terms_of(run, TrainingData.read(run.info["data"]))
+    assert [own.licence for own in found] == ["Drawn by a program; free for any use", "for schools only"]
 
 
 @pytest.mark.parametrize(

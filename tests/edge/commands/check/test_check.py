@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import socket
 from contextlib import closing
 from http import HTTPStatus
@@ -12,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.bundle import BUILTIN, PartTerms, Terms, load_bundle
 from edge.clock import SystemClock
 from edge.commands.check import port as port_module
 from edge.commands.check import state
@@ -20,7 +23,7 @@ from edge.commands.check.command import render
 from edge.commands.check.configuration import check_configuration
 from edge.commands.check.drawn import check_line, check_zone
 from edge.commands.check.host import check_clock, check_service
-from edge.commands.check.model import check_model
+from edge.commands.check.model import check_model, check_terms
 from edge.commands.check.port import check_port
 from edge.commands.check.state import check_disk, check_outbox, state_folder
 from edge.commands.check.verdict import Status, Verdict, Warn, attempt
@@ -266,6 +269,38 @@ def test_the_model_says_what_it_is_not_on_and_why(
     with pytest.raises(InstoreError, match="'tensorrt': no NVIDIA GPU is visible"):
         check_model(configured(model={"backend": "tensorrt"}), tmp_path, SystemClock())
     assert "not on" not in check_model(configured(model={"backend": "onnxruntime"}), tmp_path, SystemClock())
+
+
+def bundle_with(folder: Path, *parts: PartTerms) -> Settings:
+    """Settings with a copy of the shipped bundle whose terms are these."""
+    shutil.copytree(BUILTIN, folder / "bundle")
+    path = folder / "bundle" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"terms": Terms.of(parts).model_dump()}))
+    return configured(model={"bundle": "bundle"})
+
+
+def test_terms_that_forbid_commercial_use_are_a_warning(tmp_path: Path) -> None:
+    verdict = attempt("terms", lambda: check_terms(configured(), tmp_path))
+    shipped = load_bundle(BUILTIN)
+    assert verdict.status is Status.WARNING
+    assert verdict.detail.startswith(
+        f"the terms of instore-age {shipped.version} forbid commercial use (faces (labels.csv): UTKFace, for "
+        "non-commercial research only); a shop needs a model whose terms allow it: "
+    )
+
+
+def test_terms_that_are_silent_on_commercial_use_are_a_warning(tmp_path: Path) -> None:
+    settings = bundle_with(tmp_path, PartTerms(part="faces", licence="not stated"))
+    with pytest.raises(
+        Warn, match=r"do not say that commercial use is allowed \(faces: not stated\); a shop"
+    ):
+        check_terms(settings, tmp_path)
+
+
+def test_terms_that_allow_commercial_use_are_fine_and_their_credit_is_shown(tmp_path: Path) -> None:
+    part = PartTerms(part="faces", licence="CC BY 4.0", credit="Faces by Ann", commercial_use="allowed")
+    said = check_terms(bundle_with(tmp_path, part), tmp_path)
+    assert said.endswith("allow commercial use; they require this credit: Faces by Ann")
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])

@@ -73,9 +73,7 @@ def check(
     """
     # Not at the top: they load OpenCV, which `check --help` does not need.
     from edge.commands.check.broker import check_broker
-    from edge.commands.check.camera import check_camera
     from edge.commands.check.configuration import check_configuration
-    from edge.commands.check.drawn import check_line, check_zone
     from edge.commands.check.host import check_clock, check_service
     from edge.commands.check.model import check_model, check_terms
     from edge.commands.check.port import check_port
@@ -83,21 +81,10 @@ def check(
     from edge.commands.check.state import check_disk, check_outbox
 
     clock = clock or SystemClock()
-    cameras = {
-        f"camera {c.name}": partial(check_camera, c, settings, folder, clock) for c in settings.cameras
-    }
-    lines = {
-        f"line {one.name} of {c.name}": partial(check_line, one) for c in settings.cameras for one in c.lines
-    }
-    zones = {
-        f"zone {one.name} of {c.name}": partial(check_zone, one) for c in settings.cameras for one in c.zones
-    }
     tests: dict[str, Callable[[], str]] = {
         "configuration": partial(check_configuration, settings, folder),
         "site": partial(check_site, settings, clock),
-        **cameras,
-        **lines,
-        **zones,
+        **_cameras(settings, folder, clock),
         "views": partial(check_views, settings),
         "privacy": partial(check_privacy, settings),
         "model": partial(check_model, settings, folder, clock),
@@ -112,6 +99,21 @@ def check(
     if picture is not None:
         tests |= _stills(settings, folder, clock, picture)
     return [_attempt(what, test, on_begin) for what, test in tests.items()]
+
+
+def _cameras(settings: Settings, folder: Path, clock: Clock) -> dict[str, Callable[[], str]]:
+    """Each camera, and what is drawn on its picture."""
+    from edge.commands.check.camera import check_camera
+    from edge.commands.check.drawn import check_line, check_zone
+
+    tests: dict[str, Callable[[], str]] = {}
+    for camera in settings.cameras:
+        tests[f"camera {camera.name}"] = partial(check_camera, camera, settings, folder, clock)
+        for line in camera.lines:
+            tests[f"line {line.name} of {camera.name}"] = partial(check_line, line)
+        for zone in camera.zones:
+            tests[f"zone {zone.name} of {camera.name}"] = partial(check_zone, zone)
+    return tests
 
 
 def _picture(text: str) -> Path:

@@ -22,6 +22,6 @@ def check_zone(zone: ZoneSettings) -> str:
     """What happens in the zone, and how much of the picture it is."""
     what = {
         "ignore": "made black: nothing looks at it",
-        "staff": f"who is first seen there, or is there for {zone.staff_after:g} s, is not counted",
+        "staff": f"people who are first seen there, or stay for {zone.staff_after:g} s, are not counted",
     }
     return f"{area(zone.polygon):.1%} of the picture; {what[zone.role]}"

@@ -352,7 +352,7 @@ def test_a_line_is_described_by_the_side_that_in_leads_to(
     ("role", "says"),
     [
         ("ignore", "25.0% of the picture; made black: nothing looks at it"),
-        ("staff", "25.0% of the picture; who is first seen there, or is there for 60 s, is not counted"),
+        ("staff", "25.0% of the picture; people who are first seen there, or stay for 60 s, are not counted"),
     ],
 )
 def test_a_zone_is_described_by_what_happens_there(role: Literal["staff", "ignore"], says: str) -> None:

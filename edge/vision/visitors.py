@@ -1,14 +1,15 @@
 """Which tracks are visitors: how often each is looked at, whether it is a face, and when it is counted.
 
 A track is one visitor as long as the tracker follows it, however often the person turns round. It is counted
-once, when it ends or when it has lasted for `tracking.max_age`, if the tracker confirmed it and the second
-opinion took it for a face. A person who comes back after their track has ended is another visitor.
+once, when it ends or when it has lasted for `tracking.max_age`, if the tracker confirmed it, the second
+opinion took it for a face, and it is no poster. A person who comes back after their track has ended is
+another visitor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -20,6 +21,7 @@ from edge.ops.reasons import TrackEnd
 from edge.types import FaceCrop, Faces, Frame, Message, Track, TrackEnded, TrackState
 from edge.vision.crops import BestCrops, Crop, cut_face, quality
 from edge.vision.lines import Lines, Path
+from edge.vision.posters import Place
 from edge.vision.second_opinion import FaceVerdict, Opinion, SecondOpinion
 from edge.vision.staff import StaffZones, Stay
 
@@ -40,6 +42,7 @@ class _Visitor:
     path: Path
     stay: Stay
     next_look: datetime
+    place: Place = field(default_factory=Place)
     confirmed: bool = False
     counted: bool = False
 
@@ -52,7 +55,8 @@ class _Visitor:
             return TrackEnd.TOO_SHORT
         if self.stay.is_staff:
             return TrackEnd.STAFF
-        return TrackEnd.VISITOR if self.verdict.is_face else TrackEnd.NOT_A_FACE
+        is_person = self.verdict.is_face and not self.place.is_poster
+        return TrackEnd.VISITOR if is_person else TrackEnd.NOT_A_FACE
 
 
 class Visitors:
@@ -134,6 +138,7 @@ class Visitors:
         """Ask for a second opinion on one face, and keep its crop where the second model saw it well."""
         opinion = self._opinion.examine(frame.image, face.xyxy[0])
         self._judge(visitor.verdict, frame, face, opinion)
+        visitor.place.add(face.xyxy[0], frame.captured_at)
         visitor.next_look = frame.captured_at + self._pause(visitor)
         if opinion.saw_face:
             crop = self._crop(frame, opinion)

@@ -91,7 +91,7 @@ train-demo: install install-training ## train a model on drawn faces and replay 
 	$(BIN)/instore-edge replay $(MADE)/scene.mp4 --set model.bundle=$(MADE)/bundle --set privacy.minimum=1
 
 bench: install ## measure speed and memory; the results go to bench/results
-	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY))
 
 soak: install ## simulate 8 hours of a store with random faults; set HOURS=24 SEED=7 for others
 	$(BIN)/python -m bench.soak --hours $(or $(HOURS),8) --seed $(or $(SEED),1)

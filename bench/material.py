@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -28,7 +30,10 @@ IDLE_FPS = 25
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The recordings: a busy scene large and at 480 lines, an idle one in both sizes, and others."""
+    """The recordings: a busy scene large and at 480 lines, an idle one in both sizes, and others.
+
+    folder: where recordings that were counted by eye are looked for.
+    """
 
     large: Path
     small: Path
@@ -36,6 +41,7 @@ class Material:
     idle_small: Path
     others: tuple[Path, ...]
     composed: bool
+    folder: Path = CLIPS
 
 
 def gather(clips: Path, folder: Path) -> Material:
@@ -56,6 +62,7 @@ def gather(clips: Path, folder: Path) -> Material:
         idle_small=shrink(idle, folder / "idle-small.mp4"),
         others=(corridor,) if corridor.exists() else (),
         composed=composed,
+        folder=clips,
     )
 
 
@@ -98,14 +105,19 @@ def _writer(to: Path, size: tuple[int, int], fps: float) -> cv2.VideoWriter:
 
 def pictures(clip: Path, fps: float, most: int | None = None) -> Iterator[Image]:
     """The clip's first pictures at no more than `fps` frames a second, as a camera keeps them."""
+    return (image for _, image in islice(timed_pictures(clip, fps), most))
+
+
+def timed_pictures(clip: Path, fps: float) -> Iterator[tuple[float, Image]]:
+    """The clip's pictures at no more than `fps` frames a second, each with its seconds in the clip."""
     camera = CameraSettings(name="pictures", source=str(clip.absolute()), max_fps=fps)
     clock = SystemClock()
     feed = Feed(camera, lambda settings: open_source(settings, Path(), clock), clock)
     with closing(feed.frames()) as frames:
-        for index, frame in enumerate(frames):
-            if index == most:
-                return
-            yield frame.image
+        first: datetime | None = None
+        for frame in frames:
+            first = first or frame.captured_at
+            yield (frame.captured_at - first).total_seconds(), frame.image
 
 
 def picture_size(clip: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench import batching, cameras, floor, growth, memory
+from bench import batching, cameras, floor, growth, memory, truth
 from bench.tables import table
 
 Report = dict[str, Any]
@@ -165,5 +165,6 @@ TITLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "batching": ("Batching", batching.section),
     "daemon": ("The daemon at work", daemons),
     "stages": ("Stages", stages),
+    "truth": ("How right the counts are", truth.section),
 }
 """Titles and renderers of the parts."""

@@ -22,7 +22,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import batching, cameras, floor, growth, memory
+from bench import batching, cameras, floor, growth, memory, truth
 from bench.box import ROOT
 from bench.daemon import mosquitto, start_ups, work_of_daemons
 from bench.material import CLIPS, Material, gather
@@ -64,6 +64,7 @@ SECTIONS: dict[str, Callable[..., Any]] = {
     "batching": batching.measure,
     "daemon": measure_daemon,
     "stages": measure_stages,
+    "truth": truth.measure,
 }
 """The parts in the order of the report."""
 

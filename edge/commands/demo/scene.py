@@ -140,8 +140,11 @@ class Scene:
         self.visits = tuple(visits)
         self.seed = seed
         self.duration = max(visit.end for visit in self.visits) + 0.8
-        self._figures = [_Figure(visit) for visit in self.visits]
-        self._backdrop = _backdrop()
+        self._figures = [
+            Figure(PORTRAITS[visit.portrait], mirrored=visit.mirrored, brightness=visit.brightness)
+            for visit in self.visits
+        ]
+        self._backdrop = backdrop()
         self._lighter, self._darker = _noise(seed)
         self._caption = _caption()
 
@@ -189,18 +192,26 @@ def write_clip(
     return len(scene.visits)
 
 
-class _Figure:
-    """One visit's picture at halving sizes, colours multiplied by alpha: uint8 BGRA."""
+class Figure:
+    """One portrait's picture at halving sizes, colours multiplied by alpha: uint8 BGRA."""
 
-    def __init__(self, visit: Visit) -> None:
-        portrait = PORTRAITS[visit.portrait]
+    def __init__(
+        self,
+        portrait: Portrait,
+        *,
+        mirrored: bool = False,
+        brightness: float = 1.0,
+        retouch: Callable[[Image, Portrait], None] = lambda picture, portrait: None,
+    ) -> None:
+        """retouch: changes the cut-out, uint8 (H, W, 4) BGRA, in place; colours not multiplied by alpha."""
         picture = cv2.imread(str(_FOLDER / portrait.file), cv2.IMREAD_UNCHANGED)
         if picture is None:
             raise OutsideError(f"the portrait {_FOLDER / portrait.file} cannot be read")
+        retouch(picture, portrait)
         alpha = picture[..., 3:].astype(np.float32) / 255
-        picture[..., :3] = np.clip(picture[..., :3] * visit.brightness, 0, 255) * alpha
+        picture[..., :3] = np.clip(picture[..., :3] * brightness, 0, 255) * alpha
         self._x, self._y, self._width = portrait.x, portrait.y, portrait.width
-        if visit.mirrored:
+        if mirrored:
             picture = cv2.flip(picture, 1)
             self._x = picture.shape[1] - portrait.x
         self._levels = [picture]
@@ -214,8 +225,8 @@ class _Figure:
         level = min(max(int(-math.log2(scale)), 0), len(self._levels) - 1)
         picture, scale = self._levels[level], scale * 2**level
         height, width = picture.shape[:2]
-        x0, x1 = max(math.floor(left), 0), min(math.ceil(left + width * scale), WIDTH)
-        y0, y1 = max(math.floor(top), 0), min(math.ceil(top + height * scale), HEIGHT)
+        x0, x1 = max(math.floor(left), 0), min(math.ceil(left + width * scale), frame.shape[1])
+        y0, y1 = max(math.floor(top), 0), min(math.ceil(top + height * scale), frame.shape[0])
         if x0 >= x1 or y0 >= y1:
             return
         placed = np.array([[scale, 0, left - x0], [0, scale, top - y0]])
@@ -225,7 +236,7 @@ class _Figure:
         frame[y0:y1, x0:x1] = cv2.add(behind, cv2.cvtColor(patch, cv2.COLOR_BGRA2BGR))
 
 
-def _backdrop() -> Image:
+def backdrop() -> Image:
     """A plain room: a warm wall lit from above, a skirting board, a floor that is brighter in front."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     wall = np.array([206, 216, 222], np.float32) * (1.06 - 0.16 * y[..., None] / HEIGHT)

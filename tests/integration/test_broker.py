@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import os
+import pwd
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -24,6 +27,10 @@ from tests.patience import PATIENCE
 
 FILES = Path(__file__).parents[2] / "deploy" / "mosquitto"
 USERS = ("dashboard", "store-001", "store-002", "Café 7")
+
+
+def has_user(name: str) -> bool:
+    return name in {entry.pw_name for entry in pwd.getpwall()}
 
 
 class Configured(Mosquitto):
@@ -238,8 +245,56 @@ def test_setup_adds_users_and_keeps_what_is_there(tmp_path: Path) -> None:
     assert kept["passwords"].startswith(first["passwords"])
     assert kept["passwords"].count(b"\n") == 2
     assert (folder / "users" / "store-001").read_bytes() not in kept["passwords"]
-    for private in ("ca.key", "server.key", "passwords", "users/store-001"):
+    for private in ("ca.key", "passwords", "users", "users/store-001"):
         assert (folder / private).stat().st_mode & 0o077 == 0
+    assert (folder / "server.key").stat().st_mode & 0o037 == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not has_user("mosquitto"), reason="needs root and the user mosquitto")
+def test_the_broker_cannot_write_into_the_folder_where_root_does(tmp_path: Path) -> None:
+    """It could put a link to any file where a second run of setup writes."""
+    folder = tmp_path / "instore"
+    setup = [str(FILES / "setup"), str(folder), "broker.example"]
+    subprocess.run([*setup, "store-001"], check=True, capture_output=True)
+    group = pwd.getpwnam("mosquitto").pw_gid
+    shutil.chown(folder, "mosquitto")  # as earlier versions left it
+    subprocess.run([*setup, "store-002"], check=True, capture_output=True)
+    found = folder.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (0, group, 0o750)
+    assert {path.name for path in folder.iterdir() if path.owner() != "root"} == {"passwords", "acl"}
+    key = (folder / "server.key").stat()
+    assert (key.st_gid, key.st_mode & 0o777) == (group, 0o640)
+
+
+def test_a_user_whose_setup_failed_is_made_by_the_next(tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "mosquitto_passwd").write_text("#!/bin/sh\nexit 1\n")
+    (programs / "mosquitto_passwd").chmod(0o755)
+    folder = tmp_path / "instore"
+    setup = [str(FILES / "setup"), str(folder), "broker.example", "store-001"]
+    path = f"{programs}:{os.environ['PATH']}"
+    assert subprocess.run(setup, env={"PATH": path}, capture_output=True, check=False).returncode == 1
+    left = {path.name for path in folder.iterdir()} - {"ca.srl"}
+    assert left == {"ca.key", "ca.pem", "passwords", "server.key", "server.pem", "users"}
+    assert list((folder / "users").iterdir()) == []
+    (folder / "passwords").write_text("store-001:of a run that was stopped\nstore-0010:kept\n")
+    said = subprocess.run(setup, check=True, capture_output=True, text=True).stdout
+    assert "restart a running broker" in said
+    users = [line.partition(":") for line in (folder / "passwords").read_text().splitlines()]
+    assert [user for user, _, _ in users] == ["store-0010", "store-001"]
+    assert users[1][2].startswith("$7$")
+    assert len((folder / "users" / "store-001").read_text().strip()) == 48
+
+
+def test_setup_takes_a_folder_of_any_name_and_says_when_to_reload(tmp_path: Path) -> None:
+    folder = tmp_path / r"a & b | c\1"
+    for user in ("store-001", "store-002"):
+        done = subprocess.run(
+            [FILES / "setup", str(folder), "broker.example", user], check=True, capture_output=True, text=True
+        )
+    assert f"\ncertfile {folder}/server.pem\n" in (folder / "instore.conf").read_text()
+    assert "a running broker reads the new users at: systemctl reload mosquitto" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -286,6 +341,7 @@ def test_setup_installs_what_it_makes(tmp_path: Path) -> None:
         ["f", "h", ".."],
         ["f", "h", " u"],
         ["f", "h", "a\nb"],
+        ["a\nb", "h", "u"],
     ],
 )
 def test_setup_names_wrong_arguments(tmp_path: Path, arguments: list[str]) -> None:

@@ -11,8 +11,11 @@ from functools import partial
 from edge.clock import SystemClock
 from edge.commands.options import add_common, config_folder, read_settings
 from edge.commands.signals import reload_on_signal, stop_on_signals
+from edge.config.environment import ignored
 from edge.ops.logs import set_level
 from edge.ops.systemd import Systemd
+
+log = logging.getLogger(__name__)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     load = partial(read_settings, arguments)
     settings = load()
     set_level(settings.log.level)
+    for name in ignored(os.environ):
+        log.warning("%s: ignored, because it names no key", name)
     stop = stop_on_signals()
     reload = reload_on_signal(stop)
     from edge.daemon.runtime import Runtime  # after the signals: its libraries take a second to load

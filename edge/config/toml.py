@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def _check_depth(name: str, text: str) -> None:
 
 
 def override(table: dict[str, Any], assignment: str, example: str) -> None:
-    """Set one key of the tables by `KEY=VALUE`, as in `--set`; a list's entries go by number or name.
+    """Set one key of the tables by `KEY=VALUE`, as in `--set`; a list's entries go by name or number.
 
     example: an assignment for the error message. Raises ConfigurationError.
     """
@@ -90,36 +90,48 @@ def override(table: dict[str, Any], assignment: str, example: str) -> None:
         raise ConfigurationError(
             f"--set {redact(assignment)}: not an assignment; allowed: KEY=VALUE, such as {example}"
         )
-    put(table, key, text, f"--set {key}")
+    put(table, key.split("."), text, f"--set {key}")
 
 
-def put(table: dict[str, Any], key: str, text: str, given: str) -> None:
-    """Set one key, such as `mqtt.port`, to a value in TOML, or to the text.
+def put(table: dict[str, Any], key: Sequence[str | int], text: str, given: str) -> None:
+    """Set one key, such as `["mqtt", "port"]`, to a value in TOML, or to the text.
 
-    given: how the user named the key, for messages. Raises ConfigurationError.
+    An entry of a list goes by its name, or by its number from 0 where no entry has this name; an int in `key`
+    is always the number. given: how the user named the key, for messages. Raises ConfigurationError.
     """
-    *parents, last = key.split(".")
+    *parents, last = key
     node: Any = table
     for part in parents:
         node = _child(node, part, given)
     if isinstance(node, list) and any(isinstance(entry, dict) for entry in node):
-        raise ConfigurationError(f"{given}: name a key of the entry, such as {key}.name")
-    if isinstance(node, list) or last.isdecimal():
-        whole = ".".join(parents)
+        raise ConfigurationError(f"{given}: name a key of the entry, such as {_dotted(key)}.name")
+    if isinstance(node, list) or str(last).isdecimal():
+        whole = _dotted(parents)
         raise ConfigurationError(f"{given}: a list is set as a whole, such as '{whole}=[..., ...]'")
     node[last] = _toml_value(text, given)
 
 
-def _child(node: Any, part: str, given: str) -> Any:  # noqa: ANN401 - a TOML tree is of any shape
+def _dotted(key: Sequence[str | int]) -> str:
+    return ".".join(map(str, key))
+
+
+def _child(node: Any, part: str | int, given: str) -> Any:  # noqa: ANN401 - a TOML tree is of any shape
     if isinstance(node, list):
-        for number, entry in enumerate(node):
-            if isinstance(entry, dict) and part in (str(number), entry.get("name")):
-                return entry
-        raise ConfigurationError(f"{given}: there is no entry {part!r}; use a number from 0 or a name")
+        return _entry(node, part, given)
     child = node.setdefault(part, {})
     if not isinstance(child, dict | list):
         raise ConfigurationError(f"{given}: {part!r} is a value, not a table")
     return child
+
+
+def _entry(entries: list[Any], part: str | int, given: str) -> dict[str, Any]:
+    tables = {number: entry for number, entry in enumerate(entries) if isinstance(entry, dict)}
+    named = {str(number): entry for number, entry in tables.items()}
+    named |= {entry["name"]: entry for entry in tables.values() if isinstance(entry.get("name"), str)}
+    found = tables.get(part) if isinstance(part, int) else named.get(part)
+    if found is None:
+        raise ConfigurationError(f"{given}: there is no entry {part!r}; use a name or a number from 0")
+    return found
 
 
 def _toml_value(text: str, given: str) -> Any:  # noqa: ANN401 - a TOML value is of any type

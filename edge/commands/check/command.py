@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -82,7 +83,7 @@ def check(
 
     clock = clock or SystemClock()
     tests: dict[str, Callable[[], str]] = {
-        "configuration": partial(check_configuration, settings, folder),
+        "configuration": partial(check_configuration, settings, folder, os.environ),
         "site": partial(check_site, settings, clock),
         **_cameras(settings, folder, clock),
         "views": partial(check_views, settings),

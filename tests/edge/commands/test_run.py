@@ -26,7 +26,11 @@ def as_before() -> Iterator[None]:
 
 @pytest.mark.parametrize(("words", "level"), [([], "WARNING"), (["--log-level", "error"], "ERROR")])
 def test_the_configuration_says_what_is_logged_unless_the_command_line_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], level: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    level: str,
 ) -> None:
     config = tmp_path / "config.toml"
     config.write_text("[[cameras]]\nname = 'door'\nsource = '0'\n[log]\nlevel = 'warning'\n")
@@ -43,8 +47,11 @@ def test_the_configuration_says_what_is_logged_unless_the_command_line_does(
             return 0
 
     monkeypatch.setattr("edge.daemon.runtime.Runtime", Runtime)
+    monkeypatch.setenv("INSTORE_VERSION", "1.2")
     assert main(["run", "--config", str(config), *words]) == 0
     assert levels == [level, level]
+    warned = "INSTORE_VERSION: ignored, because it names no key" in capsys.readouterr().err
+    assert warned == (level == "WARNING")
 
 
 @pytest.mark.parametrize("hangs", [False, True])

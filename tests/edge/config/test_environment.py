@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edge.config import CameraSettings, Settings, load_settings
+from edge.config.environment import ignored
 from edge.errors import ConfigurationError
 
 CAMERAS: list[dict[str, Any]] = [
@@ -76,7 +77,10 @@ def test_it_lies_over_the_file_and_under_the_command_line(tmp_path: Path) -> Non
         ("CAMERAS__2__ZONE", "x", "INSTORE_CAMERAS__2__ZONE: there is no entry '2'"),
         ("CAMERAS__0", "x", "INSTORE_CAMERAS__0: name a key of the entry"),
         ("CAMERAS", "[{}]", "INSTORE_CAMERAS: cameras[0].name: is missing"),
-        ("", "x", "INSTORE_: unknown key"),
+        ("MQTT_PORT", "8883", "INSTORE_MQTT_PORT: unknown key; allowed: the table and the key with two"),
+        ("CAMERAS_0_SOURCE", "x", "INSTORE_CAMERAS_0_SOURCE: unknown key"),
+        ("MQT__HOST", "x", "INSTORE_MQT__HOST: unknown key"),
+        ("MQTT__PORT_80_TCP", "x", "INSTORE_MQTT__PORT_80_TCP: mqtt.port_80_tcp: unknown key"),
         ("MQTT__", "x", "INSTORE_MQTT__: mqtt.: unknown key"),
     ],
 )  # fmt: skip
@@ -91,10 +95,36 @@ def test_a_name_that_two_cameras_have_is_refused() -> None:
     )
 
 
-def test_what_kubernetes_sets_beside_a_service_named_instore_is_no_key() -> None:
+@pytest.mark.parametrize("service", ["", "EDGE_", "MQTT_", "BROKER_2_"])
+def test_what_kubernetes_sets_beside_a_service_named_instore_is_no_key(service: str) -> None:
     address = "tcp://10.0.0.11:9108"
-    settings = load(
-        SERVICE_HOST="10.0.0.11", SERVICE_PORT="9108", SERVICE_PORT_METRICS="9108",
-        PORT=address, PORT_9108_TCP=address, PORT_9108_TCP_ADDR="10.0.0.11",
-    )  # fmt: skip
-    assert settings == load()
+    variables = {
+        "SERVICE_HOST": "10.0.0.11", "SERVICE_PORT": "9108", "SERVICE_PORT_METRICS": "9108",
+        "PORT": address, "PORT_9108_TCP": address, "PORT_9108_TCP_PROTO": "tcp",
+        "PORT_9108_TCP_PORT": "9108", "PORT_9108_TCP_ADDR": "10.0.0.11",
+    }  # fmt: skip
+    assert load(**{f"{service}{name}": value for name, value in variables.items()}) == load()
+    assert ignored({f"INSTORE_{service}{name}": value for name, value in variables.items()}) == []
+
+
+def test_other_programs_variables_are_ignored_and_named() -> None:
+    assert load(VERSION="1.2", BOX_ID="7", EDGE_PORT="80", BOX="b").box == "b"
+    variables = dict.fromkeys(
+        ["INSTORE_VERSION", "INSTORE_BOX_ID", "INSTORE_", "INSTORE_BOX", "INSTORE_MQTT__HOST", "HOME"], "1"
+    )
+    assert ignored(variables) == ["INSTORE_", "INSTORE_BOX_ID", "INSTORE_VERSION"]
+
+
+def test_a_cameras_name_goes_before_a_number() -> None:
+    numbered = "[{name = '1', source = 'a'}, {name = '2', source = 'b'}, {name = '0', source = 'c'}]"
+    settings = load(CAMERAS=numbered, CAMERAS__2__ZONE="two", CAMERAS__1__ZONE="one", CAMERAS__0__ZONE="nil")
+    assert [camera.zone for camera in settings.cameras] == ["one", "two", "nil"]
+    assignments = ["cameras.2.zone=two", "cameras.1.zone=one", "cameras.0.zone=nil"]
+    by_line = load_settings(None, assignments, environment={"INSTORE_CAMERAS": numbered})
+    assert by_line == settings
+
+
+def test_a_fault_of_a_camera_with_a_number_for_a_name_names_its_variable() -> None:
+    cameras = "[{name = '1', source = 'a'}, {name = '2', source = 'b'}]"
+    said = fault(CAMERAS=cameras, CAMERAS__1__ROTATION="7")
+    assert said.startswith("INSTORE_CAMERAS__1__ROTATION: cameras[0].rotation = 7")

@@ -63,13 +63,21 @@ def open_outbox(folder: Path) -> Outbox:
 def test_a_secret_that_ends_with_a_blank_is_a_warning(tmp_path: Path) -> None:
     settings = configured(mqtt={"username": "box", "password_file": "secret"})
     (tmp_path / "secret").write_text("hunter2 \n")
-    verdict = attempt("configuration", lambda: check_configuration(settings, tmp_path))
+    verdict = attempt("configuration", lambda: check_configuration(settings, tmp_path, {}))
     assert verdict.status is Status.WARNING
     assert "mqtt.password_file = 'secret'" in verdict.detail
     assert "hunter2" not in verdict.detail
     (tmp_path / "secret").write_text("hunter2\n")
-    verdict = attempt("configuration", lambda: check_configuration(settings, tmp_path))
+    verdict = attempt("configuration", lambda: check_configuration(settings, tmp_path, {}))
     assert verdict == Verdict("configuration", Status.OK, "valid; site store, box box")
+
+
+def test_a_variable_that_looks_like_a_key_and_is_none_is_a_warning(tmp_path: Path) -> None:
+    variables = {"INSTORE_VERSION": "1.2", "INSTORE_EDGE_SERVICE_HOST": "192.0.2.1", "INSTORE_BOX": "b"}
+    verdict = attempt("configuration", lambda: check_configuration(configured(), tmp_path, variables))
+    assert verdict == Verdict(
+        "configuration", Status.WARNING, "INSTORE_VERSION: ignored, because it names no key"
+    )
 
 
 def test_a_camera_with_too_small_pictures_is_a_warning(tmp_path: Path) -> None:

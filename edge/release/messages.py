@@ -262,7 +262,12 @@ class Flow(Part):
     seconds: Seconds
     visits: int = Field(description="With noise; may be negative.")
     lines: dict[Name, Passages] = Field(default={}, description="Of one camera: by line.")
-    lines_epsilon: float | None = Field(default=None, description="noise: of each number in `lines`.")
+    lines_epsilon: float | None = Field(
+        default=None, description="noise: of each number in `lines`; of a box: of each that is summed."
+    )
+    lines_since: Time | None = Field(
+        default=None, description="Lines were counted from this time on, which may be after `start`."
+    )
     entries: int | None = Field(default=None, description="Of a box: the sum of `in` over entrance lines.")
     exits: int | None = Field(default=None, description="Of a box: the sum of `out` over entrance lines.")
     coverage: CoverageOf

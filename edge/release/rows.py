@@ -8,7 +8,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Required, TypedDict
 
-from edge.release.books.box import FlowSum, PeriodSum, today_of, total
+from edge.release.books.box import FlowSum, PeriodSum, epsilon_of_lines, today_of, total
 from edge.release.books.camera import PeriodFigures
 from edge.release.books.day import Day
 from edge.release.messages import (
@@ -45,6 +45,7 @@ class _Numbers(TypedDict, total=False):
     coverage: Required[CoverageOf]
     lines: dict[str, Passages]
     lines_epsilon: float | None
+    lines_since: datetime | None
     entries: int | None
     exits: int | None
 
@@ -112,7 +113,8 @@ class Rows:
             visits=figure.cells[VISITS].value,
             coverage=CoverageOf.of(figure.coverage),
             lines=_by_line(passages, self._rule.entrances.get(camera, frozenset())),
-            lines_epsilon=_epsilon_of_lines(passages),
+            lines_epsilon=_plain(epsilon_of_lines(passages)),
+            lines_since=min((one.start for one in passages.values()), default=None),
         )
         return self._flow(self._topics.flow(camera), names, figure, numbers)
 
@@ -124,6 +126,7 @@ class Rows:
             coverage=CoverageOf.of(one.watched.coverage),
             entries=one.entries,
             exits=one.exits,
+            lines_epsilon=_plain(one.lines_epsilon),
         )
         return self._flow(self._topics.box_flow, names, one, numbers)
 
@@ -236,7 +239,5 @@ def _by_line(passages: Mapping[str, NoisyFigure], entrances: Collection[str]) ->
     return {line: of(line) for line in lines}
 
 
-def _epsilon_of_lines(passages: Mapping[str, NoisyFigure]) -> float | None:
-    """Of each number; where one quantity has fewer lines than the other, of the noisier."""
-    of_each = [n.epsilon for figure in passages.values() for n in figure.cells.values() if n.epsilon]
-    return float(min(of_each)) if of_each else None
+def _plain(epsilon: Fraction | None) -> float | None:
+    return None if epsilon is None else float(epsilon)

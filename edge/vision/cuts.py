@@ -6,6 +6,8 @@ edges of a small grey picture are compared in a grid of cells, by correlation: g
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -36,15 +38,36 @@ ALIKE = 0.12
 0.15 between two recordings, below 0.10 in 99 of 100."""
 
 
+LONGEST_STEP = timedelta(seconds=0.6)
+"""Time between two frames from which on they are not compared: people move too far in it."""
+
+SHORTEST_VIEW = timedelta(seconds=1)
+"""Time after a cut in which there is no other: a recorder shows a camera for longer, and a picture that
+differs from frame to frame has no place to compare."""
+
+
 class Cuts:
     """Compares each frame of one camera with the last one that had edges."""
 
     def __init__(self) -> None:
         self._edges: Grid | None = None
         self._strength = np.zeros(0, np.float32)
+        self._seen: datetime | None = None
+        self._cut: datetime | None = None
 
-    def is_cut(self, image: Image) -> bool:
-        """Whether this frame, uint8 (H, W, 3) BGR, shows another place than the frames before."""
+    def is_cut(self, image: Image, at: datetime) -> bool:
+        """Whether this frame, uint8 (H, W, 3) BGR, shows another place than the frame before."""
+        soon = self._seen is not None and timedelta(0) <= at - self._seen <= LONGEST_STEP
+        self._seen = at
+        if not self._differs(image) or not soon or self._is_recent(at):
+            return False
+        self._cut = at
+        return True
+
+    def _is_recent(self, at: datetime) -> bool:
+        return self._cut is not None and timedelta(0) <= at - self._cut < SHORTEST_VIEW
+
+    def _differs(self, image: Image) -> bool:
         edges = _edges(_small(image))
         strength = _sums(edges * edges)
         if (strength >= EDGES).sum() < ENOUGH:

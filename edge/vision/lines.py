@@ -57,6 +57,8 @@ class _Passage:
 
     def see(self, place: _Place, at: datetime) -> None:
         """Take the place of the moment `at`."""
+        if self.since is not None and at < self.since:
+            self.since = at  # the clock was set back
         if self.last is not None and place.side != self.last.side:
             self.since, self.inside = at, 0 <= _cut(self.last, place) <= 1
         self.last = place
@@ -79,7 +81,7 @@ class _Passage:
         if self.since is None or not self.inside:
             return
         if self.crossed and self.crossed[-1][1] == -side:
-            if self.since - self.crossed[-1][0] <= self.uturn_within:
+            if timedelta(0) <= self.since - self.crossed[-1][0] <= self.uturn_within:
                 self.crossed.pop()
                 return
         elif self.crossed:  # they came back past an end of the line, so this is the same crossing again

@@ -92,7 +92,7 @@ class Vision:
 
     def _begin(self, frame: Frame) -> list[Message]:
         """End every track where another segment begins, or the picture has another place or size."""
-        resized, cut = self._is_resized(frame.image), self._cuts.is_cut(frame.image)
+        resized, cut = self._is_resized(frame.image), self._cuts.is_cut(frame.image, frame.captured_at)
         if not resized and not cut and frame.segment == self._segment:
             return []
         self._segment = frame.segment

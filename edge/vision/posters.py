@@ -6,10 +6,10 @@ picture does not, apart from the jitter of the detector.
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import datetime, timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.types import Boxes
 
@@ -23,21 +23,30 @@ SHARE = 0.8
 """Share of the looks that must find it in its place: people who pass hide a part of it now and then."""
 
 
+LOOKS = 256
+"""The newest looks that are compared: some four minutes of a settled track."""
+
+
 class Place:
-    """Whether one track keeps its place: of its looks, how many find it where the first did."""
+    """Whether one track keeps its place: how many of its looks find it near the median of them.
+
+    The median, and not one look, since a single box may be far off while something hides a part.
+    """
 
     def __init__(self) -> None:
-        self._anchor: NDArray[np.float32] | None = None
         self._since: datetime | None = None
-        self._looks = 0
-        self._in_place = 0
+        self._places: deque[tuple[float, float, float]] = deque(maxlen=LOOKS)
         self.is_poster = False
 
     def add(self, box: Boxes, at: datetime) -> None:
         """Take the box, float32 (4,), of one look."""
-        place = np.append((box[:2] + box[2:]) / 2, (box[2:] - box[:2]).mean())
-        if self._anchor is None or self._since is None:
-            self._anchor, self._since = place, at
-        self._looks += 1
-        self._in_place += bool(np.abs(place - self._anchor).max() < PLACE * self._anchor[2])
-        self.is_poster = at - self._since >= HANGS and self._in_place >= SHARE * self._looks
+        left, top, right, bottom = box.tolist()
+        self._since = self._since or at
+        self._places.append(((left + right) / 2, (top + bottom) / 2, (right - left + bottom - top) / 2))
+        self.is_poster = at - self._since >= HANGS and self._keeps()
+
+    def _keeps(self) -> bool:
+        places = np.array(self._places)
+        usual = np.median(places, axis=0)
+        near = np.abs(places - usual).max(axis=1) < PLACE * usual[2]
+        return bool(near.mean() >= SHARE)

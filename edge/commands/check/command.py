@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=_picture,
         metavar="FILE",
         help="write a still of each camera with its lines and zones to this .png or .jpg; takes a minute for "
-        "each camera. Nobody is on it: it is the median of the minute, and faces are covered. With several "
+        "each camera. No face is on it: it is the median of the minute, and faces are covered. With several "
         "cameras their names go into the file names",
     )
     parser.set_defaults(command=_command)

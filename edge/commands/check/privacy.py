@@ -8,7 +8,7 @@ from edge.config import Settings
 from edge.config.views import shared_host_warning, shared_hosts
 from edge.release.forecast import Forecast, Gauge, Traffic, forecast, mean_error
 from edge.release.messages import Model
-from edge.release.noise.ledger import AGES, VISITS, Level, Shares
+from edge.release.noise.ledger import AGES, IN, VISITS, Level, Shares
 from edge.release.rule import Rule
 from edge.store_time import OpeningHours
 
@@ -37,6 +37,7 @@ def check_privacy(settings: Settings) -> str:
         [
             _noisy_ages(rule.ages) if rule.ages else _ages(settings),
             f"visits without ages carry noise, mean error {_errors(rule.flow, VISITS)}",
+            *_lines(settings, rule),
             f"epsilon of a visit: {float(rule.visit_epsilon):g}",
         ]
     )
@@ -90,9 +91,20 @@ def _noisy_ages(ages: Shares) -> str:
     return f"each bracket carries noise, mean error {_errors(ages, AGES)}"
 
 
-def _errors(shares: Shares, quantity: str) -> str:
-    """In visits, by level."""
-    return ", ".join(f"{mean_error(shares[level, quantity]):.1f} by {level}" for level in Level)
+def _lines(settings: Settings, rule: Rule) -> list[str]:
+    """What lines cost: a camera's visits get less of the budget, and its lines share the rest."""
+    return [
+        f"{camera.name}, with {len(camera.lines)} line{'' if len(camera.lines) == 1 else 's'}: "
+        f"visits {_errors(rule.flow_with_lines, VISITS)}; each line's in and out "
+        f"{_errors(rule.flow_with_lines, IN, len(camera.lines))}"
+        for camera in settings.cameras
+        if camera.lines
+    ]
+
+
+def _errors(shares: Shares, quantity: str, cells: int = 1) -> str:
+    """In visits, by level. cells: how many share the epsilon."""
+    return ", ".join(f"{mean_error(shares[level, quantity] / cells):.1f} by {level}" for level in Level)
 
 
 def _hours(opening: OpeningHours) -> float:

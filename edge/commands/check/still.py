@@ -1,17 +1,18 @@
 """A still of a camera with its lines and zones, for the technician who draws them; a person asks for it.
 
-It is the one picture that the program ever writes, so nobody is on it. It is the median of at least a minute,
+It is the one picture that the program ever writes, so no face is on it. It is the median of a minute or more,
 which drops all that is in one place for less than half of that time. It is small, and grey wherever anything
-like a face, at any score, was found more than once in a while. It is made in memory and goes into the file
-that was named, and nowhere else.
+like a face, at any score, was found more than once in a while. A person who has turned the back to the camera
+for most of the minute is on it. It is made in memory and goes into the file that was named, and nowhere else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -22,15 +23,24 @@ from edge.capture import Feed, open_source
 from edge.clock import Clock
 from edge.commands.check.verdict import Warn
 from edge.config import CameraSettings
-from edge.errors import ConfigurationError, SourceError
+from edge.errors import ConfigurationError
 from edge.files import PRIVATE, write_atomically
 from edge.geometry import squares
-from edge.types import Boxes, Frame, Image
+from edge.types import Boxes, CameraState, Frame, Image
 from edge.vision.anchor import Anchor
 
 MINUTE = timedelta(minutes=1)
+SPACING = timedelta(seconds=0.9)
+"""Between two pictures, at least: `max_fps` is one a second."""
+
+FEWEST = 40
+"""Pictures that make a median. Of two, each person would be seen through."""
+
+MOST = 300
+"""Frames that are waited for: five minutes of a live camera."""
+
 WIDEST = 480
-"""Pixels: the width of the still."""
+"""Pixels: the longer side of the still."""
 
 ANY_SCORE = 0.05
 """The detector's least score: it reports no less."""
@@ -57,28 +67,59 @@ def check_still(camera: CameraSettings, folder: Path, clock: Clock, find: Find, 
     """Write a still of the camera to `target`, for its owner alone.
 
     Raises SourceError, ConfigurationError where the file cannot be written, and Warn where the camera gives
-    less than a minute.
+    too few pictures that differ.
     """
     feed = Feed(
         camera.model_copy(update={"max_fps": 1.0, "loop": False}),
         partial(open_source, secrets_beside=folder, clock=clock),
         clock,
     )
-    taken: list[tuple[Image, Mask]] = []
-    times: list[datetime] = []
+    taking = _Taking(find)
     with closing(feed.frames()) as frames:
-        for frame in _of_a_minute(frames):
-            taken.append(_shrunk(frame, find(frame)))
-            times.append(frame.captured_at)
-    if not taken:
-        raise SourceError("no frame arrived")
-    if times[-1] - times[0] < MINUTE:
-        raise Warn(
-            f"not made: needs a minute of pictures; got {(times[-1] - times[0]).total_seconds():.0f} s"
-        )
-    still = drawn(composed(taken), camera)
+        for frame in islice(frames, MOST):
+            taking.add(frame)
+            if taking.is_enough:
+                break
+    if not taking.is_enough:
+        raise Warn(f"not made: needs {FEWEST} pictures that differ, of a minute; got {len(taking.taken)}")
+    still = drawn(composed(taking.taken), camera)
     _write(target, still)
-    return f"{target}: {still.shape[1]}x{still.shape[0]}, the median of {len(taken)} pictures"
+    return f"{target}: {still.shape[1]}x{still.shape[0]}, the median of {len(taking.taken)} pictures"
+
+
+class _Taking:
+    """The pictures of a minute: a second apart, of one size, each another one than the one before.
+
+    A camera that hangs shows whom it showed last, so its pictures are not taken.
+    """
+
+    def __init__(self, find: Find) -> None:
+        self.taken: list[tuple[Image, Mask]] = []
+        self._find = find
+        self._first: datetime | None = None
+        self._last: datetime | None = None
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether they are of at least a minute, and enough for a median."""
+        if self._first is None or self._last is None:
+            return False
+        return self._last - self._first >= MINUTE and len(self.taken) >= FEWEST
+
+    def add(self, frame: Frame) -> None:
+        if frame.state is not CameraState.UP or not self._is_later(frame.captured_at):
+            return
+        image, covered = _shrunk(frame, self._find(frame))
+        if self.taken and image.shape != self.taken[0][0].shape:
+            raise Warn("not made: the size of the picture changed meanwhile")
+        if self.taken and np.array_equal(image, self.taken[-1][0]):
+            return
+        self.taken.append((image, covered))
+        self._first, self._last = self._first or frame.captured_at, frame.captured_at
+
+    def _is_later(self, at: datetime) -> bool:
+        """Also false after a clock was set back, until its time is reached again."""
+        return self._last is None or at - self._last >= SPACING
 
 
 def composed(taken: Sequence[tuple[Image, Mask]]) -> Image:
@@ -127,19 +168,10 @@ class FaceLikes:
         self._scanner.close()
 
 
-def _of_a_minute(frames: Iterable[Frame]) -> Iterator[Frame]:
-    first: datetime | None = None
-    for frame in frames:
-        first = first or frame.captured_at
-        yield frame
-        if frame.captured_at - first >= MINUTE:
-            return
-
-
 def _shrunk(frame: Frame, found: Boxes) -> tuple[Image, Mask]:
     """The frame at the width of the still, and where something was found on it."""
     height, width = frame.image.shape[:2]
-    scale = min(1.0, WIDEST / width)
+    scale = min(1.0, WIDEST / max(width, height))
     size = round(width * scale), max(1, round(height * scale))
     small: Image = np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
     covered = np.zeros(small.shape[:2], np.uint8)

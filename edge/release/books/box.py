@@ -28,7 +28,8 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 class FlowSum(BaseModel):
     """The visits of one period, of the cameras that have closed it.
 
-    entries, exits: over the entrance lines; None where no camera has one. epsilon: of the visits' noise.
+    cameras: how many gave their visits. entries, exits: over the entrance lines; None where there is none.
+    epsilon, lines_epsilon: of the noise of each camera's visits and of each line.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,20 +37,22 @@ class FlowSum(BaseModel):
     level: Level
     start: AwareDatetime
     end: AwareDatetime
+    cameras: int = 0
     visits: int = 0
     entries: int | None = None
     exits: int | None = None
     epsilon: Fraction | None = None
+    lines_epsilon: Fraction | None = None
     watched: Watched = Watched()
 
     def with_camera(self, figure: NoisyFigure) -> FlowSum:
         """This and the visits of one more camera."""
-        epsilons = [one for one in (self.epsilon, figure.epsilon) if one is not None]
         return self.model_copy(
             update={
                 "start": min(self.start, figure.start),
+                "cameras": self.cameras + 1,
                 "visits": self.visits + figure.cells[VISITS].value,
-                "epsilon": min(epsilons, default=None),
+                "epsilon": _smaller(self.epsilon, figure.epsilon),
                 "watched": self.watched.with_window(figure.coverage),
             }
         )
@@ -60,6 +63,7 @@ class FlowSum(BaseModel):
             update={
                 "entries": _added(self.entries, passages.get(IN), entrances),
                 "exits": _added(self.exits, passages.get(OUT), entrances),
+                "lines_epsilon": _smaller(self.lines_epsilon, epsilon_of_lines(passages)),
             }
         )
 
@@ -106,7 +110,8 @@ class BoxBook(BaseModel):
         if not rule.summed <= closed.keys():
             return BoxReleases([], []), BoxBook(closed=closed, flow=tuple(flow), periods=tuple(periods))
         done = BoxReleases(
-            [one for one in flow if one.end <= until], [one for one in periods if _end(one) <= until]
+            [one for one in flow if one.end <= until and one.cameras],
+            [one for one in periods if _end(one) <= until],
         )
         book = BoxBook(
             closed=closed,
@@ -152,6 +157,17 @@ def _with_passages(sums: list[FlowSum], more: PassageFigures, entrances: Collect
         known = found.get(key, FlowSum(level=key[0], start=start, end=key[1]))
         found[key] = known.with_entrances(passages, entrances)
     return list(found.values())
+
+
+def epsilon_of_lines(passages: Mapping[str, NoisyFigure]) -> Fraction | None:
+    """Of the noise of each line's numbers; of the noisiest, where lines were drawn or removed meanwhile."""
+    return min(
+        (n.epsilon for one in passages.values() for n in one.cells.values() if n.epsilon), default=None
+    )
+
+
+def _smaller(one: Fraction | None, other: Fraction | None) -> Fraction | None:
+    return min((epsilon for epsilon in (one, other) if epsilon is not None), default=None)
 
 
 def _added(known: int | None, figure: NoisyFigure | None, entrances: Collection[str]) -> int | None:

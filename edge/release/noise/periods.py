@@ -49,7 +49,8 @@ class Watched(BaseModel):
 class OpenPeriod(BaseModel):
     """An hour or a day that has not ended: its visits so far by cell, true and on the box's disk only.
 
-    start: of its first window. until: the end of its last. ends: the end of the local hour or day.
+    start: of its first window. until: the end of its last. ends: the end of the local hour or day. exact: the
+    gate was off from its start on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +60,7 @@ class OpenPeriod(BaseModel):
     ends: AwareDatetime
     cells: dict[str, NonNegativeInt] = {}
     watched: Watched = Watched()
+    exact: bool = False
 
     def with_window(self, window: WindowCounts, cells: Mapping[str, int]) -> OpenPeriod:
         """This and one more window."""
@@ -108,6 +110,11 @@ class Draws:
         self._camera, self._quantity, self._part = camera, quantity, part
         self._joint = joint
 
+    @property
+    def is_off(self) -> bool:
+        """Whether numbers leave as they are."""
+        return not self._shares
+
     def figure(
         self, level: Level, start: datetime, end: datetime, cells: Mapping[str, int], coverage: Coverage
     ) -> NoisyFigure | None:
@@ -116,7 +123,7 @@ class Draws:
         """
         if not cells:
             return None
-        if not self._shares:
+        if self.is_off:
             exact = {cell: exact_count(n) for cell, n in cells.items()}
             return NoisyFigure(level, start, end, exact, coverage, None)
         epsilon = self._shares[level, self._quantity]
@@ -157,6 +164,11 @@ class NoisyPeriods(BaseModel):
 
 
 def _closed(level: Level, period: OpenPeriod, draws: Draws) -> NoisyFigure | None:
+    """The figure of a period that has ended. None also where the gate was switched off within it: it holds
+    visits that were counted under the promise of noise.
+    """
+    if draws.is_off and not period.exact:
+        return None
     return draws.figure(level, period.start, period.until, period.cells, period.watched.coverage)
 
 
@@ -165,4 +177,4 @@ def _begin(level: Level, window: WindowCounts, rule: Rule) -> OpenPeriod:
     ends = rule.time.day_bounds(day)[1]
     if level is Level.HOUR:
         ends = next(end for _, end in rule.time.hours_of(day) if window.start < end)
-    return OpenPeriod(start=window.start, until=window.start, ends=ends)
+    return OpenPeriod(start=window.start, until=window.start, ends=ends, exact=rule.is_off)

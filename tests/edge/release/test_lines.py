@@ -62,6 +62,15 @@ class TestOff:
         ] * 2
 
 
+def test_a_gate_that_is_switched_off_releases_nothing_exactly_of_the_time_before() -> None:
+    box = Box(rule(cameras=with_lines(DOOR)))
+    messages = box.put({"65+": 3}, lines=passages(door=(2, 1)))
+    box.gate.rule = rule(OFF, cameras=with_lines(DOOR))
+    messages = box.put_until(MIDNIGHT + 24 * HOUR, lines=passages(door=(1, 0)))
+    assert [m["start"] for m in flow(messages, "hour")][:1] == ["2026-01-31T01:00:00Z"]
+    assert flow(messages, "day") == []
+
+
 class TestBudget:
     @pytest.mark.parametrize("epsilon", [4.0, 0.1])
     def test_a_visit_spends_the_same_with_lines_and_without(self, epsilon: float) -> None:

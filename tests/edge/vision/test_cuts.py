@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from edge.types import Image
 from edge.vision.cuts import Cuts
+from tests.fakes import EPOCH
 
 SHAPE = (360, 640)
 
@@ -56,9 +58,10 @@ def black(image: Image) -> Image:
     return np.zeros_like(image)
 
 
-def cuts(*frames: Image) -> list[bool]:
+def cuts(*frames: Image, step: float = 0.4) -> list[bool]:
+    """Whether each is a cut, `step` seconds after the one before."""
     watch = Cuts()
-    return [watch.is_cut(frame) for frame in frames]
+    return [watch.is_cut(frame, EPOCH + timedelta(seconds=step * n)) for n, frame in enumerate(frames)]
 
 
 def test_the_first_frame_is_none():
@@ -67,7 +70,7 @@ def test_the_first_frame_is_none():
 
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_another_place_is_a_cut_and_so_is_the_way_back(seed: int):
-    assert cuts(place(0), place(seed), place(seed), place(0)) == [False, True, False, True]
+    assert cuts(place(0), *[place(seed)] * 3, place(0)) == [False, True, False, False, True]
 
 
 def test_a_black_picture_between_two_places_hides_no_cut():
@@ -86,4 +89,19 @@ def test_the_same_place_in_another_state_is_none(change: Callable[[Image], Image
 @pytest.mark.parametrize("shape", [(1080, 1920, 3), (240, 320, 3), (32, 24, 3), (2, 2, 3)])
 def test_pictures_of_any_size_are_taken(shape: tuple[int, int, int]):
     image = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
-    assert not Cuts().is_cut(image)
+    assert not Cuts().is_cut(image, EPOCH)
+
+
+def test_a_picture_that_differs_from_frame_to_frame_is_cut_once_a_second_at_most():
+    frames = [place(n) for n in range(11)]
+    assert cuts(*frames, step=0.2) == [False, True, *[False] * 4, True, *[False] * 4]
+
+
+def test_frames_that_are_far_apart_are_not_compared():
+    assert cuts(place(0), place(1), place(2), step=1.0) == [False] * 3
+
+
+def test_a_clock_that_is_set_back_is_no_cut():
+    watch = Cuts()
+    assert not watch.is_cut(place(0), EPOCH)
+    assert not watch.is_cut(place(1), EPOCH - timedelta(seconds=60))

@@ -86,6 +86,16 @@ def test_a_single_leap_is_no_passage_until_it_lasts() -> None:
     assert crossed(lines(), leap, step=0.1) == []
 
 
+def test_a_clock_that_is_set_back_loses_no_passage() -> None:
+    path = lines().begin()
+    moments = [*range(60, 80), *range(20, 60)]
+    there_and_back = [*way(ABOVE, BELOW, steps=19), *way(BELOW, ABOVE, steps=39)]
+    for second, (x, y) in zip(moments, there_and_back, strict=True):
+        box = np.array([x - FACE / 2, y - FACE / 2, x + FACE / 2, y + FACE / 2], np.float32)
+        path.see(box, SIZE, EPOCH + timedelta(seconds=second))
+    assert [crossing.inward for crossing in path.crossings()] == [True, False]
+
+
 def test_the_anchor_lies_below_the_face() -> None:
     near_the_top = way((500, 20), (500, 120))
     assert crossed(lines(), near_the_top) == []

@@ -13,11 +13,10 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 FACE = 50.0
 
 
-def looked_at(offsets: np.ndarray, grown: float = 0.0) -> Place:
-    """Looks once a second at a face of 50 px, moved to the right; `grown` pixels larger but for the first."""
+def looked_at(offsets: np.ndarray, sizes: np.ndarray | None = None) -> Place:
+    """Looks once a second at a face of 50 px, or of these sizes, moved to the right."""
     found = Place()
-    sizes = np.full(len(offsets), FACE)
-    sizes[1:] += grown
+    sizes = np.full(len(offsets), FACE) if sizes is None else sizes
     for second, (x, size) in enumerate(zip(offsets, sizes, strict=True)):
         box = np.array([100 + x - size / 2, 100 - size / 2, 100 + x + size / 2, 100 + size / 2], np.float32)
         found.add(box, START + timedelta(seconds=second))
@@ -27,7 +26,6 @@ def looked_at(offsets: np.ndarray, grown: float = 0.0) -> Place:
 @pytest.mark.parametrize(("seconds", "poster"), [(119, False), (120, True), (600, True)])
 def test_a_face_that_hangs_still_is_a_poster_after_two_minutes(seconds: int, poster: bool):
     jitter = np.random.default_rng(0).normal(0, 0.02 * FACE, seconds + 1)
-    jitter[0] = 0
     assert looked_at(jitter).is_poster is poster
 
 
@@ -43,10 +41,16 @@ def test_somebody_at_a_till_who_moves_by_centimetres_is_a_person():
 
 
 def test_somebody_who_comes_nearer_is_a_person():
-    assert not looked_at(np.zeros(200), grown=0.1 * FACE).is_poster
+    assert not looked_at(np.zeros(200), np.linspace(FACE, 1.6 * FACE, 200)).is_poster
 
 
 def test_a_person_who_moves_after_minutes_was_one_all_along():
     offsets = np.concatenate([np.zeros(200), np.full(100, FACE)])
     assert looked_at(offsets[:200]).is_poster
     assert not looked_at(offsets).is_poster
+
+
+def test_one_look_that_is_far_off_makes_no_person_of_a_poster_also_the_first():
+    offsets = np.zeros(200)
+    offsets[0] = 0.5 * FACE
+    assert looked_at(offsets).is_poster

@@ -1,20 +1,22 @@
-"""The still of a camera: nobody is on it, and lines and zones are where they are configured."""
+"""The still of a camera: no face is on it, and lines and zones are where they are configured."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from edge.commands.check.still import GREY, WIDEST, FaceLikes, check_still, composed, drawn
+from edge.commands.check.still import GREY, WIDEST, FaceLikes, _Taking, check_still, composed, drawn
 from edge.commands.check.verdict import Warn
 from edge.commands.demo.scene import Scene, compose
 from edge.config import CameraSettings
 from edge.errors import ConfigurationError
-from edge.types import Boxes, Frame, Image
+from edge.types import Boxes, CameraState, Frame, Image
 from tests.fakes import EPOCH, ManualClock
 
 WALL = 90
@@ -44,7 +46,9 @@ def clip(path: Path, show: Callable[[int], Image], seconds: int = 62) -> Path:
     """A recording of one picture a second."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 1.0, show(0).shape[1::-1])
     for second in range(seconds):
-        writer.write(show(second))
+        image = show(second)
+        image[520:, second * 15 : second * 15 + 15] = 0  # a shadow moves along the floor
+        writer.write(image)
     writer.release()
     return path
 
@@ -81,9 +85,50 @@ def test_who_is_found_only_now_and_then_is_covered_as_well(tmp_path: Path) -> No
 
 def test_less_than_a_minute_makes_none(tmp_path: Path) -> None:
     recording = clip(tmp_path / "a.avi", lambda second: picture(), seconds=30)
-    with pytest.raises(Warn, match="needs a minute of pictures; got 29 s"):
+    with pytest.raises(Warn, match="needs 40 pictures that differ, of a minute; got 30"):
         still_of(recording)
     assert not recording.with_suffix(".png").exists()
+
+
+def frames(count: int, state: CameraState = CameraState.UP) -> list[Frame]:
+    noise = np.random.default_rng(0)
+    return [
+        Frame("door", EPOCH + timedelta(seconds=n), noise.integers(0, 255, (90, 160, 3), np.uint8), state)
+        for n in range(count)
+    ]
+
+
+def is_enough(taken: Iterable[Frame]) -> bool:
+    taking = _Taking(lambda frame: NOBODY)
+    for frame in taken:
+        taking.add(frame)
+    return taking.is_enough
+
+
+def test_a_camera_that_hangs_makes_none() -> None:
+    (first,) = frames(1)
+    assert not is_enough(replace(one, image=first.image) for one in frames(100))
+    assert not is_enough(frames(100, state=CameraState.FROZEN))
+
+
+def test_a_clock_that_is_set_makes_none_of_a_few_pictures() -> None:
+    ahead = [replace(one, captured_at=one.captured_at + timedelta(hours=1)) for one in frames(62)]
+    assert not is_enough([*frames(5), *ahead[:30]])
+    assert not is_enough([*ahead[:30], *frames(100)])
+    assert is_enough([*frames(5), *ahead])
+
+
+def test_a_picture_that_changes_its_size_is_a_warning() -> None:
+    larger = Frame("door", EPOCH + timedelta(seconds=9), np.zeros((180, 160, 3), np.uint8))
+    with pytest.raises(Warn, match="size of the picture changed"):
+        is_enough([*frames(3), larger])
+
+
+def test_a_tall_picture_is_small_as_well() -> None:
+    tall = Frame("door", EPOCH, np.zeros((2000, 500, 3), np.uint8))
+    taking = _Taking(lambda frame: NOBODY)
+    taking.add(tall)
+    assert taking.taken[0][0].shape == (WIDEST, 120, 3)
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -36,7 +36,13 @@ Some streams refresh the picture bit by bit and have no key pictures."""
 MAX_PARTS = 32
 """Parts of one picture that are joined at most; encoders make a slice for each core."""
 
-_WHOLE = {"err_detect": "explode"}
+MAX_PIXELS = 100_000_000
+"""Of one picture; a camera that announces more would fill the memory."""
+
+_BOUNDED = {"max_pixels": str(MAX_PIXELS)}
+"""Options of all decoders, which do not open a picture that is larger."""
+
+_WHOLE = _BOUNDED | {"err_detect": "explode"}
 """Options of decoders that otherwise do not report what is missing of a picture: of JPEGs it is green."""
 
 _SILENT = ("mjpeg", "hevc")
@@ -52,9 +58,9 @@ _QUARTER_TURNS = {
 
 
 class _Packet(Enum):
-    """A packet that gave no frame to analyse.
+    """What a packet gave that is no frame to analyse.
 
-    FAILED: it cannot be decoded. DAMAGED: what it depends on could not. WITHOUT: the decoder waits for more.
+    FAILED: it cannot be decoded. DAMAGED: what it depends on could not. WITHOUT: it gives nothing more.
     """
 
     FAILED = auto()
@@ -85,8 +91,7 @@ class Video:
         self._stream = stream
         stream.codec_context.thread_count = threads
         stream.codec_context.thread_type = "AUTO"
-        if stream.codec_context.name in _SILENT:
-            stream.codec_context.options = _WHOLE
+        stream.codec_context.options = _WHOLE if stream.codec_context.name in _SILENT else _BOUNDED
         self._deinterlacer = _Deinterlacer()
         self._converter = _Converter()
         self._failures = 0
@@ -115,7 +120,7 @@ class Video:
         """
         try:
             container = av.open(
-                source, "r", format=container_format, options=dict(options or {}), timeout=timeouts
+                source, "r", format=container_format, options=_BOUNDED | dict(options or {}), timeout=timeouts
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise _unopened(error) from None  # its message holds the address with its credentials
@@ -143,8 +148,8 @@ class Video:
     def grab(self, give_up: Callable[[], bool] = lambda: False) -> bool:
         """Advance to the next frame without converting it; False at the end, or when `give_up` says so.
 
-        `give_up` is called after each packet that gave no frame. Raises SourceError if the source fails, and
-        after more than `MAX_CORRUPT` undecodable frames in a row.
+        `give_up` is called after each packet, once its frames were taken. Raises SourceError if the source
+        fails, and after more than `MAX_CORRUPT` undecodable frames in a row.
         """
         self._frame = None
         try:
@@ -210,8 +215,7 @@ class Video:
                 self._parts = parts  # perhaps the rest of the picture comes in the next packet
             else:
                 yield self._failed(packet)
-        if not frames or self._parts:
-            yield _Packet.WITHOUT
+        yield _Packet.WITHOUT
 
     def _failed(self, packet: Packet[Any]) -> _Packet:
         """DAMAGED while the stream waits for a key picture: it is no reason to open it again."""

@@ -39,14 +39,17 @@ class LiveStream:
         max_fps: float,
         read_timeout: float,
         clock: Clock,
+        *,
         release: Callable[[], None] = lambda: None,
+        expect: Callable[[], None] = lambda: None,
     ) -> None:
-        """release: called when the video has been closed."""
+        """release: called when the video has been closed. expect: called before a frame is waited for."""
         self._video = video
         self._rate = RateLimit(max_fps)
         self._timeout = read_timeout
         self._clock = clock
         self._release = release
+        self._expect = expect
 
     @classmethod
     def from_rtsp(
@@ -73,9 +76,9 @@ class LiveStream:
                 relay.close()
             if clock.monotonic() - asked_at >= timeouts.open:
                 raise SourceError(f"{public_name(url)}: no answer within {timeouts.open:g} s") from None
-            why = why_refused(url, trust, credentials, fault.status)
+            why = why_refused(url, trust, credentials, fault.status, clock)
             raise SourceError(f"{public_name(url)}: {why}") from None
-        return cls(video, max_fps, timeouts.read, clock, relay.close if relay else lambda: None)
+        return cls(video, max_fps, timeouts.read, clock, release=relay.close if relay else lambda: None)
 
     @classmethod
     def from_device(
@@ -103,6 +106,7 @@ class LiveStream:
                 return Picture(image)
 
     def _grab(self) -> None:
+        self._expect()
         asked_at = self._clock.monotonic()
 
         def timed_out() -> bool:

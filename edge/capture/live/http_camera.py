@@ -10,27 +10,31 @@ import io
 import logging
 import ssl
 import threading
-from typing import Any, cast
+from http.cookiejar import DefaultCookiePolicy
+from typing import cast
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.auth import HTTPDigestAuth
+from urllib3.util import parse_url
 
-from edge.capture.live.address import Credentials, Timeouts, host_and_port, public_name
+from edge.capture.live.address import DEFAULT_PORTS, Credentials, Timeouts, host_and_port, public_name
 from edge.capture.live.ffmpeg import AT_ONCE, LiveStream
+from edge.capture.live.http_adapter import BoundedAdapter
 from edge.capture.live.jpegs import MAX_PICTURE, JpegReader
 from edge.capture.live.refusal import in_words
 from edge.capture.live.tls import Trust, why_untrusted
 from edge.capture.rate_limit import RateLimit
 from edge.capture.source import Picture, Source
-from edge.capture.video import MAX_CORRUPT, JpegDecoder, Video
+from edge.capture.video import MAX_CORRUPT, JpegDecoder, UnopenedError, Video
 from edge.clock import Clock
 from edge.errors import SourceError
 from edge.types import Image
 
 _CHUNK = 65_536
 _MAX_REDIRECTS = 5
+_SHOWN = 40
+"""Characters that are repeated of what a camera writes."""
 _PAUSE = 1.0
 """Seconds until a snapshot is asked for again after a fault."""
 
@@ -41,6 +45,7 @@ _REFUSED = (401, 403, 404, 405, 410)
 _JPEG = b"\xff\xd8\xff"
 
 _ALLOWED = "JPEGs, video in one answer, or the camera's rtsp:// address"
+_ENDLESS = "sends a picture that does not end"
 _NOTHING_ELSE = {"protocol_whitelist": "none"}
 """Options of FFmpeg: an answer that names another file, host or port does not make it open that."""
 
@@ -66,21 +71,23 @@ def open_http(
         if kind == "text/html" or first.lstrip()[:1] == b"<":
             raise client.fault("answers with a web page, not with pictures; check the path")
         if kind.startswith("image/") or first.startswith(_JPEG):
-            first = _if_more_than_one(client, answer, first)
+            first = _if_more_than_one(client, answer, first, clock)
             if not first:
                 answer.close()
                 return Snapshots(client, max_fps, clock)
         if kind.startswith("multipart/") or first.startswith((_JPEG, b"--")):
             return JpegStream(client, answer, first, max_fps, clock)
-        body = _Body(client, answer, first)
-        return LiveStream(_video(body, threads), max_fps, timeouts.read, clock, body.release)
+        body = _Body(client, answer, first, clock)
+        video = _video(body, threads)
+        return LiveStream(video, max_fps, timeouts.read, clock, release=body.release, expect=body.expect)
     except SourceError:
         client.close()
         raise
 
 
-def _if_more_than_one(client: _Client, answer: requests.Response, first: bytes) -> bytes:
+def _if_more_than_one(client: _Client, answer: requests.Response, first: bytes, clock: Clock) -> bytes:
     """What was read of the answer, if it goes on behind its first picture; empty if it ends with it."""
+    asked_at = clock.monotonic()
     if "Content-Length" in answer.headers:
         return b""
     reader, read = JpegReader(), bytearray(first)
@@ -89,6 +96,8 @@ def _if_more_than_one(client: _Client, answer: requests.Response, first: bytes) 
         read += data
         if found or len(read) > MAX_PICTURE:
             return bytes(read)
+        if clock.monotonic() - asked_at >= client.timeouts.read:
+            raise client.fault(_ENDLESS)
         found += len(reader.feed(data))
     return bytes(read) if found > 1 else b""
 
@@ -103,16 +112,18 @@ class _Client:
         self._url = url
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy and no ~/.netrc that the configuration does not name
-        self._session.max_redirects = _MAX_REDIRECTS
+        self._session.headers["Accept-Encoding"] = "identity"  # else a small answer may unpack to a huge one
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # they would pile up
         self._session.verify = _verified_by(trust)
-        self._session.mount("https://", _Pinned(trust.fingerprint))
+        self._session.mount("http://", BoundedAdapter())
+        self._session.mount("https://", BoundedAdapter(trust.fingerprint))
 
     def get(self, **headers: str) -> requests.Response:
         """The answer to a request, its body unread. Raises SourceError unless it is 200 or 304."""
         answer = self._ask(headers)
         if answer.status_code == _UNAUTHORIZED and self.credentials and self._session.auth is None:
             digest = "digest" in answer.headers.get("WWW-Authenticate", "").lower()
-            self._session.auth = HTTPDigestAuth(*self.credentials) if digest else _basic(self.credentials)
+            self._session.auth = _Digest(self.credentials, self) if digest else _basic(self.credentials)
             answer.close()
             answer = self._ask(headers)
         if answer.status_code in (_OK, _NOT_MODIFIED):
@@ -136,9 +147,28 @@ class _Client:
         self._session.close()
 
     def _ask(self, headers: dict[str, str]) -> requests.Response:
+        """The answer that redirects lead to."""
+        url = self._url
+        for _ in range(_MAX_REDIRECTS + 1):
+            answer = self._send(url, headers)
+            if answer.next is None:
+                return answer
+            url = self._followed(answer.next.url or "")
+        raise self.fault(f"redirects more than {_MAX_REDIRECTS} times")
+
+    def _followed(self, url: str) -> str:
+        """The target of a redirect. Raises SourceError if another host or port would get the password."""
+        here, there = _origin(self._url), _origin(url)
+        to_tls = (here, there) == (("http", here[1], 80), ("https", here[1], 443))
+        if self.credentials is None or here == there or to_tls:
+            return url
+        target = _shown("{}://{}:{}".format(*there))
+        raise self.fault(f"redirects to {target}; allowed with a password: the same scheme, host and port")
+
+    def _send(self, url: str, headers: dict[str, str]) -> requests.Response:
         limits = (self.timeouts.open, self.timeouts.read)
         try:
-            return self._session.get(self._url, headers=headers, stream=True, timeout=limits)
+            return self._session.get(url, headers=headers, stream=True, timeout=limits, allow_redirects=False)
         except (requests.RequestException, ValueError) as error:
             waited = limits[not isinstance(error, requests.ConnectTimeout)]
             raise self._fault_of(error, f"no answer within {waited:g} s") from None
@@ -166,15 +196,18 @@ class RefusedError(SourceError):
         self.status = status
 
 
-class _Pinned(HTTPAdapter):
-    """Takes the certificate of one fingerprint only, where one is given."""
+class _Digest(HTTPDigestAuth):
+    """Answers a challenge; one that cannot be is a SourceError."""
 
-    def __init__(self, fingerprint: str) -> None:
-        self._fingerprint = fingerprint or None
-        super().__init__(pool_connections=1, pool_maxsize=1)
+    def __init__(self, credentials: tuple[str, str], client: _Client) -> None:
+        super().__init__(*credentials)
+        self._client = client
 
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **more: Any) -> None:  # noqa: ANN401 - as it is there
-        super().init_poolmanager(connections, maxsize, block, assert_fingerprint=self._fingerprint, **more)
+    def build_digest_header(self, method: str, url: str) -> str | None:
+        try:
+            return cast("str | None", super().build_digest_header(method, url))  # type: ignore[no-untyped-call]
+        except Exception:  # noqa: BLE001 - it takes the fields of a challenge unchecked: KeyError, AttributeError
+            raise self._client.fault("answers with a malformed challenge for the password") from None
 
 
 def _verified_by(trust: Trust) -> bool | str:
@@ -183,6 +216,21 @@ def _verified_by(trust: Trust) -> bool | str:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         return False
     return trust.ca_file or ssl.get_default_verify_paths().cafile or True
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port, by the parser of the request; empty where it takes the URL for none."""
+    try:
+        parts = parse_url(url)
+    except ValueError:
+        return "", "", 0
+    scheme = parts.scheme or ""
+    return scheme, parts.host or "", parts.port or DEFAULT_PORTS.get(scheme, 0)
+
+
+def _shown(text: str) -> str:
+    """What may be logged of a text that a camera wrote."""
+    return "".join(filter(str.isprintable, text))[:_SHOWN]
 
 
 def _basic(credentials: tuple[str, str]) -> tuple[str, str]:
@@ -319,7 +367,7 @@ class Snapshots:
             body += data
             late = self._clock.monotonic() - asked_at >= self._client.timeouts.read
             if late or len(body) > MAX_PICTURE:
-                raise self._client.fault("sends a picture that does not end")
+                raise self._client.fault(_ENDLESS)
         return bytes(body)
 
     def _endure(self, fault: SourceError) -> None:
@@ -334,18 +382,30 @@ class Snapshots:
 
 
 class _Body(io.RawIOBase):
-    """The body of an answer, for FFmpeg. first: what was read of it before."""
+    """The body of an answer, for FFmpeg. first: what was read of it before.
 
-    def __init__(self, client: _Client, answer: requests.Response, first: bytes) -> None:
+    Raises SourceError if no picture came of it for the read time-out: FFmpeg would read on.
+    """
+
+    def __init__(self, client: _Client, answer: requests.Response, first: bytes, clock: Clock) -> None:
         self.client = client
-        self.kind = answer.headers.get("Content-Type", "no content type")
+        self.kind = _shown(answer.headers.get("Content-Type", "no content type"))
+        self._clock = clock
+        self._expected_at = clock.monotonic()
         self._answer = answer
         self._held = first
 
     def readable(self) -> bool:
         return True
 
+    def expect(self) -> None:
+        """A picture is waited for from now on."""
+        self._expected_at = self._clock.monotonic()
+
     def read(self, size: int = -1) -> bytes:
+        limit = self.client.timeouts.read
+        if self._clock.monotonic() - self._expected_at >= limit:
+            raise self.client.fault(f"no frame for {limit:g} s")
         data = self._held or self.client.read(self._answer)
         self._held = data[size:] if size >= 0 else b""
         return data[:size] if size >= 0 else data
@@ -358,5 +418,5 @@ class _Body(io.RawIOBase):
 def _video(body: _Body, threads: int) -> Video:
     try:
         return Video.open(body.client.name, body, threads=threads, options=_NOTHING_ELSE | AT_ONCE)
-    except SourceError:
+    except UnopenedError:
         raise body.client.fault(f"answers with {body.kind}, which is neither JPEG nor video") from None

@@ -8,7 +8,9 @@ import ssl
 from urllib.parse import urlsplit
 
 from edge.capture.live.address import Credentials, host_and_port
-from edge.capture.live.tls import Trust
+from edge.capture.live.tls import Trust, connect
+from edge.clock import Clock, SystemClock
+from edge.errors import SourceError
 
 ASK_TIMEOUT = 2.0
 _MOST = 16_384
@@ -35,57 +37,67 @@ def in_words(status: int, credentials: Credentials) -> str:
     return words.get(status, f"answers with status {status}")
 
 
-def why_refused(url: str, trust: Trust, credentials: Credentials, status: int | None) -> str:
+def why_refused(
+    url: str,
+    trust: Trust,
+    credentials: Credentials,
+    status: int | None,
+    clock: Clock = SystemClock(),  # noqa: B008 - it holds nothing
+) -> str:
     """Why an RTSP camera gives no video. status: the one that FFmpeg got, if any."""
     if status == SERVER_FAULT:
         return "is busy, or has a fault (5xx)"
     if (
         status == _UNAUTHORIZED
         and credentials
-        and (why := _asked(url, trust, credentials)).startswith(_DIGEST)
+        and (why := _asked(url, trust, credentials, clock)).startswith(_DIGEST)
     ):
         return why
     if status is not None:
         return in_words(status, credentials)
-    return _asked(url, trust, credentials)
+    return _asked(url, trust, credentials, clock)
 
 
-def _asked(url: str, trust: Trust, credentials: Credentials) -> str:
+def _asked(url: str, trust: Trust, credentials: Credentials, clock: Clock) -> str:
     host, port = host_and_port(url)
+    secure = urlsplit(url).scheme == "rtsps"
     try:
-        plain = socket.create_connection((host, port), timeout=ASK_TIMEOUT)
+        connection = (
+            connect(host, port, trust, ASK_TIMEOUT)  # path and query may hold a password
+            if secure
+            else socket.create_connection((host, port), timeout=ASK_TIMEOUT)
+        )
+    except SourceError as fault:
+        return str(fault)
     except OSError as error:
         return f"cannot be reached: {error.strerror or error}"
     try:
-        with plain:
-            return _what_it_says(plain, url, trust, credentials)
+        with connection:
+            return _what_it_says(connection, url, credentials, clock)
     except OSError:
-        return (
-            "ends the connection without an answer"
-            if urlsplit(url).scheme == "rtsps"
-            else _is_it_tls(host, port)
-        )
+        return "ends the connection without an answer" if secure else _is_it_tls(host, port)
 
 
-def _what_it_says(plain: socket.socket, url: str, trust: Trust, credentials: Credentials) -> str:
+def _what_it_says(connection: socket.socket, url: str, credentials: Credentials, clock: Clock) -> str:
     parts = urlsplit(url)
-    if parts.scheme == "rtsps":
-        plain = Trust(insecure=True).context().wrap_socket(plain, server_hostname=parts.hostname)
     asked = (
         "rtsp://" + parts.netloc.rpartition("@")[2] + parts.path + (f"?{parts.query}" if parts.query else "")
     )
-    plain.sendall(
+    connection.sendall(
         f"OPTIONS {asked} RTSP/1.0\r\nCSeq: 1\r\n\r\n"
         f"DESCRIBE {asked} RTSP/1.0\r\nCSeq: 2\r\nAccept: application/sdp\r\n\r\n".encode()
     )
-    return read_answer(_received(plain), credentials)
+    return read_answer(_received(connection, clock), credentials)
 
 
-def _received(connection: socket.socket) -> bytes:
+def _received(connection: socket.socket, clock: Clock) -> bytes:
     """What comes until the second answer is there, the time is up, or the other side ends it."""
-    data = b""
+    data, until = b"", clock.monotonic() + ASK_TIMEOUT
     while len(data) < _MOST and not re.search(rb"(?i)cseq: *2\r?\n.*\r?\n\r?\n", data, re.DOTALL):
+        if (left := until - clock.monotonic()) <= 0:
+            break
         try:
+            connection.settimeout(left)
             piece = connection.recv(4096)
         except TimeoutError:
             break
@@ -108,7 +120,7 @@ def read_answer(data: bytes, credentials: Credentials) -> str:
         return f"{_DIGEST} {digest} only (401); allowed: MD5 or basic, which is set in the camera"
     if statuses[-1] != _OK:
         return in_words(statuses[-1], credentials)
-    media = [kind.decode() for kind in re.findall(rb"(?m)^m=(\w+)", data)]
+    media = [kind.decode() for kind in re.findall(rb"(?m)^m=(\w{1,20})", data)]
     if not media or "video" in media:
         return "offers video but sends none"
     return f"offers {' and '.join(sorted(set(media)))} but no video"
@@ -117,7 +129,7 @@ def read_answer(data: bytes, credentials: Credentials) -> str:
 def _unknown_digest(data: bytes) -> str:
     """The digest that the camera asks for, if FFmpeg has none that it takes; empty otherwise."""
     offers = re.findall(rb"(?im)^www-authenticate: *(.*)$", data)
-    digests = [re.search(rb'(?i)^digest.*algorithm *= *"?(sha[\w-]+)', offer) for offer in offers]
+    digests = [re.search(rb'(?i)^digest.*algorithm *= *"?(sha[\w-]{1,20})', offer) for offer in offers]
     found = {digest[1].decode() for digest in digests if digest}
     return " or ".join(sorted(found)) if all(digests) else ""
 

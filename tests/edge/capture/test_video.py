@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture.video import Video
+from edge.capture.video import JpegDecoder, Video
 from edge.types import Image
 from tests.edge.capture.encoded_clips import INTERLACED, PROGRESSIVE, joined, numbered, write_video
 from tests.synthetic_video import number_of
@@ -142,3 +142,24 @@ def test_a_recording_that_says_how_it_was_held_is_turned_upright(tmp_path: Path,
     (image,) = pictures(opened(clip))
     assert np.array_equal(image, expected)
     assert number_of(np.rot90(image, degrees // 90)) == 0x123
+
+
+def test_a_picture_of_more_than_100_megapixels_is_not_decoded() -> None:
+    decoder = JpegDecoder()
+    for width in (9_900, 10_100):
+        _, data = cv2.imencode(".jpg", np.zeros((10_000, width), np.uint8))
+        assert (decoder.decode(data.tobytes()) is not None) == (width == 9_900)
+
+
+def test_whether_to_give_up_is_asked_after_each_packet(tmp_path: Path) -> None:
+    """The decoder and the filter for interlaced pictures each hold one back."""
+    video = opened(write_video(tmp_path / "clip.mkv", numbered(*range(4)), INTERLACED))
+    asked: list[int] = []
+
+    def give_up() -> bool:
+        asked.append(1)
+        return False
+
+    assert video.grab(give_up)
+    video.close()
+    assert len(asked) == 2

@@ -16,6 +16,7 @@ from edge.capture.live.tls import Trust
 from edge.errors import SourceError
 from tests.edge.capture.encoded_clips import numbered, write_video
 from tests.edge.capture.live.certificates import fingerprint_of
+from tests.edge.capture.live.raw_server import RawServer, answering
 from tests.fakes import ManualClock
 from tests.mjpeg_server import jpeg
 from tests.patience import PATIENCE
@@ -26,7 +27,7 @@ JPEGS = [jpeg(picture(number)) for number in range(6)]
 
 
 def opened(
-    camera: WebCamera,
+    camera: WebCamera | RawServer,
     clock: ManualClock | None = None,
     *,
     credentials: tuple[str, str] | None = None,
@@ -35,7 +36,8 @@ def opened(
     trust: Trust = Trust(),  # noqa: B008 - it is frozen
 ) -> Source:
     timeouts = Timeouts(PATIENCE, read_timeout)
-    return open_http(camera.url, credentials, timeouts, max_fps, clock or ManualClock(), trust=trust)
+    url = camera.url if isinstance(camera, WebCamera) else f"http://127.0.0.1:{camera.port}/door"
+    return open_http(url, credentials, timeouts, max_fps, clock or ManualClock(), trust=trust)
 
 
 def numbers_of(source: Source, pictures: int) -> list[int]:
@@ -124,6 +126,7 @@ SDP = b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5
         (Answer(status=404), "has no such path (404)"),
         (Answer(status=500), "answers with status 500"),
         (Answer(b"{}", "application/json"), "answers with application/json, which is neither JPEG nor video"),
+        (Answer(b"{}", "text/\x1b" + "x" * 99), f"answers with text/{'x' * 35}, which is neither JPEG"),
         (Answer(b"#EXTM3U\n", "application/vnd.apple.mpegurl"), "answers with an HLS playlist"),
         (Answer(b"#EXTM3U\n", "text/plain"), "answers with an HLS playlist, whose pictures come late; "),
         (Answer(SDP, "application/sdp"), "answers with application/sdp, which is neither JPEG nor video"),
@@ -164,20 +167,107 @@ def test_a_camera_that_gives_no_more_pictures_is_lost(answer: Answer, why: str, 
     assert after <= clock.monotonic() <= after + 2
 
 
-def test_a_redirect_takes_no_password_to_another_host() -> None:
+@pytest.mark.parametrize(
+    "place",
+    [
+        "http://localhost:{other}/x.jpg",
+        "http://127.0.0.1:{other}/x.jpg",
+        "http://127.0.0.1:{camera}@127.0.0.1:{other}/x.jpg",
+        "//127.0.0.1:{other}/x.jpg",
+        "https://127.0.0.1:{camera}/x.jpg",
+    ],
+)
+def test_a_redirect_takes_no_password_to_another_host(place: str) -> None:
     def answer(headers: Mapping[str, str]) -> Answer:
-        shown.append(headers.get("Authorization", ""))
-        return Answer(JPEGS[4])
+        if headers.get("Authorization", "").startswith("Digest"):
+            location = place.format(other=other.port, camera=camera.port)
+            return Answer(status=302, headers={"Location": location})
+        return Answer(status=401, headers=CHALLENGE)
 
-    shown: list[str] = []
-    with WebCamera(answer) as other:
-        away = Answer(status=302, headers={"Location": other.url.replace("127.0.0.1", "localhost")})
-        with WebCamera(in_turn(away), digest=("clerk", "right")) as camera:
-            source = opened(camera, credentials=("clerk", "right"))
-            assert numbers_of(source, 2) == [4, 4]
-            source.close()
-    assert len(shown) == 3
-    assert set(shown) == {""}
+    credentials = ("clerk", "right")
+    with WebCamera(in_turn(Answer(JPEGS[4])), digest=credentials) as other, WebCamera(answer) as camera:
+        with pytest.raises(SourceError, match="; allowed with a password: the same scheme, host and port"):
+            opened(camera, credentials=credentials)
+        assert other.requests == 0
+
+
+CHALLENGE = {"WWW-Authenticate": 'Digest realm="camera", nonce="7", qop="auth"'}
+
+
+def test_redirects_are_followed_within_the_camera_and_without_a_password() -> None:
+    def elsewhere(headers: Mapping[str, str]) -> Answer:
+        return Answer(status=302, headers={"Location": camera.url.replace("127.0.0.1", "localhost")})
+
+    def within(headers: Mapping[str, str]) -> Answer:
+        turned.append(len(turned) % 2 == 0)
+        return Answer(status=302, headers={"Location": "/x.jpg"}) if turned[-1] else Answer(JPEGS[4])
+
+    turned: list[bool] = []
+    with WebCamera(within, digest=("clerk", "right")) as camera:
+        source = opened(camera, credentials=("clerk", "right"))
+        assert numbers_of(source, 2) == [4, 4]
+        source.close()
+    with WebCamera(in_turn(Answer(JPEGS[3]))) as camera, WebCamera(elsewhere) as first:
+        source = opened(first)
+        assert numbers_of(source, 2) == [3, 3]
+        source.close()
+
+
+def test_redirects_in_a_circle_end() -> None:
+    camera = WebCamera(in_turn(Answer(status=302, headers={"Location": "/x.jpg"})))
+    with camera, pytest.raises(SourceError, match="redirects more than 5 times"):
+        opened(camera)
+    assert camera.requests == 6
+
+
+@pytest.mark.parametrize(
+    "challenge", ['Digest nonce="7"', 'Digest realm="c"', "Digest", 'Digest realm="c", nonce']
+)
+def test_a_challenge_that_cannot_be_answered_is_the_cameras_fault(challenge: str) -> None:
+    refusal = Answer(status=401, headers={"WWW-Authenticate": challenge})
+    with WebCamera(in_turn(refusal)) as camera, pytest.raises(SourceError) as caught:
+        opened(camera, credentials=("clerk", "hunter2"))
+    assert str(caught.value).endswith(": answers with a malformed challenge for the password")
+
+
+@pytest.mark.parametrize(
+    ("status", "header"),
+    [(401, 'WWW-Authenticate: Digest realm="c", nonce="7"'), (302, "Location: /"), (404, "X: y")],
+)
+def test_a_body_that_is_no_picture_is_not_read(status: int, header: str) -> None:
+    with answering(f"HTTP/1.1 {status} No\r\n{header}\r\n\r\n".encode(), [bytes(1 << 20)] * 64) as camera:
+        with pytest.raises(SourceError):
+            opened(camera, credentials=("clerk", "hunter2"))
+        assert camera.sent < 48 << 20  # of 64 MiB for each request, what the kernel holds
+
+
+def test_nothing_packed_is_asked_for_and_no_cookie_is_kept() -> None:
+    def answer(headers: Mapping[str, str]) -> Answer:
+        asked.append(headers)
+        return Answer(JPEGS[2], headers={"Set-Cookie": f"n{len(asked)}=1"})
+
+    asked: list[Mapping[str, str]] = []
+    with WebCamera(answer) as camera:
+        source = opened(camera)
+        numbers_of(source, 2)
+        source.close()
+    assert {headers["Accept-Encoding"] for headers in asked} == {"identity"}
+    assert not [headers for headers in asked if "Cookie" in headers]
+
+
+def test_an_answer_whose_head_comes_byte_by_byte_is_given_up() -> None:
+    with answering(b"HTTP/1.1 200 OK\r\nX: ", [b"x"] * 500, every=0.02) as camera:
+        with pytest.raises(SourceError, match=r"no answer within 0\.3 s"):
+            opened(camera, read_timeout=0.3)
+        assert camera.sent < 200
+
+
+def test_a_picture_that_comes_byte_by_byte_is_given_up() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n\r\n" + JPEGS[0][:100]
+    with answering(head, [b"x"] * 500, every=0.02) as camera:
+        with pytest.raises(SourceError, match="sends a picture that does not end"):
+            opened(camera, Striding(), read_timeout=5)
+        assert camera.sent < len(head) + 200
 
 
 def test_pictures_one_after_the_other_in_one_answer_are_a_stream() -> None:
@@ -230,6 +320,28 @@ def test_video_over_http_is_read_by_ffmpeg(tmp_path: Path, suffix: str, codec: s
         assert numbers_of(source, 20) == list(range(20))
         with pytest.raises(SourceError, match="the stream ended"):
             source.read()
+        source.close()
+
+
+class Jumping(ManualClock):
+    """stride: seconds that pass from one look to the next."""
+
+    stride = 0.0
+
+    def monotonic(self) -> float:
+        self.advance(self.stride)
+        return super().monotonic()
+
+
+def test_video_that_goes_on_without_a_picture_ends_by_the_time_out(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.ts", numbered(*range(20)))
+    stuffing = b"\x47\x1f\xff\x10" + bytes(184)  # FFmpeg drops such packets itself, and reads on
+    clock = Jumping()
+    with WebCamera(in_turn(Answer(clip.read_bytes() + stuffing * 30_000, "video/ts"))) as camera:
+        source = opened(camera, clock, read_timeout=10)
+        clock.stride = 1.0
+        with pytest.raises(SourceError, match="no frame for 10 s"):
+            numbers_of(source, 21)
         source.close()
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from edge.capture.live.refusal import in_words, read_answer, why_refused
 from edge.capture.live.tls import Trust
+from tests.edge.capture.live.raw_server import answering
+from tests.fakes import ManualClock
 
 OPTIONS = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nPublic: DESCRIBE, SETUP, PLAY\r\n\r\n"
 SDP = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=door\r\nt=0 0\r\n"
@@ -65,28 +63,9 @@ MD5, SHA = 'Digest realm="c", nonce="7"', 'Digest realm="c", nonce="7", algorith
 def test_a_digest_that_ffmpeg_lacks_is_not_a_wrong_password(offers: list[str], why: str) -> None:
     head = "".join(f"WWW-Authenticate: {offer}\r\n" for offer in offers)
     refused = OPTIONS + f"RTSP/1.0 401 Unauthorized\r\nCSeq: 2\r\n{head}\r\n".encode()
-    with answering(refused) as port:
-        found = why_refused(f"rtsp://127.0.0.1:{port}/door", Trust(), ("clerk", "x"), 401)
+    with answering(refused) as server:
+        found = why_refused(f"rtsp://127.0.0.1:{server.port}/door", Trust(), ("clerk", "x"), 401)
     assert found.startswith(why)
-
-
-@contextmanager
-def answering(data: bytes | None) -> Iterator[int]:
-    """A port on which every client is sent `data` and left; None: left at once."""
-
-    def serve() -> None:
-        with contextlib.suppress(OSError):  # the test has ended
-            while True:
-                client, _ = server.accept()
-                with client:
-                    if data is not None:
-                        client.recv(4096)
-                        client.sendall(data)
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=serve, daemon=True).start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.parametrize(
@@ -94,12 +73,17 @@ def answering(data: bytes | None) -> Iterator[int]:
     [
         ("rtsp", described("audio"), "offers audio but no video"),
         ("rtsp", None, "ends the connection without an answer"),
-        ("rtsps", b"RTSP/1.0 400 Bad Request\r\n\r\n", "ends the connection without an answer"),
+        (
+            "rtsps",
+            b"RTSP/1.0 400 Bad Request\r\n\r\n",
+            "does not agree on TLS (WRONG_VERSION_NUMBER); does it need",
+        ),
     ],
 )
 def test_the_host_is_asked_once(scheme: str, data: bytes | None, why: str) -> None:
-    with answering(data) as port:
-        assert why_refused(f"{scheme}://127.0.0.1:{port}/door?channel=1", Trust(), None, None) == why
+    with answering(data) as server:
+        found = why_refused(f"{scheme}://127.0.0.1:{server.port}/door?channel=1", Trust(), None, None)
+    assert found.startswith(why)
 
 
 def test_a_status_that_is_known_is_not_asked_for() -> None:
@@ -112,3 +96,31 @@ def test_a_host_that_is_not_there_is_named() -> None:
     assert (
         why_refused("rtsp://127.0.0.1:1/door", Trust(), None, None) == "cannot be reached: Connection refused"
     )
+
+
+def test_a_camera_over_tls_that_is_not_trusted_is_not_sent_the_path(certificate: Path) -> None:
+    with answering(described("audio"), certificate=certificate) as server:
+        url = f"rtsps://127.0.0.1:{server.port}/door?password=hunter2"
+        assert why_refused(url, Trust(), None, None).startswith("its certificate is not trusted (")
+        assert server.received == b""
+        trusted = Trust(ca_file=str(certificate / "ca.pem"))
+        assert why_refused(url, trusted, None, None) == "offers audio but no video"
+
+
+class Striding(ManualClock):
+    """A second passes from one look to the next."""
+
+    def monotonic(self) -> float:
+        self.advance(1.0)
+        return super().monotonic()
+
+
+def test_a_camera_that_answers_byte_by_byte_is_not_listened_to_for_ever() -> None:
+    with answering(b"?", [b"?"] * 2000, every=0.01) as server:
+        url = f"rtsp://127.0.0.1:{server.port}/door"
+        assert why_refused(url, Trust(), None, None, Striding()).startswith("does not speak RTSP")
+        assert server.sent < 100
+
+
+def test_what_a_camera_names_is_cut() -> None:
+    assert read_answer(described("a" * 5000), None) == f"offers {'a' * 20} but no video"

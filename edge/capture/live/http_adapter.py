@@ -6,8 +6,9 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from http.client import HTTPException
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 import urllib3
@@ -15,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 _OK = 200
+_T = TypeVar("_T")
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -38,12 +40,12 @@ class BoundedAdapter(HTTPAdapter):
 
 class _Connection(HTTPConnection):
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as it is there
-        return _in_time(self, super().getresponse)
+        return _head_of(self, super().getresponse)
 
 
 class _SecureConnection(HTTPSConnection):
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as it is there
-        return _in_time(self, super().getresponse)
+        return _head_of(self, super().getresponse)
 
 
 class _Pool(urllib3.HTTPConnectionPool):
@@ -54,22 +56,31 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
-def _in_time(connection: HTTPConnection, receive: Callable[[], urllib3.HTTPResponse]) -> urllib3.HTTPResponse:
-    """The head of an answer. Raises TimeoutError if it comes too late: sockets wait that long for a byte."""
-    late, peer = threading.Event(), connection.sock
+def _head_of(connection: HTTPConnection, receive: Callable[[], urllib3.HTTPResponse]) -> urllib3.HTTPResponse:
+    end = partial(
+        socket.socket.shutdown, connection.sock, socket.SHUT_RDWR
+    )  # that of TLS disturbs the reader
+    return in_time(receive, connection.timeout or 0, end)
 
-    def end() -> None:
+
+def in_time(receive: Callable[[], _T], seconds: float, end: Callable[[], None]) -> _T:
+    """What is received. Raises TimeoutError after `seconds`; a socket itself allows that for each byte.
+
+    end: ends the connection, called by another thread.
+    """
+    late, answer = threading.Event(), None
+
+    def give_up() -> None:
         late.set()
-        with suppress(OSError):  # it has ended by itself
-            socket.socket.shutdown(peer, socket.SHUT_RDWR)  # not the one of TLS, which is in use
+        with suppress(OSError, RuntimeError):  # it has ended by itself
+            end()
 
-    timer = threading.Timer(connection.timeout or 0, end)
+    timer = threading.Timer(seconds, give_up)
     timer.daemon = True
     timer.start()
-    answer = None
     try:
         answer = receive()
-    except (OSError, HTTPException):
+    except (OSError, ValueError, HTTPException, urllib3.exceptions.HTTPError):
         if not late.is_set():
             raise
     finally:

@@ -10,6 +10,7 @@ import io
 import logging
 import ssl
 import threading
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import cast
 
@@ -20,7 +21,7 @@ from urllib3.util import parse_url
 
 from edge.capture.live.address import DEFAULT_PORTS, Credentials, Timeouts, host_and_port, public_name
 from edge.capture.live.ffmpeg import AT_ONCE, LiveStream
-from edge.capture.live.http_adapter import BoundedAdapter
+from edge.capture.live.http_adapter import BoundedAdapter, in_time
 from edge.capture.live.jpegs import MAX_PICTURE, JpegReader
 from edge.capture.live.refusal import in_words
 from edge.capture.live.tls import Trust, why_untrusted
@@ -135,8 +136,11 @@ class _Client:
 
     def read(self, answer: requests.Response) -> bytes:
         """What of the body is there; empty at its end."""
+        receive = partial(answer.raw.read1, _CHUNK, decode_content=True)
         try:
-            return cast("bytes", answer.raw.read1(_CHUNK, decode_content=True))
+            if answer.raw.chunked:  # the length of a chunk may come byte by byte
+                receive = partial(in_time, receive, self.timeouts.read, answer.raw.shutdown)
+            return cast("bytes", receive())
         except (OSError, urllib3.exceptions.HTTPError) as error:
             raise self._fault_of(error, f"no frame for {self.timeouts.read:g} s") from None
 

@@ -262,6 +262,14 @@ def test_an_answer_whose_head_comes_byte_by_byte_is_given_up() -> None:
         assert camera.sent < 200
 
 
+def test_an_answer_whose_chunks_length_comes_byte_by_byte_is_given_up() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with answering(head, [b"0"] * 500, every=0.02) as camera:
+        with pytest.raises(SourceError, match=r"no frame for 0\.3 s"):
+            opened(camera, read_timeout=0.3)
+        assert camera.sent < len(head) + 200
+
+
 def test_a_picture_that_comes_byte_by_byte_is_given_up() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n\r\n" + JPEGS[0][:100]
     with answering(head, [b"x"] * 500, every=0.02) as camera:

@@ -87,6 +87,9 @@ class Vision:
 
     def finish(self) -> list[Message]:
         """End every track: no more frames will come."""
+        return self._end_tracks()
+
+    def _end_tracks(self) -> list[Message]:
         ended, self._tracks = self._tracker.finish(), []
         return list(self._visitors.count_ended(ended))
 
@@ -97,7 +100,7 @@ class Vision:
             return []
         self._segment = frame.segment
         self._scanner.restart()
-        return self.finish()
+        return self._end_tracks()
 
     def _is_resized(self, image: Image) -> bool:
         """Whether this picture has another size than the one before, or is the first; warn of a small one."""

@@ -49,6 +49,7 @@ def test_sighup_does_not_end_a_daemon_whose_libraries_load() -> None:
     """In the first second nobody has asked for it yet; it is taken over when somebody does."""
     program = """
 import signal, sys, threading
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
 from edge import cli
 from edge.commands import run, signals
 def configure(parser):

@@ -8,13 +8,14 @@ import threading
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+
+from tests.loopback import LoopbackServer
 
 _CHUNK = 256
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, no time: close sends RST and throws away what waits
 
 
-class Proxy:
+class Proxy(LoopbackServer):
     """Listens on a free loopback port and passes everything on to `host`, `port`.
 
     rate: bytes a second, each way, of every connection; None for no bound. delay: seconds that every chunk
@@ -22,6 +23,7 @@ class Proxy:
     """
 
     def __init__(self, host: str, port: int, *, rate: float | None = None, delay: float = 0.0) -> None:
+        super().__init__()
         self.rate = rate
         self.delay = delay
         self.connections = 0
@@ -30,16 +32,11 @@ class Proxy:
         self._open: set[socket.socket] = set()
         self._dead: set[socket.socket] = set()
         self.swallowed = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.host, self.port = self._listener.getsockname()
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._serve, daemon=True).start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
         self.cut()
 
     def cut(self) -> None:
@@ -57,23 +54,18 @@ class Proxy:
         with self._guard:
             self._dead |= self._open
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return  # closed: the end
-            try:
-                server = socket.create_connection(self._target, timeout=10)
-            except OSError:
-                client.close()
-                continue
-            server.settimeout(None)
-            with self._guard:
-                self.connections += 1
-                self._open |= {client, server}
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+    def talk(self, client: socket.socket) -> None:
+        try:
+            server = socket.create_connection(self._target, timeout=10)
+        except OSError:
+            client.close()
+            return
+        server.settimeout(None)
+        with self._guard:
+            self.connections += 1
+            self._open |= {client, server}
+        for source, sink in ((client, server), (server, client)):
+            threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):

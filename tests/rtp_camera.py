@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 import av
 import numpy as np
 
 from edge.types import Image
+from tests.loopback import LoopbackServer
 
 CLOCK = 90_000
 
@@ -75,7 +75,7 @@ def _pieces(nal: bytes, payload: int, *, hevc: bool) -> list[bytes]:
     return found
 
 
-class RtpCamera:
+class RtpCamera(LoopbackServer):
     """Sends its packets to each client over TCP, then ends the connection, or keeps it silent.
 
     challenge: the WWW-Authenticate of each answer 401, which no client can satisfy. media: lines of the SDP
@@ -92,6 +92,7 @@ class RtpCamera:
         base: str = "",
         hang: bool = False,
     ) -> None:
+        super().__init__()
         self.requests: list[str] = []
         self._packets = packets
         self._challenge = challenge
@@ -101,46 +102,29 @@ class RtpCamera:
             "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=camera\r\nt=0 0\r\n"
             f"{media}m=video 0 RTP/AVP 96\r\na=rtpmap:96 {codec}/90000\r\na=control:track1\r\n"
         )
-        self._listener = socket.create_server(("127.0.0.1", 0))
         self._clients: list[socket.socket] = []
 
     @property
     def url(self) -> str:
-        return f"rtsp://127.0.0.1:{self._listener.getsockname()[1]}/door"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._serve, daemon=True).start()
-        return self
+        return f"rtsp://127.0.0.1:{self.port}/door"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        super().__exit__(kind, error, trace)
         for client in self._clients:
             client.close()
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:  # the test has ended
-                return
-            self._clients.append(client)
-            threading.Thread(target=self._talk, args=(client,), daemon=True).start()
-
-    def _talk(self, client: socket.socket) -> None:
-        try:
-            for request in _requests(client):
-                self.requests.append(request)
-                client.sendall(self._answer(request).encode())
-                if request.startswith("PLAY"):
-                    for packet in self._packets:
-                        client.sendall(b"$\0" + len(packet).to_bytes(2) + packet)
-                    if not self._hang:
-                        client.shutdown(socket.SHUT_RDWR)
-        except OSError:  # the client has gone
-            return
+    def talk(self, client: socket.socket) -> None:
+        self._clients.append(client)
+        for request in _requests(client):
+            self.requests.append(request)
+            client.sendall(self._answer(request).encode())
+            if request.startswith("PLAY"):
+                for packet in self._packets:
+                    client.sendall(b"$\0" + len(packet).to_bytes(2) + packet)
+                if not self._hang:
+                    client.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, request: str) -> str:
         sequence = re.search(r"(?i)cseq: *(\d+)", request)

@@ -366,17 +366,20 @@ def _largest(container: InputContainer) -> VideoStream:
     return max(moving, key=lambda track: track.width * track.height)
 
 
+UNSUPPORTED_TRANSPORT = 461
+SERVER_FAULT = 500
+"""Or above: FFmpeg does not say which."""
+
 _STATUSES: Mapping[type[Exception], int] = {
     av.error.HTTPBadRequestError: 400,
     av.error.HTTPUnauthorizedError: 401,
     av.error.HTTPForbiddenError: 403,
     av.error.HTTPNotFoundError: 404,
-    av.error.HTTPServerError: 500,  # or above
+    av.error.HTTPServerError: SERVER_FAULT,
 }
-_UNSUPPORTED_TRANSPORT = 461
 
 
 def _unopened(error: Exception) -> UnopenedError:
     refused = getattr(error, "errno", None) == errno.EPROTONOSUPPORT
-    status = _UNSUPPORTED_TRANSPORT if refused else _STATUSES.get(type(error))
+    status = UNSUPPORTED_TRANSPORT if refused else _STATUSES.get(type(error))
     return UnopenedError("cannot be decoded: it is not a video, or is damaged", status)

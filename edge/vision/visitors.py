@@ -88,11 +88,12 @@ class Visitors:
         for track in tracks:
             visitor = self._of(track, frame.captured_at)
             visitor.confirmed |= track.state is TrackState.CONFIRMED
-            if track.face is not None:
-                size = frame.image.shape[1::-1]
-                visitor.path.see(track.xyxy, size, frame.captured_at)
-                visitor.stay.see(track.xyxy, size, frame.captured_at)
-            if track.face is not None and not visitor.counted and self._is_due(visitor, frame.captured_at):
+            if track.face is None:
+                continue
+            size = frame.image.shape[1::-1]
+            visitor.path.see(track.xyxy, size, frame.captured_at)
+            visitor.stay.see(track.xyxy, size, frame.captured_at)
+            if not visitor.counted and self._is_due(visitor, frame.captured_at):
                 self._look_at(visitor, frame, faces.select(np.array([track.face])))
 
     def count_ended(self, tracks: Iterable[Track]) -> Iterator[Message]:

@@ -10,11 +10,11 @@ from typing import Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from edge.capture.live.address import Credentials, Timeouts, host_and_port, public_name, with_credentials
-from edge.capture.live.refusal import SERVER_FAULT, UNSUPPORTED_TRANSPORT, why_refused
+from edge.capture.live.refusal import why_refused
 from edge.capture.live.tls import Relay, Trust, connect
 from edge.capture.rate_limit import RateLimit
 from edge.capture.source import Picture
-from edge.capture.video import UnopenedError, Video
+from edge.capture.video import SERVER_FAULT, UNSUPPORTED_TRANSPORT, UnopenedError, Video
 from edge.clock import Clock
 from edge.errors import SourceError
 

@@ -9,15 +9,13 @@ from urllib.parse import urlsplit
 
 from edge.capture.live.address import Credentials, host_and_port
 from edge.capture.live.tls import Trust, connect
+from edge.capture.video import SERVER_FAULT, UNSUPPORTED_TRANSPORT
 from edge.clock import Clock, SystemClock
 from edge.errors import SourceError
 
 ASK_TIMEOUT = 2.0
 _MOST = 16_384
 
-UNSUPPORTED_TRANSPORT = 461
-SERVER_FAULT = 500
-"""Or above: FFmpeg does not say which."""
 _UNAUTHORIZED, _OK = 401, 200
 _DIGEST = "takes the password as a digest by"
 

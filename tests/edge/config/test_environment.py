@@ -42,7 +42,7 @@ def test_every_table_has_variables(name: str) -> None:
             if isinstance(value, bool | int | float | str):
                 text = str(value).lower() if isinstance(value, bool) else f"{value!r}"
                 variable = f"{name}__{key}".upper()
-                load(**{variable: text})
+                assert load(**{variable: text}) == load(), variable
 
 
 def test_a_camera_goes_by_its_number_or_its_name() -> None:

@@ -14,6 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.quantities import QUANTITIES, Contribution, require_bounded
+
 AGES = 101
 """The classes of the age model: single years of age, 0..100."""
 
@@ -175,7 +177,7 @@ class Crossing:
 class TrackEnded:
     """A visitor to be counted: they left the view, or stayed for the longest time that a track may last.
 
-    crossings: at most one in each direction of each line.
+    crossings: at most one in each direction of each line. contributions: to the other numbers.
     """
 
     camera_id: str
@@ -183,6 +185,7 @@ class TrackEnded:
     ended_at: datetime
     dwell: timedelta
     crossings: tuple[Crossing, ...] = ()
+    contributions: tuple[Contribution, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +216,14 @@ class CountingPlan:
     late visits.
 
     A new plan holds from each camera's next window on. brackets: as configured. lateness: seconds. lines: the
-    names of the lines of each camera that has any.
+    names of the lines of each camera that has any. tallies: by camera, the cells of each other quantity.
     """
 
     zones: Mapping[str, str]
     brackets: tuple[str, ...]
     lateness: float
     lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tallies: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
 Message = FaceCrop | TrackEnded | Progress | StreamEnded | CountingPlan
@@ -238,6 +242,10 @@ class Visit:
     at: datetime
     age: float | None
     crossings: tuple[Crossing, ...] = ()
+    contributions: tuple[Contribution, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_bounded(self.contributions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +273,8 @@ class WindowCounts:
     """The visitors of one window [start, end), by age bracket, without pictures or ids.
 
     These are the true counts: `edge.release` decides what of them may leave the box. lines: of the visitors
-    counted here, by line. last: the camera gives no more frames, so the window's end is the end of its day.
+    counted here, by line. tallies: the other numbers of these visitors, by quantity and cell. last: the
+    camera gives no more frames, so the window's end is the end of its day.
     """
 
     site: str
@@ -277,11 +286,14 @@ class WindowCounts:
     unclassified: int
     coverage: Coverage
     lines: Mapping[str, Passages] = field(default_factory=dict)
+    tallies: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     last: bool = False
 
     def __post_init__(self) -> None:
         require_utc("WindowCounts.start", self.start)
         require_utc("WindowCounts.end", self.end)
+        if unknown := self.tallies.keys() - QUANTITIES.keys():
+            raise ValueError(f"WindowCounts: unknown quantities {sorted(unknown)}")
         if self.start >= self.end:
             raise ValueError(f"WindowCounts: start {self.start} is not before end {self.end}")
 

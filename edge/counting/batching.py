@@ -87,11 +87,12 @@ class Classifier:
         """A visit for an ended track; all else as it is. Forgets the tracks of a camera that has ended."""
         if isinstance(message, TrackEnded):
             age = self._ages.pop((message.camera_id, message.track_id), VisitorAge())
-            visit = Visit(
-                message.camera_id, message.ended_at, age.decide(self._max_spread), message.crossings
-            )
-            return [visit]
+            return [_visit(message, age.decide(self._max_spread))]
         if isinstance(message, StreamEnded):
             for key in [key for key in self._ages if key[0] == message.camera_id]:
                 del self._ages[key]
         return [message] if isinstance(message, Progress | StreamEnded | CountingPlan) else []
+
+
+def _visit(ended: TrackEnded, age: float | None) -> Visit:
+    return Visit(ended.camera_id, ended.ended_at, age, ended.crossings, ended.contributions)

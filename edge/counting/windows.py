@@ -3,7 +3,7 @@
     event time   when it happened at the camera, not when it was processed
     watermark    the camera's event time minus `lateness`: nothing older is expected
     window       [start, end) of `length` seconds from UTC midnight; closed once the watermark reaches its end
-    shape        the zone, the brackets and the lines of a window; they never change once it has begun
+    shape        what a window counts: zone, brackets, lines, cells; it never changes once it has begun
 
 Each camera has its own watermark, so a camera that is slow or down delays no other.
 """
@@ -53,6 +53,7 @@ class _Window:
     counts: Counter[str] = field(default_factory=Counter)
     unclassified: int = 0
     crossings: Counter[Crossing] = field(default_factory=Counter)
+    tallies: dict[str, Counter[str]] = field(default_factory=dict)
     seconds: float = 0.0
     analysed: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -60,15 +61,23 @@ class _Window:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """The zone, the brackets and the lines of a window."""
+    """What a window counts: the zone, the brackets, the lines, and the cells of each other quantity."""
 
     zone: str
     brackets: tuple[Bracket, ...]
     lines: tuple[str, ...]
+    cells: Mapping[str, tuple[str, ...]]
 
     @classmethod
-    def of(cls, zone: str, brackets: Iterable[str], lines: Iterable[str]) -> _Shape:
-        return cls(zone, parse_brackets(tuple(brackets)), tuple(lines))
+    def of(
+        cls, zone: str, brackets: Iterable[str], lines: Iterable[str], cells: Mapping[str, Iterable[str]]
+    ) -> _Shape:
+        quantities = {quantity: tuple(names) for quantity, names in cells.items()}
+        return cls(zone, parse_brackets(tuple(brackets)), tuple(lines), quantities)
+
+    @classmethod
+    def of_window(cls, window: WindowCounts) -> _Shape:
+        return cls.of(window.zone, window.counts, window.lines, window.tallies)
 
 
 @dataclass(slots=True)
@@ -135,6 +144,8 @@ class Aggregator:
         else:
             window.counts[bracket_of(visit.age, camera.shape(start).brackets).label] += 1
         window.crossings.update(visit.crossings)
+        for one in visit.contributions:
+            window.tallies.setdefault(one.quantity, Counter())[one.cell] += one.amount
 
     def progress(self, progress: Progress) -> list[WindowCounts]:
         """Move a camera's event time on and note what was watched; the windows that close, oldest first."""
@@ -180,12 +191,13 @@ class Aggregator:
                 continue
             camera = self._camera(window.camera_id, window.start)
             camera.resumed = True
-            camera.take_shape(window.start, _Shape.of(window.zone, window.counts, window.lines))
+            camera.take_shape(window.start, _Shape.of_window(window))
             self._plan_next(window.camera_id, camera, window.start)
             camera.windows[window.start] = _Window(
                 Counter(window.counts),
                 window.unclassified,
                 _crossings(window.lines),
+                {quantity: Counter(cells) for quantity, cells in window.tallies.items()},
                 window.coverage.seconds,
                 window.coverage.analysed,
                 Counter(window.coverage.dropped),
@@ -234,7 +246,8 @@ class Aggregator:
 
     def _shape(self, camera_id: str) -> _Shape:
         plan = self._plan
-        return _Shape.of(plan.zones[camera_id], plan.brackets, plan.lines.get(camera_id, ()))
+        lines, cells = plan.lines.get(camera_id, ()), plan.tallies.get(camera_id, {})
+        return _Shape.of(plan.zones[camera_id], plan.brackets, lines, cells)
 
     def _plan_next(self, camera_id: str, camera: _Camera, at: datetime) -> None:
         """Apply the plan to a camera's windows after the one that holds `at`."""
@@ -277,7 +290,13 @@ class Aggregator:
             unclassified=window.unclassified,
             coverage=Coverage(window.seconds, window.analysed, dict(window.dropped)),
             lines={line: _passages(window.crossings, line) for line in shape.lines},
+            tallies={quantity: _sums(window, quantity, cells) for quantity, cells in shape.cells.items()},
         )
+
+
+def _sums(window: _Window, quantity: str, cells: Iterable[str]) -> dict[str, int]:
+    found = window.tallies.get(quantity, Counter())
+    return {cell: found[cell] for cell in cells}
 
 
 def _passages(crossings: Counter[Crossing], line: str) -> Passages:

@@ -27,6 +27,7 @@ class OpenWindow(BaseModel):
     unclassified: NonNegativeInt
     coverage: tuple[NonNegativeFloat, NonNegativeInt, dict[str, NonNegativeInt]]
     lines: dict[str, tuple[NonNegativeInt, NonNegativeInt]] = {}
+    tallies: dict[str, dict[str, NonNegativeInt]] = {}
 
     @classmethod
     def of(cls, window: WindowCounts) -> OpenWindow:
@@ -41,6 +42,7 @@ class OpenWindow(BaseModel):
             unclassified=window.unclassified,
             coverage=(seen.seconds, seen.analysed, dict(seen.dropped)),
             lines={name: (line.inward, line.outward) for name, line in window.lines.items()},
+            tallies={quantity: dict(cells) for quantity, cells in window.tallies.items()},
         )
 
     def window(self) -> WindowCounts:

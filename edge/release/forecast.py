@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
-from math import inf, sinh
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,11 +85,6 @@ def forecast(gauge: Gauge, traffic: Traffic, days: int = DAYS) -> Forecast:
         released, waiting = carry_over.release(waiting, at, day_ends=end % a_day == 0)
         tally.note(released, end)
     return tally.forecast(gauge.window / 60)
-
-
-def mean_error(epsilon: Fraction) -> float:
-    """The mean absolute value of discrete Laplace noise, in visits. epsilon: above 0."""
-    return 1 / sinh(epsilon)
 
 
 def _open_windows(a_day: int, hours: float) -> NDArray[np.bool_]:

@@ -14,11 +14,12 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from edge.quantities import VISITS
 from edge.release.books.box import BoxBook
 from edge.release.books.camera import CameraBook, Releases
 from edge.release.checkpoint import decode_open, encode_open
 from edge.release.messages import window_id
-from edge.release.noise.ledger import VISITS, Level
+from edge.release.noise.ledger import Level
 from edge.release.noise.sampler import RandomBelow
 from edge.release.rows import Row, Rows
 from edge.release.rule import Rule, Topics
@@ -141,7 +142,7 @@ class Gate:
         camera = window.camera_id
         rows = [make.counts(releases.window)] if releases.window else []
         rows += [
-            make.flow(camera, figure, releases.passages.get((figure.level, figure.end), {}))
+            make.flow(camera, figure, releases.beside.get((figure.level, figure.end), {}))
             for figure in releases.flow
         ]
         rows += [make.periods(camera, one) for one in releases.periods]

@@ -96,6 +96,11 @@ RowId = Annotated[
 ]
 
 
+def _is_empty(value: object) -> bool:
+    """Whether a field stays out of the message: a quantity that is not configured is not in it."""
+    return not value
+
+
 class Part(BaseModel):
     """A message or a part of one: frozen, and without fields that are not named here."""
 
@@ -244,6 +249,47 @@ class Passages(Part):
     entrance: bool = Field(description="Whether its passages are the store's footfall.")
 
 
+class Stated(Part):
+    """How exact the numbers of a quantity are in this message."""
+
+    epsilon: float | None = Field(description="noise: of each number of the quantity; null: they are exact.")
+    error: float = Field(description="Mean absolute error of each number by the noise, in its own unit.")
+    since: Time = Field(description="The quantity was counted from this time on.")
+
+
+class Histogram(Part):
+    """Visits by size: one number for each step, with noise. A visit is in one step."""
+
+    bounds: Annotated[
+        list[NonNegativeInt],
+        Field(description="Lower bounds of the steps, included; the last step is open.", min_length=1),
+    ]
+    visits: list[int] = Field(description="By step; with noise, so a number may be negative.")
+
+
+class QueueFlow(Part):
+    """A queue: how long it was, and how long its visits waited."""
+
+    person_seconds: int | None = Field(
+        description="Time that visits spent in the zone, each at most 300 s, in the period in which they end."
+    )
+    mean_length: float | None = Field(
+        description="Persons: person_seconds by the watched seconds; null where nothing was watched."
+    )
+    error: float | None = Field(description="Mean absolute error of mean_length by the noise, in persons.")
+    waiting: Histogram | None = Field(description="Visits by the time in the zone, in seconds.")
+
+
+class ZoneFlow(Part):
+    """What was counted in a zone of a camera; null: the budget withholds it."""
+
+    entries: int | None = Field(description="Visits that were in the zone for a second or longer.")
+    dwell: Histogram | None = Field(
+        description="Visits that spent more time here than in any other zone, by that time, in seconds."
+    )
+    queue: QueueFlow | None = Field(default=None, description="Of a zone with role queue.")
+
+
 class Flow(Part):
     """The visits of a window, a local hour or a day of one camera or box, without ages and with noise.
 
@@ -270,6 +316,13 @@ class Flow(Part):
     )
     entries: int | None = Field(default=None, description="Of a box: the sum of `in` over entrance lines.")
     exits: int | None = Field(default=None, description="Of a box: the sum of `out` over entrance lines.")
+    zones: Annotated[dict[Name, ZoneFlow], Field(description="Of one camera, by hour and day: by zone.")] = (
+        Field(default={}, exclude_if=_is_empty)
+    )
+    quantities: Annotated[
+        dict[str, Stated],
+        Field(description="By name: every quantity of this message beside visits and lines."),
+    ] = Field(default={}, exclude_if=_is_empty)
     coverage: CoverageOf
     privacy: Privacy
 

@@ -93,9 +93,9 @@ def released_with_noise(
     return _released(window, Released(values, unclassified, minimum=1), epsilon)
 
 
-def noisy_count(count: int, epsilon: Fraction, random_below: RandomBelow) -> NoisyCount:
-    """A true count with noise."""
-    return NoisyCount(count + discrete_laplace(epsilon, random_below), epsilon, seal=_SEAL)
+def noisy_count(count: int, epsilon: Fraction, random_below: RandomBelow, *, most: int = 1) -> NoisyCount:
+    """A true count with noise. most: what one visit adds to it at most."""
+    return NoisyCount(count + discrete_laplace(epsilon / most, random_below), epsilon, seal=_SEAL)
 
 
 def exact_count(count: int) -> NoisyCount:

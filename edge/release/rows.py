@@ -8,9 +8,11 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Required, TypedDict
 
-from edge.release.books.box import FlowSum, PeriodSum, epsilon_of_lines, today_of, total
+from edge.quantities import AGES, IN, OUT, VISITS
+from edge.release.books.box import FlowSum, PeriodSum, epsilon_of_lines, passages_of, today_of, total
 from edge.release.books.camera import PeriodFigures
 from edge.release.books.day import Day
+from edge.release.flow import stated, zones
 from edge.release.messages import (
     Counts,
     CoverageOf,
@@ -19,11 +21,13 @@ from edge.release.messages import (
     Message,
     Passages,
     Periods,
+    Stated,
     Today,
+    ZoneFlow,
     encode,
     window_id,
 )
-from edge.release.noise.ledger import AGES, IN, OUT, VISITS, Level
+from edge.release.noise.ledger import Level
 from edge.release.noise.periods import NoisyFigure
 from edge.release.released import ReleasedWindow
 from edge.release.rule import Rule, Topics
@@ -46,6 +50,8 @@ class _Numbers(TypedDict, total=False):
     lines: dict[str, Passages]
     lines_epsilon: float | None
     lines_since: datetime | None
+    zones: dict[str, ZoneFlow]
+    quantities: dict[str, Stated]
     entries: int | None
     exits: int | None
 
@@ -106,8 +112,9 @@ class Rows:
         latest = topics.latest(window.camera_id, window.zone)
         return Row(topics.counts(window.camera_id, window.zone), key, message, latest)
 
-    def flow(self, camera: str, figure: NoisyFigure, passages: Mapping[str, NoisyFigure]) -> Row:
-        """The `instore.flow/1` row of one period of a camera. passages: `IN` and `OUT`, by line."""
+    def flow(self, camera: str, figure: NoisyFigure, beside: Mapping[str, NoisyFigure]) -> Row:
+        """The `instore.flow/1` row of one period of a camera. beside: its other numbers, by quantity."""
+        passages = passages_of(beside)
         names = Names(site=self._rule.site, camera=camera)
         numbers = _Numbers(
             visits=figure.cells[VISITS].value,
@@ -115,6 +122,8 @@ class Rows:
             lines=_by_line(passages, self._rule.entrances.get(camera, frozenset())),
             lines_epsilon=_plain(epsilon_of_lines(passages)),
             lines_since=min((one.start for one in passages.values()), default=None),
+            zones=zones(beside),
+            quantities=stated(beside),
         )
         return self._flow(self._topics.flow(camera), names, figure, numbers)
 

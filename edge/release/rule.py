@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
 from edge.config import Settings
+from edge.quantities import VISITS
 from edge.release.messages import Model, Privacy
-from edge.release.noise.ledger import IN, OUT, VISITS, Shares, age_shares, epsilon_of_visit, flow_shares
+from edge.release.noise.ledger import Shares, age_shares, epsilon_of_visit, flow_shares
 from edge.store_time import OpeningHours, StoreTime
 
 
@@ -35,8 +36,8 @@ class Rule:
     """What may leave, when, and for which cameras.
 
     with_ages: cameras whose visits are released by age. in_box: cameras that the box's sums count, one of
-    each group of views. flow, flow_with_lines, ages: the epsilon of each number with noise, for a camera
-    without lines, for one with lines, and by age; ages is empty where the threshold releases them.
+    each group of views. flow_epsilon: of a visit over all numbers without ages; None where the gate is off.
+    ages: the epsilon of each number by age; empty where the threshold releases them.
     entrances: the lines whose passages are the store's footfall, by camera.
     """
 
@@ -48,8 +49,7 @@ class Rule:
     in_box: frozenset[str]
     minimum: int
     release_every: int
-    flow: Shares
-    flow_with_lines: Shares
+    flow_epsilon: Fraction | None
     ages: Shares
     entrances: Mapping[str, frozenset[str]]
     model: Model
@@ -69,8 +69,7 @@ class Rule:
             in_box=aged,  # of the views that can see the same visitor, the one with ages stands for all
             minimum=privacy.minimum,
             release_every=privacy.release_every,
-            flow={} if privacy.is_off else flow_shares(epsilon),
-            flow_with_lines={} if privacy.is_off else flow_shares(epsilon, (VISITS, IN, OUT)),
+            flow_epsilon=None if privacy.is_off else epsilon,
             ages=age_shares(exact(privacy.epsilon)) if noise else {},
             entrances={
                 camera.name: frozenset(line.name for line in camera.lines if line.entrance)
@@ -83,16 +82,16 @@ class Rule:
     @property
     def is_off(self) -> bool:
         """Whether true counts leave the box."""
-        return not self.flow
+        return self.flow_epsilon is None
 
     @property
     def visit_epsilon(self) -> Fraction:
         """The whole epsilon of one visit, over all numbers with noise."""
-        return epsilon_of_visit(self.flow, self.ages)
+        return epsilon_of_visit(self.flow_shares(), self.ages)
 
-    def flow_of(self, *, lines: bool) -> Shares:
-        """The epsilon of each number without ages of a camera with or without lines."""
-        return self.flow_with_lines if lines else self.flow
+    def flow_shares(self, beside: Iterable[str] = ()) -> Shares:
+        """The epsilon of each number without ages. beside: the camera's quantities beside the visits."""
+        return {} if self.flow_epsilon is None else flow_shares(self.flow_epsilon, {VISITS, *beside})
 
     @property
     def summed(self) -> frozenset[str]:

@@ -6,9 +6,11 @@ from edge.clock import Clock
 from edge.commands.check.verdict import Warn
 from edge.config import Settings
 from edge.config.views import shared_host_warning, shared_hosts
-from edge.release.forecast import Forecast, Gauge, Traffic, forecast, mean_error
+from edge.quantities import AGES, IN, OUT, VISITS
+from edge.release.forecast import Forecast, Gauge, Traffic, forecast
 from edge.release.messages import Model
-from edge.release.noise.ledger import AGES, IN, VISITS, Level, Shares
+from edge.release.noise.ledger import Level, Shares
+from edge.release.noise.sampler import mean_error
 from edge.release.rule import Rule
 from edge.store_time import OpeningHours
 
@@ -36,7 +38,7 @@ def check_privacy(settings: Settings) -> str:
     return "; ".join(
         [
             _noisy_ages(rule.ages) if rule.ages else _ages(settings),
-            f"visits without ages carry noise, mean error {_errors(rule.flow, VISITS)}",
+            f"visits without ages carry noise, mean error {_errors(rule.flow_shares(), VISITS)}",
             *_lines(settings, rule),
             f"epsilon of a visit: {float(rule.visit_epsilon):g}",
         ]
@@ -95,8 +97,8 @@ def _lines(settings: Settings, rule: Rule) -> list[str]:
     """What lines cost: a camera's visits get less of the budget, and its lines share the rest."""
     return [
         f"{camera.name}, with {len(camera.lines)} line{'' if len(camera.lines) == 1 else 's'}: "
-        f"visits {_errors(rule.flow_with_lines, VISITS)}; each line's in and out "
-        f"{_errors(rule.flow_with_lines, IN, len(camera.lines))}"
+        f"visits {_errors(rule.flow_shares((IN, OUT)), VISITS)}; each line's in and out "
+        f"{_errors(rule.flow_shares((IN, OUT)), IN, len(camera.lines))}"
         for camera in settings.cameras
         if camera.lines
     ]

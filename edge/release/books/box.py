@@ -13,11 +13,12 @@ from fractions import Fraction
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from edge.release.books.camera import PassageFigures, PeriodFigures, Releases
+from edge.quantities import IN, OUT, VISITS
+from edge.release.books.camera import FlowFigures, PeriodFigures, Releases
 from edge.release.books.day import Day, Hour, figures
 from edge.release.carry_over import UNCLASSIFIED
 from edge.release.messages import Figures
-from edge.release.noise.ledger import IN, OUT, VISITS, Level
+from edge.release.noise.ledger import Level
 from edge.release.noise.periods import NoisyFigure, Watched
 from edge.release.rule import Rule
 from edge.types import WindowCounts
@@ -105,7 +106,7 @@ class BoxBook(BaseModel):
             flow = _with_flow(flow, releases.flow)
             periods = _with_periods(periods, releases.periods)
         if entrances := rule.entrances.get(window.camera_id):
-            flow = _with_passages(flow, releases.passages, entrances)
+            flow = _with_passages(flow, releases.beside, entrances)
         until = min((closed[name] for name in rule.summed if name in closed), default=_NEVER)
         if not rule.summed <= closed.keys():
             return BoxReleases([], []), BoxBook(closed=closed, flow=tuple(flow), periods=tuple(periods))
@@ -150,13 +151,20 @@ def _with_flow(sums: list[FlowSum], more: Iterable[NoisyFigure]) -> list[FlowSum
     return list(found.values())
 
 
-def _with_passages(sums: list[FlowSum], more: PassageFigures, entrances: Collection[str]) -> list[FlowSum]:
+def _with_passages(sums: list[FlowSum], more: FlowFigures, entrances: Collection[str]) -> list[FlowSum]:
     found: dict[tuple[Level, datetime], FlowSum] = {(one.level, one.end): one for one in sums}
-    for key, passages in more.items():
+    for key, beside in more.items():
+        if not (passages := passages_of(beside)):
+            continue
         start = min(figure.start for figure in passages.values())
         known = found.get(key, FlowSum(level=key[0], start=start, end=key[1]))
         found[key] = known.with_entrances(passages, entrances)
     return list(found.values())
+
+
+def passages_of(figures: Mapping[str, NoisyFigure]) -> dict[str, NoisyFigure]:
+    """Those of the figures of a period that are of lines."""
+    return {quantity: figure for quantity, figure in figures.items() if quantity in (IN, OUT)}
 
 
 def epsilon_of_lines(passages: Mapping[str, NoisyFigure]) -> Fraction | None:

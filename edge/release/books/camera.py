@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fractions import Fraction
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from edge.quantities import AGES, IN, OUT, QUANTITIES, VISITS
 from edge.release.books.day import Day
 from edge.release.carry_over import Waiting, absorb, begin, reshape
 from edge.release.messages import Figures
-from edge.release.noise.ledger import AGES, IN, OUT, VISITS, Ledger, Level
+from edge.release.noise.ledger import Ledger, Level
 from edge.release.noise.periods import Draws, NoisyFigure, NoisyPeriods
 from edge.release.noise.sampler import RandomBelow
 from edge.release.released import ReleasedWindow, cells_of, release_window, released_with_noise
@@ -32,20 +33,20 @@ class PeriodFigures:
     epsilon: Fraction | None = None
 
 
-PassageFigures = dict[tuple[Level, datetime], dict[str, NoisyFigure]]
-"""What crossed the lines of a camera: by level and end of the period, for `IN` and `OUT`, by line."""
+FlowFigures = dict[tuple[Level, datetime], dict[str, NoisyFigure]]
+"""The numbers of a camera beside its visits: by level and end of the period, by quantity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Releases:
     """What one closed window of a camera lets out.
 
-    passages: over lines. window: None for a camera without ages. today: the store's day that goes on, where
-    it has changed. gone: zones whose retained topics have to be cleared.
+    beside: numbers without ages beside the visits. window: None for a camera without ages. today: the store's
+    day that goes on, where it has changed. gone: zones whose retained topics have to be cleared.
     """
 
     flow: list[NoisyFigure]
-    passages: PassageFigures = field(default_factory=dict)
+    beside: FlowFigures = field(default_factory=dict)
     window: ReleasedWindow | None = None
     periods: list[PeriodFigures] = field(default_factory=list)
     today: Day | None = None
@@ -78,7 +79,9 @@ class CameraBook(BaseModel):
 
     ledger: Ledger
     flow: NoisyPeriods = NoisyPeriods()
-    passages: dict[str, NoisyPeriods] = {}
+    beside: Annotated[
+        dict[str, NoisyPeriods], Field(validation_alias=AliasChoices("beside", "passages"))
+    ] = {}
     zones: dict[str, ZoneBook] = {}
 
     @classmethod
@@ -91,9 +94,9 @@ class CameraBook(BaseModel):
     ) -> tuple[Releases, CameraBook]:
         """What may leave when this window closes, and the book that goes on. Nothing is changed here."""
         flow = _FlowClosing(self, window, rule, random_below)
-        visits, passages = flow.visits(), flow.passages()
+        visits, beside = flow.visits(), flow.beside()
         if window.camera_id not in rule.with_ages:
-            return Releases(visits, passages, gone=list(self.zones)), flow.book(flow.ledger, self.zones)
+            return Releases(visits, beside, gone=list(self.zones)), flow.book(flow.ledger, self.zones)
         closing = _ZoneClosing(window, rule)
         zone = closing.open(self.zones)
         gone = [name for name in self.zones if name != window.zone]
@@ -108,7 +111,7 @@ class CameraBook(BaseModel):
             released, zone = closing.with_threshold(zone)
             ledger = flow.ledger
         today = zone.shown if closing.changes_today else None
-        releases = Releases(visits, passages, released, closing.periods, today, gone)
+        releases = Releases(visits, beside, released, closing.periods, today, gone)
         return releases, flow.book(ledger, {window.zone: zone})
 
 
@@ -117,8 +120,10 @@ class _FlowClosing:
 
     def __init__(self, book: CameraBook, window: WindowCounts, rule: Rule, random_below: RandomBelow) -> None:
         self._window, self._rule, self._random_below = window, rule, random_below
-        self._shares = rule.flow_of(lines=bool(window.lines or book.passages))
-        self._visits, self._passages = book.flow, dict(book.passages)
+        self._visits = book.flow
+        self._open = {name: periods for name, periods in book.beside.items() if name in QUANTITIES}
+        self._tallies = _tallies(window)
+        self._shares = rule.flow_shares({**self._tallies, **self._open})
         self.ledger = book.ledger.under(_budget(rule))
 
     def visits(self) -> list[NoisyFigure]:
@@ -126,28 +131,24 @@ class _FlowClosing:
         figures, self._visits = self._close(self._visits, VISITS, {VISITS: self._window.total})
         return figures
 
-    def passages(self) -> PassageFigures:
-        """What crossed the lines in these periods; lines that are gone leave with the period they were in."""
-        lines = self._window.lines
-        found: PassageFigures = {}
-        for quantity, cells in (
-            (IN, {name: one.inward for name, one in lines.items()}),
-            (OUT, {name: one.outward for name, one in lines.items()}),
-        ):
-            periods = self._passages.pop(quantity, NoisyPeriods())
-            if not cells and not periods.open:
-                continue
-            figures, periods = self._close(periods, quantity, cells)
+    def beside(self) -> FlowFigures:
+        """The other numbers of these periods; lines and zones that are gone leave with the period they were
+        in.
+        """
+        found: FlowFigures = {}
+        for quantity in [name for name in QUANTITIES if name in self._tallies or name in self._open]:
+            periods = self._open.pop(quantity, NoisyPeriods())
+            figures, periods = self._close(periods, quantity, self._tallies.get(quantity, {}))
             for figure in figures:
                 found.setdefault((figure.level, figure.end), {})[quantity] = figure
             if any(period.cells for period in periods.open.values()):
-                self._passages[quantity] = periods
+                self._open[quantity] = periods
         return found
 
     def book(self, ledger: Ledger, zones: dict[str, ZoneBook]) -> CameraBook:
         """The book that goes on."""
         return CameraBook(
-            ledger=_trimmed(ledger, self._visits), flow=self._visits, passages=self._passages, zones=zones
+            ledger=_trimmed(ledger, self._visits), flow=self._visits, beside=self._open, zones=zones
         )
 
     def _close(
@@ -155,11 +156,20 @@ class _FlowClosing:
     ) -> tuple[list[NoisyFigure], NoisyPeriods]:
         draws = Draws(
             self.ledger, self._shares, self._random_below,
-            camera=self._window.camera_id, quantity=quantity, joint=quantity != VISITS,
+            camera=self._window.camera_id, quantity=quantity,
         )  # fmt: skip
         closed = periods.close_window(self._window, cells, self._rule, draws)
         self.ledger = draws.ledger
         return closed
+
+
+def _tallies(window: WindowCounts) -> dict[str, Mapping[str, int]]:
+    """The window's numbers beside its visits, by quantity and cell."""
+    lines = {
+        IN: {name: one.inward for name, one in window.lines.items()},
+        OUT: {name: one.outward for name, one in window.lines.items()},
+    }
+    return {name: cells for name, cells in {**lines, **window.tallies}.items() if cells}
 
 
 class _ZoneClosing:

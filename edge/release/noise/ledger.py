@@ -24,6 +24,8 @@ from fractions import Fraction
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge.quantities import AGES, DWELL, IN, OUT, QUEUE, VISITS, WAITING, ZONES
+
 
 class Level(StrEnum):
     """The times that numbers are published for."""
@@ -36,13 +38,11 @@ class Level(StrEnum):
 Shares = Mapping[tuple[Level, str], Fraction]
 """By level and quantity: the epsilon of one number."""
 
-VISITS, IN, OUT, AGES = "visits", "in", "out", "ages"
-
 FLOW_LEVELS = {Level.WINDOW: Fraction(1, 2), Level.HOUR: Fraction(3, 8), Level.DAY: Fraction(1, 8)}
 """How `privacy.flow_epsilon` is divided over levels: a number that holds more visits can take more noise.
 It does not depend on the configuration, so a change of it at any moment lets no visit spend more."""
 
-_BESIDE = {"zones": 2, "dwell": 2, "attention": 2, "groups": 1, "missed": 1}
+_BESIDE = {ZONES: 2, DWELL: 2, QUEUE: 2, WAITING: 1, "attention": 2, "groups": 1, "missed": 1}
 
 FLOW_WEIGHTS: Mapping[Level, Mapping[str, int]] = {
     Level.WINDOW: {VISITS: 2, IN: 1, OUT: 1},
@@ -50,7 +50,7 @@ FLOW_WEIGHTS: Mapping[Level, Mapping[str, int]] = {
     Level.DAY: {VISITS: 4, IN: 2, OUT: 2, **_BESIDE},
 }
 """How a level is divided over those of its quantities that are configured. With all of them and epsilon 4,
-a window's visits have 1, its entries and exits 1/2 each, an hour's visits 3/8, a day's 1/8."""
+a window's visits have 1, its entries and exits 1/2 each, an hour's visits 6/19, a day's 2/19."""
 
 AGE_LEVELS = {Level.WINDOW: Fraction(1, 4), Level.HOUR: Fraction(1, 2), Level.DAY: Fraction(1, 4)}
 """How `privacy.epsilon` is divided: most for hours, as a window of minutes has few visits in a bracket."""

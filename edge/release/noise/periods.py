@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeInt
 
+from edge.quantities import QUANTITIES
 from edge.release.noise.ledger import Ledger, Level, Node, Shares
 from edge.release.noise.sampler import RandomBelow
 from edge.release.released import NoisyCount, exact_count, noisy_count
@@ -89,8 +90,8 @@ class NoisyFigure:
 class Draws:
     """Draws the numbers of one quantity of one camera, and keeps the ledger of them.
 
-    part: the zone, for a quantity that is counted by zone. shares: empty for a gate that is off. joint: a
-    visit may be in every cell of a node, so its epsilon is divided over them.
+    quantity: of `QUANTITIES`. part: the zone, for a quantity whose zones are nodes of their own.
+    shares: empty for a gate that is off.
     """
 
     def __init__(
@@ -102,18 +103,21 @@ class Draws:
         camera: str,
         quantity: str,
         part: str = "",
-        joint: bool = False,
     ) -> None:
         self.ledger = ledger
         self._shares = shares
         self._random_below = random_below
         self._camera, self._quantity, self._part = camera, quantity, part
-        self._joint = joint
+        self._kind = QUANTITIES[quantity]
 
     @property
     def is_off(self) -> bool:
         """Whether numbers leave as they are."""
         return not self._shares
+
+    def levels(self, *levels: Level) -> list[Level]:
+        """Those of these levels that the quantity is published for."""
+        return [level for level in levels if level is not Level.WINDOW or self._kind.by_window]
 
     def figure(
         self, level: Level, start: datetime, end: datetime, cells: Mapping[str, int], coverage: Coverage
@@ -131,9 +135,11 @@ class Draws:
         self.ledger, refusal = self.ledger.spend(node, epsilon)
         if refusal is not None:
             return None
-        if self._joint:
-            epsilon /= len(cells)
-        noisy = {cell: noisy_count(n, epsilon, self._random_below) for cell, n in cells.items()}
+        epsilon /= self._kind.parts_of_visit(cells)
+        noisy = {
+            cell: noisy_count(n, epsilon, self._random_below, most=self._kind.most)
+            for cell, n in cells.items()
+        }
         return NoisyFigure(level, start, end, noisy, coverage, epsilon)
 
 
@@ -148,7 +154,10 @@ class NoisyPeriods(BaseModel):
         self, window: WindowCounts, cells: Mapping[str, int], rule: Rule, draws: Draws
     ) -> tuple[list[NoisyFigure], NoisyPeriods]:
         """The figures that a closed window completes, its own first, and the periods that go on."""
-        figures = [draws.figure(Level.WINDOW, window.start, window.end, cells, window.coverage)]
+        figures = [
+            draws.figure(level, window.start, window.end, cells, window.coverage)
+            for level in draws.levels(Level.WINDOW)
+        ]
         still_open = {}
         for level in (Level.HOUR, Level.DAY):
             period = self.open.get(level)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from math import sinh
 
 RandomBelow = Callable[[int], int]
 """`random_below(n)`, n >= 1: a whole number of 0..n-1, each equally likely. `secrets.randbelow` on a box."""
@@ -34,6 +35,11 @@ def discrete_laplace(epsilon: Fraction, random_below: RandomBelow) -> int:
         negative = random_below(2) == 1
         if size or not negative:  # zero has one sign only, or it would come twice as often
             return -size if negative else size
+
+
+def mean_error(epsilon: Fraction) -> float:
+    """The mean absolute value of discrete Laplace noise. epsilon: above 0."""
+    return 1 / sinh(epsilon)
 
 
 def _geometric(epsilon: Fraction, random_below: RandomBelow) -> int:

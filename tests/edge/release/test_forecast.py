@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from edge.brackets import DEFAULT_BRACKETS, parse_brackets
-from edge.release.forecast import Gauge, Traffic, forecast, mean_error
+from edge.release.forecast import Gauge, Traffic, forecast
 from edge.release.noise.ledger import age_shares, flow_shares
+from edge.release.noise.sampler import mean_error
 
 GAUGE = Gauge(parse_brackets(DEFAULT_BRACKETS), minimum=5, release_every=1800, window=300)
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from edge.quantities import IN, OUT, VISITS
 from edge.release.checkpoint import decode_open, encode_open
-from edge.release.noise.ledger import IN, VISITS, Level, epsilon_of_visit
+from edge.release.noise.ledger import Level, epsilon_of_visit
 from edge.types import Passages
 from tests.gates import MIDNIGHT, Box, of, rule, window
 
@@ -75,14 +76,15 @@ class TestBudget:
     @pytest.mark.parametrize("epsilon", [4.0, 0.1])
     def test_a_visit_spends_the_same_with_lines_and_without(self, epsilon: float) -> None:
         by = rule(f"privacy.flow_epsilon={epsilon}")
-        assert epsilon_of_visit(by.flow) == epsilon_of_visit(by.flow_with_lines) == Fraction(str(epsilon))
-        assert by.flow_with_lines[Level.WINDOW, VISITS] == 2 * by.flow_with_lines[Level.WINDOW, IN]
+        plain, with_lines = by.flow_shares(), by.flow_shares((IN, OUT))
+        assert epsilon_of_visit(plain) == epsilon_of_visit(with_lines) == Fraction(str(epsilon))
+        assert with_lines[Level.WINDOW, VISITS] == 2 * with_lines[Level.WINDOW, IN]
 
     def test_lines_share_the_epsilon_of_a_visit_that_crosses_them_all(self) -> None:
         lines = [{**DOOR, "name": f"line {n}"} for n in range(4)]
         by = rule(cameras=with_lines(*lines))
         (message,) = flow(Box(by).put(lines={line["name"]: Passages() for line in lines}), "window")
-        share = by.flow_with_lines[Level.WINDOW, IN]
+        share = by.flow_shares((IN, OUT))[Level.WINDOW, IN]
         assert message["lines_epsilon"] == float(share / 4)
         spent = len(lines) * 2 * message["lines_epsilon"] + message["privacy"]["epsilon"]
         assert spent == by.visit_epsilon * Fraction(1, 2)  # all that windows may spend

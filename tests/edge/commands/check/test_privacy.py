@@ -11,7 +11,8 @@ from edge.commands.check import privacy
 from edge.commands.check.privacy import check_privacy, check_site, check_views
 from edge.commands.check.verdict import Status, Verdict, attempt
 from edge.config import Settings, load_settings
-from edge.release.forecast import Forecast, Gauge, Traffic, mean_error
+from edge.release.forecast import Forecast, Gauge, Traffic
+from edge.release.noise.sampler import mean_error
 from tests.fakes import ManualClock
 
 DOOR = {"name": "door", "source": "rtsp://192.0.2.10/"}

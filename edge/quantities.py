@@ -1,0 +1,91 @@
+"""The numbers that are published of visits: their names, and the most that one visit adds to them.
+
+A quantity has cells. A cell belongs to a part, such as a line or a zone; a histogram has one cell for each
+step of a part. The noise that hides a visit rests on two bounds: a visit is in one cell of a part at most,
+and adds no more than `most` to it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+VISITS, IN, OUT, AGES = "visits", "in", "out", "ages"
+ZONES, DWELL, QUEUE, WAITING = "zones", "dwell", "queue", "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """How a quantity is counted and published.
+
+    joint: one visit may be in every part; otherwise it is in one cell of one part. most: what a visit adds to
+    a cell at most. bounds: the lower bounds of a histogram's steps, ascending, the last step open above.
+    by_window: a number is published for every window as well as for every hour and day.
+    """
+
+    joint: bool = False
+    most: int = 1
+    bounds: tuple[int, ...] = ()
+    by_window: bool = False
+
+    def step(self, value: float) -> int:
+        """The lower bound of the step that holds a value; the first one also for smaller values."""
+        return self.bounds[max(bisect_right(self.bounds, value) - 1, 0)]
+
+    def cells(self, parts: Iterable[str]) -> tuple[str, ...]:
+        """All cells of these parts."""
+        if not self.bounds:
+            return tuple(parts)
+        return tuple(cell_of(part, step) for part in parts for step in self.bounds)
+
+    def parts_of_visit(self, cells: Iterable[str]) -> int:
+        """Of how many parts among these cells one visit may be a member: they share its epsilon."""
+        return len({part_of(cell) for cell in cells}) if self.joint else 1
+
+
+QUANTITIES: Mapping[str, Quantity] = {
+    VISITS: Quantity(by_window=True),
+    AGES: Quantity(by_window=True),
+    IN: Quantity(joint=True, by_window=True),
+    OUT: Quantity(joint=True, by_window=True),
+    ZONES: Quantity(joint=True),
+    DWELL: Quantity(bounds=(0, 5, 15, 30, 60, 120, 300, 600)),
+    QUEUE: Quantity(joint=True, most=300),
+    WAITING: Quantity(joint=True, bounds=(0, 30, 60, 120, 180, 300, 600)),
+}
+"""By name. The visits that entered a zone; the time that a visit spent in its own zone, in seconds; the
+person-seconds spent in a queue; the time that a visit spent in a queue, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one visit adds to one cell of a quantity. amount: 1 to `Quantity.most`."""
+
+    quantity: str
+    cell: str
+    amount: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.amount <= QUANTITIES[self.quantity].most:
+            raise ValueError(f"{self.quantity} of {self.cell!r}: a visit adds {self.amount}")
+
+
+def cell_of(part: str, step: int) -> str:
+    """The cell of a histogram's step; the names of parts hold no `/`."""
+    return f"{part}/{step}"
+
+
+def part_of(cell: str) -> str:
+    """The part that a cell belongs to."""
+    return cell.partition("/")[0]
+
+
+def require_bounded(contributions: Iterable[Contribution]) -> None:
+    """Raise ValueError unless one visit may add all of these: the noise would hide less than promised."""
+    found: set[tuple[str, str]] = set()
+    for one in contributions:
+        part = part_of(one.cell) if QUANTITIES[one.quantity].joint else ""
+        if (one.quantity, part) in found:
+            raise ValueError(f"{one.quantity}: a visit is in two cells, {one.cell!r} is the second")
+        found.add((one.quantity, part))

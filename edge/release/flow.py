@@ -1,0 +1,76 @@
+"""Numbers beside visits and lines, as a flow message has them: single numbers and histograms, with noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from edge.quantities import DWELL, IN, OUT, QUANTITIES, QUEUE, WAITING, ZONES, cell_of, part_of
+from edge.release.messages import Histogram, QueueFlow, Stated, ZoneFlow
+from edge.release.noise.periods import NoisyFigure
+from edge.release.noise.sampler import mean_error
+
+Figures = Mapping[str, NoisyFigure]
+"""The figures of one period of a camera, by quantity; a quantity that the budget refuses is missing."""
+
+
+def stated(figures: Figures) -> dict[str, Stated]:
+    """How exact each quantity is; lines say it in a field of their own."""
+    return {
+        quantity: Stated(
+            epsilon=None if figure.epsilon is None else float(figure.epsilon),
+            error=error_of(quantity, figure.epsilon),
+            since=figure.start,
+        )
+        for quantity, figure in figures.items()
+        if quantity not in (IN, OUT)
+    }
+
+
+def error_of(quantity: str, epsilon: Fraction | None) -> float:
+    """The mean absolute error of a number by its noise, in the number's unit; 0 where it is exact."""
+    return 0.0 if epsilon is None else round(mean_error(epsilon / QUANTITIES[quantity].most), 3)
+
+
+def number(figures: Figures, quantity: str, cell: str) -> int | None:
+    """One number; None where it was not counted, or the budget refuses it."""
+    figure = figures.get(quantity)
+    return figure.cells[cell].value if figure and cell in figure.cells else None
+
+
+def histogram(figures: Figures, quantity: str, part: str) -> Histogram | None:
+    """The steps of one part of a quantity; None where they were not counted, or the budget refuses them."""
+    bounds = QUANTITIES[quantity].bounds
+    numbers = [number(figures, quantity, cell_of(part, step)) for step in bounds]
+    found = [n for n in numbers if n is not None]
+    return Histogram(bounds=list(bounds), visits=found) if len(found) == len(bounds) else None
+
+
+def zones(figures: Figures) -> dict[str, ZoneFlow]:
+    """What was counted in each zone."""
+    found = [figure.cells for quantity, figure in figures.items() if quantity in (ZONES, DWELL)]
+    names = dict.fromkeys(part_of(cell) for cells in found for cell in cells)
+    return {
+        name: ZoneFlow(
+            entries=number(figures, ZONES, name),
+            dwell=histogram(figures, DWELL, name),
+            queue=_queue(figures, name),
+        )
+        for name in names
+    }
+
+
+def _queue(figures: Figures, zone: str) -> QueueFlow | None:
+    seconds, waiting = number(figures, QUEUE, zone), histogram(figures, WAITING, zone)
+    if seconds is None and waiting is None:
+        return None
+    mean, error = _mean_length(figures, seconds)
+    return QueueFlow(person_seconds=seconds, mean_length=mean, error=error, waiting=waiting)
+
+
+def _mean_length(figures: Figures, seconds: int | None) -> tuple[float | None, float | None]:
+    """Persons in the queue on average over the watched time, and the mean absolute error by the noise."""
+    if seconds is None or not (watched := figures[QUEUE].coverage.seconds):
+        return None, None
+    error = error_of(QUEUE, figures[QUEUE].epsilon)
+    return round(seconds / watched, 3), round(error / watched, 3)

@@ -1,0 +1,45 @@
+"""The bounds that the noise rests on: what one visit adds to a quantity at most."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.quantities import DWELL, QUANTITIES, QUEUE, WAITING, ZONES, Contribution, require_bounded
+from edge.release.noise.ledger import FLOW_WEIGHTS, Level
+
+
+@pytest.mark.parametrize(
+    ("value", "step"), [(0, 0), (4.99, 0), (5, 5), (29.9, 15), (600, 600), (9000, 600), (-1, 0)]
+)
+def test_a_step_holds_its_lower_bound_and_the_last_is_open(value: float, step: int) -> None:
+    assert QUANTITIES[DWELL].step(value) == step
+
+
+def test_a_histogram_has_a_cell_for_each_step_of_each_part() -> None:
+    assert QUANTITIES[WAITING].cells(["till"])[:2] == ("till/0", "till/30")
+    assert QUANTITIES[ZONES].cells(["till", "shelf"]) == ("till", "shelf")
+
+
+def test_parts_that_one_visit_may_be_in_share_its_epsilon() -> None:
+    assert QUANTITIES[WAITING].parts_of_visit(QUANTITIES[WAITING].cells(["one", "two"])) == 2
+    assert QUANTITIES[DWELL].parts_of_visit(QUANTITIES[DWELL].cells(["one", "two"])) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in QUANTITIES if name != "ages"])
+def test_quantities_by_window_have_a_share_of_windows(name: str) -> None:
+    assert (name in FLOW_WEIGHTS[Level.WINDOW]) == QUANTITIES[name].by_window
+    assert name in FLOW_WEIGHTS[Level.HOUR]
+
+
+@pytest.mark.parametrize("amount", [0, 301])
+def test_a_visit_adds_no_more_than_the_noise_hides(amount: int) -> None:
+    with pytest.raises(ValueError, match="a visit adds"):
+        Contribution(QUEUE, "till", amount)
+
+
+def test_a_visit_is_in_one_cell_of_a_part() -> None:
+    require_bounded([Contribution(WAITING, "one/30"), Contribution(WAITING, "two/30")])
+    with pytest.raises(ValueError, match="two cells"):
+        require_bounded([Contribution(WAITING, "one/30"), Contribution(WAITING, "one/60")])
+    with pytest.raises(ValueError, match="two cells"):
+        require_bounded([Contribution(DWELL, "one/30"), Contribution(DWELL, "two/30")])

@@ -413,6 +413,13 @@ class OutboxSettings(Section):
     max_bytes: Annotated[int, Field(ge=65_536)] = 1 << 30
 
 
+class HistorySettings(Section):
+    """The messages of the last days, as they were published, for the page and for exports. 0 days: none."""
+
+    days: Annotated[int, Field(ge=0, le=3660)] = 400
+    max_bytes: Annotated[int, Field(ge=1 << 20)] = 1 << 30
+
+
 class MetricsSettings(Section):
     """The address for Prometheus and health checks. Port 0 takes a free one."""
 
@@ -477,6 +484,7 @@ class Settings(Section):
     privacy: PrivacySettings = PrivacySettings()
     mqtt: MqttSettings = MqttSettings()
     outbox: OutboxSettings = OutboxSettings()
+    history: HistorySettings = HistorySettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 

@@ -25,13 +25,14 @@ from edge.daemon.parts import Parts
 from edge.daemon.status import ModelReport, OutboxReport, Status, report_camera
 from edge.daemon.threads import Threads
 from edge.delivery import Publisher, Topics, read_access
+from edge.delivery.history import FILE, History, Recorder
 from edge.delivery.outbox import Outbox
 from edge.inference.fallback import ServingBackend
 from edge.ops.health_page import health_page
 from edge.ops.heartbeats import Heartbeats
 from edge.ops.http import HttpServer, PatientServer
 from edge.release.gate import Gate
-from edge.release.messages import LoadedModel, Model, StatusEncoder
+from edge.release.messages import BoxState, LoadedModel, Model, StatusEncoder
 from edge.release.rule import Rule
 from edge.types import CameraStatus
 from edge.vision.detect import SharedDetectors
@@ -69,6 +70,7 @@ class Composition:
         self._rng = rng
         self._resumes = resumes
         self._parts = parts
+        self._topics = Topics(settings.mqtt.prefix, settings.site.name, settings.box)
         self._state = state_directory(settings, beside)
         self.backend_in_use = False
         self.bundle: Bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
@@ -102,6 +104,8 @@ class Composition:
         self.outbox = self._open_outbox()
         opened.callback(self.outbox.close)
         self.outbox_report = OutboxReport(self.outbox, self.metrics, self.clock)
+        self.recorder = self._open_history(opened) if self.settings.history.days else None
+        self.statuses = self._make_statuses()
         self.publisher = self._make_publisher()
         self._join_counting()
         self._join_cameras()
@@ -109,8 +113,9 @@ class Composition:
     def _join_counting(self) -> None:
         settings, bundle = self.settings, self.bundle
         self.queue = self._parts.queue(settings.model.queue)
-        topics = Topics(settings.mqtt.prefix, settings.site.name, settings.box)
-        self.gate = Gate(self.outbox, self.rule_of(settings), topics, on_visits=self.metrics.window_closed)
+        topics = self._topics
+        store = self.recorder or self.outbox
+        self.gate = Gate(store, self.rule_of(settings), topics, on_visits=self.metrics.window_closed)
         self.counting = CountingWorker(
             build_counting(settings, bundle, self.backend, self.metrics),
             self.queue,
@@ -154,6 +159,18 @@ class Composition:
             on_set_aside=lambda reason: set_aside.labels(reason).inc(),
         )
 
+    def _open_history(self, opened: ExitStack) -> Recorder:
+        metrics, kept = self.metrics, self.settings.history
+        history = History(
+            self._state / FILE,
+            kept.days,
+            kept.max_bytes,
+            clock=self.clock,
+            on_set_aside=lambda reason: metrics.history_set_aside.labels(reason).inc(),
+        )
+        opened.callback(history.close)
+        return Recorder(self.outbox, history, on_failure=metrics.history_failures.inc)
+
     def _serve_model(self) -> ServingBackend:
         metrics = self.metrics
         return self._parts.serve(
@@ -182,7 +199,7 @@ class Composition:
             settings.site.name,
             settings.box,
             store=self.outbox,
-            statuses=StatusEncoder(settings.site.name, settings.box, __version__, self._loaded_model()),
+            statuses=self.statuses,
             clock=self.clock,
             rng=self._rng,
             secrets_beside=self.beside,
@@ -191,6 +208,10 @@ class Composition:
             on_published=metrics.window_published,
             on_failure=lambda failure: metrics.failures.labels(failure.value).inc(),
         )
+
+    def _make_statuses(self) -> StatusEncoder:
+        settings = self.settings
+        return StatusEncoder(settings.site.name, settings.box, __version__, self._loaded_model())
 
     def _loaded_model(self) -> LoadedModel:
         bundle = self.bundle
@@ -224,7 +245,20 @@ class Composition:
         )
 
     def _report_camera(self, status: CameraStatus) -> None:
-        report_camera(status, self.metrics, self.publisher.camera_status)
+        report_camera(status, self.metrics, self.camera_status)
+
+    def camera_status(self, status: CameraStatus) -> None:
+        """Publish and record the state of a camera."""
+        self.publisher.camera_status(status)
+        self._record(self._topics.camera_status(status.camera_id), self.statuses.camera(status))
+
+    def box_status(self, state: BoxState, reason: str = "") -> None:
+        """Record that the daemon runs or has stopped, as the broker is told."""
+        self._record(self._topics.box_status, self.statuses.box(state, self.clock.now(), reason))
+
+    def _record(self, topic: str, payload: bytes) -> None:
+        if self.recorder:
+            self.recorder.record(retained={topic: payload})
 
 
 def check_sources(settings: Settings, beside: Path) -> None:

@@ -78,5 +78,5 @@ class Reloader:
         names = (*change.new, *change.changed)
         cameras = [camera for camera in change.settings.cameras if camera.name in names]
         for lane in self._made.lanes.make(cameras, change.settings):
-            self._made.publisher.camera_status(lane.worker.watched.snapshot.status)
+            self._made.camera_status(lane.worker.watched.snapshot.status)
             lane.start()

@@ -139,7 +139,8 @@ class Runtime:
             stop_publishing,
         )
         for camera in self.cameras:
-            made.publisher.camera_status(camera.status)
+            made.camera_status(camera.status)
+        made.box_status("online")
         running.publish.start()
         running.counting.start()
         running.accelerate.start()

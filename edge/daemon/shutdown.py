@@ -66,6 +66,7 @@ def _end_publishing(made: Composition, running: Running) -> None:
     for lane in made.lanes:
         name, now = lane.worker.camera.name, made.clock.now()
         lane.worker.watched.report(CameraStatus(name, CameraState.DOWN, now, STOPPED))
+    made.box_status("offline", "stopped")
     running.stop_publishing.set()
     sent_by = made.clock.monotonic() + made.settings.mqtt.drain_timeout + GOODBYE
     made.threads.join([running.publish, running.accelerate], sent_by)

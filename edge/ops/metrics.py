@@ -181,6 +181,10 @@ class Metrics:
             "outbox_set_aside", "Unusable outbox files moved aside, by reason.", OutboxFault
         )
         self.outbox_failures = self._counter("outbox_failures", "Writes to the outbox that failed.")
+        self.history_set_aside = self._counter_by(
+            "history_set_aside", "Unusable history files moved aside, by reason.", OutboxFault
+        )
+        self.history_failures = self._counter("history_failures", "Writes to the history that failed.")
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"instore_{name}", text, labels, registry=self.registry)

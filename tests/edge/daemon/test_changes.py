@@ -68,11 +68,13 @@ def test_keys_that_need_a_restart_are_named_and_keep_their_values() -> None:
         mqtt={"host": "elsewhere", "port": 8883},
         model={"max_batch": 2},
         outbox={"max_rows": 9},
+        history={"days": 9},
         metrics={"port": 0},
     )
     change = compare(old, new)
     assert " ".join(change.needs_restart) == (
-        "site.name windows.length model.max_batch mqtt.host mqtt.port outbox.max_rows metrics.port"
+        "site.name windows.length model.max_batch mqtt.host mqtt.port outbox.max_rows history.days "
+        "metrics.port"
     )
     kept = change.settings
     assert (kept.site.name, kept.mqtt, kept.model, kept.windows.length) == ("store", old.mqtt, old.model, 300)

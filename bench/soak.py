@@ -281,7 +281,7 @@ class Run:
             camera.name: painted_vision(camera, settings, bundle(), metrics, people=PEOPLE)
             for camera in settings.cameras
         }
-        topics = Topics(settings.mqtt.prefix, settings.site.name, settings.box)
+        topics = Topics.of(settings)
         rule = Rule.of(settings, Model(name="painted", version="1"))
         gate = NotedGate(self.outbox, rule, topics, self.ledger, clock)
         self.worker = CountingWorker(

@@ -91,7 +91,7 @@ class Running:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.publisher = Publisher(
-            MqttSettings(host=broker.host, port=broker.port, **{"drain_timeout": PATIENCE, **settings}),
+            MqttSettings(**{"host": broker.host, "port": broker.port, "drain_timeout": PATIENCE, **settings}),
             "store",
             "box",
             store=outbox,

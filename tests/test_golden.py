@@ -85,7 +85,7 @@ def messages_of(case: Path) -> list[bytes]:
     metrics = Metrics(ManualClock(), cameras)
     counting = build_counting(settings, bundle(), PaintedAges(), metrics)
     store = MemoryStore()
-    topics = Topics(settings.mqtt.prefix, settings.site.name, settings.box)
+    topics = Topics.of(settings)
     gate = Gate(store, Rule.of(settings, MODEL), topics, random.Random(1).randrange)
     windows = [
         window

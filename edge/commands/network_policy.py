@@ -14,7 +14,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edge.commands.options import add_common, read_settings
-from edge.config import Settings
+from edge.config import MqttSettings, Settings
+from edge.config.mqtt import parse_proxy
 from edge.errors import ConfigurationError
 
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -81,12 +82,21 @@ def _hosts(settings: Settings) -> dict[str, str]:
     """The host of each peer by the key that names it, without this machine."""
     from edge.capture import is_live  # OpenCV takes a quarter of a second to load
 
-    hosts = {"mqtt.host": settings.mqtt.host}
+    hosts = _ways_to_brokers(settings.mqtt)
     for camera in settings.cameras:
         host = urlsplit(camera.source).hostname if "://" in camera.source and is_live(camera) else None
         if host:
             hosts[f"cameras.{camera.name}.source"] = host
     return {key: host for key, host in hosts.items() if host != "localhost"}
+
+
+def _ways_to_brokers(mqtt: MqttSettings) -> dict[str, str]:
+    """The brokers, or the proxy that is asked for them."""
+    if mqtt.proxy:
+        return {"mqtt.proxy": parse_proxy(mqtt.proxy).host}
+    first, *others = mqtt.brokers
+    further = {f"mqtt.failover[{number}]": broker.host for number, broker in enumerate(others)}
+    return {"mqtt.url" if mqtt.url else "mqtt.host": first.host} | further
 
 
 def _is_address(host: str) -> bool:

@@ -64,7 +64,7 @@ def replay(
     store = MemoryStore()
     rule = Rule.of(settings, Model(name=bundle.name, version=bundle.version))
     rule = replace(rule, in_box=frozenset())  # recordings are no store: nothing is summed over them
-    gate = Gate(store, rule, Topics(settings.mqtt.prefix, settings.site.name, settings.box))
+    gate = Gate(store, rule, Topics.of(settings))
     for camera in settings.cameras:
         recording = _Recording(camera, partial(open_source, secrets_beside=beside, clock=clock), clock, start)
         with closing(make_vision(camera, settings, bundle, metrics)) as vision:

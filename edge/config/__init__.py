@@ -1,9 +1,10 @@
 """Settings of a box: read from TOML, validated, with secrets in files and masked wherever they are shown."""
 
+from edge.config.fields import DAY, Section
 from edge.config.load import load_settings, state_directory
+from edge.config.mqtt import Broker, MqttSettings
 from edge.config.secrets import blanks_in_secrets, read_secret, secret_path
 from edge.config.settings import (
-    DAY,
     BackendSetting,
     CameraSettings,
     CropSettings,
@@ -12,12 +13,10 @@ from edge.config.settings import (
     LineSettings,
     MetricsSettings,
     ModelSettings,
-    MqttSettings,
     OutboxSettings,
     Precision,
     PrecisionSetting,
     PrivacySettings,
-    Section,
     Settings,
     SiteSettings,
     TrackingSettings,
@@ -28,6 +27,7 @@ from edge.config.settings import (
 __all__ = [
     "DAY",
     "BackendSetting",
+    "Broker",
     "CameraSettings",
     "CropSettings",
     "DetectionSettings",

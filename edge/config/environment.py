@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from edge.config.settings import Section, Settings
+from edge.config.fields import Section
+from edge.config.settings import Settings
 from edge.config.toml import put
 from edge.errors import ConfigurationError
 

@@ -6,7 +6,7 @@ import re
 from urllib.parse import SplitResult, quote
 
 _WORD = re.compile(r"\S+")
-_BEGINS_AS_URL = re.compile(r"[a-z][a-z0-9+.-]*:/|(?:rtsps?|https?|mqtts?):", re.IGNORECASE)
+_BEGINS_AS_URL = re.compile(r"[a-z][a-z0-9+.-]*:/|(?:rtsps?|https?|mqtts?|wss?):", re.IGNORECASE)
 _SHORTEST = 4  # characters: a shorter secret occurs in ordinary words
 _secrets: set[str] = set()
 

@@ -82,3 +82,5 @@ def _password_files(settings: Settings) -> Iterator[tuple[str, str]]:
             yield f"camera {camera.name!r}: password_file", camera.password_file
     if settings.mqtt.password_file:
         yield "mqtt.password_file", settings.mqtt.password_file
+    if settings.mqtt.proxy_password_file:
+        yield "mqtt.proxy_password_file", settings.mqtt.proxy_password_file

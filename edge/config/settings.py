@@ -6,7 +6,6 @@ files, which are searched in `$CREDENTIALS_DIRECTORY` first where systemd provid
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from collections.abc import Callable
@@ -15,9 +14,11 @@ from itertools import combinations
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from edge.brackets import DEFAULT_BRACKETS, Bracket, parse_brackets
+from edge.config.fields import DAY, Host, Seconds, Section, TopicLevel, host_and_port
+from edge.config.mqtt import MqttSettings
 from edge.config.polygons import area, crosses_itself
 from edge.config.redaction import holds_credentials, is_mistyped_url
 from edge.store_time import (
@@ -38,7 +39,6 @@ PrecisionSetting = Literal["auto", Precision]
 BackendSetting = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
 """What `model.backend` may be: a library that runs the age model, or the best one that works."""
 
-DAY = 86_400
 QUARTER = 900
 """Seconds: every local hour of every time zone starts on a quarter of an hour in UTC."""
 
@@ -56,16 +56,6 @@ MOST_CORNERS = 32
 
 MOST_LINES = 8
 """Lines of a camera: they share the noise of its entries and exits."""
-
-_SEPARATORS = re.compile(r"[/+#\x00-\x1f\x7f]")
-
-
-def _topic_level(name: str) -> str:
-    if not name or len(name.encode()) > 64 or name.startswith("$") or _SEPARATORS.search(name):
-        raise ValueError(
-            "must be one MQTT topic level: 1 to 64 bytes, no '/', '+', '#' or control character, no '$' first"
-        )
-    return name
 
 
 def _divides_quarter_hour(seconds: int) -> int:
@@ -134,23 +124,6 @@ def _require_own_names(what: str, names: list[str]) -> None:
             raise ValueError(f"two {what} are named {name!r}: every one needs a name of its own")
 
 
-def _host(name: str) -> str:
-    if not name or re.search(r"[/@\s]", name) or (re.search(r"[:\[\]]", name) and not _is_ipv6(name)):
-        raise ValueError(
-            "must be a host's name or address alone, IPv6 without brackets: port, user and TLS have keys of "
-            "their own"
-        )
-    return name
-
-
-def _is_ipv6(address: str) -> bool:
-    try:
-        ipaddress.IPv6Address(address)
-    except ValueError:
-        return False
-    return True
-
-
 def _tile(side: int) -> int:
     # Tiles smaller than the detector's own input show no more detail; thousands would stop the camera.
     if side != 0 and not 192 <= side <= 4096:
@@ -180,8 +153,6 @@ def _opening_hours(value: str | dict[str, str]) -> str | dict[str, str]:
     return value
 
 
-TopicLevel = Annotated[str, AfterValidator(_topic_level)]
-Seconds = Annotated[float, Field(gt=0, le=DAY, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Point = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_point)]
 Polygon = Annotated[
@@ -190,12 +161,6 @@ Polygon = Annotated[
     AfterValidator(_outline),
 ]
 Region = Annotated[tuple[float, float, float, float], Field(strict=False), AfterValidator(_region)]
-
-
-class Section(BaseModel):
-    """A table of the TOML file: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class LineSettings(Section):
@@ -366,45 +331,6 @@ class PrivacySettings(Section):
         return self.method == "threshold" and self.minimum == 1
 
 
-def host_and_port(host: str, port: int) -> str:
-    """For URLs and messages: an IPv6 address gets brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-class MqttSettings(Section):
-    """The broker, and the credentials for it."""
-
-    host: Annotated[str, AfterValidator(_host)] = "localhost"
-    port: Annotated[int, Field(ge=1, le=65535)] = 1883
-    protocol: Literal["5", "3.1.1"] = "5"
-    prefix: TopicLevel = "instore"
-    username: str = ""
-    password_file: str = ""
-    tls: bool = False
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    keepalive: Annotated[int, Field(ge=5, le=3600)] = 30
-    connect_timeout: Seconds = 10.0
-    in_flight: Annotated[int, Field(ge=1, le=1000)] = 20
-    drain_timeout: Seconds = 3.0
-
-    @property
-    def address(self) -> str:
-        """The broker's host and port, for messages."""
-        return host_and_port(self.host, self.port)
-
-    @model_validator(mode="after")
-    def _belongs_together(self) -> Self:
-        if self.password_file and not self.username:
-            raise ValueError("'password_file' needs a 'username'")
-        if bool(self.cert_file) != bool(self.key_file):
-            raise ValueError("'cert_file' and 'key_file' go together: one is missing")
-        if (self.ca_file or self.cert_file) and not self.tls:
-            raise ValueError("'ca_file' and 'cert_file' need 'tls = true'")
-        return self
-
-
 class OutboxSettings(Section):
     """Where messages wait for the broker's acknowledgement."""
 
@@ -424,7 +350,7 @@ class MetricsSettings(Section):
     """The address for Prometheus and health checks. Port 0 takes a free one."""
 
     enabled: bool = True
-    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 9108
 
     @property

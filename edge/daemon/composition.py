@@ -70,7 +70,7 @@ class Composition:
         self._rng = rng
         self._resumes = resumes
         self._parts = parts
-        self._topics = Topics(settings.mqtt.prefix, settings.site.name, settings.box)
+        self._topics = Topics.of(settings)
         self._state = state_directory(settings, beside)
         self.backend_in_use = False
         self.bundle: Bundle = load_bundle(bundle_folder(settings.model.bundle, beside))

@@ -5,11 +5,12 @@ from edge.delivery.probe import Probe, probe
 from edge.delivery.publisher import Publisher, last_will
 from edge.delivery.session import GOODBYE
 from edge.delivery.subscriber import Subscriber
-from edge.delivery.topics import Topics
+from edge.delivery.topics import Naming, Topics
 
 __all__ = [
     "GOODBYE",
     "BrokerAccess",
+    "Naming",
     "Probe",
     "Publisher",
     "Subscriber",

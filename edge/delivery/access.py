@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
-from edge.config import MqttSettings, read_secret, secret_path
+from edge.config import Broker, MqttSettings, read_secret, secret_path
+from edge.config.mqtt import parse_proxy
+from edge.delivery.tunnel import Proxy
 from edge.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerAccess:
-    """The broker's address and our credentials, read and checked."""
+    """One broker's address and our credentials for all of them, read and checked."""
 
     settings: MqttSettings
+    broker: Broker
     tls: ssl.SSLContext | None
     password: str | None = field(repr=False)
+    proxy: Proxy | None = None
 
     @property
     def name(self) -> str:
         """The broker's URL, for messages."""
-        return f"mqtt{'s' if self.tls else ''}://{self.settings.address}"
+        return self.broker.name
+
+    def to(self, number: int) -> Self:
+        """The access to one of the configured brokers, from 0."""
+        return replace(self, broker=self.settings.brokers[number])
 
 
 def read_access(settings: MqttSettings, beside: Path) -> BrokerAccess:
@@ -32,7 +41,17 @@ def read_access(settings: MqttSettings, beside: Path) -> BrokerAccess:
     password = None
     if settings.password_file:
         password = read_secret("mqtt.password_file", settings.password_file, beside)
-    return BrokerAccess(settings, _tls(settings, beside) if settings.tls else None, password)
+    tls = _tls(settings, beside) if settings.uses_tls else None
+    return BrokerAccess(settings, settings.brokers[0], tls, password, _proxy(settings, beside))
+
+
+def _proxy(settings: MqttSettings, beside: Path) -> Proxy | None:
+    if not settings.proxy:
+        return None
+    address, password = parse_proxy(settings.proxy), ""
+    if settings.proxy_password_file:
+        password = read_secret("mqtt.proxy_password_file", settings.proxy_password_file, beside)
+    return Proxy(address.host, address.port, settings.proxy_username, password)
 
 
 def _tls(settings: MqttSettings, beside: Path) -> ssl.SSLContext:
@@ -44,6 +63,8 @@ def _tls(settings: MqttSettings, beside: Path) -> ssl.SSLContext:
         raise ConfigurationError(
             f"mqtt.ca_file = {settings.ca_file!r}: holds no certificate; must be a file of PEM certificates"
         ) from None
+    if settings.alpn:
+        context.set_alpn_protocols([settings.alpn])
     if settings.cert_file:
         certificate = _readable("mqtt.cert_file", settings.cert_file, beside)
         key = _readable("mqtt.key_file", settings.key_file, beside)

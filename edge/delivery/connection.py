@@ -5,14 +5,22 @@ Each connection is a new client, driven by the thread that calls it, without pah
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, error_string
+from paho.mqtt.client import (
+    Client,
+    ConnectFlags,
+    DisconnectFlags,
+    WebsocketConnectionError,
+    error_string,
+)
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -20,6 +28,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.clock import Clock
 from edge.delivery.access import BrokerAccess
+from edge.delivery.topics import Naming
+from edge.delivery.tunnel import open_tunnel
 from edge.errors import BrokerError
 from edge.ops.reasons import MqttFailure
 
@@ -29,6 +39,7 @@ POLL = 0.1
 _QOS = 1
 _QOS_TRIAL = 2
 _WRONG_VERSION = "Unsupported protocol version"
+_NO_WEBSOCKET = "no WebSocket of MQTT was opened; are port and path right?"
 _FAILURE = 0x80
 """Reason codes from here on are refusals; this one is unspecified."""
 TOO_LARGE = 0x95
@@ -87,6 +98,11 @@ class _Client(Client):
         super().__init__(*arguments, **named)
         self.received: dict[int, int] = {}
         """Reason codes of PUBREC by message id."""
+        self.dial: Callable[[], socket.socket] | None = None
+        """Opens the TCP connection; no variable of the environment names another proxy."""
+
+    def _create_socket_connection(self) -> socket.socket:
+        return self.dial() if self.dial else super()._create_socket_connection()
 
     def _handle_pubrec(self) -> MQTTErrorCode:
         packet = self._in_packet["packet"]
@@ -141,6 +157,7 @@ class Connection:
         self._is_v5 = access.settings.protocol == "5"
         self.in_flight = access.settings.in_flight
         self.limits = Limits()
+        self.naming = Naming.of(access.settings)
         self._best_qos = _QOS_TRIAL
         self._client = self._make_client()
 
@@ -177,15 +194,32 @@ class Connection:
         return replace(self.limits, will=False) if answer == TOO_LARGE and self._will else self.limits
 
     def _connect(self, within: float) -> None:
-        settings = self._access.settings
+        broker = self._access.broker
         self._client.connect_timeout = within
+        self._client.dial = partial(self._dial, within)
         try:
-            self._client.connect(settings.host, settings.port, settings.keepalive)
+            self._client.connect(broker.host, broker.port, self._access.settings.keepalive)
         except ssl.SSLError as error:
             raise DeliveryError(MqttFailure.TLS, f"TLS failed: {_tls_fault(error)}") from error
+        except WebsocketConnectionError as error:
+            raise DeliveryError(MqttFailure.REFUSED, f"{_NO_WEBSOCKET}: {error}") from error
+        except IndexError as error:  # paho's, on a header without a blank after its colon
+            raise DeliveryError(MqttFailure.REFUSED, _NO_WEBSOCKET) from error
         except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
             why = getattr(error, "strerror", None) or str(error)
             raise DeliveryError(MqttFailure.UNREACHABLE, f"cannot be reached: {why}") from error
+
+    def _dial(self, within: float) -> socket.socket:
+        """The TCP connection to the broker, through the proxy where there is one."""
+        broker, proxy = self._access.broker, self._access.proxy
+        if proxy is None:
+            return socket.create_connection((broker.host, broker.port), timeout=within)
+        return open_tunnel(proxy, broker.host, broker.port, within, self._clock)
+
+    @property
+    def may_retain(self) -> bool:
+        """Whether messages are retained: as configured, where the broker does it."""
+        return self.limits.retain and self._access.settings.retain
 
     def fits(self, topic: str, payload: bytes) -> bool:
         """Whether the broker takes a packet of this size, as far as it reported."""
@@ -198,6 +232,7 @@ class Connection:
 
     def packet_size(self, topic: str, payload: bytes) -> int:
         """Bytes of the packet that `publish` sends (OASIS MQTT 5, 3.3)."""
+        topic = self.naming.at_broker(topic)
         properties = self._properties(PacketTypes.PUBLISH)
         packed = len(properties.pack()) if properties else 0  # type: ignore[no-untyped-call]
         body = 2 + len(topic.encode()) + 2 + len(payload) + packed
@@ -208,9 +243,8 @@ class Connection:
 
         A message of QoS 0 counts as acknowledged when it is written to the socket.
         """
-        retained = retain and self.limits.retain
-        properties = self._properties(PacketTypes.PUBLISH)
-        info = self._client.publish(topic, payload, self.limits.qos, retained, properties)
+        named, properties = self.naming.at_broker(topic), self._properties(PacketTypes.PUBLISH)
+        info = self._client.publish(named, payload, self.limits.qos, retain and self.may_retain, properties)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise self._failure(info.rc)
         self._sizes[info.mid] = self.packet_size(topic, payload)
@@ -227,7 +261,9 @@ class Connection:
             return None
         properties = self._properties(PacketTypes.PUBLISH)
         due = {
-            self._client.publish(topic, payload, _QOS_TRIAL, False, properties).mid: topic
+            self._client.publish(
+                self.naming.at_broker(topic), payload, _QOS_TRIAL, False, properties
+            ).mid: topic
             for topic, payload in trials.items()
         }
         self._sizes |= {mid: self.packet_size(topic, trials[topic]) for mid, topic in due.items()}
@@ -241,6 +277,7 @@ class Connection:
     def security(self) -> str:
         """How the connection is secured, for a person."""
         sock = self._client.socket()
+        sock = getattr(sock, "_socket", sock)  # paho's WebSocket is a wrapper
         if not isinstance(sock, ssl.SSLSocket):
             return "no TLS"
         until = ssl.cert_time_to_seconds(str((sock.getpeercert() or {})["notAfter"]))
@@ -251,7 +288,7 @@ class Connection:
     def subscribe(
         self, topic: str, on_payload: Callable[[bytes], None], on_agreed: Callable[[], None]
     ) -> None:
-        """Subscribe to a topic; `poll` passes its messages to `on_payload`."""
+        """Subscribe to a topic as the broker names it; `poll` passes its messages to `on_payload`."""
         self._client.on_message = lambda _client, _data, message: on_payload(bytes(message.payload))
         self._client.on_subscribe = lambda *_: on_agreed()
         self._client.subscribe(topic, _QOS)
@@ -277,13 +314,21 @@ class Connection:
 
     def _make_client(self) -> _Client:
         protocol = MQTTProtocolVersion.MQTTv5 if self._is_v5 else MQTTProtocolVersion.MQTTv311
+        path = self._access.broker.path
         client = _Client(
-            CallbackAPIVersion.VERSION2, self._client_id, protocol=protocol, reconnect_on_failure=False
+            CallbackAPIVersion.VERSION2,
+            self._client_id,
+            protocol=protocol,
+            transport="websockets" if path else "tcp",
+            reconnect_on_failure=False,
         )
+        if path:
+            client.ws_set_options(path=path)
         if self._will and self.limits.will:
             topic, payload = self._will
             properties = self._properties(PacketTypes.WILLMESSAGE)
-            client.will_set(topic, payload, self.limits.qos, self.limits.retain, properties)
+            named = self.naming.at_broker(topic)
+            client.will_set(named, payload, self.limits.qos, self.may_retain, properties)
         client.max_inflight_messages_set(0)  # we count them ourselves, so that paho queues nothing
         if self._access.settings.username:
             client.username_pw_set(self._access.settings.username, self._access.password)
@@ -362,7 +407,8 @@ class Connection:
     @property
     def _expectation(self) -> str:
         tls = "with TLS" if self._access.tls else "without TLS"
-        speaks = f"does it speak MQTT {self._access.settings.protocol} {tls} on this port?"
+        over = " over WebSockets" if self._access.broker.path else ""
+        speaks = f"does it speak MQTT {self._access.settings.protocol}{over} {tls} on this port?"
         # Such brokers close the connection, and MQTT 3.1.1 has no word for the reason.
         return speaks if self._is_v5 else f"{speaks} Does it allow QoS 1 and retained messages?"
 

@@ -41,16 +41,17 @@ def probe(
     secrets_beside: Path,
     sizes: Mapping[str, int] | None = None,
     will: tuple[str, bytes] | None = None,
+    broker: int = 0,
 ) -> Probe:
     """Connect as `Publisher` would, under another client id, and disconnect, which discards the will.
 
     sizes: topics that are checked for the right to publish messages with so many bytes of payload, over
-    several connections if needed; nothing is published.
+    several connections if needed; nothing is published. broker: its number among those configured, from 0.
 
     The round trip runs from opening the socket to the broker's answer, TLS included. Raises
     ConfigurationError as `Publisher` does.
     """
-    access, waiting = read_access(settings, secrets_beside), dict(sizes or {})
+    access, waiting = read_access(settings, secrets_beside).to(broker), dict(sizes or {})
     too_large, refused = list[str](), list[str]()
     while True:
         connection = Connection(access, client_id, clock, will)

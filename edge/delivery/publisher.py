@@ -22,7 +22,7 @@ from edge.delivery.access import BrokerAccess, read_access
 from edge.delivery.connection import POLL, Connection, DeliveryError, TooLargeError
 from edge.delivery.session import Session, Statuses, Store
 from edge.delivery.topics import Topics
-from edge.errors import OutsideError
+from edge.errors import BrokerError, OutsideError
 from edge.ops.reasons import MqttFailure
 from edge.types import CameraStatus
 
@@ -88,9 +88,10 @@ class Publisher:
         on_published: Callable[[float], None] = _ignore,
         on_failure: Callable[[MqttFailure], None] = _ignore,
     ) -> None:
-        self._access = read_access(settings, secrets_beside)
+        self._configured = self._access = read_access(settings, secrets_beside)
         self._connect = connect
-        self._topics = Topics(settings.prefix, site, box)
+        self._topics = Topics(settings.prefix, site, box, settings.client_id)
+        self._which = 0  # of the brokers: the one to connect to next
         self._store = store
         self._statuses = statuses
         self._clock = clock
@@ -101,8 +102,8 @@ class Publisher:
         self._on_failure = on_failure
         self._lock = threading.Lock()
         self._cameras: dict[str, CameraStatus] = {}
-        self._reason = ""
-        self._losses: list[str] = []  # that were logged
+        self._reasons: dict[str, str] = {}  # by broker: why it failed, as logged
+        self._losses: dict[str, list[str]] = {}  # by broker, as logged
         self._largest: int | None = None  # bytes of a packet, as the last connection's end has shown
         self._opened_at: float | None = None
         self._short_lived = 0
@@ -121,7 +122,7 @@ class Publisher:
 
     def renew(self, access: BrokerAccess) -> None:
         """Use this password and these certificates from the next connection on."""
-        self._access = access
+        self._configured = access
 
     def run(
         self,
@@ -143,17 +144,27 @@ class Publisher:
                 self._serve(stop, beat)
                 break
             except OutsideError as error:
+                has_next = isinstance(error, BrokerError) and self._turn_to_next()
                 self._report(error)
-                self._pause(stop)
+                if not has_next:
+                    self._pause(stop)
         return self._store.depth
+
+    def _turn_to_next(self) -> bool:
+        """Whether a further broker is asked at once; after the last, or a steady connection: the first."""
+        failed = self._lasted < STEADY
+        self._which = (self._which + 1) % len(self._access.settings.brokers) if failed else 0
+        return self._which > 0
 
     def _serve(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """One connection, from CONNECT to the drain; OutsideError where it fails before."""
+        self._access = self._configured.to(self._which)
         will = last_will(self._topics, self._statuses)
         connection = self._connect(self._access, self._topics.client_id, self._clock, will)
         try:
             connection.open(min(self._access.settings.connect_timeout, max(POLL, self._remaining(stop))))
-            log.info("connected to %s", self._access.name)
+            of_failover = ", a broker of mqtt.failover" if self._which else ""
+            log.info("connected to %s%s", self._access.name, of_failover)
             self._adapt(connection)
             self._opened_at = self._clock.monotonic()
             self._on_connected(True)
@@ -167,8 +178,8 @@ class Publisher:
     def _adapt(self, connection: Connection) -> None:
         """Log what this broker does not do; keep to the size that it has shown when it ended the last one."""
         losses = connection.limits.losses
-        if losses != self._losses:
-            self._losses = losses
+        if losses != self._losses.get(self._access.name, []):
+            self._losses[self._access.name] = losses
             for loss in losses:
                 log.warning("%s: the broker is limited: %s", self._access.name, loss)
         if self._largest is not None:
@@ -181,7 +192,7 @@ class Publisher:
             session.step(self._current())
             if session.progressed and self._lasted >= STEADY:
                 self._backoff.reset()
-                self._reason = ""
+                self._reasons.clear()
                 self._short_lived = 0
         session.goodbye(self._statuses.box("offline", self._clock.now(), "stopped"))
 
@@ -222,8 +233,8 @@ class Publisher:
         self._largest = error.size - 1 if isinstance(error, TooLargeError) else None
         self._on_failure(kind)
         self._suspect_a_twin(kind)
-        if str(error) != self._reason:
-            self._reason = str(error)
+        if str(error) != self._reasons.get(self._access.name):
+            self._reasons[self._access.name] = str(error)
             log.warning(
                 "%s: %s; %d messages wait",
                 self._access.name,

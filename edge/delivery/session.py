@@ -95,7 +95,7 @@ class Session:
         self._retained = RetainedTopics(
             store,
             topics,
-            may_retain=connection.limits.retain,
+            may_retain=connection.may_retain,
             on_disk_fault=partial(on_failure, MqttFailure.DISK),
         )
         self._heard_at = clock.monotonic()

@@ -53,7 +53,9 @@ class Subscriber:
         connection = Connection(self._access, self._client_id, self._clock, will=None)
         try:
             connection.open(self._access.settings.connect_timeout)
-            connection.subscribe(self._topic, self._on_payload, self.subscribed.set)
+            connection.subscribe(
+                connection.naming.at_broker(self._topic), self._on_payload, self.subscribed.set
+            )
             self._backoff.reset()
             while not stop.is_set():
                 connection.poll(POLL)

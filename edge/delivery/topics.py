@@ -1,23 +1,35 @@
-"""The MQTT topics that a box publishes on."""
+"""The MQTT topics that a box publishes on, and what they are called at the broker."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
+from urllib.parse import quote
+
+from edge.config import MqttSettings, Settings
+from edge.config.mqtt import DEFAULT_TOPIC, PLACEHOLDER
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of one box. prefix: the first level of each."""
+    """The topics of one box. prefix: the first levels of each. id: the configured client id."""
 
     prefix: str
     site: str
     box: str
+    id: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The topics of the configured box."""
+        return cls(settings.mqtt.prefix, settings.site.name, settings.box, settings.mqtt.client_id)
 
     @property
     def client_id(self) -> str:
-        """The MQTT client id of the box; every other client of this program adds its name to it."""
-        return f"{self.prefix}-{self.site}-{self.box}"
+        """The MQTT client id of the box."""
+        return self.id or "-".join((*self.prefix.split("/"), self.site, self.box))
 
     @property
     def box_status(self) -> str:
@@ -74,3 +86,56 @@ class Topics:
 
     def _name(self, *levels: str) -> str:
         return "/".join((self.prefix, self.site, *levels))
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What topics are called at the broker (`mqtt.topic`): outbox, log and rights name them as `Topics` does.
+
+    {prefix}, {site} and {levels} make up a topic of ours; {source} is its camera or box, {zone} its zone,
+    {message} its last level. A level whose placeholders are all empty is left out. After a `=` a value is
+    percent-encoded, as Azure IoT Hub asks for (`messages/events/camera={source}`).
+    """
+
+    template: str
+    prefix_levels: int
+    client_id: str
+
+    @classmethod
+    def of(cls, settings: MqttSettings) -> Self:
+        """The naming that is configured."""
+        return cls(settings.topic, settings.prefix.count("/") + 1, settings.client_id)
+
+    def at_broker(self, topic: str) -> str:
+        """The name at the broker of a topic of ours, also of one of a former site."""
+        levels = topic.split("/")
+        if self.template == DEFAULT_TOPIC or len(levels) < self.prefix_levels + 3:
+            return topic
+        values = self._values(levels)
+        filled = ((level, _fill(level, values)) for level in self.template.split("/"))
+        return "/".join(text for level, text in filled if text or not level)
+
+    def _values(self, levels: list[str]) -> dict[str, str]:
+        before, (site, *own) = levels[: self.prefix_levels], levels[self.prefix_levels :]
+        return {
+            "client_id": self.client_id,
+            "prefix": "/".join(before),
+            "site": site,
+            "source": own[0],
+            "zone": "/".join(own[1:-1]),
+            "message": own[-1],
+            "levels": "/".join(own),
+        }
+
+
+_FIELD = re.compile("(=?)" + PLACEHOLDER.pattern)
+
+
+def _fill(level: str, values: Mapping[str, str]) -> str:
+    """One level of a template with its values."""
+
+    def value(found: re.Match[str]) -> str:
+        equals, name = found.groups()
+        return equals + (quote(values[name], safe="") if equals else values[name])
+
+    return _FIELD.sub(value, level)

@@ -8,35 +8,41 @@ from edge import __version__
 from edge.clock import Clock
 from edge.commands.check.verdict import Warn
 from edge.config import CameraSettings, Settings
-from edge.delivery import Probe, Topics, last_will, probe
+from edge.config.mqtt import parse_proxy
+from edge.delivery import Naming, Probe, Topics, last_will, probe
 from edge.errors import BrokerError
 from edge.release.messages import StatusEncoder
 from edge.release.sizes import Sizes, largest
 
 
-def check_broker(settings: Settings, folder: Path, clock: Clock) -> str:
-    """Connect once, as the daemon does.
+def check_broker(settings: Settings, folder: Path, clock: Clock, number: int = 0) -> str:
+    """Connect once to one of the brokers, as the daemon does.
+
+    A configured client id is used as it is, since rights may depend on it: a daemon that runs with it is
+    disconnected for a moment. number: of the broker, from 0.
 
     Raises BrokerError where the broker does not accept the box, one of its topics, or the size of its
     messages; Warn where the daemon works without something that the broker does not do.
     """
-    where = settings.mqtt.address
-    topics = Topics(settings.mqtt.prefix, settings.site.name, settings.box)
+    where = _way(settings, number)
+    topics, naming = Topics.of(settings), Naming.of(settings.mqtt)
     sizes = largest(settings)
     trials = _trials(settings, topics, sizes)
     result = probe(
         settings.mqtt,
-        f"{topics.client_id}-check",
+        topics.id or f"{topics.client_id}-check",
         clock=clock,
         secrets_beside=folder,
         sizes=trials,
         will=last_will(topics, StatusEncoder(settings.site.name, settings.box, __version__)),
+        broker=number,
     )
     if not result.connected:
         raise BrokerError(f"{where}: {result.reason}")
     connected = f"{where}: connected in {1000 * result.round_trip:.0f} ms ({result.security})"
     if result.refused:
-        raise BrokerError(f"{connected}, but the broker refuses the topics {', '.join(result.refused)}")
+        refused = dict.fromkeys(map(naming.at_broker, result.refused))
+        raise BrokerError(f"{connected}, but the broker refuses the topics {', '.join(refused)}")
     if set(result.too_large) - {topics.box_today}:
         raise BrokerError(f"{connected}, but {_too_small(result, sizes.row)}")
     if losses := _losses(result, sizes):
@@ -44,6 +50,17 @@ def check_broker(settings: Settings, folder: Path, clock: Clock) -> str:
     if result.refused is None:
         return f"{connected}; the broker does not report on which topics this box may publish"
     return f"{connected}; this box may publish on all its {len(trials)} topics"
+
+
+def _way(settings: Settings, number: int) -> str:
+    """The broker and the proxy on the way to it, for a person."""
+    broker = settings.mqtt.brokers[number]
+    where = broker.name if broker.path else broker.address
+    return (
+        f"{where} through the proxy {parse_proxy(settings.mqtt.proxy).address}"
+        if settings.mqtt.proxy
+        else where
+    )
 
 
 def _losses(result: Probe, sizes: Sizes) -> list[str]:

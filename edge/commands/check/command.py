@@ -90,7 +90,12 @@ def check(
         "privacy": partial(check_privacy, settings),
         "model": partial(check_model, settings, folder, clock),
         "terms": partial(check_terms, settings, folder),
-        "broker": partial(check_broker, settings, folder, clock),
+        **{
+            f"broker {number + 1}" if number else "broker": partial(
+                check_broker, settings, folder, clock, number
+            )
+            for number in range(len(settings.mqtt.brokers))
+        },
         "outbox": partial(check_outbox, settings, folder, clock),
         "disk": partial(check_disk, settings, folder),
         "clock": partial(check_clock, clock, is_synchronised),

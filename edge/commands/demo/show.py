@@ -55,7 +55,7 @@ class Show:
         self._windows: dict[str, dict[str, Any]] = {}
         self._subscriber = Subscriber(
             settings.mqtt,
-            Topics(settings.mqtt.prefix, settings.site.name, settings.box).counts("+", "+"),
+            Topics.of(settings).counts("+", "+"),
             f"{settings.box}-demo",
             on_payload=self._receive,
             clock=clock,

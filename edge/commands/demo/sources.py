@@ -48,7 +48,7 @@ def named_broker(url: str, folder: Path) -> dict[str, Any]:
         raise ConfigurationError(
             f"--broker {redact_value(url)}: not a broker's URL; allowed: mqtt://host[:port] or mqtts://"
         )
-    table: dict[str, Any] = {"host": parts.hostname, **credentials}
+    table: dict[str, Any] = {"url": "", "failover": [], "host": parts.hostname, **credentials}
     if parts.scheme == "mqtts":
         table |= {"tls": True, "port": 8883}
     if parts.port is not None:

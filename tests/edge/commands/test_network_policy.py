@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,23 @@ def test_a_broker_on_this_machine_needs_nothing_more(resolv_conf: Path) -> None:
     settings = configured("clip.mp4", host="localhost")
 
     assert allowed(network_policy(settings, resolve=resolve, resolv_conf=resolv_conf)) == ["localhost"]
+
+
+@pytest.mark.parametrize(
+    ("mqtt", "peers"),
+    [
+        (
+            {"url": "wss://broker.example", "failover": ["wss://192.0.2.3"]},
+            ["192.0.2.9", "2001:db8::9", "192.0.2.3"],
+        ),
+        ({"url": "mqtts://nowhere.example", "proxy": "http://192.0.2.8:3128"}, ["192.0.2.8"]),
+    ],
+)
+def test_all_brokers_are_peers_or_the_proxy_on_the_way(mqtt: dict[str, Any], peers: list[str]) -> None:
+    cameras = [{"name": "door", "source": "clip.mp4"}]
+    settings = load_settings(None, [], {"cameras": cameras, "mqtt": mqtt}, {})
+    text = network_policy(settings, resolve=resolve, resolv_conf=Path("/nonexistent"))
+    assert allowed(text) == ["localhost", *peers]
 
 
 def test_networks_may_be_added_and_must_be_some() -> None:

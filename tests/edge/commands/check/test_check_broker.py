@@ -62,3 +62,23 @@ def test_more_brackets_make_larger_messages() -> None:
     )
     assert few.row < many.row < many.today
     assert few.today < many.today
+
+
+def test_each_broker_is_tested_with_the_names_of_its_topics(tmp_path: Path) -> None:
+    """A configured client id is used as it is: brokers may tie rights to it."""
+    acl = "topic write devices/edge-7/counts/#\ntopic read #\n"
+    with Mosquitto(tmp_path / "broker", acl=acl, extra=["clientid_prefixes edge-7"]) as broker:
+        configured = settings(
+            "mqtt.url=mqtt://127.0.0.1:1",
+            f"mqtt.failover=['mqtt://127.0.0.1:{broker.port}']",
+            "mqtt.client_id=edge-7",
+            "mqtt.topic=devices/{client_id}/{message}/{source}/{zone}",
+        )
+        first, second = (
+            attempt("broker", lambda number=number: check_broker(configured, tmp_path, SystemClock(), number))
+            for number in (0, 1)
+        )
+    assert first.status is Status.FAILED
+    assert "127.0.0.1:1: cannot be reached" in first.detail
+    assert "refuses the topics devices/edge-7/status/box, " in second.detail
+    assert "/counts/" not in second.detail

@@ -1,0 +1,59 @@
+"""What the tables of the configuration share: the table itself, and kinds of fields."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+DAY = 86_400
+
+_SEPARATORS = re.compile(r"[/+#\x00-\x1f\x7f]")
+_LEVEL = "no '/', '+', '#' or control character, no '$' first"
+
+
+class Section(BaseModel):
+    """A table of the TOML file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _topic_level(name: str) -> str:
+    if not is_topic_level(name):
+        raise ValueError(f"must be one MQTT topic level: 1 to 64 bytes, {_LEVEL}")
+    return name
+
+
+def is_topic_level(name: str) -> bool:
+    """Whether this is 1 to 64 bytes of one level of an MQTT topic, without wildcards."""
+    return 0 < len(name.encode()) <= 64 and not name.startswith("$") and not _SEPARATORS.search(name)
+
+
+def host_name(name: str) -> str:
+    """A validator: the name or address of a host alone."""
+    if not name or re.search(r"[/@\s]", name) or (re.search(r"[:\[\]]", name) and not _is_ipv6(name)):
+        raise ValueError(
+            "must be a host's name or address alone, IPv6 without brackets: port, user and TLS have keys of "
+            "their own"
+        )
+    return name
+
+
+def _is_ipv6(address: str) -> bool:
+    try:
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        return False
+    return True
+
+
+def host_and_port(host: str, port: int) -> str:
+    """For URLs and messages: an IPv6 address gets brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+TopicLevel = Annotated[str, AfterValidator(_topic_level)]
+Host = Annotated[str, AfterValidator(host_name)]
+Seconds = Annotated[float, Field(gt=0, le=DAY, allow_inf_nan=False)]

@@ -107,7 +107,8 @@ class Gate:
         cameras = {**self._cameras, window.camera_id: book}
         make = Rows(rule, self._topics)
         rows = self._rows(window, releases)
-        rows += [make.box_flow(one) for one in sums.flow] + [make.box_periods(one) for one in sums.periods]
+        rows += [make.box_flow(*one) for one in zip(sums.flow, sums.occupancy, strict=True)]
+        rows += [make.box_periods(one) for one in sums.periods]
         self._store.commit(
             rows,
             retained=self._retained(make, window, releases, cameras),

@@ -67,11 +67,12 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": _TIME}),
 ]
 Name = Annotated[str, Field(min_length=1, pattern="^[^/+#]+$")]
-Seconds = Annotated[
+Amount = Annotated[
     NonNegativeFloat,
     PlainSerializer(number),
     WithJsonSchema({"type": "number", "minimum": 0}),
 ]
+Seconds = Amount
 Cell = Annotated[
     int | None,
     Field(description="Visits; null: nothing of this cell is released here. With noise it may be negative."),
@@ -249,6 +250,17 @@ class Passages(Part):
     entrance: bool = Field(description="Whether its passages are the store's footfall.")
 
 
+class Occupancy(Part):
+    """How many are in the store at the end of a period: the published entries less exits of the day so far.
+
+    It is computed from numbers with noise, whose errors add up over the day, and begins with nobody inside.
+    """
+
+    inside: NonNegativeInt
+    error: Amount = Field(description="Mean absolute error of it by the noise, before it is held at 0.")
+    since: Time = Field(description="Entries and exits are summed from here: the day's start, or later.")
+
+
 class Stated(Part):
     """How exact the numbers of a quantity are in this message."""
 
@@ -316,6 +328,10 @@ class Flow(Part):
     )
     entries: int | None = Field(default=None, description="Of a box: the sum of `in` over entrance lines.")
     exits: int | None = Field(default=None, description="Of a box: the sum of `out` over entrance lines.")
+    occupancy: Annotated[
+        Occupancy | None,
+        Field(description="Of a window or hour of a box with entrance lines: who is inside at `end`."),
+    ] = Field(default=None, exclude_if=_is_empty)
     zones: Annotated[dict[Name, ZoneFlow], Field(description="Of one camera, by hour and day: by zone.")] = (
         Field(default={}, exclude_if=_is_empty)
     )

@@ -19,6 +19,7 @@ from edge.release.messages import (
     Figures,
     Flow,
     Message,
+    Occupancy,
     Passages,
     Periods,
     Stated,
@@ -54,6 +55,7 @@ class _Numbers(TypedDict, total=False):
     quantities: dict[str, Stated]
     entries: int | None
     exits: int | None
+    occupancy: Occupancy | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,8 @@ class Rows:
         )
         return self._flow(self._topics.flow(camera), names, figure, numbers)
 
-    def box_flow(self, one: FlowSum) -> Row:
-        """The same summed over the box."""
+    def box_flow(self, one: FlowSum, inside: Occupancy | None) -> Row:
+        """The same summed over the box, and how many are inside at its end."""
         names = Names(site=self._rule.site, box=self._rule.box)
         numbers = _Numbers(
             visits=one.visits,
@@ -136,6 +138,7 @@ class Rows:
             entries=one.entries,
             exits=one.exits,
             lines_epsilon=_plain(one.lines_epsilon),
+            occupancy=inside,
         )
         return self._flow(self._topics.box_flow, names, one, numbers)
 

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fractions import Fraction
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeFloat
 
 from edge.quantities import IN, OUT, VISITS
 from edge.release.books.camera import FlowFigures, PeriodFigures, Releases
 from edge.release.books.day import Day, Hour, figures
+from edge.release.books.occupancy import Inside, follow
 from edge.release.carry_over import UNCLASSIFIED
-from edge.release.messages import Figures
+from edge.release.messages import Figures, Occupancy
 from edge.release.noise.ledger import Level
 from edge.release.noise.periods import NoisyFigure, Watched
+from edge.release.noise.sampler import variance
 from edge.release.rule import Rule
 from edge.types import WindowCounts
 
@@ -30,7 +32,8 @@ class FlowSum(BaseModel):
     """The visits of one period, of the cameras that have closed it.
 
     cameras: how many gave their visits. entries, exits: over the entrance lines; None where there is none.
-    epsilon, lines_epsilon: of the noise of each camera's visits and of each line.
+    epsilon, lines_epsilon: of the noise of each camera's visits and of each line. variance: of the noise in
+    entries less exits.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +47,7 @@ class FlowSum(BaseModel):
     exits: int | None = None
     epsilon: Fraction | None = None
     lines_epsilon: Fraction | None = None
+    variance: NonNegativeFloat = 0.0
     watched: Watched = Watched()
 
     def with_camera(self, figure: NoisyFigure) -> FlowSum:
@@ -65,6 +69,7 @@ class FlowSum(BaseModel):
                 "entries": _added(self.entries, passages.get(IN), entrances),
                 "exits": _added(self.exits, passages.get(OUT), entrances),
                 "lines_epsilon": _smaller(self.lines_epsilon, epsilon_of_lines(passages)),
+                "variance": self.variance + _variance(passages, entrances),
             }
         )
 
@@ -81,20 +86,22 @@ class PeriodSum(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class BoxReleases:
-    """The sums that a closed window completes."""
+    """The sums that a closed window completes. occupancy: at the end of each of `flow`."""
 
     flow: list[FlowSum]
     periods: list[PeriodSum]
+    occupancy: list[Occupancy | None]
 
 
 class BoxBook(BaseModel):
-    """Sums that wait for a camera, and until when each camera has closed its time."""
+    """Sums that wait for a camera, until when each camera has closed its time, and the day's occupancy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     closed: dict[str, AwareDatetime] = {}
     flow: tuple[FlowSum, ...] = ()
     periods: tuple[PeriodSum, ...] = ()
+    inside: Inside | None = None
 
     def with_camera(
         self, window: WindowCounts, releases: Releases, rule: Rule
@@ -109,17 +116,21 @@ class BoxBook(BaseModel):
             flow = _with_passages(flow, releases.beside, entrances)
         until = min((closed[name] for name in rule.summed if name in closed), default=_NEVER)
         if not rule.summed <= closed.keys():
-            return BoxReleases([], []), BoxBook(closed=closed, flow=tuple(flow), periods=tuple(periods))
-        done = BoxReleases(
-            [one for one in flow if one.end <= until and one.cameras],
-            [one for one in periods if _end(one) <= until],
+            return BoxReleases([], [], []), self._waiting(closed, flow, periods)
+        done = [one for one in flow if one.end <= until and one.cameras]
+        occupancy, inside = follow(self.inside, done, rule.time)
+        book = self._waiting(
+            closed,
+            [one for one in flow if one.end > until],
+            [one for one in periods if _end(one) > until],
         )
-        book = BoxBook(
-            closed=closed,
-            flow=tuple(one for one in flow if one.end > until),
-            periods=tuple(one for one in periods if _end(one) > until),
-        )
-        return done, book
+        released = BoxReleases(done, [one for one in periods if _end(one) <= until], occupancy)
+        return released, book.model_copy(update={"inside": inside})
+
+    def _waiting(
+        self, closed: dict[str, AwareDatetime], flow: list[FlowSum], periods: list[PeriodSum]
+    ) -> BoxBook:
+        return BoxBook(closed=closed, flow=tuple(flow), periods=tuple(periods), inside=self.inside)
 
 
 def total(parts: Iterable[Figures]) -> Figures:
@@ -182,6 +193,12 @@ def _added(known: int | None, figure: NoisyFigure | None, entrances: Collection[
     """A sum with what crossed these lines; lines that were withheld add nothing."""
     found = [n.value for line, n in figure.cells.items() if line in entrances] if figure else []
     return (known or 0) + sum(found) if found else known
+
+
+def _variance(passages: Mapping[str, NoisyFigure], entrances: Collection[str]) -> float:
+    """Of the noise in all numbers of these lines."""
+    cells = (cell for figure in passages.values() for cell in figure.cells.items())
+    return sum(variance(n.epsilon) for line, n in cells if line in entrances and n.epsilon)
 
 
 def _with_periods(sums: list[PeriodSum], more: Iterable[PeriodFigures]) -> list[PeriodSum]:

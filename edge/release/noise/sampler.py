@@ -42,6 +42,11 @@ def mean_error(epsilon: Fraction) -> float:
     return 1 / sinh(epsilon)
 
 
+def variance(epsilon: Fraction) -> float:
+    """The variance of discrete Laplace noise. epsilon: above 0."""
+    return 1 / (2 * sinh(epsilon / 2) ** 2)
+
+
 def _geometric(epsilon: Fraction, random_below: RandomBelow) -> int:
     """A whole number k >= 0 with a probability in proportion to exp(-epsilon * k)."""
     steps, unit = epsilon.numerator, epsilon.denominator

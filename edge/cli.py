@@ -33,6 +33,10 @@ COMMANDS = {
     "demo": ("edge.commands.demo.command", "Run a broker, the daemon and a live view on this machine."),
     "bench": ("edge.commands.bench.command", "Measure how long each stage takes on recordings."),
     "engine": ("edge.commands.engine.command", "Build TensorRT engines of the age model."),
+    "export": (
+        "edge.commands.export.command",
+        "Print the messages that this box has published as a table: CSV, or JSON lines.",
+    ),
     "network-policy": (
         "edge.commands.network_policy",
         "Print a systemd drop-in that limits the service's network to its cameras and its broker.",

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from edge.delivery.history.file import open_for_reading, seconds, unpacked, words
+from edge.delivery.history.file import moment, open_for_reading, seconds, unpacked, words
 from edge.errors import OutsideError
 
 
@@ -37,6 +37,12 @@ class Reader:
         self._path = path
 
     @property
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        with self._open() as db:
+            return db is not None
+
+    @property
     def version(self) -> int:
         """Another number after each change."""
         with self._open() as db:
@@ -56,6 +62,18 @@ class Reader:
                 for topic, payload in db.execute(query, (f"%/{kind}", *times)):
                     yield Message(topic, json.loads(unpacked(payload, common)))
 
+    def span(self, kind: str) -> tuple[datetime, datetime] | None:
+        """When the messages of a kind begin and end; None where there are none."""
+        query = (
+            "SELECT min(starts), max(ends) FROM messages JOIN topics ON topics.id = messages.topic "
+            "WHERE topics.topic LIKE ?"
+        )
+        with self._open() as db:
+            if db is None:
+                return None
+            first, last = db.execute(query, (f"%/{kind}",)).fetchone()
+            return None if first is None else (moment(first), moment(last))
+
     def retained(self) -> list[Message]:
         """The newest payload of every retained topic."""
         with self._open() as db:
@@ -67,11 +85,12 @@ class Reader:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection | None]:
-        if not self._path.exists():
-            yield None
-            return
         try:
+            if not self._path.exists():
+                yield None
+                return
             with closing(open_for_reading(self._path)) as db:
                 yield db
-        except sqlite3.Error as error:
-            raise OutsideError(f"history {self._path}: cannot be read: {error}") from None
+        except (sqlite3.Error, OSError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise OutsideError(f"history {self._path}: cannot be read: {reason}") from None

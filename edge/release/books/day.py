@@ -14,7 +14,7 @@ from typing import Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from edge.release.books.spread import spread
+from edge.release.books.spread import over_day
 from edge.release.carry_over import UNCLASSIFIED, Released
 from edge.release.messages import Figures
 from edge.release.released import NoisyCount, ReleasedWindow
@@ -190,21 +190,5 @@ def _cover(hours: Hours, at: datetime, seconds: float) -> Hours:
 
 def _add(hours: Hours, n: int, since: datetime, until: datetime, add: Callable[[Hour, int], Hour]) -> Hours:
     """The hours with a released number, spread over those of its span."""
-    parts = _parts(hours, n, since, until)
+    parts = over_day(n, since, until, [(hour.start, hour.end) for hour in hours])
     return tuple(hour if part is None else add(hour, part) for hour, part in zip(hours, parts, strict=True))
-
-
-def _parts(hours: Hours, n: int, since: datetime, until: datetime) -> list[int | None]:
-    """A released number over the hours of its span; None for hours outside of it.
-
-    A span that began before the day is cut to it. Where a clock was set back, the span may be empty or lie
-    outside of the day: then the number belongs to the hour that is nearest to its end.
-    """
-    since = max(since, hours[0].start)
-    reached = [hour.start < until and hour.end > since for hour in hours]
-    if not any(reached):
-        nearest = max((i for i, hour in enumerate(hours) if hour.start < until), default=0)
-        reached[nearest] = True
-    spans = [(hour.start, hour.end) for hour, inside in zip(hours, reached, strict=True) if inside]
-    parts = iter(spread(n, since, until, spans) if len(spans) > 1 else [n])
-    return [next(parts) if inside else None for inside in reached]

@@ -40,5 +40,21 @@ def spread(count: int, since: datetime, until: datetime, hours: Sequence[Hour]) 
     return parts if count >= 0 else [-part for part in parts]
 
 
+def over_day(count: int, since: datetime, until: datetime, hours: Sequence[Hour]) -> list[int | None]:
+    """A released number over the hours of a day, at least one; None for hours outside of its span.
+
+    A span that began before the day is cut to it. Where a clock was set back, the span may be empty or lie
+    outside of the day: then the number belongs to the hour that is nearest to its end.
+    """
+    since = max(since, hours[0][0])
+    reached = [start < until and end > since for start, end in hours]
+    if not any(reached):
+        nearest = max((i for i, (start, _) in enumerate(hours) if start < until), default=0)
+        reached[nearest] = True
+    spans = [hour for hour, inside in zip(hours, reached, strict=True) if inside]
+    parts = iter(spread(count, since, until, spans) if len(spans) > 1 else [count])
+    return [next(parts) if inside else None for inside in reached]
+
+
 def _shared(since: datetime, until: datetime, hour: Hour) -> timedelta:
     return max(min(until, hour[1]) - max(since, hour[0]), timedelta(0))

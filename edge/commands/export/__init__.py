@@ -1,0 +1,1 @@
+"""`instore-edge export`."""

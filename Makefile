@@ -6,7 +6,7 @@ TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-training system-packages tools test test-edge test-gpu test-service test-training \
-         check format demo train-demo bench soak prove schemas deb lock fuzz audit clean
+         check format demo train-demo bench soak prove schemas home-assistant deb lock fuzz audit clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
@@ -102,6 +102,17 @@ prove: tools ## attack the published messages, some 20 minutes; the results go t
 
 schemas: install ## write the JSON Schemas of the messages from their models
 	$(BIN)/python -m edge.release.schema_files
+
+HA := 2025.1.4
+HA_PYTHON ?= python3.12
+
+home-assistant: ## check the announcements by Home Assistant's own schema; needs Python 3.12 (HA_PYTHON), minutes
+	$(HA_PYTHON) -m venv --clear build/home-assistant
+	build/home-assistant/bin/pip download --quiet --disable-pip-version-check --no-deps --dest build/home-assistant homeassistant==$(HA)
+	cd build/home-assistant && unzip -q -o -j homeassistant-*.whl homeassistant/package_constraints.txt
+	build/home-assistant/bin/pip install --quiet --disable-pip-version-check homeassistant==$(HA) paho-mqtt \
+	  -c build/home-assistant/package_constraints.txt
+	build/home-assistant/bin/python tests/home_assistant_schema.py tests/edge/delivery/home_assistant_golden.json
 
 fuzz: tools ## fuzz every parser for a minute; set SECONDS=600 for longer
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)

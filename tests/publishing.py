@@ -78,6 +78,7 @@ class Running:
         folder: Path,
         *,
         within: float = ACKNOWLEDGE_WITHIN,
+        home_assistant: str = "",
         **settings: Any,
     ) -> None:
         self.clock = ImpatientClock()
@@ -99,6 +100,7 @@ class Running:
             clock=self.clock,
             rng=random.Random(7),
             secrets_beside=folder,
+            home_assistant=home_assistant,
             acknowledge_within=within,
             on_connected=self._note(self.connected),
             on_published=self._note(self.lags),

@@ -331,6 +331,13 @@ class PrivacySettings(Section):
         return self.method == "threshold" and self.minimum == 1
 
 
+class HomeAssistantSettings(Section):
+    """Whether the box and its cameras are announced to Home Assistant. prefix: its discovery prefix."""
+
+    enabled: bool = False
+    prefix: TopicLevel = "homeassistant"
+
+
 class OutboxSettings(Section):
     """Where messages wait for the broker's acknowledgement."""
 
@@ -409,6 +416,7 @@ class Settings(Section):
     windows: WindowSettings = WindowSettings()
     privacy: PrivacySettings = PrivacySettings()
     mqtt: MqttSettings = MqttSettings()
+    home_assistant: HomeAssistantSettings = HomeAssistantSettings()
     outbox: OutboxSettings = OutboxSettings()
     history: HistorySettings = HistorySettings()
     metrics: MetricsSettings = MetricsSettings()

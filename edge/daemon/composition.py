@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 from contextlib import ExitStack
@@ -26,7 +27,9 @@ from edge.daemon.status import ModelReport, OutboxReport, Status, report_camera
 from edge.daemon.threads import Threads
 from edge.delivery import Publisher, Topics, read_access
 from edge.delivery.history import FILE, History, Recorder
+from edge.delivery.home_assistant import announcements
 from edge.delivery.outbox import Outbox
+from edge.errors import OutsideError
 from edge.inference.fallback import ServingBackend
 from edge.ops.health_page import health_page
 from edge.ops.heartbeats import Heartbeats
@@ -36,6 +39,8 @@ from edge.release.messages import BoxState, LoadedModel, Model, StatusEncoder
 from edge.release.rule import Rule
 from edge.types import CameraStatus
 from edge.vision.detect import SharedDetectors
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 60.0
 """Seconds without progress, beside the broker's time-out, after which a thread is stuck."""
@@ -107,6 +112,7 @@ class Composition:
         self.recorder = self._open_history(opened) if self.settings.history.days else None
         self.statuses = self._make_statuses()
         self.publisher = self._make_publisher()
+        self.announce(self.settings)
         self._join_counting()
         self._join_cameras()
 
@@ -203,6 +209,7 @@ class Composition:
             clock=self.clock,
             rng=self._rng,
             secrets_beside=self.beside,
+            home_assistant=self._topics.home_assistant,
             connect=self._parts.connect,
             on_connected=self.status.set_connected,
             on_published=metrics.window_published,
@@ -212,6 +219,16 @@ class Composition:
     def _make_statuses(self) -> StatusEncoder:
         settings = self.settings
         return StatusEncoder(settings.site.name, settings.box, __version__, self._loaded_model())
+
+    def announce(self, settings: Settings) -> None:
+        """Announce the box and its cameras to Home Assistant, as far as it has changed."""
+        try:
+            earlier = self.outbox.retained()
+            made = announcements(settings, self._topics, earlier)
+            if new := {topic: payload for topic, payload in made.items() if earlier.get(topic) != payload}:
+                self.outbox.commit(retained=new)
+        except OutsideError as error:
+            log.warning("%s; Home Assistant gets no new announcement until the next start", error)
 
     def _loaded_model(self) -> LoadedModel:
         bundle = self.bundle

@@ -73,6 +73,7 @@ class Reloader:
         for name in change.gone:
             made.publisher.forget_camera(name)
         self._start_cameras(change)
+        made.announce(settings)
 
     def _start_cameras(self, change: Change) -> None:
         names = (*change.new, *change.changed)

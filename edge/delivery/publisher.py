@@ -67,6 +67,7 @@ class Publisher:
     The constructor reads the password and the certificates and raises ConfigurationError that names the
     setting and the file; it opens no connection. `camera_status` may be called from any thread; everything
     else happens in the thread that calls `run`, the callbacks included:
+    home_assistant: the first level of its topics, where the store holds announcements for it.
     on_connected(bool): the broker accepted us, or the connection ended. on_published(seconds): a message was
     acknowledged, this long after it was stored. on_failure(MqttFailure): a connection or a delivery failed.
     """
@@ -82,6 +83,7 @@ class Publisher:
         clock: Clock,
         rng: random.Random,
         secrets_beside: Path,
+        home_assistant: str = "",
         acknowledge_within: float = ACKNOWLEDGE_WITHIN,
         connect: Connect = Connection,
         on_connected: Callable[[bool], None] = _ignore,
@@ -90,7 +92,7 @@ class Publisher:
     ) -> None:
         self._configured = self._access = read_access(settings, secrets_beside)
         self._connect = connect
-        self._topics = Topics(settings.prefix, site, box, settings.client_id)
+        self._topics = Topics(settings.prefix, site, box, settings.client_id, home_assistant)
         self._which = 0  # of the brokers: the one to connect to next
         self._store = store
         self._statuses = statuses
@@ -186,6 +188,7 @@ class Publisher:
             connection.limit_packets(self._largest)
 
     def _converse(self, session: Session, stop: threading.Event, beat: Callable[[], None]) -> None:
+        session.listen_for_birth()
         session.say(self._statuses.box("online", self._clock.now()))
         while not (stop.is_set() and (session.idle(self._current()) or self._remaining(stop) == 0)):
             beat()

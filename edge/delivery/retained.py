@@ -65,16 +65,19 @@ class RetainedTopics:
         for topic in self._outdated(cameras):
             return self._clear(topic)
         self._read_changes()
-        owners = {self._topics.box, *cameras}
         while self._to_send:
             topic = next(iter(self._to_send))
             payload = self._to_send.pop(topic)
-            if payload and self._topics.owner(topic) in owners:
+            if payload and self._topics.belongs(topic, cameras):
                 self.retain(topic)
                 return topic, payload
             if not payload and self._may_retain:
                 return self._clear(topic)
         return None
+
+    def send_again(self) -> None:
+        """Send all retained messages once more, on this connection."""
+        self._version = -1
 
     def retain(self, topic: str) -> None:
         """A message is about to be sent on this topic."""
@@ -93,8 +96,7 @@ class RetainedTopics:
         """Topics to be cleared: those of cameras, sites and boxes that are no longer configured."""
         if not self._may_retain:
             return []  # nothing of ours is there, and an empty message would reach current subscribers
-        owners = {self._topics.box, *cameras}
-        outdated = {topic for topic in self._retained if self._topics.owner(topic) not in owners}
+        outdated = {topic for topic in self._retained if not self._topics.belongs(topic, cameras)}
         return sorted(outdated - self._cleared)
 
     def _read_changes(self) -> None:

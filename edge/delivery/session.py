@@ -101,6 +101,16 @@ class Session:
         self._heard_at = clock.monotonic()
         self.progressed = False
 
+    def listen_for_birth(self) -> None:
+        """When Home Assistant has started, announce everything to it again."""
+        if self._topics.birth:
+            self._connection.subscribe(self._topics.birth, self._born, lambda: None)
+
+    def _born(self, payload: bytes) -> None:
+        if payload == b"online":
+            self._retained.send_again()
+            self._announced.clear()
+
     def say(self, payload: bytes) -> None:
         """Publish the box's status."""
         self._send_retained(self._topics.box_status, payload)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 from urllib.parse import quote
@@ -14,17 +15,23 @@ from edge.config.mqtt import DEFAULT_TOPIC, PLACEHOLDER
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of one box. prefix: the first levels of each. id: the configured client id."""
+    """The topics of one box. prefix: the first levels of each. id: the configured client id.
+
+    home_assistant: the first level of Home Assistant's topics; empty: nothing is announced there.
+    """
 
     prefix: str
     site: str
     box: str
     id: str = ""
+    home_assistant: str = ""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The topics of the configured box."""
-        return cls(settings.mqtt.prefix, settings.site.name, settings.box, settings.mqtt.client_id)
+        mqtt, announced = settings.mqtt, settings.home_assistant
+        prefix = announced.prefix if announced.enabled else ""
+        return cls(mqtt.prefix, settings.site.name, settings.box, mqtt.client_id, prefix)
 
     @property
     def client_id(self) -> str:
@@ -50,6 +57,20 @@ class Topics:
     def box_periods(self) -> str:
         """The closed local hours and days, over all cameras."""
         return self._name(self.box, "periods")
+
+    @property
+    def birth(self) -> str:
+        """Where Home Assistant reports that it has started; empty where nothing is announced."""
+        return f"{self.home_assistant}/status" if self.home_assistant else ""
+
+    @property
+    def box_announcement(self) -> str:
+        """Retained: announces the box to Home Assistant."""
+        return self._announcement("box", self.box)
+
+    def camera_announcement(self, camera: str) -> str:
+        """Retained: announces a camera to Home Assistant; its name sorts after that of the box."""
+        return self._announcement("camera", camera)
 
     def of_site(self, site: str) -> Self:
         """The topics that the box had, or will have, under this name of its site."""
@@ -84,8 +105,30 @@ class Topics:
         start = f"{self.prefix}/{self.site}/"
         return topic.removeprefix(start).partition("/")[0] if topic.startswith(start) else None
 
+    def belongs(self, topic: str, cameras: Collection[str]) -> bool:
+        """Whether a topic is one of this box or of these cameras."""
+        if self.owner(topic) in (self.box, *cameras):
+            return True
+        announced = (self.box_announcement, *map(self.camera_announcement, cameras))
+        return bool(self.home_assistant) and topic in announced
+
+    def _announcement(self, kind: str, name: str) -> str:
+        levels = (
+            self.home_assistant,
+            "device",
+            _identifier(self.site),
+            f"instore_{kind}_{_identifier(name)}",
+        )
+        return "/".join((*levels, "config"))
+
     def _name(self, *levels: str) -> str:
         return "/".join((self.prefix, self.site, *levels))
+
+
+def _identifier(name: str) -> str:
+    """A name in the letters that Home Assistant allows; one that is changed gets a part of its hash."""
+    plain = re.sub(r"[^a-zA-Z0-9_-]", "_", name)
+    return plain if plain == name else f"{plain}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,28 +141,30 @@ class Naming:
     """
 
     template: str
-    prefix_levels: int
+    prefix: str
     client_id: str
 
     @classmethod
     def of(cls, settings: MqttSettings) -> Self:
         """The naming that is configured."""
-        return cls(settings.topic, settings.prefix.count("/") + 1, settings.client_id)
+        return cls(settings.topic, settings.prefix, settings.client_id)
 
     def at_broker(self, topic: str) -> str:
         """The name at the broker of a topic of ours, also of one of a former site."""
-        levels = topic.split("/")
-        if self.template == DEFAULT_TOPIC or len(levels) < self.prefix_levels + 3:
+        ours = (
+            topic.startswith(f"{self.prefix}/") and len(topic.split("/")) >= len(self.prefix.split("/")) + 3
+        )
+        if self.template == DEFAULT_TOPIC or not ours:
             return topic
-        values = self._values(levels)
+        values = self._values(topic)
         filled = ((level, _fill(level, values)) for level in self.template.split("/"))
         return "/".join(text for level, text in filled if text or not level)
 
-    def _values(self, levels: list[str]) -> dict[str, str]:
-        before, (site, *own) = levels[: self.prefix_levels], levels[self.prefix_levels :]
+    def _values(self, topic: str) -> dict[str, str]:
+        site, *own = topic.removeprefix(f"{self.prefix}/").split("/")
         return {
             "client_id": self.client_id,
-            "prefix": "/".join(before),
+            "prefix": self.prefix,
             "site": site,
             "source": own[0],
             "zone": "/".join(own[1:-1]),

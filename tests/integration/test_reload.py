@@ -24,6 +24,10 @@ GONE = ["instore/store/till/status", "instore/store/till/all/latest", "instore/s
 """The retained topics of the camera that is removed."""
 
 
+NAMED = ("box_box", "camera_door", "camera_till", "camera_exit")
+ANNOUNCED = {"home_assistant": {"enabled": True}}
+
+
 class Notified:
     """systemd's end of the notification socket."""
 
@@ -120,7 +124,7 @@ class Running:
 
     def reload_cameras(self) -> str:
         """Remove `till`, add `exit`, change zone and brackets; returns systemd's first notification."""
-        second = tables(self.folder, self.broker, "door", "exit", zone="hall")
+        second = tables(self.folder, self.broker, "door", "exit", zone="hall", **ANNOUNCED)
         second["windows"]["brackets"] = ["0-24", "25+"]
         second["mqtt"]["keepalive"] = 20
         self.daemon.reload(second)
@@ -149,10 +153,10 @@ def reloaded(tmp_path_factory: pytest.TempPathFactory) -> Reloaded:
     with (
         closing(Notified()) as systemd,
         Mosquitto(folder / "broker") as broker,
-        Subscriber(broker, "instore/#") as subscriber,
+        Subscriber(broker, "instore/#", "homeassistant/#") as subscriber,
         Daemon(
             folder,
-            tables(folder, broker, "door", "till"),
+            tables(folder, broker, "door", "till", **ANNOUNCED),
             environment={"NOTIFY_SOCKET": systemd.path},
             module="tests.painted_daemon",
         ) as daemon,
@@ -206,6 +210,23 @@ def test_the_retained_topics_of_a_removed_camera_are_cleared(reloaded: Reloaded)
     assert all([m.payload for m in reloaded.messages if m.topic == topic][-1] == b"" for topic in GONE)
     assert "instore/store/exit/status" in reloaded.retained
     assert not set(GONE) & reloaded.retained
+
+
+def test_home_assistant_learns_of_new_cameras_and_brackets_and_of_removed_ones(reloaded: Reloaded) -> None:
+    announced: dict[str, list[bytes]] = {}
+    for message in reloaded.messages:
+        announced.setdefault(message.topic, []).append(message.payload)
+    of = {name: announced[f"homeassistant/device/store/instore_{name}/config"] for name in NAMED}
+    assert of["camera_till"][-1] == b""
+    door, exit_ = (
+        json.loads(of["camera_door"][-1])["components"],
+        json.loads(of["camera_exit"][-1])["components"],
+    )
+    assert door["visitors"]["state_topic"] == "instore/store/door/hall/today"
+    assert door["age_0_12"] == {"platform": "sensor"}, "taken back"
+    assert "age_0_24" in exit_
+    assert "age_0_12" not in exit_
+    assert json.loads(of["box_box"][-1])["device"]["name"] == "store box"
 
 
 def test_an_invalid_file_is_rejected_and_counting_continues(reloaded: Reloaded) -> None:

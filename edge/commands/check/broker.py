@@ -10,6 +10,7 @@ from edge.commands.check.verdict import Warn
 from edge.config import CameraSettings, Settings
 from edge.config.mqtt import parse_proxy
 from edge.delivery import Naming, Probe, Topics, last_will, probe
+from edge.delivery.home_assistant import announcements
 from edge.errors import BrokerError
 from edge.release.messages import StatusEncoder
 from edge.release.sizes import Sizes, largest
@@ -80,7 +81,8 @@ def _trials(settings: Settings, topics: Topics, sizes: Sizes) -> dict[str, int]:
     of_box = [topics.box_status, topics.box_today, topics.box_flow, topics.box_periods]
     of_cameras = [topic for camera in settings.cameras for topic in _camera_topics(topics, camera)]
     none = dict.fromkeys([*of_box, *of_cameras], 0)
-    return none | {topics.box_today: sizes.today, topics.box_periods: sizes.row}
+    announced = {topic: len(payload) for topic, payload in announcements(settings, topics).items()}
+    return none | {topics.box_today: sizes.today, topics.box_periods: sizes.row} | announced
 
 
 def _camera_topics(topics: Topics, camera: CameraSettings) -> list[str]:

@@ -6,7 +6,7 @@ TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-training system-packages tools test test-edge test-gpu test-service test-training \
-         check format demo train-demo bench soak prove schemas home-assistant deb lock fuzz audit clean
+         check format demo train-demo bench soak prove schemas asyncapi home-assistant deb lock fuzz audit clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
@@ -100,8 +100,13 @@ prove: tools ## attack the published messages, some 20 minutes; the results go t
 	$(BIN)/python -m tests.privacy.prove
 	$(BIN)/python -m tests.privacy.prove_noise
 
-schemas: install ## write the JSON Schemas of the messages from their models
+schemas: install ## write the JSON Schemas of the messages and the AsyncAPI document from their models
 	$(BIN)/python -m edge.release.schema_files
+	$(BIN)/python -m deploy.asyncapi.document
+
+asyncapi: ## check docs/asyncapi.json by AsyncAPI's own parser; needs Node 18 or newer
+	npm install --no-save --no-audit --no-fund --ignore-scripts --silent --prefix build/asyncapi @asyncapi/parser@3.6.6
+	node deploy/asyncapi/check.mjs build/asyncapi/node_modules docs/asyncapi.json
 
 HA := 2025.1.4
 HA_PYTHON ?= python3.12

@@ -117,7 +117,7 @@ def zones_of_a_box(sizes: Sequence[int], rounds: int) -> Curve:
     curve = []
     for size in sizes:
         names = [f"camera-{n}" for n in range(size)]
-        zones = {name: f"zone-{n}" for n, name in enumerate(names)}
+        zones = {name: (f"zone-{n}",) for n, name in enumerate(names)}
         aggregator = Aggregator("bench", CountingPlan(zones, DEFAULT_BRACKETS, lateness=2.0), length=1)
 
         def advance(number: int, names: list[str] = names, aggregator: Aggregator = aggregator) -> None:

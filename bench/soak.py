@@ -209,7 +209,7 @@ class Ledger:
 
 
 def _id(window: WindowCounts) -> str:
-    return counts_key(window.site, window.camera_id, window.zone, window.start, window.end)
+    return counts_key(window.site, window.camera_id, next(iter(window.zones)), window.start, window.end)
 
 
 class NotedGate(Gate):

@@ -177,7 +177,8 @@ class Crossing:
 class TrackEnded:
     """A visitor to be counted: they left the view, or stayed for the longest time that a track may last.
 
-    crossings: at most one in each direction of each line. contributions: to the other numbers.
+    zone: where they spent longest; empty where they were in no zone that visits belong to. crossings: at most
+    one in each direction of each line. contributions: to the other numbers.
     """
 
     camera_id: str
@@ -186,6 +187,7 @@ class TrackEnded:
     dwell: timedelta
     crossings: tuple[Crossing, ...] = ()
     contributions: tuple[Contribution, ...] = ()
+    zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,14 +214,15 @@ class StreamEnded:
 
 @dataclass(frozen=True, slots=True)
 class CountingPlan:
-    """What is counted: the zone and lines of each camera, the age brackets, and how long a window waits for
+    """What is counted: the zones and lines of each camera, the age brackets, and how long a window waits for
     late visits.
 
-    A new plan holds from each camera's next window on. brackets: as configured. lateness: seconds. lines: the
-    names of the lines of each camera that has any. tallies: by camera, the cells of each other quantity.
+    A new plan holds from each camera's next window on. zones: by camera, those that a visit may belong to;
+    the last takes the visits of no other. brackets: as configured. lateness: seconds. lines: the names of the
+    lines of each camera that has any. tallies: by camera, the cells of each other quantity.
     """
 
-    zones: Mapping[str, str]
+    zones: Mapping[str, tuple[str, ...]]
     brackets: tuple[str, ...]
     lateness: float
     lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -243,6 +246,7 @@ class Visit:
     age: float | None
     crossings: tuple[Crossing, ...] = ()
     contributions: tuple[Contribution, ...] = ()
+    zone: str = ""
 
     def __post_init__(self) -> None:
         require_bounded(self.contributions)
@@ -269,21 +273,33 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowCounts:
-    """The visitors of one window [start, end), by age bracket, without pictures or ids.
+class ZoneCounts:
+    """The visitors of one zone by age bracket, and those without an age."""
 
-    These are the true counts: `edge.release` decides what of them may leave the box. lines: of the visitors
+    counts: Mapping[str, int]
+    unclassified: int = 0
+
+    @property
+    def total(self) -> int:
+        """All visitors, including the unclassified."""
+        return sum(self.counts.values()) + self.unclassified
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCounts:
+    """The visitors of one window [start, end) of a camera, by zone and age bracket, without pictures or ids.
+
+    These are the true counts: `edge.release` decides what of them may leave the box. zones: at least one; a
+    visitor is in exactly one, and all have the same brackets. lines: of the visitors
     counted here, by line. tallies: the other numbers of these visitors, by quantity and cell. last: the
     camera gives no more frames, so the window's end is the end of its day.
     """
 
     site: str
     camera_id: str
-    zone: str
     start: datetime
     end: datetime
-    counts: Mapping[str, int]
-    unclassified: int
+    zones: Mapping[str, ZoneCounts]
     coverage: Coverage
     lines: Mapping[str, Passages] = field(default_factory=dict)
     tallies: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -296,8 +312,15 @@ class WindowCounts:
             raise ValueError(f"WindowCounts: unknown quantities {sorted(unknown)}")
         if self.start >= self.end:
             raise ValueError(f"WindowCounts: start {self.start} is not before end {self.end}")
+        if len({tuple(zone.counts) for zone in self.zones.values()}) != 1:
+            raise ValueError(f"WindowCounts: zones {list(self.zones)}: one or more, of the same brackets")
+
+    @property
+    def brackets(self) -> tuple[str, ...]:
+        """The brackets of every zone."""
+        return tuple(next(iter(self.zones.values())).counts)
 
     @property
     def total(self) -> int:
         """All visitors of the window, including the unclassified."""
-        return sum(self.counts.values()) + self.unclassified
+        return sum(zone.total for zone in self.zones.values())

@@ -13,7 +13,7 @@ from edge.delivery.topics import Topics
 from edge.release.gate import Gate, MemoryStore
 from edge.release.messages import Model
 from edge.release.rule import Rule
-from edge.types import Coverage, WindowCounts
+from edge.types import Coverage, WindowCounts, ZoneCounts
 
 TOPICS = Topics("instore", "store", "box")
 MODEL = Model(name="painted", version="1")
@@ -32,20 +32,20 @@ def rule(*overrides: str, cameras: Any = (("door", {}),), **tables: Any) -> Rule
 def window(
     start: datetime, counts: Mapping[str, int] | None = None, *, camera: str = "door", **fields: Any
 ) -> WindowCounts:
-    """A window of five minutes from `start`; cells that are not named are empty."""
-    given = dict(counts or {})
-    unclassified = given.pop("unclassified", 0)
+    """A window of five minutes from `start`; cells that are not named are empty.
+
+    counts: of the one zone `zone`; `zones` in its place are the counts of several.
+    """
     brackets = fields.pop("brackets", BRACKETS)
-    fields = {
-        "zone": "all",
-        "end": start + WINDOW,
-        "coverage": Coverage(seconds=300.0, analysed=3000),
-        "unclassified": unclassified,
-        **fields,
-    }
-    return WindowCounts(
-        site="store", camera_id=camera, start=start, counts=dict.fromkeys(brackets, 0) | given, **fields
-    )
+    zones = fields.pop("zones", {fields.pop("zone", "all"): counts or {}})
+    fields = {"end": start + WINDOW, "coverage": Coverage(seconds=300.0, analysed=3000), **fields}
+    found = {name: _zone(given, brackets) for name, given in zones.items()}
+    return WindowCounts(site="store", camera_id=camera, start=start, zones=found, **fields)
+
+
+def _zone(counts: Mapping[str, int], brackets: tuple[str, ...]) -> ZoneCounts:
+    by_bracket = {name: n for name, n in counts.items() if name != "unclassified"}
+    return ZoneCounts(dict.fromkeys(brackets, 0) | by_bracket, counts.get("unclassified", 0))
 
 
 class Box:

@@ -21,6 +21,7 @@ from edge.config.fields import DAY, Host, Seconds, Section, TopicLevel, host_and
 from edge.config.mqtt import MqttSettings
 from edge.config.polygons import area, crosses_itself
 from edge.config.redaction import holds_credentials, is_mistyped_url
+from edge.quantities import DWELL, QUANTITIES, QUEUE, WAITING, ZONES
 from edge.store_time import (
     ALWAYS_OPEN,
     OpeningHours,
@@ -50,6 +51,9 @@ SHORTEST_LINE = 0.01
 
 SMALLEST_AREA = 1e-4
 """Of the picture: about 20 x 10 pixels of 1080p."""
+
+REST = "rest"
+"""The zone of the visits that were in no area and no queue, where a camera has any."""
 
 MOST_ZONES = 16
 MOST_CORNERS = 32
@@ -189,12 +193,13 @@ class ZoneSettings(Section):
     """A polygon on the picture, in fractions of the whole picture after the rotation.
 
     role: "staff": who is first seen there, or is there for longer than `staff_after` seconds, is not counted.
-    "ignore": that part of the picture is made black before anything looks at it.
+    "ignore": that part of the picture is made black before anything looks at it. "area": a visit belongs to
+    the area where it spent longest. "queue": the same, and its length and waiting time are measured.
     """
 
     name: TopicLevel
     polygon: Polygon
-    role: Literal["staff", "ignore"]
+    role: Literal["area", "queue", "staff", "ignore"]
     staff_after: Seconds = 60.0
 
 
@@ -246,7 +251,31 @@ class CameraSettings(Section):
             raise ValueError("'ages = false' needs a 'group', one of whose cameras has ages")
         _require_own_names("lines", [line.name for line in self.lines])
         _require_own_names("zones", [zone.name for zone in self.zones])
+        if any(zone.name == REST for zone in self.areas):
+            raise ValueError(f"a zone is named {REST!r}, which is the zone of visits in no other")
+        if self.areas and self.zone != CameraSettings.model_fields["zone"].default:
+            raise ValueError(
+                f"zone = {self.zone!r}: names the whole picture; leave it out where zones are areas or queues"
+            )
         return self
+
+    @property
+    def areas(self) -> list[ZoneSettings]:
+        """The zones that a visit may belong to."""
+        return [zone for zone in self.zones if zone.role in ("area", "queue")]
+
+    @property
+    def counted_zones(self) -> tuple[str, ...]:
+        """The names of the zones that visits are counted in; the last takes the visits of no other."""
+        return (*(zone.name for zone in self.areas), REST) if self.areas else (self.zone,)
+
+    @property
+    def cells(self) -> dict[str, tuple[str, ...]]:
+        """By quantity, the cells that the camera counts beside visits and lines."""
+        areas = [zone.name for zone in self.areas]
+        queues = [zone.name for zone in self.areas if zone.role == "queue"]
+        parts = {ZONES: areas, DWELL: areas, QUEUE: queues, WAITING: queues}
+        return {name: QUANTITIES[name].cells(names) for name, names in parts.items() if names}
 
     @property
     def ignored(self) -> list[tuple[tuple[float, float], ...]]:

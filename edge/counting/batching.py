@@ -95,4 +95,4 @@ class Classifier:
 
 
 def _visit(ended: TrackEnded, age: float | None) -> Visit:
-    return Visit(ended.camera_id, ended.ended_at, age, ended.crossings, ended.contributions)
+    return Visit(ended.camera_id, ended.ended_at, age, ended.crossings, ended.contributions, ended.zone)

@@ -102,6 +102,8 @@ def build_counting(settings: Settings, bundle: Bundle, backend: AgeBackend, metr
 
 def counting_plan(settings: Settings) -> CountingPlan:
     """The plan that these settings describe."""
-    zones = {camera.name: camera.zone for camera in settings.cameras}
-    lines = {c.name: tuple(line.name for line in c.lines) for c in settings.cameras if c.lines}
-    return CountingPlan(zones, settings.windows.brackets, settings.windows.lateness, lines)
+    cameras = settings.cameras
+    zones = {camera.name: camera.counted_zones for camera in cameras}
+    lines = {c.name: tuple(line.name for line in c.lines) for c in cameras if c.lines}
+    tallies = {camera.name: camera.cells for camera in cameras if camera.cells}
+    return CountingPlan(zones, settings.windows.brackets, settings.windows.lateness, lines, tallies)

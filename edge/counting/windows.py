@@ -3,7 +3,7 @@
     event time   when it happened at the camera, not when it was processed
     watermark    the camera's event time minus `lateness`: nothing older is expected
     window       [start, end) of `length` seconds from UTC midnight; closed once the watermark reaches its end
-    shape        what a window counts: zone, brackets, lines, cells; it never changes once it has begun
+    shape        what a window counts: zones, brackets, lines, cells; it never changes once it has begun
 
 Each camera has its own watermark, so a camera that is slow or down delays no other.
 """
@@ -27,6 +27,7 @@ from edge.types import (
     StreamEnded,
     Visit,
     WindowCounts,
+    ZoneCounts,
 )
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,10 +49,9 @@ After a larger one, its windows close and new ones start at the new time: the cl
 
 @dataclass(slots=True)
 class _Window:
-    """A window that is still open."""
+    """A window that is still open. visits: by zone and bracket; None: without an age."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    unclassified: int = 0
+    visits: Counter[tuple[str, str | None]] = field(default_factory=Counter)
     crossings: Counter[Crossing] = field(default_factory=Counter)
     tallies: dict[str, Counter[str]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -61,23 +61,32 @@ class _Window:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What a window counts: the zone, the brackets, the lines, and the cells of each other quantity."""
+    """What a window counts: the zones, the brackets, the lines, and the cells of each other quantity."""
 
-    zone: str
+    zones: tuple[str, ...]
     brackets: tuple[Bracket, ...]
     lines: tuple[str, ...]
     cells: Mapping[str, tuple[str, ...]]
 
     @classmethod
     def of(
-        cls, zone: str, brackets: Iterable[str], lines: Iterable[str], cells: Mapping[str, Iterable[str]]
+        cls,
+        zones: Iterable[str],
+        brackets: Iterable[str],
+        lines: Iterable[str],
+        cells: Mapping[str, Iterable[str]],
     ) -> _Shape:
         quantities = {quantity: tuple(names) for quantity, names in cells.items()}
-        return cls(zone, parse_brackets(tuple(brackets)), tuple(lines), quantities)
+        return cls(tuple(zones), parse_brackets(tuple(brackets)), tuple(lines), quantities)
 
     @classmethod
     def of_window(cls, window: WindowCounts) -> _Shape:
-        return cls.of(window.zone, window.counts, window.lines, window.tallies)
+        return cls.of(window.zones, window.brackets, window.lines, window.tallies)
+
+    def cell_of(self, visit: Visit) -> tuple[str, str | None]:
+        """The zone and the bracket of a visit; a zone that this window does not count is in the last one."""
+        zone = visit.zone if visit.zone in self.zones else self.zones[-1]
+        return zone, None if visit.age is None else bracket_of(visit.age, self.brackets).label
 
 
 @dataclass(slots=True)
@@ -139,10 +148,7 @@ class Aggregator:
             self.late += 1
             start = camera.first
         window = camera.windows.setdefault(start, _Window())
-        if visit.age is None:
-            window.unclassified += 1
-        else:
-            window.counts[bracket_of(visit.age, camera.shape(start).brackets).label] += 1
+        window.visits[camera.shape(start).cell_of(visit)] += 1
         window.crossings.update(visit.crossings)
         for one in visit.contributions:
             window.tallies.setdefault(one.quantity, Counter())[one.cell] += one.amount
@@ -181,7 +187,7 @@ class Aggregator:
     def resume(self, windows: Iterable[WindowCounts]) -> list[WindowCounts]:
         """Continue windows that were open when the daemon ended; those that no longer fit, closed.
 
-        A window fits if its site, camera and length are still configured. It keeps its zone, brackets and
+        A window fits if its site, camera and length are still configured. It keeps its zones, brackets and
         lines; the plan holds from the next window on.
         """
         unfit: list[WindowCounts] = []
@@ -194,8 +200,7 @@ class Aggregator:
             camera.take_shape(window.start, _Shape.of_window(window))
             self._plan_next(window.camera_id, camera, window.start)
             camera.windows[window.start] = _Window(
-                Counter(window.counts),
-                window.unclassified,
+                _visits(window.zones),
                 _crossings(window.lines),
                 {quantity: Counter(cells) for quantity, cells in window.tallies.items()},
                 window.coverage.seconds,
@@ -283,15 +288,26 @@ class Aggregator:
         return WindowCounts(
             site=self._site,
             camera_id=camera_id,
-            zone=shape.zone,
             start=start,
             end=start + self._length,
-            counts={bracket.label: window.counts[bracket.label] for bracket in shape.brackets},
-            unclassified=window.unclassified,
+            zones={zone: _zone(window.visits, zone, shape.brackets) for zone in shape.zones},
             coverage=Coverage(window.seconds, window.analysed, dict(window.dropped)),
             lines={line: _passages(window.crossings, line) for line in shape.lines},
             tallies={quantity: _sums(window, quantity, cells) for quantity, cells in shape.cells.items()},
         )
+
+
+def _zone(visits: Counter[tuple[str, str | None]], zone: str, brackets: Iterable[Bracket]) -> ZoneCounts:
+    counts = {bracket.label: visits[zone, bracket.label] for bracket in brackets}
+    return ZoneCounts(counts, visits[zone, None])
+
+
+def _visits(zones: Mapping[str, ZoneCounts]) -> Counter[tuple[str, str | None]]:
+    found: Counter[tuple[str, str | None]] = Counter()
+    for name, zone in zones.items():
+        found.update({(name, bracket): n for bracket, n in zone.counts.items()})
+        found[name, None] = zone.unclassified
+    return found
 
 
 def _sums(window: _Window, quantity: str, cells: Iterable[str]) -> dict[str, int]:

@@ -71,10 +71,13 @@ class _Maker:
         return self._device(self.topics.box_announcement, self.settings.box, components, {})
 
     def camera(self, camera: CameraSettings) -> dict[str, Any]:
-        """The device of a camera: its state, and the day of its zone where it counts ages."""
+        """The device of a camera: its state, and the day of each zone where it counts ages."""
         components = {"state": self._state(camera)}
         if camera.ages:
-            components |= self._day(self.topics.today(camera.name, camera.zone), camera.zone)
+            zones = camera.counted_zones
+            for zone in zones:
+                day = self._day(self.topics.today(camera.name, zone), zone)
+                components |= {f"{key}_{zone}": one for key, one in day.items()} if len(zones) > 1 else day
             components |= {"watched": self._watched(camera)}
         via = {"via_device": _identifier(self.topics.box_announcement)}
         return self._device(self.topics.camera_announcement(camera.name), camera.name, components, via)
@@ -115,7 +118,7 @@ class _Maker:
         windows = self.settings.windows
         return self._sensor(
             "Watched",
-            self.topics.latest(camera.name, camera.zone),
+            self.topics.latest(camera.name, camera.counted_zones[0]),
             "{{ (100 * value_json.coverage.seconds / value_json.seconds) | round(1) }}",
             unit_of_measurement="%",
             state_class="measurement",

@@ -5,29 +5,42 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, RootModel, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    RootModel,
+    ValidationError,
+)
 
-from edge.types import Coverage, Passages, WindowCounts
+from edge.types import Coverage, Passages, WindowCounts, ZoneCounts
 
 log = logging.getLogger(__name__)
 
 
 class OpenWindow(BaseModel):
-    """A window as it is kept; what is read is checked, as a disk may return anything."""
+    """A window as it is kept; what is read is checked, as a disk may return anything.
+
+    zone, counts, unclassified: of an earlier version, which kept one zone.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     site: str
     camera_id: str
-    zone: str
     start: datetime
     end: datetime
-    counts: dict[str, NonNegativeInt]
-    unclassified: NonNegativeInt
+    zones: dict[str, tuple[dict[str, NonNegativeInt], NonNegativeInt]] = {}
     coverage: tuple[NonNegativeFloat, NonNegativeInt, dict[str, NonNegativeInt]]
     lines: dict[str, tuple[NonNegativeInt, NonNegativeInt]] = {}
     tallies: dict[str, dict[str, NonNegativeInt]] = {}
+    zone: Annotated[str, Field(exclude=True)] = ""
+    counts: Annotated[dict[str, NonNegativeInt], Field(exclude=True)] = {}
+    unclassified: Annotated[NonNegativeInt, Field(exclude=True)] = 0
 
     @classmethod
     def of(cls, window: WindowCounts) -> OpenWindow:
@@ -35,21 +48,27 @@ class OpenWindow(BaseModel):
         return cls(
             site=window.site,
             camera_id=window.camera_id,
-            zone=window.zone,
             start=window.start,
             end=window.end,
-            counts=dict(window.counts),
-            unclassified=window.unclassified,
+            zones={name: (dict(zone.counts), zone.unclassified) for name, zone in window.zones.items()},
             coverage=(seen.seconds, seen.analysed, dict(seen.dropped)),
             lines={name: (line.inward, line.outward) for name, line in window.lines.items()},
             tallies={quantity: dict(cells) for quantity, cells in window.tallies.items()},
         )
 
     def window(self) -> WindowCounts:
-        """The same as a value that flows. Raises ValueError where its times make no window."""
-        fields = {name: getattr(self, name) for name in OpenWindow.model_fields}
-        lines = {name: Passages(*line) for name, line in self.lines.items()}
-        return WindowCounts(**{**fields, "coverage": Coverage(*self.coverage), "lines": lines})
+        """The same as a value that flows. Raises ValueError where its parts make no window."""
+        zones = self.zones or ({self.zone: (self.counts, self.unclassified)} if self.zone else {})
+        return WindowCounts(
+            site=self.site,
+            camera_id=self.camera_id,
+            start=self.start,
+            end=self.end,
+            zones={name: ZoneCounts(*zone) for name, zone in zones.items()},
+            coverage=Coverage(*self.coverage),
+            lines={name: Passages(*line) for name, line in self.lines.items()},
+            tallies=self.tallies,
+        )
 
 
 class _Checkpoint(RootModel[list[OpenWindow]]):

@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from edge.quantities import VISITS
 from edge.release.books.box import BoxBook
 from edge.release.books.camera import CameraBook, Releases
+from edge.release.books.day import Day
 from edge.release.checkpoint import decode_open, encode_open
 from edge.release.messages import window_id
 from edge.release.noise.ledger import Level
@@ -141,7 +143,7 @@ class Gate:
         """A window that was open when its site was renamed keeps the old name, also in its topics."""
         make = Rows(replace(self.rule, site=window.site), self._topics.of_site(window.site))
         camera = window.camera_id
-        rows = [make.counts(releases.window)] if releases.window else []
+        rows = [make.counts(one) for one in releases.windows]
         rows += [
             make.flow(camera, figure, releases.beside.get((figure.level, figure.end), {}))
             for figure in releases.flow
@@ -157,19 +159,19 @@ class Gate:
         for zone in releases.gone:
             retained |= {self._topics.latest(camera, zone): b"", self._topics.today(camera, zone): b""}
         if releases.today and window.site == self.rule.site:
-            topic, payload = make.today(camera, window.zone, releases.today)
-            retained[topic] = payload
-            shown = [
-                zone.shown
-                for name, book in cameras.items()
-                if name in self.rule.in_box
-                for zone in book.zones.values()
-            ]
-            days = [day for day in shown if day.date == releases.today.date]
-            if days:
-                topic, payload = make.box_today(days)
-                retained[topic] = payload
+            retained |= dict(make.today(camera, zone, day) for zone, day in releases.today.items())
+            if days := self._days_of_box(cameras, max(day.date for day in releases.today.values())):
+                retained |= dict([make.box_today(days)])
         return retained
+
+    def _days_of_box(self, cameras: Mapping[str, CameraBook], date: date) -> list[list[Day]]:
+        """The days of this date that the box's sum counts: by camera, of its zones."""
+        shown = [
+            [zone.shown for zone in book.zones.values() if zone.shown.date == date]
+            for name, book in cameras.items()
+            if name in self.rule.in_box
+        ]
+        return [days for days in shown if days]
 
 
 def _read(kind: type[_Book], payload: bytes | None) -> _Book | None:

@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from edge.release.carry_over import UNCLASSIFIED, Released, Waiting, add, release, withheld
 from edge.release.noise.sampler import RandomBelow, discrete_laplace
-from edge.types import Coverage, WindowCounts
+from edge.types import Coverage, WindowCounts, ZoneCounts
 
 
 class _Seal:
@@ -31,7 +31,7 @@ def _require(seal: _Seal, name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ReleasedWindow:
-    """Place, time and coverage of a window, and what is released of its visits by age.
+    """Place, time and coverage of a zone's window, and what is released of its visits by age.
 
     epsilon: of the noise of each cell; None where the threshold releases them.
     """
@@ -67,30 +67,36 @@ class NoisyCount:
 
 
 def release_window(
-    window: WindowCounts, waiting: Waiting, *, releases: bool, day_ends: bool, store_closed: bool = False
+    window: WindowCounts,
+    zone: str,
+    waiting: Waiting,
+    *,
+    releases: bool,
+    day_ends: bool,
+    store_closed: bool = False,
 ) -> tuple[ReleasedWindow, Waiting]:
-    """Let the visits of a closed window wait, and release what may leave at its end; and what waits on.
+    """Let a zone's visits of a closed window wait, and release what may leave at its end; and what waits on.
 
     releases: the window's end is a release moment. day_ends: it is the end of the store's day as well.
     store_closed: for all of the window. Readers take such a window for empty, and one without pictures.
     """
     known_empty = store_closed or not window.coverage.seconds
-    waiting = add(waiting, cells_of(window), known_empty=known_empty)
+    waiting = add(waiting, cells_of(window.zones[zone]), known_empty=known_empty)
     if not (releases or day_ends):
-        return _released(window, withheld(waiting.brackets, waiting.minimum), None), waiting
+        return _released(window, zone, withheld(waiting.brackets, waiting.minimum), None), waiting
     cells, waiting = release(waiting, window.end, day_ends=day_ends)
-    return _released(window, cells, None), waiting
+    return _released(window, zone, cells, None), waiting
 
 
 def released_with_noise(
-    window: WindowCounts, cells: Mapping[str, NoisyCount] | None, epsilon: Fraction | None
+    window: WindowCounts, zone: str, cells: Mapping[str, NoisyCount] | None, epsilon: Fraction | None
 ) -> ReleasedWindow:
-    """A closed window whose cells, `UNCLASSIFIED` among them, carry noise; None: the budget refuses it."""
+    """A zone's cells, `UNCLASSIFIED` among them, with noise; None: the budget refuses them."""
     if cells is None:
-        return _released(window, withheld(tuple(window.counts), 1), None)
+        return _released(window, zone, withheld(window.brackets, 1), None)
     values: dict[str, int | None] = {cell: n.value for cell, n in cells.items()}
     unclassified = values.pop(UNCLASSIFIED)
-    return _released(window, Released(values, unclassified, minimum=1), epsilon)
+    return _released(window, zone, Released(values, unclassified, minimum=1), epsilon)
 
 
 def noisy_count(count: int, epsilon: Fraction, random_below: RandomBelow, *, most: int = 1) -> NoisyCount:
@@ -103,16 +109,16 @@ def exact_count(count: int) -> NoisyCount:
     return NoisyCount(count, None, seal=_SEAL)
 
 
-def cells_of(window: WindowCounts) -> dict[str, int]:
-    """The window's true counts by cell."""
-    return {**window.counts, UNCLASSIFIED: window.unclassified}
+def cells_of(zone: ZoneCounts) -> dict[str, int]:
+    """The zone's true counts by cell."""
+    return {**zone.counts, UNCLASSIFIED: zone.unclassified}
 
 
-def _released(window: WindowCounts, cells: Released, epsilon: Fraction | None) -> ReleasedWindow:
+def _released(window: WindowCounts, zone: str, cells: Released, epsilon: Fraction | None) -> ReleasedWindow:
     return ReleasedWindow(
         window.site,
         window.camera_id,
-        window.zone,
+        zone,
         window.start,
         window.end,
         window.coverage,

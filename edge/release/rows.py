@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -156,10 +156,10 @@ class Rows:
     def today(self, camera: str, zone: str, day: Day) -> tuple[str, bytes]:
         """The topic and the retained payload of a zone's day."""
         names = Names(site=self._rule.site, camera=camera, zone=zone)
-        return self._topics.today(camera, zone), encode(self._today(names, [day]))
+        return self._topics.today(camera, zone), encode(self._today(names, [[day]]))
 
-    def box_today(self, days: Iterable[Day]) -> tuple[str, bytes]:
-        """The topic and the retained payload of the box's day."""
+    def box_today(self, days: Iterable[Sequence[Day]]) -> tuple[str, bytes]:
+        """The topic and the retained payload of the box's day. days: by camera, of its zones."""
         names = Names(site=self._rule.site, box=self._rule.box)
         return self._topics.box_today, encode(self._today(names, list(days)))
 
@@ -215,13 +215,13 @@ class Rows:
 
         return Row(topic, key, message)
 
-    def _today(self, names: Names, days: list[Day]) -> Today:
+    def _today(self, names: Names, days: list[Sequence[Day]]) -> Today:
         whole, hours = today_of(days)
         return Today(
             **names,
-            day=days[0].date,
+            day=days[0][0].date,
             timezone=self._rule.time.timezone.key,
-            until=max(day.until for day in days),
+            until=max(day.until for zones in days for day in zones),
             total=whole,
             hours=hours,
             basis="windows" if self._rule.ages else "released",

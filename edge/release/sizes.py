@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from edge.config import DAY, CameraSettings, Settings
+from edge.config import DAY, Settings
 from edge.release.messages import Figures, Model, Periods, Today, encode, window_id
 from edge.release.rule import Rule
 
@@ -31,8 +31,12 @@ class Sizes:
 def largest(settings: Settings) -> Sizes:
     """The largest payloads under these settings, with many visits in every bracket."""
     rule, figures = Rule.of(settings, _MODEL), _full(settings)
-    longest = max(settings.cameras, key=lambda camera: len(camera.name) + len(camera.zone))
-    return Sizes(len(encode(_periods(rule, longest, figures))), len(encode(_today(rule, figures))))
+    rows = [
+        len(encode(_periods(rule, camera.name, zone, figures)))
+        for camera in settings.cameras
+        for zone in camera.counted_zones
+    ]
+    return Sizes(max(rows), len(encode(_today(rule, figures))))
 
 
 def _full(settings: Settings) -> Figures:
@@ -50,11 +54,11 @@ def _full(settings: Settings) -> Figures:
     )
 
 
-def _periods(rule: Rule, camera: CameraSettings, figures: Figures) -> Periods:
+def _periods(rule: Rule, camera: str, zone: str, figures: Figures) -> Periods:
     return Periods(
         site=rule.site,
-        camera=camera.name,
-        zone=camera.zone,
+        camera=camera,
+        zone=zone,
         window_id=window_id(rule.site),
         sequence=_MANY,
         period="hour",

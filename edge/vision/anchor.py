@@ -24,6 +24,11 @@ class Anchor:
         left, top, right, bottom = box.tolist()
         return np.array([(left + right) / 2, (top + bottom) / 2 + self._below * (bottom - top)])
 
+    def fractions(self, box: NDArray[np.float32], size: tuple[int, int]) -> tuple[float, float]:
+        """The anchor in fractions of the whole picture. size: the frame's width and height."""
+        x, y = (self.of(box) / (self._scale * np.array(size)) + self._origin).tolist()
+        return x, y
+
     def pixels(self, points: ArrayLike, size: tuple[int, int]) -> Points:
         """Fractions of the whole picture (..., 2) in pixels of a frame, which holds the camera's region.
 

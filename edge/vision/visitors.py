@@ -23,7 +23,7 @@ from edge.vision.crops import BestCrops, Crop, cut_face, quality
 from edge.vision.lines import Lines, Path
 from edge.vision.posters import Place
 from edge.vision.second_opinion import FaceVerdict, Opinion, SecondOpinion
-from edge.vision.staff import StaffZones, Stay
+from edge.vision.zones import Stay, Zones
 
 UNSETTLED_EVERY = timedelta(seconds=0.2)
 """How often a track is looked at until it is known to be a face: pictures closer in time show the same."""
@@ -72,7 +72,7 @@ class Visitors:
     ) -> None:
         self._camera = camera.name
         self._lines = Lines(camera)
-        self._staff = StaffZones(camera)
+        self._zones = Zones(camera)
         self._opinion = opinion
         self._threshold = settings.detection.second_opinion
         self._max_age = timedelta(seconds=settings.tracking.max_age)
@@ -119,7 +119,7 @@ class Visitors:
         if visitor is None:
             crops = BestCrops(self._crops.per_visitor, self._crops.spacing)
             visitor = _Visitor(
-                FaceVerdict(self._threshold), crops, self._lines.begin(), self._staff.begin(), next_look=now
+                FaceVerdict(self._threshold), crops, self._lines.begin(), self._zones.begin(), next_look=now
             )
             self._visitors[track.track_id] = visitor
         return visitor
@@ -172,4 +172,6 @@ class Visitors:
             track.last_seen,
             track.last_seen - track.first_seen,
             visitor.path.crossings(),
+            tuple(visitor.stay.contributions()),
+            visitor.stay.zone,
         )

@@ -19,6 +19,7 @@ from edge.types import (
     Track,
     TrackState,
     WindowCounts,
+    ZoneCounts,
 )
 from tests.fakes import EPOCH
 
@@ -29,8 +30,8 @@ WINTER = EPOCH.astimezone(timezone(timedelta(hours=1)))
 
 def window(**changes: Any) -> WindowCounts:
     fields = {
-        "site": "s", "camera_id": "c", "zone": "all", "start": EPOCH, "end": EPOCH + timedelta(minutes=5),
-        "counts": {"0-12": 2, "13+": 3}, "unclassified": 4, "coverage": Coverage(),
+        "site": "s", "camera_id": "c", "start": EPOCH, "end": EPOCH + timedelta(minutes=5),
+        "zones": {"all": ZoneCounts({"0-12": 2, "13+": 3}, 4)}, "coverage": Coverage(),
     }  # fmt: skip
     return WindowCounts(**{**fields, **changes})
 

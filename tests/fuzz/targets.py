@@ -158,7 +158,10 @@ SEEDS: dict[str, list[bytes]] = {
     "counts": [b'{"schema":"instore.counts/2","window_id":"x"}'],
     "open_window": [
         b'[{"site":"s","camera_id":"c","zone":"all","start":"2026-01-31T08:00:00+00:00",'
-        b'"end":"2026-01-31T08:05:00+00:00","counts":{"0-12":1},"unclassified":0,"coverage":[1.5,2,{"a":1}]}]'
+        b'"end":"2026-01-31T08:05:00+00:00","counts":{"0-12":1},"unclassified":0,"coverage":[1.5,2,{"a":1}]}]',
+        b'[{"site":"s","camera_id":"c","start":"2026-01-31T08:00:00+00:00","end":"2026-01-31T08:05:00+00:00",'
+        b'"zones":{"till":[{"0-12":1},0],"rest":[{"0-12":0},2]},"coverage":[1.5,2,{}],"lines":{"door":[1,0]},'
+        b'"tallies":{"zones":{"till":1}}}]',
     ],
     "url": [b"rtsp://192.0.2.10:554/stream1", b"http://[2001:db8::1]/a?b=c#d", b"rtsps://camera/%41"],
     "jpegs": [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from math import exp
 from unittest.mock import patch
@@ -16,7 +15,7 @@ from edge.brackets import DEFAULT_BRACKETS
 from edge.release import carry_over
 from edge.release.carry_over import UNCLASSIFIED, Released
 from edge.release.noise.ledger import AGE_LEVELS, Level
-from edge.types import Coverage, WindowCounts
+from edge.types import ZoneCounts
 from tests.privacy.days import AGES, RELEASE, WINDOW, WINDOWS
 from tests.privacy.gates import START
 from tests.privacy.old_rule import release as old_release
@@ -89,18 +88,14 @@ def old(rate: float, hours: int, days: int, rng: np.random.Generator) -> float:
     """The share of visits told with their bracket by the rule before this one: each window for itself."""
     told = visits = 0
     for counts, _ in arrivals(rate, hours, days, rng):
-        released = old_release(_window(counts), MINIMUM)
+        released = old_release(_zone(counts), MINIMUM)
         visits += int(counts.sum())
         told += sum(n or 0 for n in (*released.counts.values(), released.unclassified))
     return told / visits
 
 
-def _window(counts: Visits) -> WindowCounts:
-    named = dict(zip(DEFAULT_BRACKETS, map(int, counts[:-1]), strict=True))
-    start = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
-    return WindowCounts(
-        "store", "door", "all", start, start + timedelta(minutes=5), named, int(counts[-1]), Coverage()
-    )
+def _zone(counts: Visits) -> ZoneCounts:
+    return ZoneCounts(dict(zip(DEFAULT_BRACKETS, map(int, counts[:-1]), strict=True)), int(counts[-1]))
 
 
 def noise_error(epsilon: Fraction) -> float:

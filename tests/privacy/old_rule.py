@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edge.types import WindowCounts
+from edge.types import ZoneCounts
 
 _SMALLEST_THRESHOLD = 3
 
@@ -47,23 +47,23 @@ class ReleasedCounts:
     minimum: int
 
 
-def release(window: WindowCounts, minimum: int) -> ReleasedCounts:
-    """What of `window` may be published when fewer than `minimum` (1 or more) visitors must not show.
+def release(zone: ZoneCounts, minimum: int) -> ReleasedCounts:
+    """What of `zone` may be published when fewer than `minimum` (1 or more) visitors must not show.
 
     A `minimum` of 2 works as 3. Raises ValueError for a minimum below 1.
     """
     if minimum < 1:
         raise ValueError(f"minimum = {minimum}: must be 1 or more")
     threshold = 1 if minimum == 1 else max(minimum, _SMALLEST_THRESHOLD)
-    cells = (*window.counts.values(), window.unclassified)
+    cells = (*zone.counts.values(), zone.unclassified)
     withheld, total_visible = _withheld(cells, threshold)
     if not total_visible:
         withheld = [True] * len(cells)
     visible = [None if withheld[i] else n for i, n in enumerate(cells)]
     return ReleasedCounts(
-        counts=dict(zip(window.counts, visible[:-1], strict=True)),
+        counts=dict(zip(zone.counts, visible[:-1], strict=True)),
         unclassified=visible[-1],
-        total=window.total if total_visible else None,
+        total=zone.total if total_visible else None,
         minimum=threshold,
     )
 

@@ -86,8 +86,7 @@ def _trials(settings: Settings, topics: Topics, sizes: Sizes) -> dict[str, int]:
 
 
 def _camera_topics(topics: Topics, camera: CameraSettings) -> list[str]:
-    name, zone = camera.name, camera.zone
-    if not camera.ages:
-        return [topics.camera_status(name), topics.flow(name)]
+    name, zones = camera.name, camera.counted_zones if camera.ages else ()
     of_zone = (topics.counts, topics.latest, topics.today, topics.periods)
-    return [topics.camera_status(name), topics.flow(name), *(kind(name, zone) for kind in of_zone)]
+    by_zone = [kind(name, zone) for zone in zones for kind in of_zone]
+    return [topics.camera_status(name), topics.flow(name), *by_zone]

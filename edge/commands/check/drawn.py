@@ -20,7 +20,10 @@ def check_line(line: LineSettings) -> str:
 
 def check_zone(zone: ZoneSettings) -> str:
     """What happens in the zone, and how much of the picture it is."""
+    counted = "visits that are longest here are counted by this name"
     what = {
+        "area": counted,
+        "queue": f"{counted}; length and waiting time are measured",
         "ignore": "made black: nothing looks at it",
         "staff": f"people who are first seen there, or stay for {zone.staff_after:g} s, are not counted",
     }

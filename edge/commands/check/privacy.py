@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from edge.clock import Clock
 from edge.commands.check.verdict import Warn
-from edge.config import Settings
+from edge.config import CameraSettings, Settings
 from edge.config.views import shared_host_warning, shared_hosts
-from edge.quantities import AGES, IN, OUT, VISITS
+from edge.quantities import AGES, DWELL, IN, OUT, QUANTITIES, QUEUE, VISITS, WAITING, ZONES
 from edge.release.forecast import Forecast, Gauge, Traffic, forecast
 from edge.release.messages import Model
 from edge.release.noise.ledger import Level, Shares
@@ -23,6 +23,12 @@ LATE_MINUTES = 60.0
 _ASSUMED_HOURS = 12.0
 """A day's open hours where none are configured."""
 
+_NAMES = {
+    ZONES: "each zone's entries",
+    DWELL: "each step of dwell",
+    QUEUE: "each queue's person-seconds",
+    WAITING: "each step of waiting",
+}
 _ANY_MODEL = Model(name="any", version="any")
 """The rule is the same for every model; messages alone name it."""
 
@@ -39,7 +45,7 @@ def check_privacy(settings: Settings) -> str:
         [
             _noisy_ages(rule.ages) if rule.ages else _ages(settings),
             f"visits without ages carry noise, mean error {_errors(rule.flow_shares(), VISITS)}",
-            *_lines(settings, rule),
+            *_beside(settings, rule),
             f"epsilon of a visit: {float(rule.visit_epsilon):g}",
         ]
     )
@@ -67,14 +73,17 @@ def _ages(settings: Settings) -> str:
     """The simulated store, at two rates."""
     hours = _hours(settings.site.opening) if settings.site.opening_hours else _ASSUMED_HOURS
     cameras = sum(camera.ages for camera in settings.cameras)
+    zones = sum(len(camera.counted_zones) for camera in settings.cameras if camera.ages)
     gauge = Gauge(
         settings.windows.parsed_brackets,
         settings.privacy.minimum,
         settings.privacy.release_every,
         settings.windows.length,
     )
-    busy, quiet = (forecast(gauge, Traffic(rate / cameras, hours)) for rate in (BUSY, QUIET))
+    busy, quiet = (forecast(gauge, Traffic(rate / zones, hours)) for rate in (BUSY, QUIET))
     over = f" over {cameras} cameras" if cameras > 1 else ""
+    if zones > cameras:
+        over = f" evenly over {zones} zones"
     return (
         f"simulated, {hours:g} hours a day: at {BUSY} visits an hour{over} {_summary(busy)}; "
         f"at {QUIET} an hour {_summary(quiet)}"
@@ -93,20 +102,29 @@ def _noisy_ages(ages: Shares) -> str:
     return f"each bracket carries noise, mean error {_errors(ages, AGES)}"
 
 
-def _lines(settings: Settings, rule: Rule) -> list[str]:
-    """What lines cost: a camera's visits get less of the budget, and its lines share the rest."""
-    return [
-        f"{camera.name}, with {len(camera.lines)} line{'' if len(camera.lines) == 1 else 's'}: "
-        f"visits {_errors(rule.flow_shares((IN, OUT)), VISITS)}; each line's in and out "
-        f"{_errors(rule.flow_shares((IN, OUT)), IN, len(camera.lines))}"
-        for camera in settings.cameras
-        if camera.lines
-    ]
+def _beside(settings: Settings, rule: Rule) -> list[str]:
+    """What lines and zones cost: a camera's visits get less of the budget, and the others share the rest."""
+    return [_errors_of(camera, rule) for camera in settings.cameras if camera.lines or camera.areas]
+
+
+def _errors_of(camera: CameraSettings, rule: Rule) -> str:
+    cells = camera.cells
+    shares = rule.flow_shares([*cells, *((IN, OUT) if camera.lines else ())])
+    found = {"visits": _errors(shares, VISITS)}
+    if camera.lines:
+        found["each line's in and out"] = _errors(shares, IN, len(camera.lines))
+    for quantity, name in _NAMES.items():
+        if quantity in cells:
+            parts = QUANTITIES[quantity].parts_of_visit(cells[quantity])
+            found[name] = _errors(shares, quantity, parts)
+    return f"{camera.name}: " + "; ".join(f"{name} {errors}" for name, errors in found.items())
 
 
 def _errors(shares: Shares, quantity: str, cells: int = 1) -> str:
-    """In visits, by level. cells: how many share the epsilon."""
-    return ", ".join(f"{mean_error(shares[level, quantity] / cells):.1f} by {level}" for level in Level)
+    """By level, in visits or the quantity's own unit. cells: how many share the epsilon."""
+    unit = cells * QUANTITIES[quantity].most
+    levels = [level for level in Level if (level, quantity) in shares]
+    return ", ".join(f"{mean_error(shares[level, quantity] / unit):.1f} by {level}" for level in levels)
 
 
 def _hours(opening: OpeningHours) -> float:

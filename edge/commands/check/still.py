@@ -56,7 +56,8 @@ OFTEN = 0.05
 found in far more of them; who only passes is not in the median."""
 
 GREY = 128
-_LINE, _STAFF, _IGNORED, _BORDER = (0, 220, 255), (255, 160, 0), (60, 60, 255), (0, 0, 0)
+_LINE, _BORDER = (0, 220, 255), (0, 0, 0)
+_ZONE = {"staff": (255, 160, 0), "ignore": (60, 60, 255), "area": (80, 220, 80), "queue": (255, 80, 220)}
 
 Mask = NDArray[np.bool_]
 Find = Callable[[Frame], Boxes]
@@ -135,8 +136,7 @@ def drawn(still: Image, camera: CameraSettings) -> Image:
     size = (still.shape[1], still.shape[0])
     for zone in camera.zones:
         corners = np.round(anchor.pixels(zone.polygon, size)).astype(np.int32)
-        colour = _STAFF if zone.role == "staff" else _IGNORED
-        _stroke(still, partial(cv2.polylines, pts=[corners], isClosed=True), colour)
+        _stroke(still, partial(cv2.polylines, pts=[corners], isClosed=True), _ZONE[zone.role])
         _label(still, f"{zone.name} ({zone.role})", corners.mean(axis=0))
     for line in camera.lines:
         one, other = anchor.pixels((line.from_, line.to), size)

@@ -6,10 +6,11 @@ visitor one is counted. Everything here is computed from released numbers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fractions import Fraction
+from typing import TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeFloat
 
@@ -25,6 +26,7 @@ from edge.release.noise.sampler import variance
 from edge.release.rule import Rule
 from edge.types import WindowCounts
 
+_Key = TypeVar("_Key")
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -143,14 +145,22 @@ def total(parts: Iterable[Figures]) -> Figures:
     return summed.model_copy(update={"open_seconds": max(part.open_seconds for part in parts)})
 
 
-def today_of(days: Iterable[Day]) -> tuple[Figures, list[Figures]]:
-    """The day so far and its hours over several cameras; `days` are of one date, at least one."""
-    days = list(days)
+def of_camera(zones: Iterable[Figures]) -> Figures:
+    """The sum of figures of one time over the zones of one camera, which watches them all at once."""
+    zones = list(zones)
+    return total(zones).model_copy(update={"covered_seconds": max(zone.covered_seconds for zone in zones)})
+
+
+def today_of(cameras: Iterable[Sequence[Day]]) -> tuple[Figures, list[Figures]]:
+    """The day so far and its hours over several cameras, each with the days of its zones, all of one date."""
+    cameras = list(cameras)
     by_end: dict[datetime, list[Figures]] = {}
-    for day in days:
-        for hour in day.so_far:
-            by_end.setdefault(hour.end, []).append(hour.figures(day.brackets))
-    return total(day.total_so_far() for day in days), [total(parts) for _, parts in sorted(by_end.items())]
+    for days in cameras:
+        hours = _by_end((hour.end, hour.figures(day.brackets)) for day in days for hour in day.so_far)
+        for end, zones in hours.items():
+            by_end.setdefault(end, []).append(of_camera(zones))
+    whole = total(of_camera(day.total_so_far() for day in days) for days in cameras)
+    return whole, [total(parts) for _, parts in sorted(by_end.items())]
 
 
 def _with_flow(sums: list[FlowSum], more: Iterable[NoisyFigure]) -> list[FlowSum]:
@@ -201,13 +211,22 @@ def _variance(passages: Mapping[str, NoisyFigure], entrances: Collection[str]) -
     return sum(variance(n.epsilon) for line, n in cells if line in entrances and n.epsilon)
 
 
-def _with_periods(sums: list[PeriodSum], more: Iterable[PeriodFigures]) -> list[PeriodSum]:
+def _with_periods(sums: list[PeriodSum], more: Sequence[PeriodFigures]) -> list[PeriodSum]:
     found = {(one.level, _end(one)): one for one in sums}
-    for period in more:
-        key = period.level, period.figures.end
-        known = found.get(key, PeriodSum(level=period.level, day=period.day))
-        found[key] = known.model_copy(update={"parts": (*known.parts, period.figures)})
+    days = {period.figures.end: period.day for period in more}
+    zones = _by_end(((period.level, period.figures.end), period.figures) for period in more)
+    for key, figures_of_zones in zones.items():
+        known = found.get(key, PeriodSum(level=key[0], day=days[key[1]]))
+        found[key] = known.model_copy(update={"parts": (*known.parts, of_camera(figures_of_zones))})
     return list(found.values())
+
+
+def _by_end(figures: Iterable[tuple[_Key, Figures]]) -> dict[_Key, list[Figures]]:
+    """Figures of the same key together, in their order."""
+    found: dict[_Key, list[Figures]] = {}
+    for key, one in figures:
+        found.setdefault(key, []).append(one)
+    return found
 
 
 def _end(one: PeriodSum) -> datetime:

@@ -41,15 +41,16 @@ FlowFigures = dict[tuple[Level, datetime], dict[str, NoisyFigure]]
 class Releases:
     """What one closed window of a camera lets out.
 
-    beside: numbers without ages beside the visits. window: None for a camera without ages. today: the store's
-    day that goes on, where it has changed. gone: zones whose retained topics have to be cleared.
+    beside: numbers without ages beside the visits. windows: of each zone; none of a camera without ages.
+    today: by zone, the store's day that goes on, where it has changed. gone: zones whose retained topics have
+    to be cleared.
     """
 
     flow: list[NoisyFigure]
     beside: FlowFigures = field(default_factory=dict)
-    window: ReleasedWindow | None = None
+    windows: list[ReleasedWindow] = field(default_factory=list)
     periods: list[PeriodFigures] = field(default_factory=list)
-    today: Day | None = None
+    today: dict[str, Day] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
 
 
@@ -70,6 +71,10 @@ class ZoneBook(BaseModel):
     def shown(self) -> Day:
         """The day that `today` shows."""
         return self.last or self.day
+
+    def with_waiting(self, waiting: Waiting) -> Self:
+        """The book with another state of what waits."""
+        return self.model_copy(update={"waiting": waiting})
 
 
 class CameraBook(BaseModel):
@@ -97,22 +102,12 @@ class CameraBook(BaseModel):
         visits, beside = flow.visits(), flow.beside()
         if window.camera_id not in rule.with_ages:
             return Releases(visits, beside, gone=list(self.zones)), flow.book(flow.ledger, self.zones)
-        closing = _ZoneClosing(window, rule)
-        zone = closing.open(self.zones)
-        gone = [name for name in self.zones if name != window.zone]
-        if rule.ages:
-            ages = Draws(
-                flow.ledger, rule.ages, random_below,
-                camera=window.camera_id, quantity=AGES, part=window.zone,
-            )  # fmt: skip
-            released, zone = closing.with_noise(zone, ages)
-            ledger = ages.ledger
-        else:
-            released, zone = closing.with_threshold(zone)
-            ledger = flow.ledger
-        today = zone.shown if closing.changes_today else None
-        releases = Releases(visits, beside, released, closing.periods, today, gone)
-        return releases, flow.book(ledger, {window.zone: zone})
+        closing = _AgesClosing(window, rule, random_below, flow.ledger)
+        zones = closing.close(self.zones)
+        today = {name: zone.shown for name, zone in zones.items()} if closing.changes_today else {}
+        gone = [name for name in self.zones if name not in zones]
+        releases = Releases(visits, beside, closing.released, closing.periods, today, gone)
+        return releases, flow.book(closing.ledger, zones)
 
 
 class _FlowClosing:
@@ -172,73 +167,93 @@ def _tallies(window: WindowCounts) -> dict[str, Mapping[str, int]]:
     return {name: cells for name, cells in {**lines, **window.tallies}.items() if cells}
 
 
-class _ZoneClosing:
-    """One window of a zone on its way out; collects the periods that end with it."""
+class _AgesClosing:
+    """The visits by age of one window on their way out, zone by zone; collects what leaves.
 
-    def __init__(self, window: WindowCounts, rule: Rule) -> None:
-        self._window, self._rule = window, rule
+    ledger: of the noise, which grows where ages carry any.
+    """
+
+    def __init__(self, window: WindowCounts, rule: Rule, random_below: RandomBelow, ledger: Ledger) -> None:
+        self._window, self._rule, self._random_below = window, rule, random_below
         self._releases = rule.is_off or window.last or rule.time.is_release(window.end, rule.release_every)
+        self.ledger = ledger
+        self.released: list[ReleasedWindow] = []
         self.periods: list[PeriodFigures] = []
         self.changes_today = self._releases or bool(rule.ages)
 
-    def open(self, zones: dict[str, ZoneBook]) -> ZoneBook:
-        """The zone's book under the rule of now; what other zones and earlier shapes left joins it."""
-        window, rule = self._window, self._rule
-        brackets, minimum = tuple(window.counts), rule.minimum
-        found = zones.get(window.zone)
-        if found is None:
-            waiting = begin(brackets, window.start, minimum)
-            zone = ZoneBook(waiting=waiting, day=Day.begin(window.start, brackets, rule))
-        else:
-            zone = found.model_copy(
-                update={"waiting": reshape(found.waiting, brackets, minimum, window.start)}
-            )
-        for name, other in zones.items():
-            if name != window.zone:
-                self._end_day(name, other.day.cut(window.start))
-                zone = zone.model_copy(update={"waiting": absorb(zone.waiting, other.waiting)})
-        if window.start >= zone.day.ends or zone.day.brackets != brackets:
-            self._end_day(window.zone, zone.day.cut(window.start))
-            zone = zone.model_copy(update={"day": Day.begin(window.start, brackets, rule)})
-        return zone
+    def close(self, before: Mapping[str, ZoneBook]) -> dict[str, ZoneBook]:
+        """The books of the window's zones that go on, from those of all zones before it."""
+        left = [self._end(name, zone) for name, zone in before.items() if name not in self._window.zones]
+        zones = {name: self._open(name, before.get(name)) for name in self._window.zones}
+        rest = [*zones][-1]
+        for waiting in left:
+            zones[rest] = zones[rest].with_waiting(absorb(zones[rest].waiting, waiting))
+        close = self._with_noise if self._rule.ages else self._with_threshold
+        return {name: close(name, zone) for name, zone in zones.items()}
 
-    def with_threshold(self, zone: ZoneBook) -> tuple[ReleasedWindow, ZoneBook]:
+    def _end(self, name: str, zone: ZoneBook) -> Waiting:
+        """End the day of a zone that is gone; what waits in it goes on elsewhere."""
+        self._end_day(name, zone.day.cut(self._window.start))
+        return zone.waiting
+
+    def _open(self, name: str, found: ZoneBook | None) -> ZoneBook:
+        """A zone's book under the rule of now; what earlier shapes left joins it."""
+        window, rule = self._window, self._rule
+        brackets, minimum = window.brackets, rule.minimum
+        day = Day.begin(window.start, brackets, rule)
+        if found is None:
+            return ZoneBook(waiting=begin(brackets, window.start, minimum), day=day)
+        zone = found.with_waiting(reshape(found.waiting, brackets, minimum, window.start))
+        if window.start < zone.day.ends and zone.day.brackets == brackets:
+            return zone
+        self._end_day(name, zone.day.cut(window.start))
+        return zone.model_copy(update={"day": day})
+
+    def _with_threshold(self, name: str, zone: ZoneBook) -> ZoneBook:
         """Carry-over; hours and day are sums of released cells, so they end with the day."""
         window, day_ends = self._window, self._day_ends(zone)
         open_seconds = self._rule.time.open_seconds(window.start, window.end, self._rule.opening)
         released, waiting = release_window(
-            window, zone.waiting, releases=self._releases, day_ends=day_ends, store_closed=not open_seconds
-        )
+            window, name, zone.waiting,
+            releases=self._releases, day_ends=day_ends, store_closed=not open_seconds,
+        )  # fmt: skip
+        self.released.append(released)
         day = zone.day.with_window(released)
         ended = day.cut(window.end) if day_ends else None
         if ended:
-            self._end_day(window.zone, ended)
-            day = Day.begin(window.end, window.counts, self._rule)
-        return released, ZoneBook(waiting=waiting, day=day, last=ended if window.last else None)
+            self._end_day(name, ended)
+            day = Day.begin(window.end, window.brackets, self._rule)
+        return ZoneBook(waiting=waiting, day=day, last=ended if window.last else None)
 
-    def with_noise(self, zone: ZoneBook, draws: Draws) -> tuple[ReleasedWindow, ZoneBook]:
+    def _with_noise(self, name: str, zone: ZoneBook) -> ZoneBook:
         """Every cell with noise; hours and day have noise of their own, so each ends by itself."""
         window, rule = self._window, self._rule
-        figures, ages = zone.ages.close_window(window, cells_of(window), rule, draws)
-        by_level = {figure.level: figure for figure in figures if figure.level is not Level.WINDOW}
+        figures, ages = self._draw(name, zone.ages)
         own = next((figure for figure in figures if figure.level is Level.WINDOW), None)
-        released = released_with_noise(window, own.cells if own else None, own.epsilon if own else None)
+        released = released_with_noise(window, name, own.cells if own else None, own.epsilon if own else None)
+        self.released.append(released)
         day = zone.day.with_window(released)
-        for figure in by_level.values():
-            self.periods.append(self._noisy_period(figure, day))
+        for figure in figures:
+            if figure.level is not Level.WINDOW:
+                self.periods.append(_noisy_period(name, figure, day))
             if figure.level is Level.HOUR:
                 day = day.with_hour(figure.start, figure.cells)
         last = day.cut(window.end) if window.last else None
         if self._day_ends(zone):
-            day = Day.begin(window.end, window.counts, rule)
-        return released, ZoneBook(waiting=zone.waiting, day=day, ages=ages, last=last)
+            day = Day.begin(window.end, window.brackets, rule)
+        return ZoneBook(waiting=zone.waiting, day=day, ages=ages, last=last)
+
+    def _draw(self, name: str, ages: NoisyPeriods) -> tuple[list[NoisyFigure], NoisyPeriods]:
+        draws = Draws(
+            self.ledger, self._rule.ages, self._random_below,
+            camera=self._window.camera_id, quantity=AGES, part=name,
+        )  # fmt: skip
+        closed = ages.close_window(self._window, cells_of(self._window.zones[name]), self._rule, draws)
+        self.ledger = draws.ledger
+        return closed
 
     def _day_ends(self, zone: ZoneBook) -> bool:
         return self._window.last or self._window.end >= zone.day.ends
-
-    def _noisy_period(self, figure: NoisyFigure, day: Day) -> PeriodFigures:
-        found = day.noisy_figures(figure.start, figure.end, figure.cells, figure.coverage.seconds)
-        return PeriodFigures(self._window.zone, figure.level, day.date, found, figure.epsilon)
 
     def _end_day(self, zone: str, day: Day) -> None:
         """The hours and the whole of a day that has ended, in order of time."""
@@ -248,6 +263,11 @@ class _ZoneClosing:
             PeriodFigures(zone, Level.HOUR, day.date, hour.figures(day.brackets)) for hour in day.hours
         ]
         self.periods.append(PeriodFigures(zone, Level.DAY, day.date, day.total()))
+
+
+def _noisy_period(zone: str, figure: NoisyFigure, day: Day) -> PeriodFigures:
+    found = day.noisy_figures(figure.start, figure.end, figure.cells, figure.coverage.seconds)
+    return PeriodFigures(zone, figure.level, day.date, found, figure.epsilon)
 
 
 def _budget(rule: Rule) -> Fraction:

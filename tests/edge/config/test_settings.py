@@ -41,6 +41,7 @@ ZONE: dict[str, Any] = {
     "role": "staff",
     "polygon": [[0.0, 0.5], [0.3, 0.5], [0.3, 1.0], [0.0, 1.0]],
 }
+AREA = {**ZONE, "role": "area"}
 CROSSED = [[0.1, 0.1], [0.9, 0.9], [0.9, 0.1], [0.1, 0.9]]
 LINE: dict[str, Any] = {"name": "door", "from": [0.2, 0.8], "to": [0.8, 0.8]}
 
@@ -180,7 +181,9 @@ class TestFaults:
             ({"lines": [LINE | {"name": "a/b"}]}, ["lines[0].name = 'a/b'", "one MQTT topic level"]),
             ({"lines": [LINE, LINE]}, ["cameras[0]", "two lines are named 'door'"]),
             ({"zones": [ZONE, ZONE]}, ["cameras[0]", "two zones are named 'till'"]),
-            ({"zones": [ZONE | {"role": "queue"}]}, ["zones[0].role = 'queue'", "'staff' or 'ignore'"]),
+            ({"zones": [ZONE | {"role": "door"}]}, ["zones[0].role = 'door'", "'area', 'queue', 'staff'"]),
+            ({"zones": [AREA | {"name": "rest"}]}, ["cameras[0]", "a zone is named 'rest'"]),
+            ({"zones": [AREA], "zone": "hall"}, ["cameras[0]", "zone = 'hall': names the whole picture"]),
             (
                 {"zones": [ZONE | {"polygon": [[0.0, 0.0], [1.0, 1.0]]}]},
                 ["polygon", "at least 3 entries"],
@@ -577,3 +580,15 @@ def test_any_override_is_taken_or_refused(path: list[str], value: str):
         load_settings(SHIPPED, [f"{'.'.join(path)}={value}"])
     except ConfigurationError as error:
         assert str(error)
+
+
+def test_the_zones_that_visits_are_counted_in() -> None:
+    """Areas and queues in their order, and one for the others; without any, the camera's own name."""
+    staff = ZONE | {"name": "desk"}
+    queue = AREA | {"name": "queue", "role": "queue"}
+    (camera,) = load(cameras=[CAMERA | {"zones": [AREA, staff, queue]}]).cameras
+    assert camera.counted_zones == ("till", "queue", "rest")
+    assert camera.cells["zones"] == ("till", "queue")
+    assert camera.cells["queue"] == ("queue",)
+    (plain,) = load(cameras=[CAMERA | {"zone": "hall", "zones": [staff]}]).cameras
+    assert (plain.counted_zones, plain.cells) == (("hall",), {})

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from edge.brackets import parse_bracket
 from edge.counting.windows import Aggregator
+from edge.quantities import Contribution
 from edge.types import (
     CameraState,
     CountingPlan,
@@ -23,6 +24,7 @@ from edge.types import (
     StreamEnded,
     Visit,
     WindowCounts,
+    ZoneCounts,
 )
 from tests.fakes import EPOCH
 
@@ -31,7 +33,7 @@ LENGTH = 60
 
 
 def aggregator(length: int = LENGTH, lateness: float = 0.0) -> Aggregator:
-    zones = {"door": "entry", "till": "exit"}
+    zones = {"door": ("entry",), "till": ("exit",)}
     return Aggregator("store", CountingPlan(zones, BRACKETS, lateness), length=length)
 
 
@@ -57,6 +59,17 @@ def spans(windows: Iterable[WindowCounts]) -> list[tuple[float, float]]:
     return [((w.start - EPOCH).total_seconds(), (w.end - EPOCH).total_seconds()) for w in windows]
 
 
+def cells(window: WindowCounts) -> tuple[str, dict[str, int]]:
+    """The one zone of a window, and its counts by bracket."""
+    ((zone, found),) = window.zones.items()
+    return zone, dict(found.counts)
+
+
+def shape(window: WindowCounts) -> tuple[str, ...]:
+    """The zones and the brackets of a window."""
+    return (*window.zones, *window.brackets)
+
+
 def totals(windows: Iterable[WindowCounts]) -> list[int]:
     return [w.total for w in windows]
 
@@ -64,7 +77,7 @@ def totals(windows: Iterable[WindowCounts]) -> list[int]:
 class TestLines:
     """Passages are counted with their visit; a window has the lines that it began with."""
 
-    PLAN = CountingPlan({"door": "entry"}, BRACKETS, 0.0, {"door": ("front", "back")})
+    PLAN = CountingPlan({"door": ("entry",)}, BRACKETS, 0.0, {"door": ("front", "back")})
 
     def test_passages_are_in_the_window_of_their_visit(self):
         windows = Aggregator("store", self.PLAN, length=LENGTH)
@@ -77,7 +90,7 @@ class TestLines:
         assert second.lines == {"front": Passages(), "back": Passages()}
 
     def test_a_new_line_counts_from_the_next_window_on(self):
-        windows = Aggregator("store", CountingPlan({"door": "entry"}, BRACKETS, 0.0), length=LENGTH)
+        windows = Aggregator("store", CountingPlan({"door": ("entry",)}, BRACKETS, 0.0), length=LENGTH)
         windows.progress(progress(0))
         windows.replan(self.PLAN)
         for seconds in (10, 70):
@@ -124,9 +137,8 @@ class TestWindows:
         windows.count(visit(1, "0-17"))
         windows.count(visit(1, None))
         (closed,) = windows.progress(progress(60))
-        assert (closed.site, closed.camera_id, closed.zone) == ("store", "door", "entry")
-        assert dict(closed.counts) == {"0-17": 1, "18+": 0}
-        assert closed.unclassified == 1
+        assert (closed.site, closed.camera_id) == ("store", "door")
+        assert closed.zones == {"entry": ZoneCounts({"0-17": 1, "18+": 0}, 1)}
 
     def test_come_out_empty_too(self):
         windows = aggregator()
@@ -144,7 +156,7 @@ class TestWindows:
         assert totals(windows.progress(progress(60))) == [0]
         assert windows.open_since("till") == at(0)
         (closed,) = windows.end(ended(30, "till"))
-        assert (closed.camera_id, closed.zone, closed.total) == ("till", "exit", 1)
+        assert (closed.camera_id, *closed.zones, closed.total) == ("till", "exit", 1)
 
     def test_before_1970_are_aligned_as_well(self):
         windows = aggregator()
@@ -295,25 +307,25 @@ class TestRestart:
         before = aggregator()
         before.progress(progress(10))
         before.count(visit(12))
-        after = Aggregator("store", CountingPlan({"door": "hall"}, ("0-29", "30+"), 0.0), length=LENGTH)
+        after = Aggregator("store", CountingPlan({"door": ("hall",)}, ("0-29", "30+"), 0.0), length=LENGTH)
         assert after.resume(before.open_windows()) == []
         after.count(visit(30))
         first, second = after.progress(progress(130))
-        assert (first.zone, dict(first.counts)) == ("entry", {"0-17": 0, "18+": 2})
-        assert (second.zone, dict(second.counts)) == ("hall", {"0-29": 0, "30+": 0})
+        assert cells(first) == ("entry", {"0-17": 0, "18+": 2})
+        assert cells(second) == ("hall", {"0-29": 0, "30+": 0})
 
     def test_closes_at_once_what_is_of_a_camera_that_is_gone(self):
         before = aggregator()
         before.progress(progress(10))
-        after = Aggregator("store", CountingPlan({"till": "exit"}, BRACKETS, 0.0), length=LENGTH)
+        after = Aggregator("store", CountingPlan({"till": ("exit",)}, BRACKETS, 0.0), length=LENGTH)
         (misfit,) = after.resume(before.open_windows())
-        assert (misfit.camera_id, misfit.zone, misfit.start) == ("door", "entry", at(0))
+        assert (misfit.camera_id, *misfit.zones, misfit.start) == ("door", "entry", at(0))
 
 
 class TestPlan:
     """A change of zones and brackets while windows are open."""
 
-    NEW = CountingPlan({"door": "hall", "exit": "back"}, ("0-29", "30+"), 5.0)
+    NEW = CountingPlan({"door": ("hall",), "exit": ("back",)}, ("0-29", "30+"), 5.0)
 
     def test_holds_from_the_next_window_on(self):
         windows = aggregator()
@@ -325,8 +337,8 @@ class TestPlan:
         windows.progress(progress(121))
         windows.count(visit(121))
         first, second = windows.progress(progress(190))
-        assert (first.start, first.zone, dict(first.counts)) == (at(60), "entry", {"0-17": 0, "18+": 2})
-        assert (second.start, second.zone, dict(second.counts)) == (at(120), "hall", {"0-29": 1, "30+": 0})
+        assert (first.start, cells(first)) == (at(60), ("entry", {"0-17": 0, "18+": 2}))
+        assert (second.start, cells(second)) == (at(120), ("hall", {"0-29": 1, "30+": 0}))
 
     def test_holds_for_the_window_after_those_that_wait_for_the_late(self):
         windows = aggregator(lateness=30)
@@ -336,14 +348,14 @@ class TestPlan:
         windows.count(visit(50))
         windows.count(visit(70))
         closed = windows.progress(progress(200))
-        assert [(w.zone, w.total) for w in closed] == [("entry", 1), ("entry", 1), ("hall", 0)]
+        assert [(*w.zones, w.total) for w in closed] == [("entry", 1), ("entry", 1), ("hall", 0)]
 
     def test_the_last_of_several_counts(self):
         windows = aggregator()
         windows.progress(progress(0))
         windows.replan(self.NEW)
-        windows.replan(CountingPlan({"door": "roof"}, ("0+",), 0.0))
-        assert [(w.zone, *w.counts) for w in windows.progress(progress(120))] == [
+        windows.replan(CountingPlan({"door": ("roof",)}, ("0+",), 0.0))
+        assert [shape(w) for w in windows.progress(progress(120))] == [
             ("entry", *BRACKETS),
             ("roof", "0+"),
         ]
@@ -353,14 +365,14 @@ class TestPlan:
         windows.replan(self.NEW)
         windows.progress(progress(0, "exit"))
         (window,) = windows.progress(progress(65, "exit"))
-        assert (window.zone, *window.counts) == ("back", "0-29", "30+")
+        assert shape(window) == ("back", "0-29", "30+")
 
     def test_leaves_the_windows_of_a_camera_that_is_gone_to_its_end(self):
         windows = aggregator()
         windows.progress(progress(0, "till"))
         windows.replan(self.NEW)
         (window,) = windows.end(ended(10, "till"))
-        assert (window.zone, *window.counts) == ("exit", *BRACKETS)
+        assert shape(window) == ("exit", *BRACKETS)
 
     def test_changes_how_long_the_late_are_waited_for(self):
         windows = aggregator()
@@ -438,3 +450,43 @@ def test_every_visit_is_in_exactly_one_window_and_windows_follow_each_other(
             assert window.end - window.start == timedelta(seconds=LENGTH)
             assert (window.start - EPOCH) % timedelta(seconds=LENGTH) == timedelta()
             assert 0 <= window.coverage.seconds <= LENGTH + 1e-6
+
+
+class TestZones:
+    """A visit is in one zone of its camera; the last takes those of no other."""
+
+    PLAN = CountingPlan({"door": ("till", "rest")}, BRACKETS, 0.0, {}, {"door": {"zones": ("till",)}})
+
+    def test_each_visit_is_counted_in_its_zone(self):
+        windows = Aggregator("store", self.PLAN, length=LENGTH)
+        windows.progress(progress(0))
+        for zone in ("till", "till", "", "elsewhere"):
+            windows.count(Visit("door", at(10), 30.0, zone=zone))
+        windows.count(Visit("door", at(20), None, zone="till"))
+        (window,) = windows.progress(progress(60))
+        assert window.zones["till"] == ZoneCounts({"0-17": 0, "18+": 2}, 1)
+        assert window.zones["rest"] == ZoneCounts({"0-17": 0, "18+": 2}, 0)
+        assert window.total == 5
+
+    def test_a_new_zone_counts_from_the_next_window_on(self):
+        windows = Aggregator("store", CountingPlan({"door": ("all",)}, BRACKETS, 0.0), length=LENGTH)
+        windows.progress(progress(0))
+        windows.replan(self.PLAN)
+        entered = (Contribution("zones", "till"),)
+        for seconds in (10, 70):
+            windows.count(Visit("door", at(seconds), 30.0, contributions=entered, zone="till"))
+        first, second = windows.progress(progress(120))
+        assert (shape(first)[0], first.total, first.tallies) == ("all", 1, {})
+        assert second.zones["till"].total == 1
+        assert second.tallies == {"zones": {"till": 1}}
+
+    def test_open_windows_go_on_after_a_restart(self):
+        before, after = (Aggregator("store", self.PLAN, length=LENGTH) for _ in range(2))
+        visit = Visit("door", at(10), 30.0, contributions=(Contribution("zones", "till"),), zone="till")
+        before.progress(progress(0))
+        before.count(visit)
+        after.resume(before.open_windows())
+        after.count(visit)
+        (window,) = after.progress(progress(60))
+        assert window.zones["till"].total == 2
+        assert window.tallies == {"zones": {"till": 2}}

@@ -75,6 +75,14 @@ def test_values_follow_other_names_of_topics() -> None:
     assert {component["state_topic"].split("/")[0] for component in components(announced)} == {"shop"}
 
 
+def test_each_zone_of_a_camera_has_a_day_of_its_own() -> None:
+    zones = "[{name='till', role='queue', polygon=[[0.0, 0.0], [0.5, 0.0], [0.5, 0.5]]}]"
+    found = components(made(configured(f"cameras=[{{name='a', source='0', zones={zones}}}]")))
+    days = [one["state_topic"] for one in found if one["name"].startswith("Visitors today")]
+    assert [topic.split("/")[-2] for topic in days] == ["box", "till", "rest"]
+    assert len({one["unique_id"] for one in found}) == len(found)
+
+
 def test_a_camera_without_ages_has_its_state_alone() -> None:
     cameras = "cameras=[{name='a', source='0', group='g'}, {name='b', source='1', group='g', ages=false}]"
     announced = made(configured(cameras))

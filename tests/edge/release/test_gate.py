@@ -382,7 +382,7 @@ class TestTypes:
 
     def test_only_the_gate_makes_a_released_window(self) -> None:
         found, _ = release_window(
-            window(MIDNIGHT), begin(BRACKETS, MIDNIGHT, 5), releases=True, day_ends=False
+            window(MIDNIGHT), "all", begin(BRACKETS, MIDNIGHT, 5), releases=True, day_ends=False
         )
         fields = {name: getattr(found, name) for name in ReleasedWindow.__slots__}
         with pytest.raises(TypeError, match=r"only edge\.release\.released makes one"):

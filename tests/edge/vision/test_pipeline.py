@@ -345,8 +345,9 @@ class TestCounting:
         assert counting.open_since("door") == at(0)
         closed = [*self.feed(counting, [StreamEnded("door", at(8))]), *counting.flush()]
         (window,) = closed
-        assert {label: n for label, n in window.counts.items() if n} == {"18-24": 1, "45-54": 1}
-        assert window.unclassified == 0
+        zone = window.zones["all"]
+        assert {label: n for label, n in zone.counts.items() if n} == {"18-24": 1, "45-54": 1}
+        assert zone.unclassified == 0
         assert sample(metrics, "instore_windows_closed_total", {"camera": "door"}) == 1
 
     def test_takes_no_larger_batches_than_the_backend(self):
@@ -363,7 +364,7 @@ class TestCounting:
             settings("model.max_spread=5"), bundle(temperature=9.0), PaintedAges(sigma=3), metrics
         )
         closed = [*self.feed(hot, [*stage.messages, StreamEnded("door", at(6))]), *hot.flush()]
-        assert [w.unclassified for w in closed] == [1]  # sigma 3 x sqrt 9 is more than 5 years
+        assert [w.zones["all"].unclassified for w in closed] == [1]  # sigma 3 x sqrt 9 is more than 5 years
 
     def test_counts_the_late(self):
         counting, metrics = self.counting()

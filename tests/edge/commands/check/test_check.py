@@ -356,13 +356,22 @@ def test_a_line_is_described_by_the_side_that_in_leads_to(
     assert check_line(entrance).endswith("; counts as the store's footfall")
 
 
+Role = Literal["area", "queue", "staff", "ignore"]
+
+
 @pytest.mark.parametrize(
     ("role", "says"),
     [
+        ("area", "25.0% of the picture; visits that are longest here are counted by this name"),
+        (
+            "queue",
+            "25.0% of the picture; visits that are longest here are counted by this name; length and waiting "
+            "time are measured",
+        ),
         ("ignore", "25.0% of the picture; made black: nothing looks at it"),
         ("staff", "25.0% of the picture; people who are first seen there, or stay for 60 s, are not counted"),
     ],
 )
-def test_a_zone_is_described_by_what_happens_there(role: Literal["staff", "ignore"], says: str) -> None:
+def test_a_zone_is_described_by_what_happens_there(role: Role, says: str) -> None:
     quarter = ((0.0, 0.0), (0.5, 0.0), (0.5, 0.5), (0.0, 0.5))
     assert check_zone(ZoneSettings(name="till", role=role, polygon=quarter)) == says

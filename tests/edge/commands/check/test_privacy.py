@@ -65,6 +65,20 @@ def test_it_is_simulated_with_the_configured_settings(monkeypatch: pytest.Monkey
     assert asked == [(gauge, Traffic(30, 11)), (gauge, Traffic(10, 11))]
 
 
+def test_zones_share_the_visits_and_the_noise_of_a_camera() -> None:
+    corners = [[0.0, 0.0], [0.5, 0.0], [0.5, 0.5]]
+    zones = [{"name": role, "role": role, "polygon": corners} for role in ("area", "queue")]
+    line = {"name": "door", "from": [0.1, 0.5], "to": [0.9, 0.5]}
+    said = verdict(cameras=[{**DOOR, "zones": zones, "lines": [line]}]).detail
+    assert "at 60 visits an hour evenly over 3 zones 96 % leave" in said
+    assert (
+        "; door: visits 0.9 by window, 2.4 by hour, 7.5 by day; each line's in and out 1.9 by window, "
+        "5.0 by hour, 15.0 by day; each zone's entries 10.0 by hour, 30.0 by day; each step of dwell 5.0 by "
+        "hour, 15.0 by day; each queue's person-seconds 1500.0 by hour, 4500.0 by day; each step of waiting "
+        "10.0 by hour, 30.0 by day; "
+    ) in said
+
+
 def test_where_no_bracket_leaves_it_says_what_to_change() -> None:
     assert "at 20 an hour none leave with their bracket: use fewer brackets" in (
         verdict(privacy={"minimum": 1000}).detail

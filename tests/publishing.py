@@ -12,7 +12,7 @@ from typing import Any, Self
 from edge.clock import SystemClock
 from edge.config import MqttSettings
 from edge.delivery import Publisher, Topics
-from edge.delivery.outbox import Outbox
+from edge.delivery.outbox import Outbox, ReceiverQueue
 from edge.delivery.publisher import ACKNOWLEDGE_WITHIN
 from edge.ops.reasons import MqttFailure
 from edge.release.messages import StatusEncoder
@@ -74,7 +74,7 @@ class Running:
     def __init__(
         self,
         broker: Mosquitto | FakeBroker | Proxy,
-        outbox: Outbox,
+        outbox: Outbox | ReceiverQueue,
         folder: Path,
         *,
         within: float = ACKNOWLEDGE_WITHIN,

@@ -83,6 +83,8 @@ def _hosts(settings: Settings) -> dict[str, str]:
     from edge.capture import is_live  # OpenCV takes a quarter of a second to load
 
     hosts = _ways_to_brokers(settings.mqtt)
+    if settings.webhook.url:
+        hosts["webhook.url"] = urlsplit(settings.webhook.url).hostname or ""
     for camera in settings.cameras:
         host = urlsplit(camera.source).hostname if "://" in camera.source and is_live(camera) else None
         if host:
@@ -92,6 +94,8 @@ def _hosts(settings: Settings) -> dict[str, str]:
 
 def _ways_to_brokers(mqtt: MqttSettings) -> dict[str, str]:
     """The brokers, or the proxy that is asked for them."""
+    if not mqtt.enabled:
+        return {}
     if mqtt.proxy:
         return {"mqtt.proxy": parse_proxy(mqtt.proxy).host}
     first, *others = mqtt.brokers

@@ -20,6 +20,7 @@ from edge.config.settings import (
     Settings,
     SiteSettings,
     TrackingSettings,
+    WebhookSettings,
     WindowSettings,
     ZoneSettings,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Settings",
     "SiteSettings",
     "TrackingSettings",
+    "WebhookSettings",
     "WindowSettings",
     "ZoneSettings",
     "blanks_in_secrets",

@@ -130,11 +130,12 @@ _OptionalProxy = Annotated[str, _checked(parse_proxy, may_be_empty=True)]
 class MqttSettings(Section):
     """The brokers, and the credentials for them.
 
-    url: of the broker; replaces host, port and tls. failover: URLs of further brokers, tried in order. proxy:
-    of an HTTP proxy that every connection goes through. topic: what a topic is called at the broker
-    (`edge.delivery.topics.Naming`).
+    enabled: false: the box has no broker. url: of the broker; replaces host, port and tls. failover: URLs of
+    further brokers, tried in order. proxy: of an HTTP proxy that every connection goes through. topic: what a
+    topic is called at the broker (`edge.delivery.topics.Naming`).
     """
 
+    enabled: bool = True
     url: _OptionalBroker = ""
     failover: Annotated[tuple[_FurtherBroker, ...], Field(strict=False, max_length=MOST_BROKERS - 1)] = ()
     host: Host = "localhost"

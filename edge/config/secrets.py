@@ -82,5 +82,7 @@ def _password_files(settings: Settings) -> Iterator[tuple[str, str]]:
             yield f"camera {camera.name!r}: password_file", camera.password_file
     if settings.mqtt.password_file:
         yield "mqtt.password_file", settings.mqtt.password_file
+    if settings.webhook.secret_file:
+        yield "webhook.secret_file", settings.webhook.secret_file
     if settings.mqtt.proxy_password_file:
         yield "mqtt.proxy_password_file", settings.mqtt.proxy_password_file

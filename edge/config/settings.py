@@ -88,6 +88,21 @@ def _without_password(source: str) -> str:
     return source
 
 
+def _webhook(url: str) -> str:
+    if not url:
+        return url
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # its message repeats the text in the port's place, which may be a password
+        raise ValueError("must be a URL with a port from 1 to 65535") from None
+    if holds_credentials(parts):
+        raise ValueError("holds credentials: the webhook knows the box by the signature of 'secret_file'")
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[^\x21-\x7e]", url):
+        raise ValueError("must be a URL in ASCII: https://host[:port][/path], or http:// in your own network")
+    return url
+
+
 def _fingerprint(text: str) -> str:
     if text and not re.fullmatch(r"[0-9a-fA-F]{64}|[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){31}", text):
         raise ValueError("must be the SHA-256 of the certificate: 64 hexadecimal digits, colons allowed")
@@ -367,6 +382,23 @@ class HomeAssistantSettings(Section):
     prefix: TopicLevel = "homeassistant"
 
 
+class WebhookSettings(Section):
+    """Where each message is posted, signed, beside the broker or instead of it. url: empty: nowhere."""
+
+    url: Annotated[str, AfterValidator(_webhook)] = ""
+    secret_file: str = ""
+    ca_file: str = ""
+    timeout: Annotated[float, Field(gt=0, le=30, allow_inf_nan=False)] = 10.0
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        if bool(self.url) != bool(self.secret_file):
+            raise ValueError("'url' and 'secret_file' go together: one is missing")
+        if self.ca_file and not self.url.startswith("https://"):
+            raise ValueError("'ca_file' needs a 'url' of https://")
+        return self
+
+
 class OutboxSettings(Section):
     """Where messages wait for the broker's acknowledgement."""
 
@@ -446,6 +478,7 @@ class Settings(Section):
     privacy: PrivacySettings = PrivacySettings()
     mqtt: MqttSettings = MqttSettings()
     home_assistant: HomeAssistantSettings = HomeAssistantSettings()
+    webhook: WebhookSettings = WebhookSettings()
     outbox: OutboxSettings = OutboxSettings()
     history: HistorySettings = HistorySettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -456,6 +489,8 @@ class Settings(Section):
         self._check_names()
         self._check_groups()
         self._check_shared_sources()
+        if self.home_assistant.enabled and not self.mqtt.enabled:
+            raise ValueError("home_assistant.enabled = true needs mqtt.enabled = true")
         if self.windows.lateness < self.tracking.lost_after:
             raise ValueError(
                 f"windows.lateness = {self.windows.lateness} is less than tracking.lost_after = "

@@ -11,7 +11,10 @@ from edge.config import CameraSettings, Settings
 from edge.config.validation_errors import faults
 from edge.errors import ConfigurationError
 
-FIXED = ("site", "box", "windows.length", "model", "mqtt", "home_assistant", "outbox", "history", "metrics")
+FIXED = (
+    *("site", "box", "windows.length", "model"),
+    *("mqtt", "home_assistant", "webhook", "outbox", "history", "metrics"),
+)
 """Keys that need a restart: the names of topics and windows, and what is opened once."""
 
 VISION = ("detection", "tracking", "crops")

@@ -28,7 +28,8 @@ from edge.daemon.threads import Threads
 from edge.delivery import Publisher, Topics, read_access
 from edge.delivery.history import FILE, History, Recorder
 from edge.delivery.home_assistant import announcements
-from edge.delivery.outbox import Outbox
+from edge.delivery.outbox import Outbox, Receiver
+from edge.delivery.webhook import WebhookSender, read_hook
 from edge.errors import OutsideError
 from edge.inference.fallback import ServingBackend
 from edge.ops.health_page import health_page
@@ -68,7 +69,7 @@ class Composition:
     ) -> None:
         """beside: the folder of relative secrets and bundles. resumes: see `CountingWorker`."""
         check_sources(settings, beside)
-        read_access(settings.mqtt, beside)
+        check_receivers(settings, beside)
         self.settings = settings
         self.beside = beside
         self.clock = clock
@@ -101,6 +102,8 @@ class Composition:
             waiting=lambda: self.outbox.depth,
             gate_is_off=lambda: self.gate.rule.is_off,
             serves=lambda: self.http is None or self.http.port is not None,
+            has_broker=self.settings.mqtt.enabled,
+            has_webhook=bool(self.settings.webhook.url),
         )
         self.heartbeats = Heartbeats(self.clock, PATIENCE + self.settings.mqtt.connect_timeout)
         self.http = self._serve_pages() if self.settings.metrics.enabled else None
@@ -111,7 +114,8 @@ class Composition:
         self.outbox_report = OutboxReport(self.outbox, self.metrics, self.clock)
         self.recorder = self._open_history(opened) if self.settings.history.days else None
         self.statuses = self._make_statuses()
-        self.publisher = self._make_publisher()
+        self.publisher = self._make_publisher() if self.settings.mqtt.enabled else None
+        self.webhook = self._make_webhook() if self.settings.webhook.url else None
         self.announce(self.settings)
         self._join_counting()
         self._join_cameras()
@@ -163,6 +167,7 @@ class Composition:
             bounds.max_bytes,
             clock=self.clock,
             on_set_aside=lambda reason: set_aside.labels(reason).inc(),
+            receivers=Receiver.of(self.settings),
         )
 
     def _open_history(self, opened: ExitStack) -> Recorder:
@@ -204,7 +209,7 @@ class Composition:
             settings.mqtt,
             settings.site.name,
             settings.box,
-            store=self.outbox,
+            store=self.outbox.of(Receiver.MQTT),
             statuses=self.statuses,
             clock=self.clock,
             rng=self._rng,
@@ -216,9 +221,35 @@ class Composition:
             on_failure=lambda failure: metrics.failures.labels(failure.value).inc(),
         )
 
+    def _make_webhook(self) -> WebhookSender:
+        metrics = self.metrics
+        return WebhookSender(
+            read_hook(self.settings.webhook, self.beside),
+            self.outbox.of(Receiver.WEBHOOK),
+            clock=self.clock,
+            rng=self._rng,
+            on_delivered=lambda _seconds: metrics.posted.inc(),
+            on_failure=lambda failure: metrics.webhook_failures.labels(failure.value).inc(),
+            on_state=self.status.set_posting,
+        )
+
     def _make_statuses(self) -> StatusEncoder:
         settings = self.settings
         return StatusEncoder(settings.site.name, settings.box, __version__, self._loaded_model())
+
+    def forget_camera(self, camera: str) -> None:
+        """The camera was removed: its retained messages are cleared at the broker."""
+        if self.publisher:
+            self.publisher.forget_camera(camera)
+
+    def renew_secrets(self, settings: Settings) -> None:
+        """Use the passwords and certificates that the files hold now. Raises ConfigurationError."""
+        access = read_access(settings.mqtt, self.beside) if self.publisher else None
+        hook = read_hook(settings.webhook, self.beside) if self.webhook else None
+        if self.publisher and access:
+            self.publisher.renew(access)
+        if self.webhook and hook:
+            self.webhook.renew(hook)
 
     def announce(self, settings: Settings) -> None:
         """Announce the box and its cameras to Home Assistant, as far as it has changed."""
@@ -266,7 +297,8 @@ class Composition:
 
     def camera_status(self, status: CameraStatus) -> None:
         """Publish and record the state of a camera."""
-        self.publisher.camera_status(status)
+        if self.publisher:
+            self.publisher.camera_status(status)
         self._record(self._topics.camera_status(status.camera_id), self.statuses.camera(status))
 
     def box_status(self, state: BoxState, reason: str = "") -> None:
@@ -276,6 +308,14 @@ class Composition:
     def _record(self, topic: str, payload: bytes) -> None:
         if self.recorder:
             self.recorder.record(retained={topic: payload})
+
+
+def check_receivers(settings: Settings, beside: Path) -> None:
+    """Raise ConfigurationError on a secret or certificate that cannot be used; opens no connection."""
+    if settings.mqtt.enabled:
+        read_access(settings.mqtt, beside)
+    if settings.webhook.url:
+        read_hook(settings.webhook, beside)
 
 
 def check_sources(settings: Settings, beside: Path) -> None:

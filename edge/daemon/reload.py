@@ -10,7 +10,6 @@ from edge.counting.pipeline import counting_plan
 from edge.daemon.changes import Change, compare
 from edge.daemon.composition import Composition, check_sources
 from edge.daemon.status import warn_of_blanks, warn_of_what_leaves
-from edge.delivery import read_access
 from edge.errors import ConfigurationError
 from edge.ops.logs import set_level
 from edge.ops.reasons import ReloadResult
@@ -57,7 +56,7 @@ class Reloader:
         made = self._made
         change = compare(self.settings, self._load())
         check_sources(change.settings, made.beside)
-        made.publisher.renew(read_access(change.settings.mqtt, made.beside))
+        made.renew_secrets(change.settings)
         return change
 
     def _apply(self, change: Change) -> None:
@@ -71,7 +70,7 @@ class Reloader:
         made.metrics.follow([*change.gone, *(camera.name for camera in settings.cameras)])
         made.queue.put(counting_plan(settings))
         for name in change.gone:
-            made.publisher.forget_camera(name)
+            made.forget_camera(name)
         self._start_cameras(change)
         made.announce(settings)
 

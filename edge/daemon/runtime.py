@@ -20,7 +20,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -134,19 +133,32 @@ class Runtime:
             made.http.start()
         running = Running(
             threads.make("counting", made.counting.run),
-            threads.make("publish", partial(made.publisher.run, stop_publishing)),
+            self._make_senders(stop_publishing),
             threads.make("accelerate", self._accelerate, watched=False),
             stop_publishing,
         )
         for camera in self.cameras:
             made.camera_status(camera.status)
         made.box_status("online")
-        running.publish.start()
+        for sender in running.senders:
+            sender.start()
         running.counting.start()
         running.accelerate.start()
         for lane in made.lanes:
             lane.start()
         return running
+
+    def _make_senders(self, stop: threading.Event) -> list[threading.Thread]:
+        """The threads that deliver messages, each to one receiver."""
+        made, within = self._made, self._made.settings.mqtt.drain_timeout
+        found = []
+        if publisher := made.publisher:
+            found.append(made.threads.make("publish", lambda beat: publisher.run(stop, beat)))
+        if webhook := made.webhook:
+            found.append(
+                made.threads.make("webhook", lambda beat: webhook.run(stop, beat, drain_within=within))
+            )
+        return found
 
     def _until_ready(self, stop: threading.Event) -> None:
         """Wait for the models; cameras and broker may come later."""

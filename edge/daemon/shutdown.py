@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.daemon.composition import Composition
@@ -27,10 +28,10 @@ ten: what does not end by then is left to the next start."""
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The threads beside those of the cameras. stop_publishing: lets the publisher drain and end."""
+    """The threads beside those of the cameras. stop_publishing: lets the senders drain and end."""
 
     counting: threading.Thread
-    publish: threading.Thread
+    senders: Sequence[threading.Thread]
     accelerate: threading.Thread
     stop_publishing: threading.Event
 
@@ -69,4 +70,4 @@ def _end_publishing(made: Composition, running: Running) -> None:
     made.box_status("offline", "stopped")
     running.stop_publishing.set()
     sent_by = made.clock.monotonic() + made.settings.mqtt.drain_timeout + GOODBYE
-    made.threads.join([running.publish, running.accelerate], sent_by)
+    made.threads.join([*running.senders, running.accelerate], sent_by)

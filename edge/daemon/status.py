@@ -12,7 +12,7 @@ from edge.clock import Clock
 from edge.config import DAY, Settings, blanks_in_secrets
 from edge.config.views import shared_host_warning, shared_hosts
 from edge.daemon.cameras.camera_state import CameraSnapshot
-from edge.delivery.outbox import Outbox
+from edge.delivery.outbox import Outbox, Receiver
 from edge.inference.fallback import ServingBackend
 from edge.ops.metrics import Metrics
 from edge.types import CameraState, CameraStatus
@@ -48,13 +48,18 @@ class Status:
         waiting: Callable[[], int],
         gate_is_off: Callable[[], bool],
         serves: Callable[[], bool],
+        *,
+        has_broker: bool = True,
+        has_webhook: bool = False,
     ) -> None:
         self._metrics = metrics
         self._cameras = cameras
         self._waiting = waiting
         self._gate_is_off = gate_is_off
         self._serves = serves
-        self._connected = False
+        self._has_broker = has_broker
+        self._has_webhook = has_webhook
+        self._connected = self._posts = False
         self.reload_rejected = False
 
     def set_connected(self, connected: bool) -> None:
@@ -62,25 +67,34 @@ class Status:
         self._connected = connected
         self._metrics.connected.set(connected)
 
+    def set_posting(self, posts: bool) -> None:
+        """The webhook accepted a message, or did not."""
+        self._posts = posts
+        self._metrics.webhook_up.set(posts)
+
+    @property
+    def _receivers(self) -> str:
+        broker = "broker connected" if self._connected else "broker not connected"
+        webhook = "webhook accepts" if self._posts else "webhook has accepted nothing yet or fails"
+        named = [broker] * self._has_broker + [webhook] * self._has_webhook
+        return ", ".join(named) or "no broker and no webhook"
+
     @property
     def line(self) -> str:
         """For a person who looks at `systemctl status`."""
         cameras = self._cameras()
         up = sum(camera.status.state is CameraState.UP for camera in cameras)
-        broker = "broker connected" if self._connected else "broker not connected"
         rejected = "; the last reload was rejected, see the log" if self.reload_rejected else ""
         gate = f"; {GATE_OFF}" if self._gate_is_off() else ""
         waiting = f"{self._waiting()} windows waiting"
         silent = "" if self._serves() else "; no metrics are served, see the log"
-        return f"{up} of {len(cameras)} cameras up, {broker}, {waiting}{gate}{silent}{rejected}"
+        return f"{up} of {len(cameras)} cameras up, {self._receivers}, {waiting}{gate}{silent}{rejected}"
 
     def facts(self) -> dict[str, Any]:
         """For /healthz."""
-        return {
-            "cameras": {camera.name: camera.status.state.value for camera in self._cameras()},
-            "mqtt_connected": self._connected,
-            "outbox_rows": self._waiting(),
-        }
+        cameras = {camera.name: camera.status.state.value for camera in self._cameras()}
+        facts = {"cameras": cameras, "mqtt_connected": self._connected, "outbox_rows": self._waiting()}
+        return {**facts, "webhook_accepts": self._posts} if self._has_webhook else facts
 
 
 class ModelReport:
@@ -121,6 +135,7 @@ class OutboxReport:
     def measure(self, *, last: bool = False) -> None:
         """Export size and drops. last: log all drops at once, as no later call will."""
         self._metrics.outbox_rows.set(self._outbox.depth)
+        self._metrics.webhook_rows.set(self._outbox.depth_of(Receiver.WEBHOOK))
         self._metrics.outbox_bytes.set(self._outbox.payload_bytes)
         dropped = self._outbox.dropped
         self._metrics.outbox_dropped.inc(dropped - self._counted)

@@ -55,14 +55,7 @@ def _proxy(settings: MqttSettings, beside: Path) -> Proxy | None:
 
 
 def _tls(settings: MqttSettings, beside: Path) -> ssl.SSLContext:
-    """A context that checks the broker's certificate and name against `ca_file`, else the system's CAs."""
-    try:
-        ca = _readable("mqtt.ca_file", settings.ca_file, beside) if settings.ca_file else None
-        context = ssl.create_default_context(cafile=ca)
-    except ssl.SSLError:
-        raise ConfigurationError(
-            f"mqtt.ca_file = {settings.ca_file!r}: holds no certificate; must be a file of PEM certificates"
-        ) from None
+    context = tls_context("mqtt.ca_file", settings.ca_file, beside)
     if settings.alpn:
         context.set_alpn_protocols([settings.alpn])
     if settings.cert_file:
@@ -76,6 +69,19 @@ def _tls(settings: MqttSettings, beside: Path) -> ssl.SSLContext:
                 "certificate and key do not load; must be a PEM certificate and its key without a passphrase"
             ) from None
     return context
+
+
+def tls_context(key: str, ca_file: str, beside: Path) -> ssl.SSLContext:
+    """A context that checks a server's certificate and name against `ca_file`, else the system's CAs.
+
+    Raises ConfigurationError that names the key and the file.
+    """
+    try:
+        return ssl.create_default_context(cafile=_readable(key, ca_file, beside) if ca_file else None)
+    except ssl.SSLError:
+        raise ConfigurationError(
+            f"{key} = {ca_file!r}: holds no certificate; must be a file of PEM certificates"
+        ) from None
 
 
 def _readable(key: str, name: str, beside: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Messages wait here, on disk, until the broker has acknowledged them.
+"""Messages wait here, on disk, until every receiver (the broker, a webhook) has acknowledged them.
 
 One SQLite file in write-ahead mode with full synchronisation: what `commit` returned for survives a power
 cut. Rows leave by acknowledgement, or from the oldest on when the outbox is full, which is counted. Beside
@@ -11,14 +11,17 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import IntFlag
 from pathlib import Path
 from typing import Protocol
 
 from edge.clock import Clock, SystemClock
+from edge.config import Settings
 from edge.delivery.outbox_file import UnusableError, damage, fault_at_open, move_aside, open_file
 from edge.errors import OutsideError
 from edge.ops.reasons import OutboxFault
@@ -30,6 +33,21 @@ REMEMBERED = 10_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+class Receiver(IntFlag):
+    """Who acknowledges messages; the numbers are in the file."""
+
+    NONE = 0
+    MQTT = 1
+    WEBHOOK = 2
+    ANY = MQTT | WEBHOOK
+
+    @classmethod
+    def of(cls, settings: Settings) -> Receiver:
+        """Those that are configured."""
+        broker = cls.MQTT if settings.mqtt.enabled else cls.NONE
+        return broker | (cls.WEBHOOK if settings.webhook.url else cls.NONE)
 
 
 class NewMessage(Protocol):
@@ -63,7 +81,7 @@ class Row:
 class _Change:
     """What a transaction adds to the outbox, to be counted once it is committed."""
 
-    rows: int = 0
+    rows: Counter[int] = field(default_factory=Counter)  # by the receivers that they wait for
     bytes: int = 0
     dropped: int = 0
 
@@ -78,7 +96,9 @@ class Outbox:
 
     on_set_aside: without it, an unusable file is not changed. With it, such a file is moved aside, at the
     opening or when it turns out later, and this is called with the reason. sync: whether `commit` waits for
-    the disk; False is for simulations, as a power cut may then lose messages.
+    the disk; False is for simulations, as a power cut may then lose messages. receivers: those that each new
+    message waits for; a message without any is not kept. What waits for a receiver that is not among them any
+    more stays for the time when it is again.
     """
 
     def __init__(
@@ -90,7 +110,9 @@ class Outbox:
         on_set_aside: Callable[[OutboxFault], None] | None = None,
         *,
         sync: bool = True,
+        receivers: Receiver = Receiver.MQTT,
     ) -> None:
+        self._receivers = receivers
         self._path = path
         self._max_rows = max_rows
         self._max_bytes = max_bytes
@@ -98,8 +120,10 @@ class Outbox:
         self._on_set_aside = on_set_aside
         self._sync = sync
         self._lock = threading.Lock()
-        self._rows, self._bytes, self._dropped, self._newest = 0, 0, 0, 0
-        self._acknowledged: set[int] = set()  # rows that the disk has refused to delete so far
+        self._rows = Counter[int]()  # by the receivers that they wait for
+        self._bytes, self._dropped, self._newest = 0, 0, 0
+        # By receiver: acknowledged rows that the disk has refused to change so far.
+        self._acknowledged: dict[Receiver, set[int]] = {receiver: set() for receiver in Receiver}
         self._sequences: dict[str, int] = {}  # for a new file, should this one fail
         self._version = 0
         try:
@@ -112,8 +136,17 @@ class Outbox:
 
     @property
     def depth(self) -> int:
-        """Rows that wait."""
-        return self._rows - len(self._acknowledged)
+        """Rows that wait for the receiver that is furthest behind."""
+        return max((self.depth_of(receiver) for receiver in self._receivers), default=0)
+
+    def depth_of(self, receiver: Receiver) -> int:
+        """Rows that wait for a receiver."""
+        waiting = sum(rows for waits, rows in self._rows.items() if waits & receiver)
+        return waiting - len(self._acknowledged[receiver])
+
+    def of(self, receiver: Receiver) -> ReceiverQueue:
+        """What waits for one receiver."""
+        return ReceiverQueue(self, receiver)
 
     @property
     def payload_bytes(self) -> int:
@@ -148,8 +181,9 @@ class Outbox:
                 if row := self._insert(message):
                     rows.append(row)
                     latest |= {message.retained_as: row.payload} if message.retained_as else {}
-            change.rows += len(rows)
-            change.bytes += sum(len(row.payload) for row in rows)
+            if self._receivers:
+                change.rows[self._receivers] += len(rows)
+                change.bytes += sum(len(row.payload) for row in rows)
             version = self._retain(latest)
             self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", (state or {}).items())
             self._trim(change)
@@ -165,21 +199,30 @@ class Outbox:
         with self.disk():
             return self._knows(topic, key)
 
-    def pending(self, after: int, limit: int, without: Collection[str] = ()) -> list[Row]:
-        """At most `limit` waiting rows with an id above `after`, oldest first; no topic of `without`."""
+    def pending(
+        self,
+        after: int,
+        limit: int,
+        without: Collection[str] = (),
+        receiver: Receiver = Receiver.MQTT,
+    ) -> list[Row]:
+        """At most `limit` rows that wait for a receiver, or for one of several, oldest first.
+
+        Their ids are above `after`, their topics none of `without`.
+        """
         if after >= self._newest:
             return []  # asked many times a second: no need to touch the file
         marks = ", ".join("?" * len(without))
         query = (
             "SELECT id, topic, key, sequence, payload, created_at FROM messages "  # noqa: S608 - only marks
-            f"WHERE id > ? AND topic NOT IN ({marks}) ORDER BY id LIMIT ?"
+            f"WHERE id > ? AND waits & ? AND topic NOT IN ({marks}) ORDER BY id LIMIT ?"
         )
         with self.disk():
-            found = self._db.execute(query, (after, *without, limit)).fetchall()
+            found = self._db.execute(query, (after, receiver, *without, limit)).fetchall()
         return [
             Row(n, topic, key, sequence, payload, _EPOCH + at * _MICROSECOND)
             for n, topic, key, sequence, payload, at in found
-            if n not in self._acknowledged
+            if n not in self._acknowledged.get(receiver, ())
         ]
 
     def state(self, prefix: str = "") -> dict[str, bytes]:
@@ -211,17 +254,18 @@ class Outbox:
                 "DELETE FROM retained WHERE topic = ? AND coalesce(length(payload), 0) = 0", (topic,)
             )
 
-    def delete(self, ids: Collection[int]) -> None:
-        """Delete rows that the broker has acknowledged; unknown ids are ignored.
+    def delete(self, ids: Collection[int], receiver: Receiver = Receiver.MQTT) -> None:
+        """A receiver has acknowledged these rows: those that no other one waits for are deleted.
 
-        Where the disk fails, they no longer wait either, and are deleted with the next change that succeeds.
+        Unknown ids are ignored. Where the disk fails, they no longer wait for it either, and are changed with
+        the next change that succeeds.
         """
         try:
             with self._transaction() as change:
                 for row_id in ids:
-                    self._remove("id = ?", (row_id,), change)
+                    self._acknowledge(row_id, receiver, change)
         except OutsideError:
-            self._acknowledged.update(ids)
+            self._acknowledged[receiver].update(ids)
             raise
 
     def close(self) -> None:
@@ -251,11 +295,13 @@ class Outbox:
         sequence = self._next_sequence(topic, key)
         payload, now = message.encode(sequence), self._clock.now()
         query = (
-            "INSERT INTO messages (topic, key, sequence, payload, created_at) "
-            "VALUES (?, ?, ?, ?, ?) RETURNING id"
+            "INSERT INTO messages (topic, key, sequence, payload, created_at, waits) "
+            "VALUES (?, ?, ?, ?, ?, ?) RETURNING id"
         )
-        created = (now - _EPOCH) // _MICROSECOND
-        row_id: int = self._db.execute(query, (topic, key, sequence, payload, created)).fetchone()[0]
+        created, waits = (now - _EPOCH) // _MICROSECOND, self._receivers
+        row_id: int = self._db.execute(query, (topic, key, sequence, payload, created, waits)).fetchone()[0]
+        if not waits:  # its id is used up all the same: the history counts on them
+            self._db.execute("DELETE FROM messages WHERE id = ?", (row_id,))
         return Row(row_id, topic, key, sequence, payload, now)
 
     def _next_sequence(self, topic: str, key: str) -> int:
@@ -278,16 +324,24 @@ class Outbox:
 
     def _trim(self, change: _Change) -> None:
         """Drop the oldest rows until the bounds hold again."""
-        while self._rows + change.rows > 1 and (
-            self._rows + change.rows > self._max_rows or self._bytes + change.bytes > self._max_bytes
-        ):
+        rows = self._rows.total() + change.rows.total()
+        while rows > 1 and (rows > self._max_rows or self._bytes + change.bytes > self._max_bytes):
             self._remove("id = (SELECT min(id) FROM messages)", (), change)
             change.dropped += 1
+            rows -= 1
+
+    def _acknowledge(self, row_id: int, receiver: Receiver, change: _Change) -> None:
+        """Delete a row that waits for this receiver alone; else the others' acknowledgements delete it."""
+        self._remove("id = ? AND waits = ?", (row_id, receiver), change)
+        query = "UPDATE messages SET waits = waits & ~?2 WHERE id = ?1 AND waits & ?2 RETURNING waits"
+        for (left,) in self._db.execute(query, (row_id, receiver)).fetchall():
+            change.rows[left | receiver] -= 1
+            change.rows[left] += 1
 
     def _remove(self, which: str, parameters: tuple[int, ...], change: _Change) -> None:
-        query = f"DELETE FROM messages WHERE {which} RETURNING length(payload)"  # noqa: S608 - `which` is ours
-        for (size,) in self._db.execute(query, parameters).fetchall():
-            change.rows -= 1
+        query = f"DELETE FROM messages WHERE {which} RETURNING length(payload), waits"  # noqa: S608 - ours
+        for size, waits in self._db.execute(query, parameters).fetchall():
+            change.rows[waits] -= 1
             change.bytes -= size
 
     @contextmanager
@@ -296,17 +350,19 @@ class Outbox:
         change = _Change()
         with self.disk():
             self._db.execute("BEGIN IMMEDIATE")
-            forgotten = set(self._acknowledged)
+            forgotten = {receiver: set(ids) for receiver, ids in self._acknowledged.items()}
             try:
-                for row_id in forgotten:
-                    self._remove("id = ?", (row_id,), change)
+                for receiver, ids in forgotten.items():
+                    for row_id in ids:
+                        self._acknowledge(row_id, receiver, change)
                 yield change
                 self._db.execute("COMMIT")
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-            self._acknowledged -= forgotten
-            self._rows += change.rows
+            for receiver, ids in forgotten.items():
+                self._acknowledged[receiver] -= ids
+            self._rows.update(change.rows)
             self._bytes += change.bytes
             self._dropped += change.dropped
 
@@ -326,12 +382,12 @@ class Outbox:
 
     def _replace(self, why: UnusableError) -> None:
         """The file turned out to be damaged: its messages stay in it, and later ones go into a new file."""
-        log.error("%s; %d messages wait in it", why, self._rows)
+        log.error("%s; %d messages wait in it", why, self._rows.total())
         self._set_aside(why, self._db)
         with suppress(sqlite3.Error):
             self._db.close()
         self._start_new_file()
-        self._acknowledged.clear()
+        self._acknowledged = {receiver: set() for receiver in Receiver}
         self._measure()
 
     def _set_aside(self, why: UnusableError, db: sqlite3.Connection) -> None:
@@ -354,15 +410,47 @@ class Outbox:
     def _measure(self) -> None:
         """Read the figures that are counted along from then on."""
         try:
-            self._rows, self._bytes = self._db.execute(
-                "SELECT count(*), coalesce(sum(length(payload)), 0) FROM messages"
-            ).fetchone()
+            counted = self._db.execute(
+                "SELECT waits, count(*), sum(length(payload)) FROM messages GROUP BY waits"
+            ).fetchall()
+            self._rows = Counter({waits: rows for waits, rows, _ in counted})
+            self._bytes = sum(size for _, _, size in counted)
             self._newest = _largest([self._newest], self._db.execute("SELECT max(id) FROM messages"))
             self._version = _largest([self._version], self._db.execute("SELECT max(version) FROM retained"))
             self._sequences = dict(self._db.execute("SELECT topic, last FROM sequences"))
         except sqlite3.Error as error:
             self._db.close()
             raise fault_at_open(self._path, error) from None
+
+
+class ReceiverQueue:
+    """The outbox as one receiver sees it (`edge.delivery.session.Store`)."""
+
+    def __init__(self, outbox: Outbox, receiver: Receiver) -> None:
+        self._outbox = outbox
+        self._receiver = receiver
+        self.retained = outbox.retained
+        self.retained_topics = outbox.retained_topics
+        self.remember = outbox.remember
+        self.forget = outbox.forget
+
+    @property
+    def depth(self) -> int:
+        """Rows that wait for this receiver."""
+        return self._outbox.depth_of(self._receiver)
+
+    @property
+    def retained_version(self) -> int:
+        """See `Outbox.retained_version`."""
+        return self._outbox.retained_version
+
+    def pending(self, after: int, limit: int, without: Collection[str] = ()) -> list[Row]:
+        """See `Outbox.pending`."""
+        return self._outbox.pending(after, limit, without, self._receiver)
+
+    def delete(self, ids: Collection[int]) -> None:
+        """See `Outbox.delete`."""
+        self._outbox.delete(ids, self._receiver)
 
 
 def _largest(known: list[int], found: Iterable[tuple[int | None]]) -> int:

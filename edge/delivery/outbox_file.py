@@ -16,8 +16,8 @@ from edge import files
 from edge.errors import ConfigurationError, InstoreError, OutsideError
 from edge.ops.reasons import OutboxFault
 
-FORMAT = 3
-"""Version of the tables; a file of another version is moved aside."""
+FORMAT = 4
+"""Version of the tables; a file of the version before is changed, one of another is moved aside."""
 
 _APPLICATION = 0x494E5354  # "INST", so that no other program's database is taken for an outbox
 _PATIENCE = 2.0  # seconds that a predecessor may take to close the file
@@ -30,6 +30,7 @@ CREATE TABLE messages (
     sequence INTEGER NOT NULL,
     payload BLOB NOT NULL,
     created_at INTEGER NOT NULL,           -- microseconds since 1970
+    waits INTEGER NOT NULL DEFAULT 1,      -- the receivers that have not acknowledged it (outbox.Receiver)
     UNIQUE (topic, key)
 );
 CREATE TABLE sequences (topic TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
@@ -44,6 +45,12 @@ CREATE TABLE state (name TEXT PRIMARY KEY, payload BLOB NOT NULL) WITHOUT ROWID;
 -- payload: NULL where the publisher alone knows it (a status), empty where the broker has to clear the topic.
 CREATE TABLE retained (topic TEXT PRIMARY KEY, payload BLOB, version INTEGER NOT NULL) WITHOUT ROWID;
 PRAGMA application_id = {_APPLICATION};
+PRAGMA user_version = {FORMAT};
+COMMIT;
+"""
+_FROM_THE_VERSION_BEFORE = f"""
+BEGIN;
+ALTER TABLE messages ADD COLUMN waits INTEGER NOT NULL DEFAULT 1;
 PRAGMA user_version = {FORMAT};
 COMMIT;
 """
@@ -161,15 +168,20 @@ def _prepare(db: sqlite3.Connection, path: Path, *, sync: bool) -> None:
     db.execute("PRAGMA temp_store = MEMORY")
     if not tables:
         db.executescript(_SCHEMA)
+    elif _version(db) == FORMAT - 1:
+        db.executescript(_FROM_THE_VERSION_BEFORE)
+
+
+def _version(db: sqlite3.Connection) -> int:
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return version
 
 
 def _check_owner_and_format(db: sqlite3.Connection, path: Path) -> None:
-    found, version = (
-        db.execute(query).fetchone()[0] for query in ("PRAGMA application_id", "PRAGMA user_version")
-    )
+    found, version = db.execute("PRAGMA application_id").fetchone()[0], _version(db)
     if found != _APPLICATION:
         raise ConfigurationError(f"{path}: is another program's database; {_ELSEWHERE}")
-    if version != FORMAT:
+    if version not in (FORMAT, FORMAT - 1):
         age = OutboxFault.NEWER if version > FORMAT else OutboxFault.OLDER
         message = f"{path}: its format is {version}; this version of the program reads format {FORMAT}"
         raise UnusableError(message, age)

@@ -34,6 +34,7 @@ from edge.ops.reasons import (
     OutboxFault,
     ReloadResult,
     TrackEnd,
+    WebhookFailure,
 )
 from edge.types import CameraState, CameraStatus
 
@@ -172,6 +173,12 @@ class Metrics:
         self.last_publish = self._gauge(
             "last_publish_timestamp_seconds", "Time at which a window was last acknowledged."
         )
+        self.posted = self._counter("webhook_delivered", "Messages that the webhook accepted.")
+        self.webhook_up = self._gauge("webhook_up", "1 while the webhook accepts requests.")
+        self.webhook_failures = self._counter_by(
+            "webhook_failures", "Messages that the webhook did not accept, by reason.", WebhookFailure
+        )
+        self.webhook_rows = self._gauge("webhook_rows", "Messages waiting for the webhook.")
         self.outbox_rows = self._gauge("outbox_rows", "Windows waiting in the outbox.")
         self.outbox_bytes = self._gauge(
             "outbox_bytes", "Size of the windows waiting in the outbox, in bytes."

@@ -53,6 +53,20 @@ class MqttFailure(StrEnum):
     """The outbox could not be read or written."""
 
 
+class WebhookFailure(StrEnum):
+    """Why a message was not delivered to the webhook."""
+
+    UNREACHABLE = "unreachable"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+    """It answered with another status than 2xx."""
+    REJECTED = "rejected"
+    """It refuses this message (400, 413 or 422); the others are sent."""
+    DISK = "disk"
+    """The outbox could not be read or written."""
+
+
 class OutboxFault(StrEnum):
     """Why an outbox file was set aside."""
 

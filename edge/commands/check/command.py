@@ -80,6 +80,7 @@ def check(
     from edge.commands.check.port import check_port
     from edge.commands.check.privacy import check_privacy, check_site, check_views
     from edge.commands.check.state import check_disk, check_outbox
+    from edge.commands.check.webhook import check_webhook
 
     clock = clock or SystemClock()
     tests: dict[str, Callable[[], str]] = {
@@ -94,8 +95,9 @@ def check(
             f"broker {number + 1}" if number else "broker": partial(
                 check_broker, settings, folder, clock, number
             )
-            for number in range(len(settings.mqtt.brokers))
+            for number in range(len(settings.mqtt.brokers) if settings.mqtt.enabled else 0)
         },
+        **({"webhook": partial(check_webhook, settings, folder, clock)} if settings.webhook.url else {}),
         "outbox": partial(check_outbox, settings, folder, clock),
         "disk": partial(check_disk, settings, folder),
         "clock": partial(check_clock, clock, is_synchronised),

@@ -10,7 +10,7 @@ from pathlib import Path
 from edge.clock import Clock
 from edge.commands.check.verdict import Warn
 from edge.config import Settings, state_directory
-from edge.delivery.outbox import Outbox
+from edge.delivery.outbox import Outbox, Receiver
 from edge.errors import InstoreError, OutsideError
 from edge.files import make_private_folder
 from edge.ops import machine
@@ -69,7 +69,8 @@ def state_folder(settings: Settings, folder: Path) -> Path:
 def _waiting(path: Path, settings: Settings, clock: Clock) -> str:
     limits = settings.outbox
     try:
-        with closing(Outbox(path, limits.max_rows, limits.max_bytes, clock)) as outbox:
+        receivers = Receiver.of(settings)
+        with closing(Outbox(path, limits.max_rows, limits.max_bytes, clock, receivers=receivers)) as outbox:
             return f"{outbox.depth} windows wait to be sent"
     except InstoreError as error:
         if "is in use" in str(error):

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from edge.delivery.history.writer import History
-from edge.delivery.outbox import NewMessage, Outbox, Row
+from edge.delivery.outbox import NewMessage, Outbox, Receiver, Row
 from edge.errors import OutsideError
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Recorder:
         except OutsideError as error:
             self._report(error)
             return
-        while rows := self._outbox.pending(after, PAGE):
+        while rows := self._outbox.pending(after, PAGE, receiver=Receiver.ANY):
             self.record(rows)
             after = rows[-1].id
 

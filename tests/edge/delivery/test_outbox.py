@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from edge.delivery import outbox as module
-from edge.delivery.outbox import Outbox, Row
+from edge.delivery.outbox import Outbox, Receiver, Row
 from edge.delivery.outbox_file import FORMAT, UnusableError
 from edge.errors import ConfigurationError, OutsideError
 from tests.fakes import EPOCH, ManualClock
@@ -315,6 +315,27 @@ def make_newer(path: Path, reopen: Callable[..., Outbox]) -> None:
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version = 7")
     db.close()
+
+
+def test_a_file_of_the_version_before_is_read_and_its_messages_wait_for_the_broker(
+    path: Path, reopen: Callable[..., Outbox]
+) -> None:
+    """It had no column for the receivers."""
+    for window_id in "abc":
+        put(reopen(), "door", window_id)
+    reopen().close()
+    db = sqlite3.connect(path)
+    db.executescript(f"ALTER TABLE messages DROP COLUMN waits; PRAGMA user_version = {FORMAT - 1};")
+    db.close()
+    told: list[str] = []
+
+    outbox = Outbox(path, 10, 1000, ManualClock(), on_set_aside=told.append)
+
+    assert names(outbox.pending(0, 10)) == [("door", "a", 1), ("door", "b", 2), ("door", "c", 3)]
+    assert (outbox.depth_of(Receiver.MQTT), outbox.depth_of(Receiver.WEBHOOK)) == (3, 0)
+    assert put(outbox, "door", "b") is None
+    outbox.close()
+    assert told == []
 
 
 def damage_header(path: Path) -> None:

@@ -124,9 +124,9 @@ class BoxBook(BaseModel):
         book = self._waiting(
             closed,
             [one for one in flow if one.end > until],
-            [one for one in periods if _end(one) > until],
+            [one for one in periods if _due(one, rule) > until],
         )
-        released = BoxReleases(done, [one for one in periods if _end(one) <= until], occupancy)
+        released = BoxReleases(done, [one for one in periods if _due(one, rule) <= until], occupancy)
         return released, book.model_copy(update={"inside": inside})
 
     def _waiting(
@@ -227,6 +227,11 @@ def _by_end(figures: Iterable[tuple[_Key, Figures]]) -> dict[_Key, list[Figures]
     for key, one in figures:
         found.setdefault(key, []).append(one)
     return found
+
+
+def _due(one: PeriodSum, rule: Rule) -> datetime:
+    """When every camera has given its part: sums of released cells leave with the end of the day."""
+    return _end(one) if rule.ages else rule.time.day_bounds(one.day)[1]
 
 
 def _end(one: PeriodSum) -> datetime:

@@ -120,6 +120,23 @@ class TestCarryOver:
             box.gate.put(window(MIDNIGHT + HALF - WINDOW, {"65+": 3}, camera=camera, zone=zone))
         assert released(box.take()) == 0
 
+    def test_an_hour_of_the_box_sums_all_its_cameras(self) -> None:
+        """One camera closes the day before the other: its hours must wait for those of the other."""
+        box, messages = Box(rule(cameras=TWO, windows={"length": 900, "brackets": list(BRACKETS)})), []
+        box.at = MIDNIGHT + timedelta(hours=21)
+        while box.at < MIDNIGHT + timedelta(days=1):
+            for camera, zone in (("door", "all"), ("till", "queue")):
+                box.gate.put(window(box.at, {"65+": 2}, camera=camera, zone=zone, end=box.at + 3 * WINDOW))
+            box.at += 3 * WINDOW
+            messages += box.take()
+        hours = of(messages, "periods", period="hour")
+        for start in {hour["figures"]["start"] for hour in hours}:
+            parts = [hour for hour in hours if hour["figures"]["start"] == start]
+            (sums,) = (hour["figures"] for hour in parts if hour["box"])
+            cameras = [hour["figures"] for hour in parts if hour["camera"]]
+            assert sums["released"] == sum(figures["released"] for figures in cameras) > 0
+            assert sums["covered_seconds"] == sum(figures["covered_seconds"] for figures in cameras)
+
     def test_a_renamed_zone_takes_over_what_waits_and_its_topics_are_cleared(self) -> None:
         box = Box()
         box.put({"65+": 4}, zone="old")

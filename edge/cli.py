@@ -33,6 +33,10 @@ COMMANDS = {
     "demo": ("edge.commands.demo.command", "Run a broker, the daemon and a live view on this machine."),
     "bench": ("edge.commands.bench.command", "Measure how long each stage takes on recordings."),
     "engine": ("edge.commands.engine.command", "Build TensorRT engines of the age model."),
+    "dashboard": (
+        "edge.commands.dashboard",
+        "Serve the page of this box: what it has published, for a browser.",
+    ),
     "export": (
         "edge.commands.export.command",
         "Print the messages that this box has published as a table: CSV, or JSON lines.",

@@ -21,6 +21,7 @@ from edge.config.settings import (
     SiteSettings,
     TrackingSettings,
     WebhookSettings,
+    WebSettings,
     WindowSettings,
     ZoneSettings,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "Settings",
     "SiteSettings",
     "TrackingSettings",
+    "WebSettings",
     "WebhookSettings",
     "WindowSettings",
     "ZoneSettings",

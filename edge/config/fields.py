@@ -41,6 +41,15 @@ def host_name(name: str) -> str:
     return name
 
 
+def is_address(host: str) -> bool:
+    """Whether a host is named by its IP address, IPv6 without brackets."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_ipv6(address: str) -> bool:
     try:
         ipaddress.IPv6Address(address)

@@ -86,3 +86,5 @@ def _password_files(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "webhook.secret_file", settings.webhook.secret_file
     if settings.mqtt.proxy_password_file:
         yield "mqtt.proxy_password_file", settings.mqtt.proxy_password_file
+    if settings.web.password_file:
+        yield "web.password_file", settings.web.password_file

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from itertools import combinations
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from edge.brackets import DEFAULT_BRACKETS, Bracket, parse_brackets
-from edge.config.fields import DAY, Host, Seconds, Section, TopicLevel, host_and_port
+from edge.config.fields import DAY, Host, Seconds, Section, TopicLevel, host_and_port, is_address
 from edge.config.mqtt import MqttSettings
 from edge.config.polygons import area, crosses_itself
 from edge.config.redaction import holds_credentials, is_mistyped_url
@@ -427,6 +428,45 @@ class MetricsSettings(Section):
         return host_and_port(self.host, self.port)
 
 
+class WebSettings(Section):
+    """The page of the box. Beyond this machine it needs a password and TLS; `setup` needs a password.
+
+    names: host names by which browsers reach it, beside addresses and localhost.
+    """
+
+    enabled: bool = False
+    host: Host = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 9109
+    names: Annotated[tuple[Host, ...], Field(strict=False)] = ()
+    password_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    setup: bool = False
+
+    @property
+    def address(self) -> str:
+        """Host and port, for messages."""
+        return host_and_port(self.host, self.port)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host == "localhost" or (is_address(self.host) and ip_address(self.host).is_loopback)
+
+    @model_validator(mode="after")
+    def _is_protected(self) -> Self:
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("'cert_file' and 'key_file' go together: one is missing")
+        if not self.is_private and not (self.password_file and self.cert_file):
+            raise ValueError(
+                f"host = {self.host!r} can be reached from other machines: needs 'password_file', "
+                "'cert_file' and 'key_file'; allowed without them: 127.0.0.1, ::1, localhost"
+            )
+        if self.setup and not self.password_file:
+            raise ValueError("'setup = true' needs a 'password_file'")
+        return self
+
+
 class LogSettings(Section):
     """What the daemon logs; `--log-level` overrides it."""
 
@@ -482,6 +522,7 @@ class Settings(Section):
     outbox: OutboxSettings = OutboxSettings()
     history: HistorySettings = HistorySettings()
     metrics: MetricsSettings = MetricsSettings()
+    web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
@@ -491,6 +532,10 @@ class Settings(Section):
         self._check_shared_sources()
         if self.home_assistant.enabled and not self.mqtt.enabled:
             raise ValueError("home_assistant.enabled = true needs mqtt.enabled = true")
+        if self.web.enabled and not self.history.days:
+            raise ValueError(
+                "web.enabled = true: the page shows the history; needs history.days of 1 or more"
+            )
         if self.windows.lateness < self.tracking.lost_after:
             raise ValueError(
                 f"windows.lateness = {self.windows.lateness} is less than tracking.lost_after = "

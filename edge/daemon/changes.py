@@ -13,7 +13,7 @@ from edge.errors import ConfigurationError
 
 FIXED = (
     *("site", "box", "windows.length", "model"),
-    *("mqtt", "home_assistant", "webhook", "outbox", "history", "metrics"),
+    *("mqtt", "home_assistant", "webhook", "outbox", "history", "metrics", "web"),
 )
 """Keys that need a restart: the names of topics and windows, and what is opened once."""
 

@@ -70,7 +70,7 @@ class Composition:
         """beside: the folder of relative secrets and bundles. resumes: see `CountingWorker`."""
         check_sources(settings, beside)
         check_receivers(settings, beside)
-        self.settings = settings
+        self.settings = self.in_force = settings
         self.beside = beside
         self.clock = clock
         self._rng = rng
@@ -111,6 +111,9 @@ class Composition:
             opened.callback(self.http.stop)
         self.outbox = self._open_outbox()
         opened.callback(self.outbox.close)
+        self.web = self._serve_web() if self.settings.web.enabled else None
+        if self.web:
+            opened.callback(self.web.stop)
         self.outbox_report = OutboxReport(self.outbox, self.metrics, self.clock)
         self.recorder = self._open_history(opened) if self.settings.history.days else None
         self.statuses = self._make_statuses()
@@ -202,6 +205,21 @@ class Composition:
             "/healthz": health_page(self.heartbeats.stuck, self.status.facts),
         }
         return PatientServer(partial(HttpServer, settings.host, settings.port, pages), self.clock)
+
+    def _serve_web(self) -> PatientServer:
+        """The page; its libraries are loaded where it is served only."""
+        from edge.web.server import WebServer, check_web
+
+        check_web(self.settings.web, self.beside)
+        make = partial(
+            WebServer,
+            self._state / FILE,
+            self.settings,
+            beside=self.beside,
+            clock=self.clock,
+            current=lambda: self.in_force,
+        )
+        return PatientServer(make, self.clock, "page is")
 
     def _make_publisher(self) -> Publisher:
         settings, metrics = self.settings, self.metrics

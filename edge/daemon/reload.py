@@ -63,7 +63,7 @@ class Reloader:
         """Change the cameras: the old ones' messages come before the new plan, those of the new after it."""
         made, settings = self._made, change.settings
         made.lanes.retire(change.gone, change.changed)
-        self.settings = settings
+        self.settings = made.in_force = settings
         made.gate.rule = made.rule_of(settings)
         made.counting.follow(settings.cameras)
         # The series of removed cameras go when the counting thread comes to the plan.

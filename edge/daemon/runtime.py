@@ -129,8 +129,8 @@ class Runtime:
     def _start(self) -> Running:
         """Start all threads, against the direction of the data."""
         made, threads, stop_publishing = self._made, self._made.threads, threading.Event()
-        if made.http:
-            made.http.start()
+        for server in filter(None, (made.http, made.web)):
+            server.start()
         running = Running(
             threads.make("counting", made.counting.run),
             self._make_senders(stop_publishing),

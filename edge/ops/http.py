@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from typing import Any
+from typing import Any, Protocol
 
 from edge.clock import Clock
 from edge.errors import ConfigurationError
@@ -58,14 +58,28 @@ class HttpServer:
         self._server.server_close()
 
 
+class Server(Protocol):
+    """Listens on a port from its making on."""
+
+    port: int
+
+    def start(self) -> None:
+        """Start answering requests."""
+
+    def stop(self) -> None:
+        """Stop answering requests and release the port."""
+
+
 class PatientServer:
-    """An `HttpServer` that is made again and again where it cannot listen: nothing else may wait for it.
+    """A server that is made again and again where it cannot listen: nothing else may wait for it.
 
     Another program may have the port, or the address may not be up yet. make: raises ConfigurationError then.
+    what: what is served, for the log.
     """
 
-    def __init__(self, make: Callable[[], HttpServer], clock: Clock) -> None:
+    def __init__(self, make: Callable[[], Server], clock: Clock, what: str = "metrics are") -> None:
         self._make = make
+        self._what = what
         self._clock = clock
         self._complaint = ""
         self._stopped = threading.Event()
@@ -97,15 +111,15 @@ class PatientServer:
             self._server = self._try()
         if self._server:
             self._server.start()
-            log.info("the metrics are served now, on port %d", self._server.port)
+            log.info("the %s served now, on port %d", self._what, self._server.port)
 
-    def _try(self) -> HttpServer | None:
+    def _try(self) -> Server | None:
         try:
             return self._make()
         except ConfigurationError as error:
             if str(error) != self._complaint:
                 self._complaint = str(error)
-                log.warning("no metrics are served, and counting continues; trying again: %s", error)
+                log.warning("no %s served, and counting continues; trying again: %s", self._what, error)
             return None
 
 

@@ -1,0 +1,44 @@
+// What the page asks the box.
+export class Refused extends Error {
+  constructor(status, body) {
+    super(body.error ?? String(status));
+    this.status = status;
+    this.body = body;
+  }
+}
+
+export async function ask(path, body) {
+  const options = body === undefined ? {} : {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  };
+  const answer = await fetch(path, options);
+  const found = await answer.json().catch(() => ({}));
+  if (answer.status === 401 && location.pathname !== "/login") location.assign("/login");
+  if (!answer.ok) throw new Refused(answer.status, found);
+  return found;
+}
+
+const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+// Calls `changed` whenever the box has published something; `connected` with whether it answers.
+export async function follow(version, changed, connected) {
+  for (;;) {
+    try {
+      if (document.hidden) {
+        await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+      }
+      const found = await ask(`/api/changes?after=${version}`);
+      connected(true);
+      if (found.version !== version) {
+        version = found.version;
+        await changed();
+      }
+      await pause(found.again_after);
+    } catch {
+      connected(false);
+      await pause(1);
+    }
+  }
+}

@@ -1,0 +1,123 @@
+// Charts in SVG, drawn for the width that there is. The numbers are also in a table beside each.
+import { drawing, element } from "./dom.js";
+
+const HEIGHT = 180;
+const LEFT = 36;
+const BOTTOM = 38;
+const TOP = 8;
+
+// A round number above the largest value, and its steps.
+function scale(most) {
+  const rough = Math.max(most, 4) / 4;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough);
+  const top = Math.ceil(Math.max(most, 4) / step) * step;
+  return { top, steps: Array.from({ length: Math.round(top / step) + 1 }, (_, n) => n * step) };
+}
+
+// Bars by hour. series: [{name, style, values}] beside each other, marks: lines across (the days to compare),
+// whiskers: [[low, high] or null] of the first series, hours: [{label, open, watched}] with shares 0..1.
+export function hourly({ title, hours, series, marks = [], whiskers = [] }, width) {
+  const all = [...series, ...marks].flatMap((one) => one.values)
+    .concat(whiskers.filter(Boolean).flat()).filter((n) => n !== null);
+  const { top, steps } = scale(Math.max(0, ...all));
+  const step = (width - LEFT) / Math.max(1, hours.length);
+  const y = (n) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - Math.max(0, n) / top);
+  const ground = y(0);
+  const every = Math.max(1, Math.ceil(36 / step));
+  const parts = steps.map((n) => [
+    drawing("line", { class: "grid", x1: LEFT, x2: width, y1: y(n), y2: y(n) }),
+    drawing("text", { class: "axis", x: LEFT - 6, y: y(n) + 4, "text-anchor": "end" }, String(n)),
+  ]);
+  hours.forEach((hour, place) => {
+    const x = LEFT + place * step;
+    if (hour.open < 1) {
+      parts.push(drawing("rect", { class: "shut", x, y: TOP, width: step, height: (ground - TOP) * (1 - hour.open) }));
+    }
+    series.forEach((one, n) => {
+      const value = one.values[place];
+      if (value === null) return;
+      const wide = (step * 0.76) / series.length;
+      const left = x + step * 0.12 + n * wide;
+      parts.push(drawing("rect", { class: `bar ${one.style}`, x: left, y: y(value), width: wide, height: ground - y(value) }));
+    });
+    if (whiskers[place]) {
+      const middle = x + step / 2;
+      const [low, high] = whiskers[place].map(y);
+      parts.push(drawing("path", { class: "whisker", d: `M${middle} ${low}V${high}M${middle - 4} ${high}h8M${middle - 4} ${low}h8` }));
+    }
+    marks.forEach((mark) => {
+      const value = mark.values[place];
+      if (value !== null) {
+        parts.push(drawing("line", { class: `mark ${mark.style}`, x1: x + step * 0.06, x2: x + step * 0.94, y1: y(value), y2: y(value) }));
+      }
+    });
+    if (hour.watched !== null) {
+      parts.push(
+        drawing("rect", { class: "unwatched", x: x + 1, y: ground + 5, width: Math.max(1, step - 2), height: 5 }),
+        drawing("rect", { class: "watched", x: x + 1, y: ground + 5, width: Math.max(0, (step - 2) * hour.watched), height: 5 }),
+      );
+    }
+    if (place % every === 0) {
+      parts.push(drawing("text", { class: "axis", x: x + step / 2, y: HEIGHT - 8, "text-anchor": "middle" }, hour.label.slice(0, 2)));
+    }
+  });
+  return drawing("svg", { class: "chart", role: "img", viewBox: `0 0 ${width} ${HEIGHT}`, "aria-label": title }, parts);
+}
+
+// Bars for names, one below the other. rows: [{name, value, marks: [{style, value}], interval}]
+export function ranked({ title, rows }, width) {
+  const line = 26;
+  const left = Math.min(150, width * 0.36);
+  const most = Math.max(1, ...rows.flatMap((row) => [row.value ?? 0, ...row.marks.map((mark) => mark.value ?? 0)]));
+  const x = (n) => left + (width - left - 44) * (Math.max(0, n) / most);
+  const parts = rows.flatMap((row, place) => {
+    const y = place * line + 4;
+    const shown = row.value === null ? "–" : String(Math.max(0, row.value));
+    return [
+      drawing("text", { class: "axis", x: left - 8, y: y + 13, "text-anchor": "end" }, row.name),
+      row.value === null ? null
+        : drawing("rect", { class: "bar main", x: left, y, width: Math.max(0, x(row.value) - left), height: 18 }),
+      ...row.marks.filter((mark) => mark.value !== null)
+        .map((mark) => drawing("line", { class: `mark ${mark.style}`, x1: x(mark.value), x2: x(mark.value), y1: y - 2, y2: y + 20 })),
+      drawing("text", { class: "value", x: width - 40, y: y + 13 }, shown),
+    ];
+  }).filter(Boolean);
+  return drawing("svg", { class: "chart", role: "img", viewBox: `0 0 ${width} ${rows.length * line + 6}`, "aria-label": title }, parts);
+}
+
+// A line through points [share of the day 0..1, number], with a band of the error around it.
+export function course({ title, points, labels }, width) {
+  const { top, steps } = scale(Math.max(0, ...points.map((point) => point.value + point.error)));
+  const x = (share) => LEFT + (width - LEFT) * share;
+  const y = (n) => TOP + (HEIGHT - TOP - 24) * (1 - Math.max(0, n) / top);
+  const path = (value) => points.map((point) => `${x(point.share)} ${y(value(point))}`).join("L");
+  const back = points.toReversed().map((point) => `${x(point.share)} ${y(point.value - point.error)}`).join("L");
+  const every = Math.max(1, Math.ceil(36 / ((width - LEFT) / labels.length)));
+  return drawing("svg", { class: "chart", role: "img", viewBox: `0 0 ${width} ${HEIGHT}`, "aria-label": title },
+    steps.map((n) => [
+      drawing("line", { class: "grid", x1: LEFT, x2: width, y1: y(n), y2: y(n) }),
+      drawing("text", { class: "axis", x: LEFT - 6, y: y(n) + 4, "text-anchor": "end" }, String(n)),
+    ]),
+    drawing("path", { class: "band", d: `M${path((point) => point.value + point.error)}L${back}Z` }),
+    drawing("path", { class: "course", d: `M${path((point) => point.value)}` }),
+    labels.map((label, place) => place % every === 0
+      ? drawing("text", { class: "axis", x: x((place + 0.5) / labels.length), y: HEIGHT - 4, "text-anchor": "middle" }, label.slice(0, 2))
+      : null).filter(Boolean));
+}
+
+// How much of each window of the day was watched. parts: [{from, to, share}] as shares of the day.
+export function strip({ title, parts }, width) {
+  return drawing("svg", { class: "strip", role: "img", viewBox: `0 0 ${width} 14`, preserveAspectRatio: "none", "aria-label": title },
+    drawing("rect", { class: "later", x: 0, y: 0, width, height: 14 }),
+    parts.map(({ from, to, share }) => {
+      const kind = share > 0.95 ? "watched" : share > 0.05 ? "partly" : "unwatched";
+      return drawing("rect", { class: kind, x: from * width, y: 0, width: Math.max(0.5, (to - from) * width), height: 14 });
+    }));
+}
+
+// What the marks and bars mean.
+export function legend(entries) {
+  return element("ul", { class: "legend" }, entries.map(({ name, style }) =>
+    element("li", {}, element("span", { class: `key ${style}`, "aria-hidden": "true" }), name)));
+}

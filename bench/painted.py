@@ -57,13 +57,14 @@ class Person:
     """A visitor as `paint` draws them: a square of one colour, so that the pixels alone identify the visitor.
 
     tag: 1..255, unique. age: years that `PaintedAges` reads. score and second: scores of the detector and of
-    the second opinion; the back of a head has a low `second`.
+    the second opinion; the back of a head has a low `second`. turned: the head looks to the picture's right.
     """
 
     tag: int
     age: int
     score: float = 0.9
     second: float = 0.9
+    turned: bool = False
 
 
 def paint(image: Image, person: Person, x: float, y: float, size: float) -> None:
@@ -82,7 +83,9 @@ class PaintedFaces:
     """
 
     def __init__(self, people: Iterable[Person], *, second: bool = False) -> None:
+        people = list(people)
         self._scores = {p.tag: p.second if second else p.score for p in people}
+        self._turned = {p.tag: p.turned for p in people}
         self.looks: list[tuple[int, int]] = []
         self.closed = False
 
@@ -91,7 +94,10 @@ class PaintedFaces:
         seen = set(np.unique(image[..., 2]).tolist()) & {tag for tag, s in self._scores.items() if s > 0}
         boxes = np.array([_extent(image[..., 2] == tag) for tag in sorted(seen)], np.float32).reshape(-1, 4)
         score = np.array([self._scores[tag] for tag in sorted(seen)], np.float32)
-        return Faces(boxes, score, straight_on(boxes))
+        turned = [self._turned[tag] for tag in sorted(seen)]
+        return Faces(
+            boxes, score, np.where(np.reshape(turned, (-1, 1, 1)), to_right(boxes), straight_on(boxes))
+        )
 
     def close(self) -> None:
         self.closed = True
@@ -105,7 +111,18 @@ def _extent(mask: np.ndarray) -> tuple[int, int, int, int]:
 def straight_on(boxes: Boxes) -> np.ndarray:
     """Keypoints (N, 6, 2) of faces that look into the camera."""
     places = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.5, 0.8), (0.1, 0.5), (0.9, 0.5)], np.float32)
-    return boxes[:, None, :2] + places * (boxes[:, None, 2:] - boxes[:, None, :2])
+    return _in_boxes(places, boxes)
+
+
+def to_right(boxes: Boxes) -> np.ndarray:
+    """The same of faces that are turned to the picture's right by about 60 degrees."""
+    places = np.array([(0.5, 0.4), (0.8, 0.4), (0.9, 0.6), (0.8, 0.8), (0.2, 0.5), (0.7, 0.5)], np.float32)
+    return _in_boxes(places, boxes)
+
+
+def _in_boxes(places: np.ndarray, boxes: Boxes) -> np.ndarray:
+    found: np.ndarray = boxes[:, None, :2] + places * (boxes[:, None, 2:] - boxes[:, None, :2])
+    return found
 
 
 class PaintedAges:

@@ -13,6 +13,10 @@ from dataclasses import dataclass
 
 VISITS, IN, OUT, AGES = "visits", "in", "out", "ages"
 ZONES, DWELL, QUEUE, WAITING = "zones", "dwell", "queue", "waiting"
+ATTENTION = "attention"
+
+LOOKED = "looked"
+"""The one part of attention: a camera has one target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,11 @@ QUANTITIES: Mapping[str, Quantity] = {
     DWELL: Quantity(bounds=(0, 5, 15, 30, 60, 120, 300, 600)),
     QUEUE: Quantity(joint=True, most=300),
     WAITING: Quantity(joint=True, bounds=(0, 30, 60, 120, 180, 300, 600)),
+    ATTENTION: Quantity(bounds=(0, 1, 2, 5, 10, 30)),
 }
 """By name. The visits that entered a zone; the time that a visit spent in its own zone, in seconds; the
-person-seconds spent in a queue; the time that a visit spent in a queue, in seconds."""
+person-seconds spent in a queue; the time that a visit spent in a queue, in seconds; the time that a visit
+looked at the camera's target, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

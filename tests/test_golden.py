@@ -11,6 +11,7 @@ anew; then the difference wants a review. Times of the input are seconds since i
 
 A path is [time, x, y, size of the face] at which the visitor is, straight lines between, both ends included.
 `score` and `second` of a visitor are what the detector and the second opinion give: 0.9 unless they are said.
+With `"turned": true` their head points to the picture's right.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class Camera:
 
 
 def _person(line: dict[str, Any]) -> Person:
-    return Person(line["visitor"], line["age"], line.get("score", 0.9), line.get("second", 0.9))
+    turned = line.get("turned", False)
+    return Person(line["visitor"], line["age"], line.get("score", 0.9), line.get("second", 0.9), turned)
 
 
 def messages_of(case: Path) -> list[bytes]:

@@ -5,6 +5,7 @@ from edge.config.load import load_settings, state_directory
 from edge.config.mqtt import Broker, MqttSettings
 from edge.config.secrets import blanks_in_secrets, read_secret, secret_path
 from edge.config.settings import (
+    AttentionSettings,
     BackendSetting,
     CameraSettings,
     CropSettings,
@@ -28,6 +29,7 @@ from edge.config.settings import (
 
 __all__ = [
     "DAY",
+    "AttentionSettings",
     "BackendSetting",
     "Broker",
     "CameraSettings",

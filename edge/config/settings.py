@@ -22,7 +22,7 @@ from edge.config.fields import DAY, Host, Seconds, Section, TopicLevel, host_and
 from edge.config.mqtt import MqttSettings
 from edge.config.polygons import area, crosses_itself
 from edge.config.redaction import holds_credentials, is_mistyped_url
-from edge.quantities import DWELL, QUANTITIES, QUEUE, WAITING, ZONES
+from edge.quantities import ATTENTION, DWELL, LOOKED, QUANTITIES, QUEUE, WAITING, ZONES
 from edge.store_time import (
     ALWAYS_OPEN,
     OpeningHours,
@@ -58,6 +58,9 @@ REST = "rest"
 
 MOST_ZONES = 16
 MOST_CORNERS = 32
+
+MOST_BESIDE = 60
+"""Degrees from the camera: a head turned further away shows too little of its face."""
 
 MOST_LINES = 8
 """Lines of a camera: they share the noise of its entries and exits."""
@@ -151,6 +154,14 @@ def _tile(side: int) -> int:
     return side
 
 
+def _target(degrees: tuple[float, float]) -> tuple[float, float]:
+    if not all(abs(angle) <= MOST_BESIDE for angle in degrees):
+        raise ValueError(
+            f"must be [right, down] in degrees from the camera, each from -{MOST_BESIDE} to {MOST_BESIDE}"
+        )
+    return degrees
+
+
 def _utc(moment: datetime) -> datetime:
     if moment.utcoffset() != timedelta(0):
         raise ValueError("must be a time in UTC, such as 2026-01-31T08:00:00Z")
@@ -222,7 +233,8 @@ class ZoneSettings(Section):
 class CameraSettings(Section):
     """One camera: its source, how its pictures are searched, and its lines.
 
-    anchor: how many face heights below the middle of the face a visitor is taken to be where lines are drawn.
+    target: where visitors should look, in degrees beside the camera, to the picture's right and down. anchor:
+    how many face heights below the middle of the face a visitor is taken to be where lines are drawn.
     """
 
     name: TopicLevel
@@ -250,6 +262,7 @@ class CameraSettings(Section):
     loop: bool = False
     start: Annotated[datetime, AfterValidator(_utc)] | None = None
     anchor: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0.0
+    target: Annotated[tuple[float, float], Field(strict=False), AfterValidator(_target)] = (0.0, 0.0)
     lines: Annotated[tuple[LineSettings, ...], Field(strict=False, max_length=MOST_LINES)] = ()
     zones: Annotated[tuple[ZoneSettings, ...], Field(strict=False, max_length=MOST_ZONES)] = ()
 
@@ -319,6 +332,25 @@ class TrackingSettings(Section):
     confirm_hits: Annotated[int, Field(ge=1, le=100)] = 3
     lost_after: Seconds = 3.0
     max_age: Seconds = 1800.0
+
+
+def _step(seconds: int) -> int:
+    steps = QUANTITIES[ATTENTION].bounds[1:]
+    if seconds not in steps:
+        raise ValueError(f"must be one of the steps that are published: {', '.join(map(str, steps))}")
+    return seconds
+
+
+class AttentionSettings(Section):
+    """Who looks at a camera, or at its `target`.
+
+    angle: degrees by which a head may point beside the target. min_seconds: a visit that looked for so long
+    in all is a watcher.
+    """
+
+    enabled: bool = False
+    angle: Annotated[float, Field(ge=10, le=60, allow_inf_nan=False)] = 30.0
+    min_seconds: Annotated[int, AfterValidator(_step)] = 1
 
 
 class CropSettings(Section):
@@ -512,6 +544,7 @@ class Settings(Section):
     cameras: Annotated[tuple[CameraSettings, ...], Field(strict=False, min_length=1)]
     detection: DetectionSettings = DetectionSettings()
     tracking: TrackingSettings = TrackingSettings()
+    attention: AttentionSettings = AttentionSettings()
     crops: CropSettings = CropSettings()
     model: ModelSettings = ModelSettings()
     windows: WindowSettings = WindowSettings()
@@ -524,6 +557,11 @@ class Settings(Section):
     metrics: MetricsSettings = MetricsSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
+
+    def cells_of(self, camera: CameraSettings) -> dict[str, tuple[str, ...]]:
+        """By quantity, the cells that a camera counts beside visits and lines."""
+        looked = {ATTENTION: QUANTITIES[ATTENTION].cells([LOOKED])} if self.attention.enabled else {}
+        return camera.cells | looked
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -105,5 +105,5 @@ def counting_plan(settings: Settings) -> CountingPlan:
     cameras = settings.cameras
     zones = {camera.name: camera.counted_zones for camera in cameras}
     lines = {c.name: tuple(line.name for line in c.lines) for c in cameras if c.lines}
-    tallies = {camera.name: camera.cells for camera in cameras if camera.cells}
+    tallies = {camera.name: cells for camera in cameras if (cells := settings.cells_of(camera))}
     return CountingPlan(zones, settings.windows.brackets, settings.windows.lateness, lines, tallies)

@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from edge.quantities import DWELL, IN, OUT, QUANTITIES, QUEUE, WAITING, ZONES, cell_of, part_of
-from edge.release.messages import Histogram, QueueFlow, Stated, ZoneFlow
+from edge.quantities import (
+    ATTENTION,
+    DWELL,
+    IN,
+    LOOKED,
+    OUT,
+    QUANTITIES,
+    QUEUE,
+    WAITING,
+    ZONES,
+    cell_of,
+    part_of,
+)
+from edge.release.messages import AttentionFlow, Histogram, QueueFlow, Stated, ZoneFlow
 from edge.release.noise.periods import NoisyFigure
-from edge.release.noise.sampler import mean_error
+from edge.release.noise.sampler import mean_error, mean_error_of_sum, variance
 
 Figures = Mapping[str, NoisyFigure]
 """The figures of one period of a camera, by quantity; a quantity that the budget refuses is missing."""
@@ -58,6 +70,17 @@ def zones(figures: Figures) -> dict[str, ZoneFlow]:
         )
         for name in names
     }
+
+
+def attention(figures: Figures, min_seconds: int) -> AttentionFlow | None:
+    """Who looked at the target. min_seconds: a lower bound of the steps, from which on a visit watches."""
+    time = histogram(figures, ATTENTION, LOOKED)
+    if time is None:
+        return None
+    watching = [n for bound, n in zip(time.bounds, time.visits, strict=True) if bound >= min_seconds]
+    epsilon = figures[ATTENTION].epsilon
+    error = 0.0 if epsilon is None else mean_error_of_sum(len(watching) * variance(epsilon))
+    return AttentionFlow(min_seconds=min_seconds, watchers=sum(watching), error=round(error, 3), time=time)
 
 
 def _queue(figures: Figures, zone: str) -> QueueFlow | None:

@@ -292,6 +292,15 @@ class QueueFlow(Part):
     waiting: Histogram | None = Field(description="Visits by the time in the zone, in seconds.")
 
 
+class AttentionFlow(Part):
+    """Who looked at the target of a camera. Every visit had the opportunity to see it."""
+
+    min_seconds: PositiveInt = Field(description="A visit that looked for so long is a watcher.")
+    watchers: int = Field(description="The sum of the steps from min_seconds on.")
+    error: float = Field(description="Mean absolute error of watchers by the noise.")
+    time: Histogram = Field(description="Visits by the time that they looked, in seconds.")
+
+
 class ZoneFlow(Part):
     """What was counted in a zone of a camera; null: the budget withholds it."""
 
@@ -335,6 +344,10 @@ class Flow(Part):
     zones: Annotated[dict[Name, ZoneFlow], Field(description="Of one camera, by hour and day: by zone.")] = (
         Field(default={}, exclude_if=_is_empty)
     )
+    attention: Annotated[
+        AttentionFlow | None,
+        Field(description="Of one camera, by hour and day; null: the budget withholds it."),
+    ] = Field(default=None, exclude_if=_is_empty)
     quantities: Annotated[
         dict[str, Stated],
         Field(description="By name: every quantity of this message beside visits and lines."),

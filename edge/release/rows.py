@@ -12,8 +12,9 @@ from edge.quantities import AGES, IN, OUT, VISITS
 from edge.release.books.box import FlowSum, PeriodSum, epsilon_of_lines, passages_of, today_of, total
 from edge.release.books.camera import PeriodFigures
 from edge.release.books.day import Day
-from edge.release.flow import stated, zones
+from edge.release.flow import attention, stated, zones
 from edge.release.messages import (
+    AttentionFlow,
     Counts,
     CoverageOf,
     Figures,
@@ -52,6 +53,7 @@ class _Numbers(TypedDict, total=False):
     lines_epsilon: float | None
     lines_since: datetime | None
     zones: dict[str, ZoneFlow]
+    attention: AttentionFlow | None
     quantities: dict[str, Stated]
     entries: int | None
     exits: int | None
@@ -125,6 +127,7 @@ class Rows:
             lines_epsilon=_plain(epsilon_of_lines(passages)),
             lines_since=min((one.start for one in passages.values()), default=None),
             zones=zones(beside),
+            attention=attention(beside, self._rule.watching_from),
             quantities=stated(beside),
         )
         return self._flow(self._topics.flow(camera), names, figure, numbers)

@@ -39,6 +39,7 @@ class Rule:
     each group of views. flow_epsilon: of a visit over all numbers without ages; None where the gate is off.
     ages: the epsilon of each number by age; empty where the threshold releases them.
     entrances: the lines whose passages are the store's footfall, by camera.
+    watching_from: seconds of looking that make a visit a watcher.
     """
 
     site: str
@@ -52,6 +53,7 @@ class Rule:
     flow_epsilon: Fraction | None
     ages: Shares
     entrances: Mapping[str, frozenset[str]]
+    watching_from: int
     model: Model
 
     @classmethod
@@ -76,6 +78,7 @@ class Rule:
                 for camera in cameras
                 if any(line.entrance for line in camera.lines)
             },
+            watching_from=settings.attention.min_seconds,
             model=model,
         )
 

@@ -19,6 +19,7 @@ from edge.config import CameraSettings, Settings
 from edge.ops.metrics import Metrics
 from edge.ops.reasons import TrackEnd
 from edge.types import FaceCrop, Faces, Frame, Message, Track, TrackEnded, TrackState
+from edge.vision.attention import Gaze, Target
 from edge.vision.crops import BestCrops, Crop, cut_face, quality
 from edge.vision.lines import Lines, Path
 from edge.vision.posters import Place
@@ -27,6 +28,9 @@ from edge.vision.zones import Stay, Zones
 
 UNSETTLED_EVERY = timedelta(seconds=0.2)
 """How often a track is looked at until it is known to be a face: pictures closer in time show the same."""
+
+GAZE_EVERY = timedelta(seconds=0.25)
+"""How often a visitor is looked at where attention is measured, as long as they are in view."""
 
 DOUBTED_EVERY = timedelta(seconds=0.6)
 """The same where every recent look denied it: backs of heads stay for minutes, and each look costs two
@@ -41,6 +45,7 @@ class _Visitor:
     crops: BestCrops
     path: Path
     stay: Stay
+    gaze: Gaze
     next_look: datetime
     place: Place = field(default_factory=Place)
     confirmed: bool = False
@@ -73,12 +78,15 @@ class Visitors:
         self._camera = camera.name
         self._lines = Lines(camera)
         self._zones = Zones(camera)
+        self._target = Target(camera, settings.attention)
         self._opinion = opinion
         self._threshold = settings.detection.second_opinion
         self._max_age = timedelta(seconds=settings.tracking.max_age)
         self._crops = settings.crops
         spacing = timedelta(seconds=settings.crops.spacing)
         self._often, self._rarely = spacing / 2, spacing * 2
+        if self._target.enabled:
+            self._often = self._rarely = min(self._often, GAZE_EVERY)
         self._bundle = bundle
         self._metrics = metrics
         self._visitors: dict[int, _Visitor] = {}
@@ -119,7 +127,12 @@ class Visitors:
         if visitor is None:
             crops = BestCrops(self._crops.per_visitor, self._crops.spacing)
             visitor = _Visitor(
-                FaceVerdict(self._threshold), crops, self._lines.begin(), self._zones.begin(), next_look=now
+                FaceVerdict(self._threshold),
+                crops,
+                self._lines.begin(),
+                self._zones.begin(),
+                self._target.begin(),
+                next_look=now,
             )
             self._visitors[track.track_id] = visitor
         return visitor
@@ -140,6 +153,7 @@ class Visitors:
         opinion = self._opinion.examine(frame.image, face.xyxy[0])
         self._judge(visitor.verdict, frame, face, opinion)
         visitor.place.add(face.xyxy[0], frame.captured_at)
+        visitor.gaze.see(opinion, frame.captured_at)
         visitor.next_look = frame.captured_at + self._pause(visitor)
         if opinion.saw_face:
             crop = self._crop(frame, opinion)
@@ -172,6 +186,6 @@ class Visitors:
             track.last_seen,
             track.last_seen - track.first_seen,
             visitor.path.crossings(),
-            tuple(visitor.stay.contributions()),
+            (*visitor.stay.contributions(), *visitor.gaze.contributions()),
             visitor.stay.zone,
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edge.clock import Clock
 from edge.commands.check.verdict import Warn
 from edge.config import CameraSettings, Settings
 from edge.config.views import shared_host_warning, shared_hosts
-from edge.quantities import AGES, DWELL, IN, OUT, QUANTITIES, QUEUE, VISITS, WAITING, ZONES
+from edge.quantities import AGES, ATTENTION, DWELL, IN, OUT, QUANTITIES, QUEUE, VISITS, WAITING, ZONES
 from edge.release.forecast import Forecast, Gauge, Traffic, forecast
 from edge.release.messages import Model
 from edge.release.noise.ledger import Level, Shares
@@ -28,6 +30,7 @@ _NAMES = {
     DWELL: "each step of dwell",
     QUEUE: "each queue's person-seconds",
     WAITING: "each step of waiting",
+    ATTENTION: "each step of attention",
 }
 _ANY_MODEL = Model(name="any", version="any")
 """The rule is the same for every model; messages alone name it."""
@@ -103,12 +106,16 @@ def _noisy_ages(ages: Shares) -> str:
 
 
 def _beside(settings: Settings, rule: Rule) -> list[str]:
-    """What lines and zones cost: a camera's visits get less of the budget, and the others share the rest."""
-    return [_errors_of(camera, rule) for camera in settings.cameras if camera.lines or camera.areas]
+    """What lines, zones and attention cost: the visits get less of the budget, and the others the rest."""
+    cells = {camera.name: settings.cells_of(camera) for camera in settings.cameras}
+    return [
+        _errors_of(camera, cells[camera.name], rule)
+        for camera in settings.cameras
+        if camera.lines or cells[camera.name]
+    ]
 
 
-def _errors_of(camera: CameraSettings, rule: Rule) -> str:
-    cells = camera.cells
+def _errors_of(camera: CameraSettings, cells: Mapping[str, tuple[str, ...]], rule: Rule) -> str:
     shares = rule.flow_shares([*cells, *((IN, OUT) if camera.lines else ())])
     found = {"visits": _errors(shares, VISITS)}
     if camera.lines:

@@ -7,7 +7,6 @@ least noise: an hour's number has less than its windows have together. The noise
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Self
@@ -16,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeFloat
 
 from edge.release.messages import Occupancy
 from edge.release.noise.ledger import Level
+from edge.release.noise.sampler import mean_error_of_sum
 from edge.store_time import StoreTime
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ class Inside(BaseModel):
     def now(self) -> Occupancy:
         """At the end of what was added last; never below 0."""
         inside = self.hours.inside + self.windows.inside
-        # The noise of many numbers together is normal: its mean size is this part of its deviation.
-        error = math.sqrt(2 / math.pi * (self.hours.variance + self.windows.variance))
+        error = mean_error_of_sum(self.hours.variance + self.windows.variance)
         return Occupancy(inside=max(0, inside), error=error, since=self.since)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from math import sinh
+from math import pi, sinh, sqrt
 
 RandomBelow = Callable[[int], int]
 """`random_below(n)`, n >= 1: a whole number of 0..n-1, each equally likely. `secrets.randbelow` on a box."""
@@ -45,6 +45,11 @@ def mean_error(epsilon: Fraction) -> float:
 def variance(epsilon: Fraction) -> float:
     """The variance of discrete Laplace noise. epsilon: above 0."""
     return 1 / (2 * sinh(epsilon / 2) ** 2)
+
+
+def mean_error_of_sum(variance: float) -> float:
+    """The mean absolute value of many draws together, which are normal; of one it is at most 13 % less."""
+    return sqrt(2 / pi * variance)
 
 
 def _geometric(epsilon: Fraction, random_below: RandomBelow) -> int:

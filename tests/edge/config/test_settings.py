@@ -144,6 +144,8 @@ class TestFaults:
             ({"mqtt": {"ca_file": "x"}}, ["mqtt", "need 'tls = true'"]),
             ({"metrics": {"port": -1}}, ["metrics.port = -1", "greater than or equal to 0"]),
             ({"box": "entrance"}, ["box", "camera", "'entrance'"]),
+            ({"attention": {"min_seconds": 3}}, ["attention.min_seconds = 3", "1, 2, 5, 10, 30"]),
+            ({"attention": {"angle": 90.0}}, ["attention.angle = 90.0", "less than or equal to 60"]),
             ({"tracking": {"lost_after": float("nan")}}, ["tracking.lost_after = nan"]),
         ],
     )  # fmt: skip
@@ -173,6 +175,8 @@ class TestFaults:
             ({"source": "rtsps://h/", "transport": "udp"}, ["'transport' needs a source of rtsp://"]),
             ({"transport": "multicast"}, ["transport", "auto"]),
             ({"anchor": -1.0}, ["cameras[0].anchor = -1.0", "greater than or equal to 0"]),
+            ({"target": [0.0, 90.0]}, ["cameras[0].target = [0.0, 90.0]", "[right, down] in degrees"]),
+            ({"target": [0.0]}, ["cameras[0].target[1]", "is missing"]),
             ({"lines": [{"name": "a"}]}, ["cameras[0].lines[0].from: is missing"]),
             ({"lines": [LINE | {"form": 1}]}, ["cameras[0].lines[0].form", "did you mean 'from'?"]),
             ({"lines": [LINE | {"to": [0.1, 1.2]}]}, ["lines[0].to = [0.1, 1.2]", "from 0 to 1"]),

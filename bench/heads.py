@@ -90,7 +90,7 @@ class Model:
 
     def colours(self, look: Look) -> Floats:
         """The colour of each polygon, BGR, without light."""
-        skin = np.array(look.skin) * np.ones((len(self.corners), 1))
+        skin: Floats = np.array(look.skin) * np.ones((len(self.corners), 1))
         body = self.parts == "body"
         lips, lids = self._mask("lips")[:, None], self._mask("eyelids")[:, None]
         skin = skin * (1 - 0.8 * lips) + 0.8 * lips * skin * np.array([0.65, 0.6, 0.95])
@@ -196,7 +196,7 @@ class Person:
         return np.asarray(cv2.resize(picture, ground.shape[1::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
     def _turned(self, view: View) -> Floats:
-        turned = self._vertices.copy()
+        turned: Floats = self._vertices.copy()
         for share in np.unique(self._share):
             rows = self._share == share
             turned[rows] = turned[rows] @ rotation(share * view.yaw, share * view.pitch, share * view.roll).T

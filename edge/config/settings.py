@@ -327,11 +327,15 @@ class DetectionSettings(Section):
 
 
 class TrackingSettings(Section):
-    """How long a visitor may be out of sight, and when a track is counted at the latest."""
+    """How long a visitor may be out of sight, and when a track is counted at the latest.
+
+    reentry: seconds within which a visitor who left and is back at the same place is not counted again.
+    """
 
     confirm_hits: Annotated[int, Field(ge=1, le=100)] = 3
     lost_after: Seconds = 3.0
     max_age: Seconds = 1800.0
+    reentry: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 0.0
 
 
 def _step(seconds: int) -> int:

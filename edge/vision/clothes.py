@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from edge.types import Boxes, Image
 
+Colours = NDArray[np.float32]
+"""Of N faces, (N, 3)."""
+
 CHEST = np.array([-0.1, 1.1, 1.1, 2.1], np.float32)
 """Left, top, right and bottom of the chest, in longer sides of the face's box from its left top corner."""
 
@@ -27,7 +30,7 @@ TO_LUMA_AND_CHROMA = np.array(
 """From BGR (ITU-R BT.601-7): in it, brightness that changes with the light is one value of three."""
 
 
-def colours(image: Image, boxes: Boxes) -> NDArray[np.float32]:
+def colours(image: Image, boxes: Boxes) -> Colours:
     """The mean colour below each face, (N, 3): luma 0..255, two of chroma -128..128; NaN where not shown.
 
     image: uint8 (H, W, 3) BGR. boxes: float32 (N, 4), the faces in its pixels.

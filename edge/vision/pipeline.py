@@ -73,9 +73,10 @@ class Vision:
         with self._metrics.timed("detect"):
             faces = self._scanner.scan(frame.image, frame.captured_at, _boxes(self._tracks))
         with self._metrics.timed("track"):
-            ended = self._follow(faces, frame.captured_at, colours(frame.image, faces.xyxy))
+            worn = colours(frame.image, faces.xyxy)
+            ended = self._follow(faces, frame.captured_at, worn)
         with self._metrics.timed("crops"):
-            self._visitors.look(frame, faces, self._tracks)
+            self._visitors.look(frame, faces, self._tracks, worn)
         self._metrics.faces.labels(self._camera).inc(len(faces))
         messages = [*before, *self._visitors.count_overdue(self._tracks), *self._visitors.count_ended(ended)]
         return VisionResult(messages, self._in_view)
@@ -100,7 +101,9 @@ class Vision:
             return []
         self._segment = frame.segment
         self._scanner.restart()
-        return self._end_tracks()
+        ended = self._end_tracks()
+        self._visitors.forget_departed()
+        return ended
 
     def _is_resized(self, image: Image) -> bool:
         """Whether this picture has another size than the one before, or is the first; warn of a small one."""

@@ -3,7 +3,7 @@
 A track is one visitor as long as the tracker follows it, however often the person turns round. It is counted
 once, when it ends or when it has lasted for `tracking.max_age`, if the tracker confirmed it, the second
 opinion took it for a face, and it is no poster. A person who comes back after their track has ended is
-another visitor.
+another visitor, unless `tracking.reentry` is set and they are back soon enough.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from edge.ops.metrics import Metrics
 from edge.ops.reasons import TrackEnd
 from edge.types import FaceCrop, Faces, Frame, Message, Track, TrackEnded, TrackState
 from edge.vision.attention import Gaze, Target
+from edge.vision.clothes import Colours
 from edge.vision.crops import BestCrops, Crop, cut_face, quality
 from edge.vision.lines import Lines, Path
 from edge.vision.posters import Place
+from edge.vision.relations.reentry import Departed, Sights
 from edge.vision.second_opinion import FaceVerdict, Opinion, SecondOpinion
 from edge.vision.zones import Stay, Zones
 
@@ -39,22 +41,32 @@ searches."""
 
 @dataclass(slots=True, eq=False)
 class _Visitor:
-    """What is kept of a track while it lives; deleted when the track ends."""
+    """What is kept of a track while it lives; deleted when the track ends.
+
+    returned: whether it is a visitor who was counted and left; None as long as that is not known.
+    """
 
     verdict: FaceVerdict
     crops: BestCrops
     path: Path
     stay: Stay
     gaze: Gaze
+    sights: Sights
     next_look: datetime
     place: Place = field(default_factory=Place)
     confirmed: bool = False
     counted: bool = False
+    returned: bool | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is a face, in clothes that were seen."""
+        return self.confirmed and self.verdict.is_face and self.sights.worn_first is not None
 
     @property
     def end(self) -> TrackEnd:
         """What this track counts as, if it ended now."""
-        if self.counted:
+        if self.counted or self.returned:
             return TrackEnd.RECOUNTED
         if not self.confirmed:
             return TrackEnd.TOO_SHORT
@@ -90,9 +102,14 @@ class Visitors:
         self._bundle = bundle
         self._metrics = metrics
         self._visitors: dict[int, _Visitor] = {}
+        self._departed = Departed(settings.tracking.reentry)
 
-    def look(self, frame: Frame, faces: Faces, tracks: Iterable[Track]) -> None:
-        """Look again at the live tracks that this frame shows and that are due; keep their best crops."""
+    def look(self, frame: Frame, faces: Faces, tracks: Iterable[Track], worn: Colours) -> None:
+        """Look again at the live tracks that this frame shows and that are due; keep their best crops.
+
+        worn: float32 (N, 3), `edge.vision.clothes` of each face.
+        """
+        self._departed.pass_time(frame.captured_at)
         for track in tracks:
             visitor = self._of(track, frame.captured_at)
             visitor.confirmed |= track.state is TrackState.CONFIRMED
@@ -101,8 +118,15 @@ class Visitors:
             size = frame.image.shape[1::-1]
             visitor.path.see(track.xyxy, size, frame.captured_at)
             visitor.stay.see(track.xyxy, size, frame.captured_at)
+            visitor.sights.see(track.xyxy, worn[track.face], frame.captured_at)
             if not visitor.counted and self._is_due(visitor, frame.captured_at):
                 self._look_at(visitor, frame, faces.select(np.array([track.face])))
+            if visitor.returned is None and visitor.is_known:
+                visitor.returned = self._departed.take_back(visitor.sights)
+
+    def forget_departed(self) -> None:
+        """The picture shows another place: nobody comes back there."""
+        self._departed.forget()
 
     def count_ended(self, tracks: Iterable[Track]) -> Iterator[Message]:
         """Count these tracks, which have ended, where they are visitors not counted before; forget them."""
@@ -110,6 +134,8 @@ class Visitors:
             visitor = self._visitors.pop(track.track_id, None)
             if visitor is not None:
                 yield from self._count(track, visitor)
+                if visitor.end is TrackEnd.RECOUNTED:
+                    self._departed.add(visitor.sights)
 
     def count_overdue(self, tracks: Iterable[Track]) -> Iterator[Message]:
         """Count the live tracks that have lasted for `tracking.max_age`, once each."""
@@ -132,6 +158,7 @@ class Visitors:
                 self._lines.begin(),
                 self._zones.begin(),
                 self._target.begin(),
+                Sights.at(track.xyxy, now),
                 next_look=now,
             )
             self._visitors[track.track_id] = visitor

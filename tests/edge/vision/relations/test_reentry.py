@@ -1,0 +1,146 @@
+"""Who is back soon, at the same place and in the same clothes, is one visitor; anybody else is another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from edge.ops.metrics import Metrics
+from edge.ops.reasons import TrackEnd
+from edge.types import Frame, TrackEnded
+from edge.vision.relations.reentry import SETTLED, Departed, Sights
+from tests.edge.vision.test_pipeline import BACK
+from tests.fakes import EPOCH, ManualClock, Person, bundle, paint, painted_vision, settings
+from tests.samples import sample
+
+FPS = 5
+GREY, RED = (90, 90, 90), (30, 30, 200)
+ANN, BEA = Person(tag=1, age=20), Person(tag=2, age=50)
+SOON = "tracking.reentry=30"
+
+
+@dataclass(frozen=True)
+class Stay:
+    """A person in view from `since` to `until` seconds, at x, y, in clothes of a BGR colour."""
+
+    person: Person
+    since: float
+    until: float
+    x: float = 160
+    y: float = 60
+    size: float = 40
+    clothes: tuple[int, int, int] = GREY
+    segment: int = 0
+
+
+def frame(stays: Sequence[Stay], seconds: float, segment: int) -> Frame:
+    image = np.zeros((180, 320, 3), np.uint8)
+    for stay in stays:
+        if stay.since <= seconds < stay.until:
+            below, half = round(stay.y + stay.size / 2), round(stay.size)
+            image[below:, max(round(stay.x) - half, 0) : round(stay.x) + half] = stay.clothes
+            paint(image, stay.person, stay.x, stay.y, stay.size)
+    return Frame("door", EPOCH + timedelta(seconds=seconds), image, segment=segment)
+
+
+def fates(stays: Sequence[Stay], *overrides: str) -> dict[str, float]:
+    """What became of the tracks of these stays, and how many ends were sent on."""
+    configured = settings("tracking.lost_after=1.5", *overrides)
+    metrics = Metrics(ManualClock(), ["door"])
+    people = {stay.person for stay in stays}
+    vision = painted_vision(configured.cameras[0], configured, bundle(), metrics, people=people)
+    messages = []
+    for number in range(round((max(stay.until for stay in stays) + 3) * FPS)):
+        seconds = number / FPS
+        segment = max((stay.segment for stay in stays if stay.since <= seconds), default=0)
+        messages += vision.process(frame(stays, seconds, segment)).messages
+    messages += vision.finish()
+    counts = {
+        str(end): sample(metrics, "instore_tracks_ended_total", {"camera": "door", "reason": end})
+        for end in TrackEnd
+    }
+    sent = sum(isinstance(message, TrackEnded) for message in messages)
+    assert sent == counts[TrackEnd.VISITOR]
+    return {end: count for end, count in counts.items() if count}
+
+
+FIRST = Stay(ANN, 1, 4)
+
+
+class TestBack:
+    def test_is_the_same_visitor(self) -> None:
+        assert fates([FIRST, Stay(ANN, 10, 13)], SOON) == {"visitor": 1, "recounted": 1}
+
+    def test_also_a_third_time(self) -> None:
+        stays = [FIRST, Stay(ANN, 10, 13), Stay(ANN, 30, 33)]
+        assert fates(stays, SOON) == {"visitor": 1, "recounted": 2}
+
+    def test_a_step_further_on(self) -> None:
+        assert fates([FIRST, Stay(ANN, 10, 13, x=220, size=46)], SOON) == {"visitor": 1, "recounted": 1}
+
+
+class TestOther:
+    @pytest.mark.parametrize(
+        "again",
+        [
+            Stay(BEA, 10, 13, clothes=RED),  # another person in other clothes
+            Stay(ANN, 10, 13, x=35, size=30),  # elsewhere
+            Stay(ANN, 10, 13, y=50, size=80),  # nearer
+            Stay(ANN, 40, 43),  # too late
+            Stay(ANN, 10, 13, segment=1),  # another picture
+        ],
+    )
+    def test_is_another_visitor(self, again: Stay) -> None:
+        assert fates([FIRST, again], SOON) == {"visitor": 2}
+
+    def test_it_is_off_by_default(self) -> None:
+        assert fates([FIRST, Stay(ANN, 10, 13)]) == {"visitor": 2}
+
+    def test_one_who_left_is_one_of_two_who_come(self) -> None:
+        stays = [FIRST, Stay(ANN, 10, 13, x=130), Stay(BEA, 10, 13, x=230)]
+        assert fates(stays, SOON) == {"visitor": 2, "recounted": 1}
+
+    def test_somebody_who_stayed_in_view_did_not_come_back(self) -> None:
+        assert fates([Stay(BEA, 1, 14, x=220), FIRST], SOON) == {"visitor": 2}
+
+    def test_a_back_of_a_head_does_not_take_the_place(self) -> None:
+        stays = [FIRST, Stay(BACK, 8, 11), Stay(ANN, 15, 18)]
+        assert fates(stays, SOON) == {"visitor": 1, "recounted": 1, "not_a_face": 1}
+
+
+def sights(begin: float, end: float, worn: tuple[float, float, float] = (90, 0, 0)) -> Sights:
+    one = Sights.at(np.array([100, 100, 140, 140], np.float32), EPOCH + timedelta(seconds=begin))
+    one.see(one.first, np.array(worn, np.float32), EPOCH + timedelta(seconds=end))
+    return one
+
+
+class TestMemory:
+    def test_what_is_known_of_who_left_is_forgotten(self) -> None:
+        departed = Departed(30)
+        departed.add(sights(0, 10))
+        departed.pass_time(EPOCH + timedelta(seconds=40) + SETTLED)
+        assert len(departed._left) == 1
+        departed.pass_time(EPOCH + timedelta(seconds=41) + SETTLED)
+        assert departed._left == []
+
+    def test_also_when_the_clock_was_set_back(self) -> None:
+        departed = Departed(30)
+        departed.add(sights(0, 100))
+        departed.pass_time(EPOCH + timedelta(seconds=50))
+        assert departed._left == []
+
+    def test_nothing_is_kept_where_it_is_off_or_clothes_are_unknown(self) -> None:
+        for departed, one in ((Departed(0), sights(0, 10)), (Departed(30), sights(0, 10, (np.nan,) * 3))):
+            departed.add(one)
+            assert departed._left == []
+
+    def test_of_several_the_last_is_taken_back(self) -> None:
+        departed, first, last = Departed(60), sights(0, 10), sights(5, 20)
+        departed.add(last)
+        departed.add(first)
+        assert departed.take_back(sights(25, 30))
+        assert departed._left == [first]

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 
 VISITS, IN, OUT, AGES = "visits", "in", "out", "ages"
 ZONES, DWELL, QUEUE, WAITING = "zones", "dwell", "queue", "waiting"
-ATTENTION = "attention"
+ATTENTION, GROUPS = "attention", "groups"
 
 LOOKED = "looked"
 """The one part of attention: a camera has one target."""
+
+MEMBERS = "members"
+"""The one part of groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,12 @@ QUANTITIES: Mapping[str, Quantity] = {
     QUEUE: Quantity(joint=True, most=300),
     WAITING: Quantity(joint=True, bounds=(0, 30, 60, 120, 180, 300, 600)),
     ATTENTION: Quantity(bounds=(0, 1, 2, 5, 10, 30)),
+    GROUPS: Quantity(bounds=(1, 2, 3, 4, 5), most=5),
 }
 """By name. The visits that entered a zone; the time that a visit spent in its own zone, in seconds; the
 person-seconds spent in a queue; the time that a visit spent in a queue, in seconds; the time that a visit
-looked at the camera's target, in seconds."""
+looked at the camera's target, in seconds; groups by how many came together, of which a visit more or less
+changes five at most (`edge.vision.relations.groups`)."""
 
 
 @dataclass(frozen=True, slots=True)

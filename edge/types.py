@@ -191,6 +191,15 @@ class TrackEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupEnded:
+    """Visitors who came together have all left. at: when the last of them was seen last. size: at least 1."""
+
+    camera_id: str
+    at: datetime
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """A camera's event time so far, and what happened to its frames since the last `Progress`."""
 
@@ -229,7 +238,7 @@ class CountingPlan:
     tallies: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
-Message = FaceCrop | TrackEnded | Progress | StreamEnded | CountingPlan
+Message = FaceCrop | TrackEnded | GroupEnded | Progress | StreamEnded | CountingPlan
 """What the counting thread receives: plans from the main thread, all else from the vision threads in
 order."""
 

@@ -22,7 +22,7 @@ from edge.config.fields import DAY, Host, Seconds, Section, TopicLevel, host_and
 from edge.config.mqtt import MqttSettings
 from edge.config.polygons import area, crosses_itself
 from edge.config.redaction import holds_credentials, is_mistyped_url
-from edge.quantities import ATTENTION, DWELL, LOOKED, QUANTITIES, QUEUE, WAITING, ZONES
+from edge.quantities import ATTENTION, DWELL, GROUPS, LOOKED, MEMBERS, QUANTITIES, QUEUE, WAITING, ZONES
 from edge.store_time import (
     ALWAYS_OPEN,
     OpeningHours,
@@ -357,6 +357,12 @@ class AttentionSettings(Section):
     min_seconds: Annotated[int, AfterValidator(_step)] = 1
 
 
+class GroupSettings(Section):
+    """How many visitors came together."""
+
+    enabled: bool = False
+
+
 class CropSettings(Section):
     """How many pictures of a visitor the age model gets, and how far apart in time."""
 
@@ -549,6 +555,7 @@ class Settings(Section):
     detection: DetectionSettings = DetectionSettings()
     tracking: TrackingSettings = TrackingSettings()
     attention: AttentionSettings = AttentionSettings()
+    groups: GroupSettings = GroupSettings()
     crops: CropSettings = CropSettings()
     model: ModelSettings = ModelSettings()
     windows: WindowSettings = WindowSettings()
@@ -564,8 +571,9 @@ class Settings(Section):
 
     def cells_of(self, camera: CameraSettings) -> dict[str, tuple[str, ...]]:
         """By quantity, the cells that a camera counts beside visits and lines."""
-        looked = {ATTENTION: QUANTITIES[ATTENTION].cells([LOOKED])} if self.attention.enabled else {}
-        return camera.cells | looked
+        parts = {ATTENTION: (LOOKED, self.attention.enabled), GROUPS: (MEMBERS, self.groups.enabled)}
+        more = {name: QUANTITIES[name].cells([part]) for name, (part, enabled) in parts.items() if enabled}
+        return camera.cells | more
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

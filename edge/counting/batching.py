@@ -14,12 +14,22 @@ from numpy.typing import NDArray
 
 from edge.counting.visitor_age import VisitorAge
 from edge.preprocess import to_batch
-from edge.types import CountingPlan, FaceCrop, Image, Message, Progress, StreamEnded, TrackEnded, Visit
+from edge.types import (
+    CountingPlan,
+    FaceCrop,
+    GroupEnded,
+    Image,
+    Message,
+    Progress,
+    StreamEnded,
+    TrackEnded,
+    Visit,
+)
 
 Infer = Callable[[Image], NDArray[np.float32]]
 """A batch of crops, uint8 (N, S, S, 3) RGB, to calibrated age distributions, float32 (N, 101)."""
 
-Output = Visit | Progress | StreamEnded | CountingPlan
+Output = Visit | GroupEnded | Progress | StreamEnded | CountingPlan
 
 
 class Classifier:
@@ -91,7 +101,7 @@ class Classifier:
         if isinstance(message, StreamEnded):
             for key in [key for key in self._ages if key[0] == message.camera_id]:
                 del self._ages[key]
-        return [message] if isinstance(message, Progress | StreamEnded | CountingPlan) else []
+        return [message] if isinstance(message, GroupEnded | Progress | StreamEnded | CountingPlan) else []
 
 
 def _visit(ended: TrackEnded, age: float | None) -> Visit:

@@ -17,7 +17,7 @@ from edge.counting.batching import Classifier, Output
 from edge.counting.windows import Aggregator
 from edge.inference.backend import AgeBackend
 from edge.ops.metrics import Metrics
-from edge.types import CountingPlan, Image, Message, Progress, Visit, WindowCounts
+from edge.types import CountingPlan, GroupEnded, Image, Message, Progress, Visit, WindowCounts
 
 
 class Counting:
@@ -70,6 +70,9 @@ class Counting:
     def _apply(self, output: Output) -> list[WindowCounts]:
         if isinstance(output, Visit):
             self._aggregator.count(output)
+            return []
+        if isinstance(output, GroupEnded):
+            self._aggregator.count_group(output)
             return []
         if isinstance(output, Progress):
             return self._aggregator.progress(output)

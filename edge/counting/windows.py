@@ -17,11 +17,13 @@ from datetime import UTC, datetime, timedelta
 
 from edge.brackets import Bracket, bracket_of, parse_brackets
 from edge.ops.reasons import FrameDrop
+from edge.quantities import GROUPS, MEMBERS, QUANTITIES, cell_of
 from edge.types import (
     CameraState,
     CountingPlan,
     Coverage,
     Crossing,
+    GroupEnded,
     Passages,
     Progress,
     StreamEnded,
@@ -152,6 +154,13 @@ class Aggregator:
         window.crossings.update(visit.crossings)
         for one in visit.contributions:
             window.tallies.setdefault(one.quantity, Counter())[one.cell] += one.amount
+
+    def count_group(self, group: GroupEnded) -> None:
+        """Count visitors who came together in the window of `group.at`, or in the oldest open one."""
+        camera = self._camera(group.camera_id, group.at)
+        window = camera.windows.setdefault(max(self._start(group.at), camera.first), _Window())
+        cell = cell_of(MEMBERS, QUANTITIES[GROUPS].step(group.size))
+        window.tallies.setdefault(GROUPS, Counter())[cell] += 1
 
     def progress(self, progress: Progress) -> list[WindowCounts]:
         """Move a camera's event time on and note what was watched; the windows that close, oldest first."""

@@ -8,8 +8,10 @@ from fractions import Fraction
 from edge.quantities import (
     ATTENTION,
     DWELL,
+    GROUPS,
     IN,
     LOOKED,
+    MEMBERS,
     OUT,
     QUANTITIES,
     QUEUE,
@@ -18,7 +20,7 @@ from edge.quantities import (
     cell_of,
     part_of,
 )
-from edge.release.messages import AttentionFlow, Histogram, QueueFlow, Stated, ZoneFlow
+from edge.release.messages import AttentionFlow, GroupsFlow, Histogram, QueueFlow, Stated, ZoneFlow
 from edge.release.noise.periods import NoisyFigure
 from edge.release.noise.sampler import mean_error, mean_error_of_sum, variance
 
@@ -78,9 +80,26 @@ def attention(figures: Figures, min_seconds: int) -> AttentionFlow | None:
     if time is None:
         return None
     watching = [n for bound, n in zip(time.bounds, time.visits, strict=True) if bound >= min_seconds]
-    epsilon = figures[ATTENTION].epsilon
-    error = 0.0 if epsilon is None else mean_error_of_sum(len(watching) * variance(epsilon))
-    return AttentionFlow(min_seconds=min_seconds, watchers=sum(watching), error=round(error, 3), time=time)
+    error = _error_of_sum(figures, ATTENTION, len(watching))
+    return AttentionFlow(min_seconds=min_seconds, watchers=sum(watching), error=error, time=time)
+
+
+def groups(figures: Figures) -> GroupsFlow | None:
+    """How many visits came together."""
+    size = histogram(figures, GROUPS, MEMBERS)
+    if size is None:
+        return None
+    several = size.visits[1:]
+    error = _error_of_sum(figures, GROUPS, len(several))
+    return GroupsFlow(sizes=size.bounds, groups=size.visits, several=sum(several), error=error)
+
+
+def _error_of_sum(figures: Figures, quantity: str, numbers: int) -> float:
+    """The mean absolute error of the sum of so many of its numbers by their noise; 0 where they are exact."""
+    epsilon = figures[quantity].epsilon
+    if epsilon is None:
+        return 0.0
+    return round(mean_error_of_sum(numbers * variance(epsilon / QUANTITIES[quantity].most)), 3)
 
 
 def _queue(figures: Figures, zone: str) -> QueueFlow | None:

@@ -301,6 +301,15 @@ class AttentionFlow(Part):
     time: Histogram = Field(description="Visits by the time that they looked, in seconds.")
 
 
+class GroupsFlow(Part):
+    """How many visits came together, by size; with noise, so numbers may be negative."""
+
+    sizes: Annotated[list[PositiveInt], Field(description="Visits of a group; the last step is open.")]
+    groups: list[int] = Field(description="By step; the first one is of visits that came alone.")
+    several: int = Field(description="Groups of two visits or more: the sum of the steps from 2 on.")
+    error: float = Field(description="Mean absolute error of several by the noise.")
+
+
 class ZoneFlow(Part):
     """What was counted in a zone of a camera; null: the budget withholds it."""
 
@@ -346,6 +355,10 @@ class Flow(Part):
     )
     attention: Annotated[
         AttentionFlow | None,
+        Field(description="Of one camera, by hour and day; null: the budget withholds it."),
+    ] = Field(default=None, exclude_if=_is_empty)
+    groups: Annotated[
+        GroupsFlow | None,
         Field(description="Of one camera, by hour and day; null: the budget withholds it."),
     ] = Field(default=None, exclude_if=_is_empty)
     quantities: Annotated[

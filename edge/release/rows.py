@@ -12,13 +12,14 @@ from edge.quantities import AGES, IN, OUT, VISITS
 from edge.release.books.box import FlowSum, PeriodSum, epsilon_of_lines, passages_of, today_of, total
 from edge.release.books.camera import PeriodFigures
 from edge.release.books.day import Day
-from edge.release.flow import attention, stated, zones
+from edge.release.flow import attention, groups, stated, zones
 from edge.release.messages import (
     AttentionFlow,
     Counts,
     CoverageOf,
     Figures,
     Flow,
+    GroupsFlow,
     Message,
     Occupancy,
     Passages,
@@ -54,6 +55,7 @@ class _Numbers(TypedDict, total=False):
     lines_since: datetime | None
     zones: dict[str, ZoneFlow]
     attention: AttentionFlow | None
+    groups: GroupsFlow | None
     quantities: dict[str, Stated]
     entries: int | None
     exits: int | None
@@ -128,6 +130,7 @@ class Rows:
             lines_since=min((one.start for one in passages.values()), default=None),
             zones=zones(beside),
             attention=attention(beside, self._rule.watching_from),
+            groups=groups(beside),
             quantities=stated(beside),
         )
         return self._flow(self._topics.flow(camera), names, figure, numbers)

@@ -78,13 +78,14 @@ class Vision:
         with self._metrics.timed("crops"):
             self._visitors.look(frame, faces, self._tracks, worn)
         self._metrics.faces.labels(self._camera).inc(len(faces))
-        messages = [*before, *self._visitors.count_overdue(self._tracks), *self._visitors.count_ended(ended)]
+        overdue = self._visitors.count_overdue(self._tracks)
+        messages = [*before, *overdue, *self._count(ended, frame.captured_at)]
         return VisionResult(messages, self._in_view)
 
     def pass_time(self, now: datetime) -> VisionResult:
         """End the tracks that are not seen any more at `now`, for a camera that gives no frames."""
         ended = self._follow(Faces.empty(), now)
-        return VisionResult(list(self._visitors.count_ended(ended)), self._in_view)
+        return VisionResult(self._count(ended, now), self._in_view)
 
     def finish(self) -> list[Message]:
         """End every track: no more frames will come."""
@@ -92,7 +93,11 @@ class Vision:
 
     def _end_tracks(self) -> list[Message]:
         ended, self._tracks = self._tracker.finish(), []
-        return list(self._visitors.count_ended(ended))
+        return self._count(ended, None)
+
+    def _count(self, ended: list[Track], now: datetime | None) -> list[Message]:
+        """What the end of these tracks gives; now: None where nobody of this picture comes any more."""
+        return [*self._visitors.count_ended(ended), *self._visitors.groups(now)]
 
     def _begin(self, frame: Frame) -> list[Message]:
         """End every track where another segment begins, or the picture has another place or size."""

@@ -8,7 +8,7 @@ another visitor, unless `tracking.reentry` is set and they are back soon enough.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -24,6 +24,7 @@ from edge.vision.clothes import Colours
 from edge.vision.crops import BestCrops, Crop, cut_face, quality
 from edge.vision.lines import Lines, Path
 from edge.vision.posters import Place
+from edge.vision.relations.groups import Groups
 from edge.vision.relations.reentry import Departed, Sights
 from edge.vision.second_opinion import FaceVerdict, Opinion, SecondOpinion
 from edge.vision.zones import Stay, Zones
@@ -103,13 +104,15 @@ class Visitors:
         self._metrics = metrics
         self._visitors: dict[int, _Visitor] = {}
         self._departed = Departed(settings.tracking.reentry)
+        self._groups = Groups(camera.name, enabled=settings.groups.enabled)
 
-    def look(self, frame: Frame, faces: Faces, tracks: Iterable[Track], worn: Colours) -> None:
+    def look(self, frame: Frame, faces: Faces, tracks: Sequence[Track], worn: Colours) -> None:
         """Look again at the live tracks that this frame shows and that are due; keep their best crops.
 
         worn: float32 (N, 3), `edge.vision.clothes` of each face.
         """
         self._departed.pass_time(frame.captured_at)
+        self._groups.see([(t.track_id, t.xyxy) for t in tracks if t.face is not None], frame.captured_at)
         for track in tracks:
             visitor = self._of(track, frame.captured_at)
             visitor.confirmed |= track.state is TrackState.CONFIRMED
@@ -136,6 +139,11 @@ class Visitors:
                 yield from self._count(track, visitor)
                 if visitor.end is TrackEnd.RECOUNTED:
                     self._departed.add(visitor.sights)
+                self._groups.end(track.track_id, track.last_seen, counted=visitor.counted)
+
+    def groups(self, now: datetime | None) -> Iterator[Message]:
+        """The groups that are known by now; None: nobody comes any more."""
+        return self._groups.complete(now)
 
     def count_overdue(self, tracks: Iterable[Track]) -> Iterator[Message]:
         """Count the live tracks that have lasted for `tracking.max_age`, once each."""

@@ -8,7 +8,7 @@ from edge.clock import Clock
 from edge.commands.check.verdict import Warn
 from edge.config import CameraSettings, Settings
 from edge.config.views import shared_host_warning, shared_hosts
-from edge.quantities import AGES, ATTENTION, DWELL, IN, OUT, QUANTITIES, QUEUE, VISITS, WAITING, ZONES
+from edge.quantities import AGES, ATTENTION, DWELL, GROUPS, IN, OUT, QUANTITIES, QUEUE, VISITS, WAITING, ZONES
 from edge.release.forecast import Forecast, Gauge, Traffic, forecast
 from edge.release.messages import Model
 from edge.release.noise.ledger import Level, Shares
@@ -31,6 +31,7 @@ _NAMES = {
     QUEUE: "each queue's person-seconds",
     WAITING: "each step of waiting",
     ATTENTION: "each step of attention",
+    GROUPS: "each size of groups",
 }
 _ANY_MODEL = Model(name="any", version="any")
 """The rule is the same for every model; messages alone name it."""
@@ -106,7 +107,7 @@ def _noisy_ages(ages: Shares) -> str:
 
 
 def _beside(settings: Settings, rule: Rule) -> list[str]:
-    """What lines, zones and attention cost: the visits get less of the budget, and the others the rest."""
+    """What lines, zones, attention and groups cost: the visits get less of the budget."""
     cells = {camera.name: settings.cells_of(camera) for camera in settings.cameras}
     return [
         _errors_of(camera, cells[camera.name], rule)

@@ -24,7 +24,7 @@ from fractions import Fraction
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge.quantities import AGES, ATTENTION, DWELL, IN, OUT, QUEUE, VISITS, WAITING, ZONES
+from edge.quantities import AGES, ATTENTION, DWELL, GROUPS, IN, OUT, QUEUE, VISITS, WAITING, ZONES
 
 
 class Level(StrEnum):
@@ -42,7 +42,7 @@ FLOW_LEVELS = {Level.WINDOW: Fraction(1, 2), Level.HOUR: Fraction(3, 8), Level.D
 """How `privacy.flow_epsilon` is divided over levels: a number that holds more visits can take more noise.
 It does not depend on the configuration, so a change of it at any moment lets no visit spend more."""
 
-_BESIDE = {ZONES: 2, DWELL: 2, QUEUE: 2, WAITING: 1, ATTENTION: 2, "groups": 1, "missed": 1}
+_BESIDE = {ZONES: 2, DWELL: 2, QUEUE: 2, WAITING: 1, ATTENTION: 2, GROUPS: 4, "missed": 1}
 
 FLOW_WEIGHTS: Mapping[Level, Mapping[str, int]] = {
     Level.WINDOW: {VISITS: 2, IN: 1, OUT: 1},

@@ -50,7 +50,7 @@ FLOW_WEIGHTS: Mapping[Level, Mapping[str, int]] = {
     Level.DAY: {VISITS: 4, IN: 2, OUT: 2, **_BESIDE},
 }
 """How a level is divided over those of its quantities that are configured. With all of them and epsilon 4,
-a window's visits have 1, its entries and exits 1/2 each, an hour's visits 6/19, a day's 2/19."""
+a window's visits have 1, its entries and exits 1/2 each, an hour's visits 3/11, a day's 1/11."""
 
 AGE_LEVELS = {Level.WINDOW: Fraction(1, 4), Level.HOUR: Fraction(1, 2), Level.DAY: Fraction(1, 4)}
 """How `privacy.epsilon` is divided: most for hours, as a window of minutes has few visits in a bracket."""

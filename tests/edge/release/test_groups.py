@@ -27,7 +27,12 @@ def flows(messages: list[dict[str, Any]], period: str = "hour") -> list[dict[str
 def test_true_numbers_with_the_gate_off() -> None:
     box = Box(rule("privacy.minimum=1"))
     (hour,) = flows(box.put_until(MIDNIGHT + HOUR, tallies=tallies(4, 2, 1, 0, 0)))
-    assert hour["groups"] == {"sizes": [1, 2, 3, 4, 5], "groups": [48, 24, 12, 0, 0], "several": 36, "error": 0}
+    assert hour["groups"] == {
+        "sizes": [1, 2, 3, 4, 5],
+        "groups": [48, 24, 12, 0, 0],
+        "several": 36,
+        "error": 0,
+    }
 
 
 def test_without_it_a_message_is_as_before() -> None:

@@ -75,8 +75,8 @@ def test_a_windows_visits_have_an_error_of_about_one_with_all_that_can_be_config
 
     assert shares[Level.WINDOW, "visits"] == 1  # mean absolute error 0.85
     assert shares[Level.WINDOW, "in"] == shares[Level.WINDOW, "out"] == Fraction(1, 2)
-    assert shares[Level.HOUR, "visits"] == Fraction(6, 19)
-    assert shares[Level.DAY, "visits"] == Fraction(2, 19)
+    assert shares[Level.HOUR, "visits"] == Fraction(3, 11)
+    assert shares[Level.DAY, "visits"] == Fraction(1, 11)
     assert (Level.WINDOW, "dwell") not in shares
 
 

@@ -6,7 +6,7 @@ TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-training system-packages tools test test-edge test-gpu test-service test-training \
-         check format demo train-demo bench soak prove schemas asyncapi home-assistant node-red deb lock fuzz audit clean
+         check format demo train-demo bench soak prove schemas asyncapi home-assistant node-red prometheus deb lock fuzz audit clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
@@ -107,6 +107,9 @@ schemas: install ## write the JSON Schemas of the messages and the AsyncAPI docu
 asyncapi: ## check docs/asyncapi.json by AsyncAPI's own parser; needs Node 18 or newer
 	npm install --no-save --no-audit --no-fund --ignore-scripts --silent --prefix build/asyncapi @asyncapi/parser@3.6.6
 	node deploy/asyncapi/check.mjs build/asyncapi/node_modules docs/asyncapi.json
+
+prometheus: ## test the rules for Prometheus; needs promtool (Debian's package prometheus)
+	cd deploy/prometheus && promtool check config prometheus.yml && promtool test rules instore.tests.yml
 
 node-red: install system-packages ## run the flow of deploy/consumers in Node-RED against mosquitto; needs Node 18 or newer
 	npm install --no-save --no-audit --no-fund --ignore-scripts --silent --prefix build/node-red node-red@4.1

@@ -128,6 +128,19 @@ def test_who_leaves_the_queue_crosses_the_line_on_the_way() -> None:
 
 @needs_recordings
 @pytest.mark.data
+def test_who_stands_at_the_front_of_the_queue_is_in_its_zone() -> None:
+    """By eye: six, one after the other. At 26 of the 30 whole seconds one of them is there."""
+    front = "{name='front', role='queue', polygon=[[0.45, 0.0], [0.85, 0.0], [0.85, 1.0], [0.45, 1.0]]}"
+    messages = replayed(CLIPS / "field" / "queue.mp4", f"cameras.queue.zones=[{front}]", schema=FLOW)
+    (day,) = (m for m in messages if m["period"] == "day" and m["camera"])
+    zone = day["zones"]["front"]
+    assert zone["entries"] == 6
+    assert zone["queue"]["person_seconds"] == pytest.approx(26, abs=2)
+    assert zone["queue"]["waiting"]["visits"] == [6, 0, 0, 0, 0, 0, 0]
+
+
+@needs_recordings
+@pytest.mark.data
 def test_tiles_find_the_distant_faces_of_a_crowd(tmp_path: Path) -> None:
     with_tiles, without = replayed(CLIPS / "crowd.mp4"), replayed(CLIPS / "crowd.mp4", "cameras.crowd.tile=0")
     assert 6 <= visitors(with_tiles) <= 9  # by eye eight look towards the camera, two of them from the side

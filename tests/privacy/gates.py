@@ -131,6 +131,49 @@ class Zones:
 
 
 @dataclass(frozen=True)
+class Redrawn:
+    """Two zones of one camera, the first of which comes or goes at each moment that reshapes.
+
+    What waits in a zone that goes joins the other, which also takes the visits of its place from then on.
+    """
+
+    gate: CarryOver
+    begins: bool
+    """Whether the first zone is there at first."""
+
+    @property
+    def cells(self) -> int:
+        return 2 * self.gate.cells
+
+    def start(self) -> tuple[Waiting | None, Waiting]:
+        return self.gate.start() if self.begins else None, self.gate.start()
+
+    def key(self, state: tuple[Waiting | None, Waiting]) -> Hashable:
+        return tuple(zone and self.gate.key(zone) for zone in state)
+
+    def step(
+        self, state: tuple[Waiting | None, Waiting], counts: Counts, number: int, moment: Moment
+    ) -> tuple[Published, int, tuple[Waiting | None, Waiting]]:
+        first, rest = state
+        own, others = counts[: self.gate.cells], counts[self.gate.cells :]
+        if first is None:
+            others = tuple(a + b for a, b in zip(own, others, strict=True))
+        step = partial(self.gate.step, number=number, moment=replace(moment, brackets=()))
+        done = [step(first, own)] if first else []
+        done.append(step(rest, others))
+        zones = [zone for _, _, zone in done]
+        return tuple(p for p, _, _ in done), sum(n for _, n, _ in done), self._next(zones, number, moment)
+
+    def _next(self, zones: list[Waiting], number: int, moment: Moment) -> tuple[Waiting | None, Waiting]:
+        if not moment.reshapes:
+            return zones[0] if len(zones) > 1 else None, zones[-1]
+        if len(zones) > 1:
+            return None, carry_over.absorb(zones[1], zones[0])
+        begun = carry_over.begin(self.gate.brackets, START + number * PERIOD, self.gate.minimum)
+        return begun, zones[0]
+
+
+@dataclass(frozen=True)
 class Around:
     """The gate with another step: its cells and its states."""
 

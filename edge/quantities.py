@@ -26,12 +26,13 @@ MEMBERS = "members"
 class Quantity:
     """How a quantity is counted and published.
 
-    joint: one visit may be in every part; otherwise it is in one cell of one part. most: what a visit adds to
-    a cell at most. bounds: the lower bounds of a histogram's steps, ascending, the last step open above.
-    by_window: a number is published for every window as well as for every hour and day.
+    joint: one visit may be in several parts, `limit` at most; otherwise it is in one cell of one part. most:
+    what a visit adds to a cell at most. bounds: the lower bounds of a histogram's steps, ascending, the last
+    one open above. by_window: a number is published for every window as well as for every hour and day.
     """
 
     joint: bool = False
+    limit: int = 8
     most: int = 1
     bounds: tuple[int, ...] = ()
     by_window: bool = False
@@ -48,7 +49,7 @@ class Quantity:
 
     def parts_of_visit(self, cells: Iterable[str]) -> int:
         """Of how many parts among these cells one visit may be a member: they share its epsilon."""
-        return len({part_of(cell) for cell in cells}) if self.joint else 1
+        return min(len({part_of(cell) for cell in cells}), self.limit) if self.joint else 1
 
 
 QUANTITIES: Mapping[str, Quantity] = {
@@ -56,10 +57,10 @@ QUANTITIES: Mapping[str, Quantity] = {
     AGES: Quantity(by_window=True),
     IN: Quantity(joint=True, by_window=True),
     OUT: Quantity(joint=True, by_window=True),
-    ZONES: Quantity(joint=True),
+    ZONES: Quantity(joint=True, limit=3),
     DWELL: Quantity(bounds=(0, 5, 15, 30, 60, 120, 300, 600)),
-    QUEUE: Quantity(joint=True, most=300),
-    WAITING: Quantity(joint=True, bounds=(0, 30, 60, 120, 180, 300, 600)),
+    QUEUE: Quantity(joint=True, limit=3, most=300),
+    WAITING: Quantity(joint=True, limit=3, bounds=(0, 30, 60, 120, 180, 300, 600)),
     ATTENTION: Quantity(bounds=(0, 1, 2, 5, 10, 30)),
     GROUPS: Quantity(bounds=(1, 2, 3, 4, 5), most=5),
 }
@@ -94,9 +95,10 @@ def part_of(cell: str) -> str:
 
 def require_bounded(contributions: Iterable[Contribution]) -> None:
     """Raise ValueError unless one visit may add all of these: the noise would hide less than promised."""
-    found: set[tuple[str, str]] = set()
+    found: dict[str, list[str]] = {}
     for one in contributions:
-        part = part_of(one.cell) if QUANTITIES[one.quantity].joint else ""
-        if (one.quantity, part) in found:
-            raise ValueError(f"{one.quantity}: a visit is in two cells, {one.cell!r} is the second")
-        found.add((one.quantity, part))
+        found.setdefault(one.quantity, []).append(part_of(one.cell))
+    for quantity, parts in found.items():
+        kind = QUANTITIES[quantity]
+        if len(set(parts)) < len(parts) or len(parts) > (kind.limit if kind.joint else 1):
+            raise ValueError(f"{quantity}: a visit is in too many cells, of the parts {parts}")

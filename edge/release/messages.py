@@ -313,7 +313,9 @@ class GroupsFlow(Part):
 class ZoneFlow(Part):
     """What was counted in a zone of a camera; null: the budget withholds it."""
 
-    entries: int | None = Field(description="Visits that were in the zone for a second or longer.")
+    entries: int | None = Field(
+        description="Visits that were in the zone for a second or longer; each counts in three zones at most."
+    )
     dwell: Histogram | None = Field(
         description="Visits that spent more time here than in any other zone, by that time, in seconds."
     )

@@ -60,14 +60,13 @@ class Stay:
     def contributions(self) -> Iterator[Contribution]:
         """What the visit adds to the numbers of the areas and queues."""
         own = self.zone
-        for _, zone, spent in self._areas():
-            if zone.name == own:
-                yield _step(DWELL, zone, spent)
-            if spent >= ENTERED:
-                yield Contribution(ZONES, zone.name)
-                if zone.role == "queue":
-                    yield Contribution(QUEUE, zone.name, min(round(spent.total_seconds()), _MOST_WAITED))
-                    yield _step(WAITING, zone, spent)
+        yield from (_step(DWELL, zone, spent) for _, zone, spent in self._areas() if zone.name == own)
+        entered = [(zone, spent) for _, zone, spent in self._areas() if spent >= ENTERED]
+        yield from (Contribution(ZONES, zone.name) for zone, _ in _longest(ZONES, entered))
+        queues = [(zone, spent) for zone, spent in entered if zone.role == "queue"]
+        for zone, spent in _longest(QUEUE, queues):
+            yield Contribution(QUEUE, zone.name, min(round(spent.total_seconds()), _MOST_WAITED))
+            yield _step(WAITING, zone, spent)
 
     def _areas(self) -> Iterator[tuple[int, ZoneSettings, timedelta]]:
         for number, (zone, spent) in enumerate(zip(self.zones.settings, self.spent, strict=True)):
@@ -107,6 +106,14 @@ class Zones:
 
 
 _MOST_WAITED = QUANTITIES[QUEUE].most
+
+
+_Spent = tuple[ZoneSettings, timedelta]
+
+
+def _longest(quantity: str, entered: list[_Spent]) -> list[_Spent]:
+    """The zones that were entered, as many as one visit may add to; of more, those where it was longest."""
+    return sorted(entered, key=lambda one: one[1], reverse=True)[: QUANTITIES[quantity].limit]
 
 
 def _step(quantity: str, zone: ZoneSettings, spent: timedelta) -> Contribution:

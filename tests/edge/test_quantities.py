@@ -39,7 +39,15 @@ def test_a_visit_adds_no_more_than_the_noise_hides(amount: int) -> None:
 
 def test_a_visit_is_in_one_cell_of_a_part() -> None:
     require_bounded([Contribution(WAITING, "one/30"), Contribution(WAITING, "two/30")])
-    with pytest.raises(ValueError, match="two cells"):
+    with pytest.raises(ValueError, match="too many cells"):
         require_bounded([Contribution(WAITING, "one/30"), Contribution(WAITING, "one/60")])
-    with pytest.raises(ValueError, match="two cells"):
+    with pytest.raises(ValueError, match="too many cells"):
         require_bounded([Contribution(DWELL, "one/30"), Contribution(DWELL, "two/30")])
+
+
+def test_a_visit_enters_three_zones_at_most_however_many_there_are() -> None:
+    names = [f"{n}" for n in range(9)]
+    require_bounded([Contribution(ZONES, name) for name in names[:3]])
+    with pytest.raises(ValueError, match="too many cells"):
+        require_bounded([Contribution(ZONES, name) for name in names[:4]])
+    assert QUANTITIES[ZONES].parts_of_visit(names) == 3

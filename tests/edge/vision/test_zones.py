@@ -144,6 +144,19 @@ class TestContributions:
     def test_a_visit_adds_five_minutes_to_a_queue_at_most(self) -> None:
         assert cells(stay(standing(800, 0, 900, 1.0)))["queue"] == {"queue": 300}
 
+    def test_a_visit_enters_the_three_zones_where_it_was_longest(self) -> None:
+        names = "abcde"
+        zones = [
+            {"name": name, "role": "area", "polygon": [[x, 0], [x + 0.1, 0], [x + 0.1, 1], [x, 1]]}
+            for name, x in zip(names, (0.0, 0.2, 0.4, 0.6, 0.8), strict=True)
+        ]
+        seconds = {"a": 2, "b": 5, "c": 4, "d": 3, "e": 2}
+        sights: list[tuple[float, float]] = []
+        for number, name in enumerate(names):
+            begin = sights[-1][0] + 0.5 if sights else 0.0
+            sights += standing(50 + 200 * number, begin, begin + seconds[name] + 0.5)
+        assert cells(stay(sights, *zones))["zones"] == {"b": 1, "c": 1, "d": 1}
+
     def test_nobody_adds_anything_without_zones(self) -> None:
         assert cells(stay(standing(800, 0, 9), MASK)) == {}
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from bench import dwell
 from edge.config import CameraSettings
 from edge.config.polygons import area, crosses_itself
 from edge.config.settings import SMALLEST_AREA
@@ -159,6 +160,14 @@ class TestContributions:
 
     def test_nobody_adds_anything_without_zones(self) -> None:
         assert cells(stay(standing(800, 0, 9), MASK)) == {}
+
+
+def test_the_time_in_a_zone_is_measured_to_half_a_second() -> None:
+    """A part of the scenes of `bench.dwell`, of which docs/measures.md has more."""
+    score = dwell.measure(2)
+    assert score.entered >= 6
+    assert score.median <= 0.5
+    assert abs(score.counted - score.entered) <= 1
 
 
 def places() -> st.SearchStrategy[tuple[float, float]]:

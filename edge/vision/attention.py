@@ -80,20 +80,26 @@ def direction(yaw: float, pitch: float) -> Vector:
 
 @dataclass(slots=True)
 class Gaze:
-    """What is kept of a visitor's looks: the time that they looked, and whether they did at the last look."""
+    """What is kept of a visitor's looks: the time that they looked, and how often in a row up to the last."""
 
     target: Target
     spent: timedelta = timedelta()
     last: datetime | None = None
-    looked: bool = False
+    in_a_row: int = 0
 
     def see(self, opinion: Opinion, at: datetime) -> None:
-        """Take one look. Time counts where two looks in a row show attention: one may be wrong."""
-        looks = self.target.holds(opinion)
-        if looks and self.looked and self.last is not None:
-            gap = at - self.last
-            self.spent += gap if timedelta(0) < gap <= LONGEST_GAP else timedelta(0)
-        self.last, self.looked = at, looks
+        """Take one look. Time counts where two looks in a row show attention, as one may be wrong.
+
+        A look stands for half of the time to the one before and to the one after it. So a row is longer than
+        from its first to its last look, by one step.
+        """
+        gap = timedelta(0) if self.last is None else at - self.last
+        if not timedelta(0) < gap <= LONGEST_GAP:
+            self.in_a_row = 0
+        self.in_a_row = self.in_a_row + 1 if self.target.holds(opinion) else 0
+        if self.in_a_row > 1:
+            self.spent += 2 * gap if self.in_a_row == 2 else gap
+        self.last = at
 
     def contributions(self) -> tuple[Contribution, ...]:
         """The step of the histogram that this visit is in, once the track has ended."""

@@ -53,6 +53,8 @@ def test_a_zone_a_bracket_or_a_threshold_of_privacy_leaves_the_cameras_alone() -
         {"detection": {"min_face": 30}},
         {"tracking": {"confirm_hits": 5}},
         {"crops": {"per_visitor": 2}},
+        {"attention": {"enabled": True}},
+        {"groups": {"enabled": True}},
     ],
 )
 def test_tables_that_all_cameras_depend_on_change_all_cameras(table: dict[str, Any]) -> None:

@@ -108,14 +108,14 @@ AT, AWAY = opinion(5, 5), opinion(60)
 @pytest.mark.parametrize(
     ("looks", "seconds"),
     [
-        (staring(AT, 0, 3), 3),
+        (staring(AT, 0, 2.75), 3),
         (staring(AWAY, 0, 3), 0),
         (staring(opinion(0, 0, score=0.6), 0, 3), 0),  # not sure of the face
         (staring(Opinion.no_face(BOX), 0, 3), 0),
-        ([*staring(AT, 0, 1), *staring(AWAY, 1.25, 4), *staring(AT, 4.25, 5.25)], 2),  # twice
+        ([*staring(AT, 0, 0.75), *staring(AWAY, 1, 4), *staring(AT, 4.25, 5)], 2),  # twice
         ([*staring(AWAY, 0, 1), (1.25, AT), *staring(AWAY, 1.5, 3)], 0),  # one look may be wrong
-        ([(0, AT), (1, AT), (2.5, AT), (3, AT)], 1.5),  # not seen for longer than a second
-        ([(5, AT), (4, AT), (4.5, AT)], 0.5),  # the clock was set back
+        ([(0, AT), (1, AT), (2.5, AT), (3, AT)], 3),  # not seen for longer than a second
+        ([(5, AT), (4, AT), (4.5, AT)], 1),  # the clock was set back
         ([], 0),
     ],
 )
@@ -125,18 +125,18 @@ def test_time_of_attention(looks: list[tuple[float, Opinion]], seconds: float) -
 
 class TestTarget:
     def test_the_angle_decides(self) -> None:
-        assert looked(staring(opinion(25), 0, 2)) == 2
-        assert looked(staring(opinion(25), 0, 2), angle=20.0) == 0
+        assert looked(staring(opinion(25), 0, 1.75)) == 2
+        assert looked(staring(opinion(25), 0, 1.75), angle=20.0) == 0
 
     def test_a_screen_below_the_camera_is_looked_at_by_heads_that_nod(self) -> None:
         below = {"target": [0.0, 35.0]}
-        assert looked(staring(opinion(0, 40), 0, 2), **below) == 2
-        assert looked(staring(opinion(0, -5), 0, 2), **below) == 0
-        assert looked(staring(opinion(0, 40), 0, 2)) == 0
+        assert looked(staring(opinion(0, 40), 0, 1.75), **below) == 2
+        assert looked(staring(opinion(0, -5), 0, 1.75), **below) == 0
+        assert looked(staring(opinion(0, 40), 0, 1.75)) == 0
 
     def test_a_screen_to_the_right_in_the_picture(self) -> None:
-        assert looked(staring(opinion(50), 0, 2), target=[40.0, 0.0]) == 2
-        assert looked(staring(opinion(-10), 0, 2), target=[40.0, 0.0]) == 0
+        assert looked(staring(opinion(50), 0, 1.75), target=[40.0, 0.0]) == 2
+        assert looked(staring(opinion(-10), 0, 1.75), target=[40.0, 0.0]) == 0
 
 
 class TestContribution:

@@ -34,7 +34,7 @@ $(TRAINING)/.installed: requirements/training.txt pyproject.toml deploy/system-p
 tools: install ## add the tools of fuzz, audit and test-service to .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
 
-system-packages: ## install the system packages of the tests: an MQTT broker, an RTSP server
+system-packages: ## install the system packages of the tests: an MQTT broker, an RTSP server, a browser
 	deploy/system-packages.sh test
 
 # Two suites at once need four cores: training uses two, and some tests of the box have deadlines.

@@ -471,7 +471,7 @@ class MetricsSettings(Section):
 
 
 class WebSettings(Section):
-    """The page of the box. Beyond this machine it needs a password and TLS; `setup` needs a password.
+    """The page of the box. Beyond this machine it needs a password and TLS.
 
     names: host names by which browsers reach it, beside addresses and localhost.
     """
@@ -483,7 +483,6 @@ class WebSettings(Section):
     password_file: str = ""
     cert_file: str = ""
     key_file: str = ""
-    setup: bool = False
 
     @property
     def address(self) -> str:
@@ -504,8 +503,6 @@ class WebSettings(Section):
                 f"host = {self.host!r} can be reached from other machines: needs 'password_file', "
                 "'cert_file' and 'key_file'; allowed without them: 127.0.0.1, ::1, localhost"
             )
-        if self.setup and not self.password_file:
-            raise ValueError("'setup = true' needs a 'password_file'")
         return self
 
 

@@ -72,9 +72,7 @@ class Page:
         clock: Clock,
         *,
         stop: threading.Event,
-        more: Mapping[tuple[str, str], Answer] | None = None,
     ) -> None:
-        """more: further answers by method and path, such as those of the set-up; all need a session."""
         self._reader = reader
         self._settings = settings
         self._access = access
@@ -82,7 +80,6 @@ class Page:
         self._stop = stop
         self._waiting = threading.BoundedSemaphore(MOST_WAITING)
         self._files = _static_files()
-        self._has_setup = bool(more)
         self._for_all: dict[tuple[str, str], Answer] = {
             ("GET", "/login"): lambda _: self._file("login.html"),
             ("POST", "/api/login"): self._log_in,
@@ -93,7 +90,6 @@ class Page:
             ("GET", "/api/page"): self._about,
             ("GET", "/api/day"): self._day,
             ("GET", "/api/changes"): self._changes,
-            **(more or {}),
         }
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -170,7 +166,6 @@ class Page:
             {
                 "site": settings.site.name,
                 "today": settings.site.time.day_of(now).isoformat(),
-                "setup": self._has_setup,
                 "password": not self._access.is_open,
             }
         )

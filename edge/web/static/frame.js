@@ -10,6 +10,6 @@ export function header(about, here, ...more) {
     location.assign("/login");
   };
   return element("header", {}, element("h1", {}, about.site), ...more,
-    element("nav", { "aria-label": TEXTS.title }, link("today", "/"), about.setup ? link("setup", "/setup") : null,
+    element("nav", { "aria-label": TEXTS.title }, link("today", "/"),
       about.password ? element("button", { type: "button", onclick: leave }, TEXTS.logout) : null));
 }

@@ -4,7 +4,6 @@ export const TEXTS = {
   language: "en",
   skip: "Skip to the figures",
   today: "Today",
-  setup: "Set up",
   logout: "Log out",
   day: "Day",
   previousDay: "Day before",

@@ -144,7 +144,7 @@ function cards(view, before, week) {
   const last = view.occupancy.at(-1);
   if (last && shown.place === placed({})) {
     const time = clock(last.end, view.timezone);
-    found.push(card(TEXTS.inside, number(last.inside), text("insideNote", { time, error: last.error })));
+    found.push(card(TEXTS.inside, number(last.inside), text("insideNote", { time, error: Math.round(last.error) })));
   }
   return element("div", { class: "cards" }, found);
 }
@@ -250,7 +250,7 @@ function inside(view, width) {
   const points = view.occupancy.map((one) => ({
     share: (new Date(one.end) - start) / (end - start), value: one.inside, error: one.error,
   }));
-  const rows = view.occupancy.map((one) => [clock(one.end, view.timezone), number(one.inside), String(one.error)]);
+  const rows = view.occupancy.map((one) => [clock(one.end, view.timezone), number(one.inside), String(Math.round(one.error))]);
   return element("section", {}, element("h2", {}, TEXTS.occupancy), element("p", { class: "note" }, TEXTS.occupancyNote),
     course({ title: TEXTS.occupancy, points, labels: view.hours.map((hour) => hour.label) }, width),
     element("details", { "data-name": "inside" }, element("summary", {}, TEXTS.table),
@@ -292,7 +292,7 @@ function zones(view) {
     return [
       text("zoneOf", { zone, camera }), number(sum(figures.map((one) => one.entries))),
       steps(figures.map((one) => one.dwell)),
-      last?.mean_length == null ? TEXTS.none : text("persons", { number: `${last.mean_length.toFixed(1)} ± ${last.error ?? 0}` }),
+      last?.mean_length == null ? TEXTS.none : text("persons", { number: `${last.mean_length.toFixed(1)} ± ${(last.error ?? 0).toFixed(1)}` }),
       queues.length ? steps(queues.map((one) => one.waiting)) : TEXTS.none,
     ];
   });
@@ -355,6 +355,14 @@ function connected(well) {
   if (state.textContent !== message) state.textContent = message;
 }
 
+// Reads the shown day again; those beside it have ended.
+async function refresh() {
+  const [view, ...others] = shown.days;
+  shown.days = [await ask(`/api/day?day=${view.day}`), ...others];
+  draw();
+  connected(true);
+}
+
 async function load() {
   const about = await ask("/api/page");
   shown.today = about.today;
@@ -381,7 +389,7 @@ async function start() {
     }
   }).observe(main);
   setInterval(() => shown.days.length && !shown.day && load().catch(() => connected(false)), 15 * MINUTE);
-  follow(version, load, connected);
+  follow(version, refresh, connected);
 }
 
 start();

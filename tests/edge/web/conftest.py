@@ -36,11 +36,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 class Browser:
     """Asks the page, as this computer itself; `clock` stands until somebody waits."""
 
-    def __init__(self, path: Path, by: Settings, *, password: str | None = None, **more: Any) -> None:
+    def __init__(self, path: Path, by: Settings, *, password: str | None = None) -> None:
         self.clock = ManualClock(NOW)
         self.stop = threading.Event()
         access = Access(password, self.clock)
-        self.page = Page(Reader(path), lambda: by, access, self.clock, stop=self.stop, **more)
+        self.page = Page(Reader(path), lambda: by, access, self.clock, stop=self.stop)
         self._client = Client(self.page)
 
     def ask(self, path: str) -> Any:

@@ -122,11 +122,6 @@ def test_on_this_machine_it_needs_neither(host: str) -> None:
     assert load({"host": host}).web.is_private
 
 
-def test_drawing_needs_a_password() -> None:
-    with pytest.raises(ConfigurationError, match="'setup = true' needs a 'password_file'"):
-        load({"setup": True})
-
-
 def test_a_page_without_a_history_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"web.enabled = true: .*needs history.days of 1 or more"):
         load({"enabled": True}, history={"days": 0})

@@ -1,0 +1,234 @@
+"""The page in a real browser, the machine's headless Chromium: what a person sees, does, and can reach."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from edge.clock import SystemClock
+from edge.config import Settings
+from edge.types import CameraState
+from edge.web.server import WebServer
+from tests.daemon import Daemon
+from tests.edge.web.conftest import BEGIN, PASSWORD
+from tests.edge.web.store import Store, settings
+from tests.mosquitto import Mosquitto, Subscriber, free_port
+from tests.painted_daemon import write_crowd
+from tests.patience import PATIENCE
+
+HOSTILE = "<img src=x onerror=document.title='broken'>"
+MINE = PATIENCE * 1000  # Playwright counts milliseconds
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.fail("chromium is not installed: make system-packages")
+    with sync_playwright() as driver:
+        yield driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    with chromium.new_context() as made:
+        made.set_default_timeout(MINE)
+        yield made
+
+
+@pytest.fixture
+def problems() -> list[str]:
+    """What the browser found wrong with the page, or with the connection."""
+    return []
+
+
+@pytest.fixture
+def page(context: BrowserContext, problems: list[str]) -> Iterator[Page]:
+    """An empty tab; its test fails where a program of the page does, or its policy forbids something."""
+    tab = context.new_page()
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    tab.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    yield tab
+    assert problems == []
+
+
+class StoreTime(SystemClock):
+    """The clock of a browser's waits, at the time of the store."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+
+    def now(self) -> datetime:
+        return self._at
+
+
+def serve(store: Store, by: Settings | None = None, folder: Path = Path(), port: int = 0) -> WebServer:
+    """The page of a store, on a free port."""
+    by = by or store.settings
+    web = by.web.model_copy(update={"port": port})
+    mine = by.model_copy(update={"web": web})
+    server = WebServer(store.history._path, mine, beside=folder, clock=StoreTime(store.clock.now()))
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="module")
+def served(store: Store) -> Iterator[WebServer]:
+    server = serve(store)
+    yield server
+    server.stop()
+
+
+def card(page: Page, name: str) -> str:
+    """The large number of a card."""
+    return (
+        page.locator(".card", has=page.get_by_role("heading", name=name, exact=True))
+        .locator(".big")
+        .inner_text()
+    )
+
+
+def test_a_person_sees_the_day(page: Page, served: WebServer) -> None:
+    page.goto(served.url)
+    expect(page.get_by_role("heading", level=1)).to_have_text("store-7")
+    expect(page.get_by_text("Counts of few visitors appear later")).to_be_visible()
+    shown = page.request.get(f"{served.url}api/day").json()
+    assert card(page, "Visitors by age") == str(shown["ages"][0]["total"]["released"])
+    assert card(page, "Inside") == str(shown["occupancy"][-1]["inside"])
+    expect(page.get_by_role("row", name="till")).to_contain_text("dark: the lens is covered")
+    expect(page.get_by_role("img", name="Visitors by hour")).to_be_visible()
+
+
+def test_the_table_beside_a_chart_has_its_numbers(page: Page, served: WebServer) -> None:
+    page.goto(served.url)
+    section = page.locator("section", has=page.get_by_role("heading", name="Visitors by hour"))
+    section.get_by_text("As a table").click()
+    shown = page.request.get(f"{served.url}api/day").json()["ages"][0]["hours"]
+    cells = section.get_by_role("row", name="12:00").get_by_role("cell").all_inner_texts()
+    at_noon = next(hour for hour in shown if hour["start"] == "2026-01-31T11:00:00Z")
+    assert cells[0] == str(at_noon["released"])
+    assert cells[-2:] == ["67 %", "open"]  # of two cameras, one for 20 minutes of the hour
+
+
+def test_the_keyboard_reaches_everything(page: Page, served: WebServer) -> None:
+    page.goto(served.url)
+    page.locator(".chart").first.wait_for()
+    reached = set()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+    assert {"before", "day", "place", "SUMMARY", "A"} <= reached
+    page.locator("#before").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#day")).to_have_value("2026-01-30")
+    expect(page.locator("#before")).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_no_fault(page: Page, served: WebServer, scheme: str, width: int) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(served.url)
+    page.locator(".chart").first.wait_for()
+    for table in page.get_by_text("As a table").all():
+        table.click()
+    found = Axe().run(page)
+    assert [fault["id"] for fault in found.response["violations"]] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_it_follows_within_a_second(page: Page, served: WebServer, store: Store) -> None:
+    """The fastest of three: how soon others let this machine work is not the page's."""
+    page.goto(served.url)
+    row = page.get_by_role("row", name="entrance")
+    took = []
+    for state in (CameraState.FROZEN, CameraState.DOWN, CameraState.UP):
+        begun = time.monotonic()
+        store.camera("entrance", state)
+        expect(row).to_contain_text(state.value, timeout=MINE)
+        took.append(time.monotonic() - begun)
+    assert min(took) < 1.0, took
+
+
+def test_a_lost_connection_is_said_and_found_again(page: Page, problems: list[str], store: Store) -> None:
+    port = free_port()
+    first = serve(store, port=port)
+    page.goto(first.url)
+    status = page.get_by_role("status")
+    expect(status).to_have_text("Live")
+    first.stop()
+    expect(status).to_contain_text("No connection", timeout=MINE)
+    lost = problems.copy()
+    problems.clear()
+    assert all("ERR_" in problem for problem in lost)
+    again = serve(store, port=port)
+    expect(status).to_have_text("Live", timeout=MINE)
+    again.stop()
+    problems.clear()  # of the attempts in between
+
+
+def test_names_are_never_code(page: Page, tmp_path: Path) -> None:
+    by = settings(
+        tmp_path,
+        site={"name": HOSTILE.replace("/", ""), "timezone": "UTC"},
+        cameras=[{"name": HOSTILE, "source": "0", "zone": "\"'><script>"}],
+    )
+    store = Store(tmp_path, by, BEGIN)
+    store.open_until(BEGIN + timedelta(minutes=30))
+    store.camera(HOSTILE, CameraState.DOWN, HOSTILE)
+    server = serve(store)
+    page.goto(server.url)
+    expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE)
+    expect(page.get_by_role("row", name="onerror")).to_contain_text(f"down: {HOSTILE}")
+    assert page.locator("img, main script").count() == 0
+    assert page.title() == f"{HOSTILE} · InStore"
+    server.stop()
+    store.close()
+
+
+def test_a_password_opens_it(page: Page, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(PASSWORD)
+    web = store.settings.web.model_copy(update={"password_file": "password"})
+    server = serve(store, store.settings.model_copy(update={"web": web}), tmp_path)
+    page.goto(server.url)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("store-7")
+    assert [fault["id"] for fault in Axe().run(page).response["violations"]] == []
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+    server.stop()
+
+
+def test_the_daemon_serves_what_the_broker_got(page: Page, tmp_path: Path) -> None:
+    crowd = write_crowd(tmp_path / "crowd", 6, gap=10)
+    port = free_port()
+    with Mosquitto(tmp_path / "broker") as broker, Subscriber(broker, "instore/#") as subscriber:
+        tables = {
+            "cameras": [{"name": "door", "source": str(crowd), "max_fps": 5.0, "loop": True}],
+            "windows": {"length": 5},
+            "privacy": {"minimum": 1},
+            "metrics": {"enabled": False},
+            "web": {"enabled": True, "port": port},
+            "outbox": {"directory": str(tmp_path / "state")},
+            "mqtt": {"host": broker.host, "port": broker.port},
+        }
+        with Daemon(tmp_path, tables, module="tests.painted_daemon") as daemon:
+            daemon.wait_for_line(lambda line: "ready" in line)
+            page.goto(f"http://127.0.0.1:{port}/")
+            expect(page.get_by_role("row", name="door")).to_contain_text("up", timeout=MINE)
+            subscriber.wait_for_topic("instore/store/door/all/today")
+            expect(page.locator(".card .big").first).to_have_text(re.compile(r"\d"), timeout=MINE)
+            sent = [json.loads(payload) for payload in subscriber.on("instore/store/box/today")]
+            assert int(page.locator(".card .big").first.inner_text()) >= sent[0]["total"]["released"] > 0
+            assert daemon.stop() == 0

@@ -42,6 +42,7 @@ _ABOUT = (
     "error",
     "lines_epsilon",
     "bounds",
+    "min_seconds",
 )
 """What a flow message says of its numbers."""
 
@@ -156,8 +157,9 @@ def _cells(figures: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
 def _figures(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, int | float]]:  # noqa: ANN401
     """Every number of a message, by the names that lead to it; a step of a histogram by its lower bound."""
     if isinstance(value, dict):
-        if "bounds" in value:
-            value = dict(zip(map(str, value["bounds"]), value["visits"], strict=True))
+        for steps, numbers in (("bounds", "visits"), ("sizes", "groups")):
+            if steps in value:
+                value = {**value, **dict(zip(map(str, value[steps]), value[numbers], strict=True))}
         for name, part in value.items():
             if name not in _ABOUT:
                 yield from _figures(part, (*path, name))

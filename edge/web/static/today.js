@@ -79,7 +79,7 @@ function draw() {
       element("div", { class: "columns" },
         hoursOfAges(view, before, week, half), ages(view, before, week, half)),
       element("div", { class: "columns" }, passages(view, before, week, half), visits(view, before, week, half)),
-      inside(view, width), zones(view), further(view), cameras(view)].filter(Boolean));
+      inside(view, width), zones(view), attention(view), groups(view), further(view), cameras(view)].filter(Boolean));
   for (const one of main.querySelectorAll("details")) one.open = open.has(one.dataset.name);
   if (focused) document.getElementById(focused)?.focus();
 }
@@ -273,6 +273,41 @@ function zonesOf(view) {
   return [...found].map(([key, { day, hours }]) => [...JSON.parse(key), day ? [day] : hours]);
 }
 
+// What the cameras of this place have of a measure: of the day, or of its hours so far. [[camera, figures]]
+function ofCameras(view, measure) {
+  const camera = JSON.parse(shown.place)[0];
+  return view.cameras.filter((one) => !camera || one.name === camera).map((one) => {
+    const found = view.flow.filter((flow) => flow.camera === one.name && flow[measure]);
+    const day = found.filter((flow) => flow.period === "day");
+    return [one.name, (day.length ? day : found).map((flow) => flow[measure])];
+  }).filter(([, figures]) => figures.length);
+}
+
+function measured(title, heads, rows) {
+  if (!rows.length) return null;
+  return element("section", {}, element("h2", {}, title), element("p", { class: "note" }, TEXTS.noise), table(title, heads, rows));
+}
+
+function attention(view) {
+  const found = ofCameras(view, "attention");
+  const seconds = found.at(0)?.[1].at(-1).min_seconds;
+  return measured(TEXTS.attention, [TEXTS.camera, text("watchers", { seconds }), TEXTS.lookTime],
+    found.map(([camera, figures]) =>
+      [camera, number(sum(figures.map((one) => one.watchers))), steps(figures.map((one) => one.time))]));
+}
+
+function groups(view) {
+  return measured(TEXTS.groups, [TEXTS.camera, TEXTS.several, TEXTS.groupSizes],
+    ofCameras(view, "groups").map(([camera, figures]) => {
+      const { sizes } = figures.at(-1);
+      const items = sizes.map((size, place) => {
+        const label = text(place === sizes.length - 1 ? "sizeOrMore" : "size", { number: size });
+        return element("li", {}, `${label}: ${number(sum(figures.map((one) => one.groups[place] ?? null)))}`);
+      });
+      return [camera, number(sum(figures.map((one) => one.several))), element("ul", { class: "plain" }, items)];
+    }));
+}
+
 function steps(histograms) {
   const found = histograms.filter(Boolean);
   if (!found.length) return TEXTS.withheld;
@@ -302,7 +337,7 @@ function zones(view) {
 }
 
 const KNOWN = new Set(["site", "box", "camera", "period", "start", "end", "seconds", "visits", "lines", "lines_epsilon",
-  "lines_since", "entries", "exits", "occupancy", "zones", "quantities", "coverage", "privacy"]);
+  "lines_since", "entries", "exits", "occupancy", "zones", "attention", "groups", "quantities", "coverage", "privacy"]);
 
 function numbers(value, path) {
   if (typeof value === "number") return [[path.join(" "), value]];

@@ -196,6 +196,29 @@ def test_names_are_never_code(page: Page, tmp_path: Path) -> None:
     store.close()
 
 
+def test_measures_that_are_configured_are_shown_and_others_are_not(page: Page, served: WebServer) -> None:
+    """Their messages as the schemas have them: zones, attention, groups, and a newer one."""
+    view = page.request.get(f"{served.url}api/day").json()
+    steps = {"bounds": [0, 30], "visits": [4, -2]}
+    hour = next(one for one in view["flow"] if one.get("camera") == "till" and one["period"] == "hour")
+    hour["zones"] = {"shoes": {"entries": 17, "dwell": steps, "queue": None}}
+    hour["attention"] = {"min_seconds": 2, "watchers": 5, "error": 1.5, "time": steps}
+    hour["groups"] = {"sizes": [1, 2], "groups": [8, 3], "several": 3, "error": 1.0}
+    box = next(one for one in view["flow"] if one["box"] and one["period"] == "hour")
+    box["umbrellas"] = {"wet": 6, "error": 1.0}
+    page.route(f"**/api/day?day={view['day']}", lambda route: route.fulfill(json=view))
+    page.goto(served.url)
+    expect(page.get_by_role("row", name="shoes (till)")).to_contain_text("30 s or more: 0")
+    expect(page.get_by_role("region", name="Attention")).to_contain_text("Looked for 2 s or longer")
+    expect(page.get_by_role("region", name="Groups")).to_contain_text("2 visitors or more: 3")
+    expect(page.get_by_role("row", name="umbrellas wet")).to_contain_text("6")
+    page.unroute_all()
+    page.reload()
+    page.locator(".chart").first.wait_for()
+    for name in ("Zones", "Attention", "Groups", "Further measures"):
+        expect(page.get_by_role("heading", name=name)).to_have_count(0)
+
+
 def test_a_password_opens_it(page: Page, store: Store, tmp_path: Path) -> None:
     (tmp_path / "password").write_text(PASSWORD)
     web = store.settings.web.model_copy(update={"password_file": "password"})

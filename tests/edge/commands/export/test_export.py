@@ -117,6 +117,8 @@ def test_every_number_of_a_flow_is_a_row_named_by_its_place() -> None:
         "lines": {"main": {"in": 4, "out": None, "entrance": True}},
         "zones": {"till": {"entries": 7, "dwell": {"bounds": [0, 30], "visits": [2, 1]},
                            "queue": {"person_seconds": 90, "mean_length": 0.4, "error": 0.1}}},
+        "attention": {"min_seconds": 2, "watchers": 5, "time": {"bounds": [0, 2], "visits": [9, 5]}},
+        "groups": {"sizes": [1, 2], "groups": [8, 3], "several": 3, "error": 2.0},
         "quantities": {"dwell": {"epsilon": 0.1, "error": 9.0, "since": "2026-01-31T08:00:00Z"}},
         "coverage": {"seconds": 3000, "frames_analysed": 5}, "privacy": {"epsilon": 2.0, "minimum": 5},
     }  # fmt: skip
@@ -130,6 +132,12 @@ def test_every_number_of_a_flow_is_a_row_named_by_its_place() -> None:
         "zones.till.dwell.30": 1,
         "zones.till.queue.person_seconds": 90,
         "zones.till.queue.mean_length": 0.4,
+        "attention.watchers": 5,
+        "attention.time.0": 9,
+        "attention.time.2": 5,
+        "groups.several": 3,
+        "groups.1": 8,
+        "groups.2": 3,
     }
 
 

@@ -29,11 +29,18 @@ def to_toml(tables: dict[str, Any]) -> str:
 
 
 def _pairs(table: dict[str, Any]) -> list[str]:
-    """JSON's strings, numbers, lists and booleans are TOML's too; its times bear no quotes."""
-    return [
-        f"{key} = {value.isoformat() if isinstance(value, datetime) else json.dumps(value)}"
-        for key, value in table.items()
-    ]
+    return [f"{key} = {_value(value)}" for key, value in table.items()]
+
+
+def _value(value: object) -> str:
+    """JSON's strings, numbers and booleans are TOML's too; times have no quotes."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return "{" + ", ".join(_pairs(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value)
 
 
 def _is_table(value: object) -> bool:

@@ -45,12 +45,14 @@ def replayed(
     return [message for message in messages if message["schema"] == schema]
 
 
-def counted_by_daemon(folder: Path, clip: Path) -> list[dict[str, Any]]:
-    """The windows that the daemon publishes before it ends by itself."""
-    topic = f"instore/store/{clip.stem}/all/counts"
+def counted_by_daemon(
+    folder: Path, clip: Path, level: str = "all/counts", **camera: Any
+) -> list[dict[str, Any]]:
+    """What the daemon publishes on a topic of its camera before it ends by itself."""
+    topic = f"instore/store/{clip.stem}/{level}"
     with Mosquitto(folder / "broker") as broker, Subscriber(broker, "instore/#") as subscriber:
         tables = {
-            "cameras": [{"name": clip.stem, "source": str(clip), "pace": "full", "start": START}],
+            "cameras": [{"name": clip.stem, "source": str(clip), "pace": "full", "start": START, **camera}],
             "windows": {"length": 60},
             "privacy": {"minimum": 1},
             "metrics": {"port": 0},
@@ -75,6 +77,19 @@ def test_each_visitor_of_the_scene_is_counted_once(tmp_path: Path) -> None:
     windows = replayed(clip)
     assert visitors(windows) == truth
     assert counted_by_daemon(tmp_path, clip) == windows
+
+
+@needs_recordings
+@pytest.mark.data
+def test_zones_are_counted_the_same_by_the_daemon(tmp_path: Path) -> None:
+    """Every number of the flow, as in `replay`."""
+    clip, whole = CLIPS / "one-woman.gif", [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]
+    setting = f"cameras.one-woman.zones=[{{name='all of it', role='queue', polygon={whole}}}]"
+    messages = [m for m in replayed(clip, setting, schema=FLOW) if m["camera"]]
+    zone = {"name": "all of it", "role": "queue", "polygon": whole}
+    assert counted_by_daemon(tmp_path, clip, "flow", zones=[zone]) == messages
+    (day,) = (m for m in messages if m["period"] == "day")
+    assert sum(day["zones"]["all of it"]["dwell"]["visits"]) == day["visits"] == 1
 
 
 @needs_recordings

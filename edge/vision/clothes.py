@@ -29,14 +29,44 @@ TO_LUMA_AND_CHROMA = np.array(
 ).T
 """From BGR (ITU-R BT.601-7): in it, brightness that changes with the light is one value of three."""
 
+ASIDE = 1.0
+"""Sides of a face from its middle to the shoulders."""
+
+HAIR = 0.3
+"""Sides of a face from its box to the crown."""
+
 
 def colours(image: Image, boxes: Boxes) -> Colours:
-    """The mean colour below each face, (N, 3): luma 0..255, two of chroma -128..128; NaN where not shown.
+    """The mean colour below each face, (N, 3): luma 0..255, two of chroma -128..128.
+
+    NaN where the picture does not show it, or a nearer person may hide it.
 
     image: uint8 (H, W, 3) BGR. boxes: float32 (N, 4), the faces in its pixels.
     """
     means = np.array([_mean(image, box) for box in _chests(boxes)], np.float32)
-    return np.asarray(means.reshape(-1, 3) @ TO_LUMA_AND_CHROMA, np.float32)
+    found = np.asarray(means.reshape(-1, 3) @ TO_LUMA_AND_CHROMA, np.float32)
+    found[hidden(boxes)] = np.nan
+    return found
+
+
+def hidden(boxes: Boxes) -> NDArray[np.bool_]:
+    """Which chests the person below a nearer, so larger, face may hide in part, (N,)."""
+    return _behind(_chests(boxes), boxes, 0.0)
+
+
+def half_hidden(boxes: Boxes) -> NDArray[np.bool_]:
+    """Which faces the hair, head or body of a nearer, so larger, one may hide in part, (N,)."""
+    return _behind(boxes, boxes, HAIR)
+
+
+def _behind(parts: Boxes | NDArray[np.intp], boxes: Boxes, above: float) -> NDArray[np.bool_]:
+    """Which of the parts (N, 4) of people reach behind another one, who begins `above` sides over a face."""
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
+    middle, reach = (boxes[:, 0] + boxes[:, 2]) / 2, ASIDE * sides
+    left, _, right, bottom = (edge[:, None] for edge in parts.T)
+    across = (left < middle + reach) & (right > middle - reach)
+    below = bottom > boxes[:, 1] - above * sides
+    return np.asarray((across & below & (sides > sides[:, None])).any(axis=1), np.bool_)
 
 
 def _chests(boxes: Boxes) -> NDArray[np.intp]:

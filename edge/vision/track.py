@@ -21,8 +21,9 @@ import lap
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.geometry import centres
+from edge.geometry import centres, overlap
 from edge.types import Boxes, Faces, Track, TrackState
+from edge.vision.clothes import half_hidden
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -51,13 +52,28 @@ As a distance it is about four standard deviations for a track seen a tenth of a
 half for one that has coasted: it knows little of its place and so may claim little.
 """
 
-ABSENT = timedelta(seconds=1.5)
-"""Time unseen after which a track continues only in clothes of the same colour. Before that its place is
-enough; and where one person half hides another, the colour is that of the nearer one."""
+COLOUR_COUNTS = 1.0
+"""Seconds unseen from which on the colour of clothes counts in full. After a moment the place is enough, and
+a person who half hides another lends them a colour."""
 
-OTHER_COLOUR = 20.0
-"""Distance of two colours, in grey levels, from which on they are other clothes. From 10 on no visitor of a
-recording is counted twice for it; the light of one place changes them by less."""
+SAME_COLOUR = 12.0
+"""Distance of two colours, in grey levels, that is as likely of one visitor as of two, unless those of the
+track vary by more than half of it. On recordings it is 2 to 15 (median) of one visitor within three seconds,
+and 16 to 70 of two."""
+
+COLOUR_WEIGHT = 4.0
+"""Surprise taken off for the same colour, and the most that is added for another one: on recordings the
+first is about eight times as likely of one visitor as of two, the second as much less."""
+
+NEWEST = 0.2
+"""Weight of the newest sight in the mean colour of a track."""
+
+HALF_HIDDEN = np.array([0.1, 0.1, 0.3, 0.3])
+"""NOISE of a face near a larger one, which may hide a part: its box is up to 1.4 times too large or small."""
+
+SAME_PLACE = 0.4
+"""Overlap with the box of a track, seen or lost within JUMP_WITHIN, from which on a face starts no track: the
+two are views of one face, or of one behind another, which starts a track where it shows itself."""
 
 JUMP = 1.5
 """Face sizes from where it was seen last within which a face that fits no track continues one: people duck,
@@ -119,8 +135,9 @@ class Tracker:
         self._motion.predict(np.array([self._coasting(life, step) for life in self._lives]))
         measured = _measure(faces.xyxy)
         worn = np.full((len(faces), 3), np.nan, np.float32) if clothes is None else clothes
-        rows, columns = self._rejoin(measured, *self._associate(measured, worn))
-        self._motion.correct(rows, measured[columns])
+        noise = np.where(half_hidden(faces.xyxy)[:, None], HALF_HIDDEN, NOISE)
+        rows, columns = self._rejoin(measured, *self._associate(measured, noise, worn))
+        self._motion.correct(rows, measured[columns], noise[columns])
         self._note(rows, columns, worn)
         ended += self._remove([self._doubtful(life) for life in self._lives])
         self._start(faces, measured, columns, worn)
@@ -148,12 +165,11 @@ class Tracker:
     def _doubtful(self, life: _Life) -> bool:
         return life.state is TrackState.TENTATIVE and self._unseen(life) > self._doubt_after
 
-    def _associate(self, measured: Floats, worn: Colours) -> tuple[Indices, Indices]:
+    def _associate(self, measured: Floats, noise: Floats, worn: Colours) -> tuple[Indices, Indices]:
         """Tracks and faces that belong together, as indices of equal length."""
         if not (self._lives and len(measured)):
             return np.empty(0, np.intp), np.empty(0, np.intp)
-        surprise = self._motion.surprise(measured)
-        surprise[self._changed(worn)] = np.inf
+        surprise = self._motion.surprise(measured, noise) + self._clash(worn)
         tentative = np.array([life.state is TrackState.TENTATIVE for life in self._lives])
         surcharge = TENTATIVE_SURCHARGE * tentative[:, None]
         impossible = SURPRISE_LIMIT + TENTATIVE_SURCHARGE
@@ -164,12 +180,14 @@ class Tracker:
         possible = cost[rows, columns] < impossible
         return rows[possible], columns[possible]
 
-    def _changed(self, worn: Colours) -> NDArray[np.bool_]:
-        """Which tracks have long been unseen and wore something else than each face wears, (N, M)."""
-        absent = np.array([self._unseen(life) > ABSENT for life in self._lives])
+    def _clash(self, worn: Colours) -> Floats:
+        """Surprise at the clothes of each face, (N, M): more or less the longer a track was not seen."""
+        unseen = np.array([self._unseen(life).total_seconds() for life in self._lives])
         before = np.array([life.clothes for life in self._lives])
-        apart = np.linalg.norm(worn - before[:, None], axis=2)
-        return np.asarray(absent[:, None] & (apart > OTHER_COLOUR), np.bool_)
+        usual = np.array([max(SAME_COLOUR, 2 * life.shade) for life in self._lives])
+        apart = np.linalg.norm(worn - before[:, None], axis=2) / usual[:, None]
+        weight = COLOUR_WEIGHT * np.minimum(unseen / COLOUR_COUNTS, 1)
+        return np.nan_to_num(np.minimum(apart - 1, 1) * weight[:, None])
 
     def _rejoin(self, measured: Floats, rows: Indices, columns: Indices) -> tuple[Indices, Indices]:
         """The assignment, and beside it faces and tracks left over that were close a moment ago."""
@@ -198,18 +216,24 @@ class Tracker:
         life.face, life.last_seen, life.hits = face, self._elapsed, life.hits + 1
         if life.hits >= self._settings.confirm_hits:
             life.state = TrackState.CONFIRMED
-        if not np.isnan(clothes).any():
-            life.clothes = clothes
+        life.wear(clothes)
 
     def _start(self, faces: Faces, measured: Floats, taken: Indices, worn: Colours) -> None:
-        """Start a track on each face of a sufficient score that continues none."""
+        """Start a track on each face of a sufficient score that continues none, and lies on none."""
         fresh = faces.score >= self._settings.start_score
         fresh[taken] = False
+        fresh &= ~(overlap(faces.xyxy, self._recent(faces)) > SAME_PLACE).any(axis=1)
         for column in np.flatnonzero(fresh).tolist():
             self._lives.append(_Life(self._next_id, self._elapsed, self._elapsed))
             self._hit(self._lives[-1], column, worn[column])
             self._next_id += 1
         self._motion.start(measured[fresh])
+
+    def _recent(self, faces: Faces) -> Boxes:
+        """Where the tracks are that this frame shows, and where those should be that were lost just now."""
+        held = faces.xyxy[[life.face for life in self._lives if life.face is not None]]
+        lost = [life.face is None and self._unseen(life) <= JUMP_WITHIN for life in self._lives]
+        return np.concatenate([held, self._motion.boxes()[np.array(lost, np.bool_)]])
 
     def _remove(self, over: list[bool]) -> list[Track]:
         """Forget the tracks where `over` is true; return them as REMOVED."""
@@ -249,7 +273,17 @@ class _Life:
     state: TrackState = TrackState.TENTATIVE
     hits: int = 0
     clothes: Colours = field(default_factory=lambda: np.full(3, np.nan, np.float32))
+    shade: float = 0.0
     face: int | None = None
+
+    def wear(self, clothes: Colours) -> None:
+        """Take the colour of one sight, NaN where it is unknown."""
+        if np.isnan(self.clothes).any():
+            self.clothes = clothes
+        elif not np.isnan(clothes).any():
+            apart = clothes - self.clothes
+            self.shade += NEWEST * (float(np.linalg.norm(apart)) - self.shade)
+            self.clothes = self.clothes + NEWEST * apart
 
 
 class _Motion:
@@ -293,14 +327,16 @@ class _Motion:
         drift *= kept**2
         drift += SPEED**2 * (1 - kept**2)
 
-    def surprise(self, measured: Floats) -> Floats:
-        """-2 log likelihood of each of M measurements under each of N tracks, (N, M), up to a constant."""
+    def surprise(self, measured: Floats, noise: Floats) -> Floats:
+        """-2 log likelihood of each of M measurements under each of N tracks, (N, M), up to a constant.
+
+        noise: (M, 4), the standard deviation of each measurement.
+        """
         position, _, spread, _, _ = self._state
-        variance = spread + NOISE**2
+        variance = spread[:, None] + noise**2
         error = (measured - position[:, None]) / self._units()[:, None]
-        distance: Floats = (error**2 / variance[:, None]).sum(axis=2)
-        uncertainty: Floats = np.log(variance).sum(axis=1)
-        return distance + uncertainty[:, None]
+        surprise: Floats = (error**2 / variance + np.log(variance)).sum(axis=2)
+        return surprise
 
     def jumps(self, measured: Floats) -> Floats:
         """Distances in face sizes of M measurements from where N tracks were seen last, (N, M).
@@ -311,12 +347,12 @@ class _Motion:
         distance = np.hypot(error[..., 0], error[..., 1])
         return np.where(np.abs(error[..., 2:]).max(axis=2) < JUMP_GROWTH, distance, np.inf)
 
-    def correct(self, rows: Indices, measured: Floats) -> None:
-        """Kalman update of these rows, each with its measurement."""
+    def correct(self, rows: Indices, measured: Floats, noise: Floats) -> None:
+        """Kalman update of these rows, each with its measurement and the standard deviation of that."""
         position, velocity, spread, link, drift = self._state[:, rows]
         self._seen[rows] = measured
         error = measured - position
-        gain, push = spread / (spread + NOISE**2), link / (spread + NOISE**2)
+        gain, push = spread / (spread + noise**2), link / (spread + noise**2)
         self._state[:, rows] = (
             position + gain * error,
             velocity + push * error,

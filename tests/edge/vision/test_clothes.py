@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.vision.clothes import colours
+from edge.vision.clothes import colours, half_hidden
 
 FACE = np.array([100, 40, 140, 80], np.float32)
 
@@ -43,3 +43,16 @@ def test_is_unknown_where_the_picture_shows_less_than_half_of_it(shift: tuple[in
 
 def test_of_nobody_there_is_none():
     assert colours(dressed((0, 0, 0)), np.zeros((0, 4), np.float32)).shape == (0, 3)
+
+
+def test_is_unknown_where_a_nearer_person_may_hide_it():
+    nearer = np.array([150, 45, 210, 105], np.float32)
+    found = colours(dressed((0, 0, 255)), np.stack([FACE, nearer]))
+    assert np.isnan(found[0]).all()
+    assert not np.isnan(found[1]).any()
+
+
+@pytest.mark.parametrize(("left", "hides"), [(150, True), (190, False)])
+def test_a_face_is_half_hidden_beside_a_nearer_one_only(left: int, hides: bool):
+    nearer = np.array([left, 45, left + 60, 105], np.float32)
+    assert half_hidden(np.stack([FACE, nearer])).tolist() == [hides, False]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bench.trackers import HEIGHT, WIDTH, Look, Rng, Scene, Visitor, look
 from edge.config import CameraSettings
 from edge.types import TrackState
-from edge.vision.clothes import hidden
+from edge.vision.clothes import Colours, hidden
 from edge.vision.lines import Lines, Path
 from edge.vision.track import Tracker
 
@@ -36,7 +36,6 @@ SHADE = (6.0, 1.5, 1.5)
 """The same from frame to frame of one visitor: on recordings 2 to 16 and 0.2 to 3."""
 
 Point = NDArray[np.float64]
-Colours = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -187,7 +187,8 @@ class Tracker:
         usual = np.array([max(SAME_COLOUR, 2 * life.shade) for life in self._lives])
         apart = np.linalg.norm(worn - before[:, None], axis=2) / usual[:, None]
         weight = COLOUR_WEIGHT * np.minimum(unseen / COLOUR_COUNTS, 1)
-        return np.nan_to_num(np.minimum(apart - 1, 1) * weight[:, None])
+        clash: Floats = np.nan_to_num(np.minimum(apart - 1, 1) * weight[:, None])
+        return clash
 
     def _rejoin(self, measured: Floats, rows: Indices, columns: Indices) -> tuple[Indices, Indices]:
         """The assignment, and beside it faces and tracks left over that were close a moment ago."""

@@ -155,7 +155,7 @@ def measure(
     bundle = load_bundle(folder)
     test = source.part(bundle, "test")
     figures = evaluate(bundle, test, options, source.progress).figures
-    quick = replace(options, face_sizes=())
+    quick = replace(options, face_sizes=(), share_crowds=0)
     own = replace(quick, brackets=None)
     return {
         "split": "test",

@@ -8,6 +8,7 @@ from typing import Any
 
 from edge.bundle import Manifest
 from edge.types import CommercialUse
+from training.evaluation.shares import PEOPLE
 
 Figures = Mapping[str, Any]
 
@@ -90,6 +91,7 @@ def _figures(manifest: Manifest, story: Story) -> list[str]:
             *_by_face_size(metrics["by_face_size"]),
             *_by_trait(metrics["by_trait"]),
             *_crowds(metrics["histogram"]),
+            *_shares(metrics.get("shares", {})),
             *_variants(metrics),
         ]
     parts.append(
@@ -187,6 +189,22 @@ def _crowds(crowds: Mapping[str, Figures]) -> list[str]:
         "a tenth of the people are in a wrong bracket), over 500 random crowds each, with the age mix of the "
         "data and with age mixes drawn uniformly at random:",
         _table(["people", "same mix", "any mix", "any mix, 90th percentile"], rows),
+    ]
+
+
+def _shares(shares: Mapping[str, Figures]) -> list[str]:
+    if not shares:
+        return []
+    names = ("counted", "em", "corrected")
+    rows = [
+        [kind, *(f"{own[name]:.3f}" for name in names), f"{own['covered']:.1%}"]
+        for kind, own in shares.items()
+    ]
+    return [
+        f"The same for crowds of {PEOPLE} people whose counts a box releases: as they are counted, by "
+        "expectation and maximisation, and corrected as the box publishes them, with the share of the true "
+        "shares that the 95 % intervals hold:",
+        _table(["crowd", "counted", "EM", "corrected", "covered"], rows),
     ]
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.brackets import DEFAULT_BRACKETS, Bracket, parse_brackets
-from edge.bundle import Bundle
+from edge.bundle import Bundle, load_confusion
+from edge.correct import Calibration
 from edge.ops.terminal import Progress, silent
 from edge.types import Image
 from training.evaluation.bootstrap import intervals
@@ -18,6 +19,7 @@ from training.evaluation.calibration import calibration_error, reliability
 from training.evaluation.crowds import headline, histogram_errors
 from training.evaluation.part import Part
 from training.evaluation.scores import Judged, by_bracket, confusion_table, judge, summary
+from training.evaluation.shares import CROWDS, compare_methods
 from training.evaluation.small import FACE_SIZES, shrink
 from training.evaluation.truth import own_brackets
 from training.predict import run_calibrated
@@ -36,11 +38,13 @@ class Options:
 
     brackets: to count in; None takes the data's own groups, or the default ones where the labels are years.
     seed: of the bootstrap and of the crowds. face_sizes: px to which faces are degraded as well.
+    share_crowds: crowds on which the ways to estimate an age mix are compared.
     """
 
     brackets: Sequence[Bracket] | None = None
     seed: int = 0
     face_sizes: Sequence[int] = FACE_SIZES
+    share_crowds: int = CROWDS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +71,7 @@ def evaluate(
     judged = judge(found.probs, part.truth, brackets)
     figures = {
         **all_figures(judged, brackets, options.seed),
+        "shares": share_errors(bundle, judged, brackets, options),
         "by_trait": by_trait(judged, part.traits, options.seed),
         "by_face_size": {
             "full": _brief(judged),
@@ -104,6 +109,15 @@ def all_figures(judged: Judged, brackets: Sequence[Bracket], seed: int) -> Figur
         "reliability": [asdict(b) for b in bins],
         "histogram": crowds,
     }
+
+
+def share_errors(bundle: Bundle, judged: Judged, brackets: Sequence[Bracket], options: Options) -> Figures:
+    """How right the shares of crowds are, as counted and corrected, by kind of crowd (`shares.Mix`)."""
+    if not options.share_crowds:
+        return {}
+    calibration = Calibration.of([bracket.label for bracket in brackets], load_confusion(bundle))
+    found = compare_methods(judged, brackets, calibration, options.seed, options.share_crowds)
+    return {kind: asdict(mix) for kind, mix in found.items()}
 
 
 def by_trait(judged: Judged, traits: Mapping[str, NDArray[np.str_]], seed: int) -> Figures:

@@ -11,6 +11,7 @@ from training.evaluation import plots
 from training.evaluation.bootstrap import DRAWS
 from training.evaluation.evaluate import Evaluation, Figures
 from training.evaluation.part import CHANGED
+from training.evaluation.shares import MINIMUM, PEOPLE
 from training.report import heading, headlines, page, paragraph, section, table
 from training.terms import licences
 
@@ -58,6 +59,7 @@ def render(evaluation: Evaluation) -> str:
         *_remarks(evaluation),
         _headlines(figures),
         _histogram(figures),
+        *_shares(figures),
         _brackets(figures),
         _calibration(figures),
         _sizes(figures),
@@ -146,6 +148,28 @@ def _histogram(figures: Figures) -> str:
         paragraph("All faces together, as one crowd:"),
         plots.histogram(figures),
     )
+
+
+def _shares(figures: Figures) -> list[str]:
+    if not figures["shares"]:
+        return []
+    rows = [
+        [kind, *(f"{own[name]:.3f}" for name in ("counted", "em", "corrected", "width")), f"{own['covered']:.1%}"]
+        for kind, own in figures["shares"].items()
+    ]
+    return [
+        section(
+            "Corrected shares",
+            paragraph(
+                f"Crowds of {PEOPLE} people, drawn from these faces; brackets of fewer than {MINIMUM} visits "
+                "wait, as on a box. The total variation from the true shares: as they are counted, by "
+                "expectation and maximisation, and corrected as a box publishes them; then how wide the 95 % "
+                "intervals are, and how many of the true shares they hold. The confusion comes from the "
+                "bundle's validation faces."
+            ),
+            table(["crowd", "counted", "EM", "corrected", "width", "covered"], rows),
+        )
+    ]
 
 
 def _brackets(figures: Figures) -> str:

@@ -1,0 +1,115 @@
+"""How people of each bracket are counted: the rows of a confusion matrix, and how far they may be off.
+
+A bundle's confusion was measured on faces of one origin. On faces of another origin the same model errs by
+some years more in one direction, so a row of another origin is no random draw round the measured one: it is
+the measured one moved. Two uncertainties are therefore kept apart:
+
+    moved       the estimated years are moved by `a + b * (age - 35)`, with a and b of standard deviations
+                `SHIFT` and `TILT`: the systematic error of another origin
+    scattered   each row is a Dirichlet draw round its moved self, with the weight of `ROW_WEIGHT` faces
+
+The three constants were chosen on the validation part of UTKFace and on the training part of All-Age-Faces,
+which the shipped model had not seen (docs/measures.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.brackets import parse_brackets
+from edge.types import AGES, require_array
+
+Floats = NDArray[np.float64]
+
+SHIFT = 3.0
+"""Years: standard deviation of the systematic error of an estimated age at `PIVOT`."""
+
+TILT = 0.1
+"""Years a year: standard deviation by which that error grows with the distance of the age from `PIVOT`."""
+
+PIVOT = 35
+"""Years."""
+
+ROW_WEIGHT = 100.0
+"""Faces that a row of the confusion weighs at most, however many it was measured on."""
+
+_EVERYBODY = 0.1
+"""Faces that each year of age borrows from the errors of all ages, so that no row is empty."""
+
+_YEARS = np.arange(AGES)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """The validation faces of a model, and the brackets that people are counted in.
+
+    faces: float (101, 101), counts of validation faces;
+    rows are true years of age, columns estimated ones.
+    """
+
+    brackets: tuple[str, ...]
+    faces: Floats
+
+    @classmethod
+    def of(cls, brackets: Sequence[str], table: NDArray[np.int64]) -> Calibration:
+        """The calibration by a bundle's confusion (`edge.bundle.load_confusion`), int (101, 101)."""
+        require_array("confusion", table, (AGES, AGES), np.int64)
+        return cls(tuple(brackets), table.astype(np.float64))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no validation faces."""
+        return not self.faces.any()
+
+    @property
+    def weights(self) -> Floats:
+        """By bracket, (B,), the faces that its row weighs."""
+        found = np.bincount(self._places(), self.faces.sum(axis=1), minlength=len(self.brackets))
+        return np.minimum(np.maximum(found, 1.0), ROW_WEIGHT)
+
+    def rows(self, moves: Floats) -> Floats:
+        """The confusion, (K, B, B), under each of K moves: (K, 2), in standard deviations of a and b.
+
+        Row i holds the probabilities of the estimated brackets of a person of bracket i; it sums to 1.
+        """
+        faces = self.faces + _EVERYBODY * self._errors_of_all()
+        below = np.pad(np.cumsum(faces, axis=1), ((0, 0), (1, 0)))
+        moved = np.asarray(moves)[:, :1] * SHIFT + np.asarray(moves)[:, 1:] * TILT * (_YEARS - PIVOT)
+        lows = np.array([bracket.low for bracket in parse_brackets(self.brackets)])
+        parts = np.array([np.diff(_at(below, lows, move), axis=1) for move in moved]).clip(min=0.0)
+        rows = np.zeros((len(moved), len(lows), len(lows)))
+        for year, place in enumerate(self._places()):
+            rows[:, place] += parts[:, year]
+        return np.asarray(rows / rows.sum(axis=2, keepdims=True), np.float64)
+
+    def _places(self) -> NDArray[np.intp]:
+        """The place of the bracket of each year of age, (101,)."""
+        lows = [bracket.low for bracket in parse_brackets(self.brackets)]
+        return np.searchsorted(lows, _YEARS, side="right") - 1
+
+    def _errors_of_all(self) -> Floats:
+        """Estimated years, (101, 101), as if everybody erred as all validation faces together do."""
+        true, estimated = np.nonzero(self.faces)
+        counts = self.faces[true, estimated]
+        errors = np.bincount(estimated - true + AGES - 1, counts, minlength=2 * AGES - 1)
+        spread = np.zeros((AGES, AGES))
+        for year in _YEARS:
+            landed = np.clip(year + np.arange(1 - AGES, AGES), 0, AGES - 1)
+            spread[year] = np.bincount(landed, errors, minlength=AGES)
+        return np.asarray(spread / max(errors.sum(), 1.0), np.float64)
+
+
+def _at(below: Floats, lows: NDArray[np.int64], move: Floats) -> Floats:
+    """Faces estimated below each edge of the brackets, (101, B + 1), once each year's estimates moved so.
+
+    below: (101, 102), faces of each year estimated below a year; between two years it grows evenly.
+    """
+    edges = np.clip(lows[None, 1:] - move[:, None], 0.0, float(AGES))
+    whole = np.minimum(edges.astype(np.intp), AGES - 1)
+    part = edges - whole
+    inner = np.take_along_axis(below, whole, 1) * (1 - part) + np.take_along_axis(below, whole + 1, 1) * part
+    return np.concatenate([np.zeros((AGES, 1)), inner, below[:, -1:]], axis=1)

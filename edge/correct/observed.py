@@ -1,0 +1,60 @@
+"""What readers know of the visits of each bracket: the released number, and how many more there may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_DEVIATIONS = 4.0
+"""Standard deviations of the noise round a number that are considered."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observed:
+    """The visits that may have been counted in each of B brackets.
+
+    least: int (B,). weights: float (B, L); weights[j, k] is the likelihood of `least[j] + k` visits in
+    bracket j, up to a factor. released: what is published, summed; below 0 where noise makes it so.
+    """
+
+    least: NDArray[np.int64]
+    weights: Floats
+    released: int
+
+    @classmethod
+    def exact(cls, counts: Sequence[int]) -> Observed:
+        """Every visit is released."""
+        return cls.released_with(counts, [0] * len(counts), 1)
+
+    @classmethod
+    def released_with(cls, counts: Sequence[int], cells_waiting: Sequence[int], minimum: int) -> Observed:
+        """Released numbers by bracket, and how many cells of each bracket wait: with 0..minimum - 1 visits.
+
+        Any number in such a cell is as likely as any other; several cells add up.
+        """
+        one = np.full(minimum, 1.0 / minimum)
+        chances = [reduce(np.convolve, [one] * cells, np.ones(1)) for cells in cells_waiting]
+        weights = np.zeros((len(counts), max(map(len, chances))))
+        for row, own in zip(weights, chances, strict=True):
+            row[: len(own)] = own
+        return cls(np.array(counts, np.int64), weights, sum(counts))
+
+    @classmethod
+    def with_noise(cls, counts: Sequence[int], variance: float) -> Observed:
+        """Numbers by bracket that carry noise of this variance, in visits squared, each.
+
+        Sums of many draws of discrete Laplace noise are near a normal distribution.
+        """
+        reach = int(np.ceil(_DEVIATIONS * np.sqrt(variance)))
+        least = np.maximum(np.array(counts, np.int64) - reach, 0)
+        steps = least[:, None] + np.arange(2 * reach + 1) - np.array(counts)[:, None]
+        variance = max(variance, 1e-9)
+        exponents = -(steps**2) / (2 * variance)
+        weights = np.exp(exponents - exponents.max(axis=1, keepdims=True))
+        return cls(least, weights, sum(counts))

@@ -1,0 +1,111 @@
+"""The estimate against exact posteriors, made-up crowds whose truth is known, and what it must not do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge.correct import FEWEST, Calibration, Estimate, Observed, estimate
+from edge.correct.sampler import EVEN, sample
+from tests.edge.correct.models import BRACKETS, calibration, count
+
+TEENS = (0.06, 0.45, 0.24, 0.09, 0.06, 0.05, 0.03, 0.02)
+STILL = np.zeros((1, 2))
+
+
+def shares(found: Estimate) -> NDArray[np.float64]:
+    assert found.shares is not None
+    return np.array([one.share for one in found.shares.values()])
+
+
+def variation(a: NDArray[np.float64], b: Sequence[float] | NDArray[np.float64]) -> float:
+    return float(np.abs(a - b).sum() / 2)
+
+
+@pytest.mark.parametrize("seen", [0.0, 10.0])
+def test_the_sampler_agrees_with_the_exact_posterior_of_two_brackets(seen: float) -> None:
+    """Two brackets, confusion known: the posterior of the first share is a function of one variable."""
+    rows, counts = np.array([(0.8, 0.2), (0.3, 0.7)]), (31, 19)
+    share = (np.arange(100_000) + 0.5) / 100_000
+    counted = share * rows[0, 0] + (1 - share) * rows[1, 0]
+    logs = counts[0] * np.log(counted) + counts[1] * np.log(1 - counted)
+    prior = EVEN + seen * np.array(counts) / sum(counts)
+    density = np.exp(logs - logs.max()) * share ** (prior[0] - 1) * (1 - share) ** (prior[1] - 1)
+    density /= density.sum()
+    mean = float(density @ share)
+    deviation = float(np.sqrt(density @ (share - mean) ** 2))
+    rng = np.random.default_rng(1)
+    chains, sure = np.repeat(rows[None], 40, 0), np.full(2, 1e9)
+    drawn = sample(Observed.exact(counts), chains, sure, np.full(40, seen), 240, rng)[:, :, 0]
+    assert drawn.mean() == pytest.approx(mean, abs=0.01)
+    assert drawn.std() == pytest.approx(deviation, abs=0.01)
+
+
+def test_a_crowd_of_teenagers_is_nearer_to_the_truth_than_its_counts() -> None:
+    model, rng = calibration(), np.random.default_rng(2)
+    counts = count(rng, TEENS, 300, model.rows(STILL)[0])
+    plain = variation(counts / counts.sum(), TEENS)
+    assert variation(shares(estimate(Observed.exact(counts.tolist()), model, 1)), TEENS) < plain / 1.5
+
+
+def test_intervals_cover_also_where_faces_of_another_origin_seem_older() -> None:
+    """Judged 3 years too old throughout; the calibration does not know."""
+    model, rng = calibration(), np.random.default_rng(3)
+    elsewhere = model.rows(np.array([(1.0, 0.0)]))[0]
+    held = total = 0
+    for seed in range(8):
+        mix = rng.dirichlet(np.ones(8))
+        found = estimate(Observed.exact(count(rng, mix, 300, elsewhere).tolist()), model, seed)
+        assert found.shares is not None
+        held += sum(one.low <= true <= one.high for true, one in zip(mix, found.shares.values(), strict=True))
+        total += 8
+    assert held / total >= 0.9
+
+
+def test_a_bracket_that_waits_is_not_taken_for_an_empty_one() -> None:
+    """Seven brackets are released, twenty visits each; one waits and may hold up to nine."""
+    model, counts = calibration(spread=0.5), [0, 20, 20, 20, 20, 20, 20, 20]
+    empty = estimate(Observed.exact(counts), model, 1)
+    waits = estimate(Observed.released_with(counts, [1, 0, 0, 0, 0, 0, 0, 0], 10), model, 1)
+    assert empty.shares and waits.shares
+    assert waits.shares["0-12"].share > empty.shares["0-12"].share + 0.01
+
+
+def test_noise_widens_the_intervals() -> None:
+    model, counts = calibration(spread=0.5), [40] * 8
+    few = estimate(Observed.with_noise(counts, 0.5), model, 1)
+    much = estimate(Observed.with_noise(counts, 200.0), model, 1)
+    assert few.shares and much.shares
+    widths = [[one.high - one.low for one in found.shares.values()] for found in (few, much)]
+    assert sum(widths[1]) > 1.3 * sum(widths[0])
+
+
+def test_the_same_counts_give_the_same_shares_and_other_seeds_nearly_the_same() -> None:
+    model, seen = calibration(), Observed.released_with([30, 40, 50, 60, 50, 40, 30, 5], [1] * 8, 5)
+    first = estimate(seen, model, 7)
+    assert estimate(seen, model, 7) == first
+    assert variation(shares(estimate(seen, model, 8)), shares(first)) < 0.05
+    assert shares(first).sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("counts", [[FEWEST - 1, 0], [-40, 20], [0, 0]])
+def test_few_visits_give_a_reason_in_place_of_shares(counts: list[int]) -> None:
+    found = estimate(Observed.exact(counts), calibration(brackets=("0-34", "35+")), 1)
+    assert found.shares is None
+    assert found.reason == f"fewer than {FEWEST} visits with a bracket are released"
+    assert found.visits == max(sum(counts), 0)
+
+
+def test_a_model_without_a_confusion_gives_a_reason() -> None:
+    unknown = Calibration.of(BRACKETS, np.zeros((101, 101), np.int64))
+    assert estimate(Observed.exact([50] * 8), unknown, 1).reason == "the model bundle has no confusion"
+
+
+@pytest.mark.parametrize("counts", [[300, 0, 0], [0, 0, 300], [100, 0, 200]])
+def test_extreme_counts_give_finite_shares(counts: list[int]) -> None:
+    found = estimate(Observed.exact(counts), calibration(0.5, ("0-17", "18-64", "65+")), 1)
+    assert found.shares is not None
+    assert all(0 <= one.low <= one.share <= one.high <= 1 for one in found.shares.values())

@@ -10,6 +10,7 @@ from typing import Any
 
 from edge.config import load_settings
 from edge.delivery.topics import Topics
+from edge.release.correction import Correction
 from edge.release.gate import Gate, MemoryStore
 from edge.release.messages import Model
 from edge.release.rule import Rule
@@ -51,9 +52,17 @@ def _zone(counts: Mapping[str, int], brackets: tuple[str, ...]) -> ZoneCounts:
 class Box:
     """A gate, its store, and every message that has left it, by topic."""
 
-    def __init__(self, by: Rule | None = None, *, seed: int = 1, store: MemoryStore | None = None) -> None:
+    def __init__(
+        self,
+        by: Rule | None = None,
+        *,
+        seed: int = 1,
+        store: MemoryStore | None = None,
+        correction: Correction | None = None,
+    ) -> None:
         self.store = store or MemoryStore()
-        self.gate = Gate(self.store, by or rule(), TOPICS, random.Random(seed).randrange)
+        self.correction = correction
+        self.gate = self._gate(by or rule(), seed)
         self.at = MIDNIGHT
 
     def put(self, counts: Mapping[str, int] | None = None, **fields: Any) -> list[dict[str, Any]]:
@@ -75,7 +84,10 @@ class Box:
 
     def restart(self, by: Rule | None = None) -> None:
         """Start again on what the store kept."""
-        self.gate = Gate(self.store, by or self.gate.rule, TOPICS, random.Random(2).randrange)
+        self.gate = self._gate(by or self.gate.rule, 2)
+
+    def _gate(self, by: Rule, seed: int) -> Gate:
+        return Gate(self.store, by, TOPICS, random.Random(seed).randrange, correction=self.correction)
 
 
 def of(messages: list[dict[str, Any]], schema: str, **fields: Any) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from edge.bundle import Bundle, bundle_folder, load_bundle
+from edge.bundle import Bundle, bundle_folder, load_bundle, load_confusion
 from edge.capture import Feed, Source, open_source
 from edge.clock import Clock
 from edge.config import CameraSettings, Settings, state_directory
@@ -22,6 +22,7 @@ from edge.inference import open_configured
 from edge.inference.backend import AgeBackend
 from edge.inference.engine_store import EngineStore
 from edge.ops.metrics import Metrics
+from edge.release.correction import Correction
 from edge.release.gate import Gate, MemoryStore
 from edge.release.messages import Model
 from edge.release.rule import Rule
@@ -64,7 +65,8 @@ def replay(
     store = MemoryStore()
     rule = Rule.of(settings, Model(name=bundle.name, version=bundle.version))
     rule = replace(rule, in_box=frozenset())  # recordings are no store: nothing is summed over them
-    gate = Gate(store, rule, Topics.of(settings))
+    correction = Correction(rule.model, load_confusion(bundle))
+    gate = Gate(store, rule, Topics.of(settings), correction=correction)
     for camera in settings.cameras:
         recording = _Recording(camera, partial(open_source, secrets_beside=beside, clock=clock), clock, start)
         with closing(make_vision(camera, settings, bundle, metrics)) as vision:

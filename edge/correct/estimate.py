@@ -14,7 +14,7 @@ from edge.correct.sampler import sample
 
 Floats = NDArray[np.float64]
 
-METHOD: Final = "gibbs/1"
+METHOD: Final = "gibbs/2"
 """The sampler and its constants: another number stands for other estimates of the same counts."""
 
 LEVEL: Final = 0.95
@@ -64,7 +64,7 @@ def estimate(observed: Observed, calibration: Calibration, seed: int) -> Estimat
         return Estimate(visits, reason=f"fewer than {FEWEST} visits with a bracket are released")
     rows = calibration.rows(np.concatenate([_NEAR, _FAR]))
     seen = np.repeat([SEEN, 0.0], [len(_NEAR), len(_FAR)])
-    mixes = sample(observed, rows, calibration.weights, seen, _STEPS, np.random.default_rng(seed))
+    mixes = sample(observed, rows, calibration.weights, seen, steps=_STEPS, rng=np.random.default_rng(seed))
     near, far = np.split(mixes, [len(_NEAR)], axis=1)
     means, tail = near.mean(axis=(0, 1)), (1 - LEVEL) / 2
     ends = np.quantile(far, (tail, 1 - tail), axis=(0, 1))

@@ -32,7 +32,7 @@ _TINY = 1e-30
 
 
 def sample(
-    observed: Observed, rows: Floats, weights: Floats, seen: Floats, steps: int, rng: np.random.Generator
+    observed: Observed, rows: Floats, weights: Floats, seen: Floats, *, steps: int, rng: np.random.Generator
 ) -> Floats:
     """Mixes drawn from the posterior, (steps, K, B), for K chains.
 

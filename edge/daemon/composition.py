@@ -11,7 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from edge import __version__
-from edge.bundle import Bundle, bundle_folder, load_bundle
+from edge.bundle import Bundle, bundle_folder, load_bundle, load_confusion
 from edge.capture import Camera, validate_source
 from edge.clock import Clock
 from edge.config import CameraSettings, Settings, state_directory
@@ -35,6 +35,7 @@ from edge.inference.fallback import ServingBackend
 from edge.ops.health_page import health_page
 from edge.ops.heartbeats import Heartbeats
 from edge.ops.http import HttpServer, PatientServer
+from edge.release.correction import Correction
 from edge.release.gate import Gate
 from edge.release.messages import BoxState, LoadedModel, Model, StatusEncoder
 from edge.release.rule import Rule
@@ -128,7 +129,9 @@ class Composition:
         self.queue = self._parts.queue(settings.model.queue)
         topics = self._topics
         store = self.recorder or self.outbox
-        self.gate = Gate(store, self.rule_of(settings), topics, on_visits=self.metrics.window_closed)
+        rule = self.rule_of(settings)
+        correction = Correction(rule.model, load_confusion(bundle))
+        self.gate = Gate(store, rule, topics, self.metrics.window_closed, correction=correction)
         self.counting = CountingWorker(
             build_counting(settings, bundle, self.backend, self.metrics),
             self.queue,

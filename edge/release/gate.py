@@ -20,6 +20,7 @@ from edge.release.books.box import BoxBook
 from edge.release.books.camera import CameraBook, Releases
 from edge.release.books.day import Day
 from edge.release.checkpoint import decode_open, encode_open
+from edge.release.correction import Correction
 from edge.release.messages import window_id
 from edge.release.noise.ledger import Level
 from edge.release.noise.sampler import RandomBelow
@@ -82,12 +83,15 @@ class Gate:
         topics: Topics,
         random_below: RandomBelow = secrets.randbelow,
         on_visits: Callable[[str, int], None] = lambda camera, visits: None,
+        *,
+        correction: Correction | None = None,
     ) -> None:
         """random_below: see `edge.release.noise.sampler`. on_visits: called with the camera and the published
-        visits of every window that was stored.
+        visits of every window that was stored. correction: of the shares in `today`; None: they are left out.
         """
         self.rule = rule
         self._on_visits = on_visits
+        self._correction = correction
         self._store = store
         self._topics = topics
         self._random_below = random_below
@@ -107,7 +111,7 @@ class Gate:
         releases, book = self._book(window.camera_id).close_window(window, rule, self._random_below)
         sums, box = self._box.with_camera(window, releases, rule)
         cameras = {**self._cameras, window.camera_id: book}
-        make = Rows(rule, self._topics)
+        make = Rows(rule, self._topics, self._correction)
         rows = self._rows(window, releases)
         rows += [make.box_flow(*one) for one in zip(sums.flow, sums.occupancy, strict=True)]
         rows += [make.box_periods(one) for one in sums.periods]

@@ -201,6 +201,44 @@ class Figures(Part):
     open_seconds: Seconds = Field(description="Of the store's opening hours; all of it where none are set.")
 
 
+Share = Annotated[
+    float,
+    Field(ge=0, le=1),
+    PlainSerializer(number),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1}),
+]
+
+
+class Interval(Part):
+    """A share of the visits with an age, and the ends of its interval."""
+
+    share: Share
+    low: Share
+    high: Share
+
+
+class CalibrationOf(Part):
+    """The age model whose confusions are corrected, and the validation faces on which they were measured."""
+
+    name: Annotated[str, Field(min_length=1)]
+    version: Annotated[str, Field(min_length=1)]
+    faces: NonNegativeInt
+
+
+class Corrected(Part):
+    """The shares of the brackets, corrected for the age model's confusions; computed from `total` alone.
+
+    A cell that waits is taken for one with 0 to minimum - 1 visits. docs/measures.md has the formulas.
+    """
+
+    method: Literal["gibbs/2"]
+    level: float = Field(description="The probability of an interval.")
+    calibration: CalibrationOf
+    visits: NonNegativeInt = Field(description="Released visits with a bracket: n.")
+    shares: dict[str, Interval] | None = Field(description="By bracket; null: there is no estimate.")
+    reason: str | None = Field(description="Why there is no estimate.")
+
+
 class Today(Part):
     """What was released of the store's day so far, and of its hours. Retained; replaced at every release.
 
@@ -219,6 +257,9 @@ class Today(Part):
     hours: list[Figures]
     basis: Literal["released", "windows"] = Field(
         description="released: sums of released cells. windows: with noise, sums of windows in the open hour."
+    )
+    corrected: Corrected | None = Field(
+        default=None, description="null: the numbers were released without an age model."
     )
     model: Model
     privacy: Privacy

@@ -12,6 +12,7 @@ from edge.quantities import AGES, IN, OUT, VISITS
 from edge.release.books.box import FlowSum, PeriodSum, epsilon_of_lines, passages_of, today_of, total
 from edge.release.books.camera import PeriodFigures
 from edge.release.books.day import Day
+from edge.release.correction import Correction
 from edge.release.flow import attention, groups, stated, zones
 from edge.release.messages import (
     AttentionFlow,
@@ -84,7 +85,9 @@ def counts_key(site: str, camera: str, zone: str, start: datetime, end: datetime
 class Rows:
     """Makes the rows of one box under one rule."""
 
-    def __init__(self, rule: Rule, topics: Topics) -> None:
+    def __init__(self, rule: Rule, topics: Topics, correction: Correction | None = None) -> None:
+        """correction: of the shares in `today`; None: they are left out."""
+        self._correction = correction
         self._rule = rule
         self._topics = topics
 
@@ -231,6 +234,7 @@ class Rows:
             total=whole,
             hours=hours,
             basis="windows" if self._rule.ages else "released",
+            corrected=self._correction.of(whole, days, self._rule) if self._correction else None,
             model=self._rule.model,
             privacy=self._rule.privacy(self._epsilon(Level.WINDOW)),
         )

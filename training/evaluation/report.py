@@ -154,7 +154,11 @@ def _shares(figures: Figures) -> list[str]:
     if not figures["shares"]:
         return []
     rows = [
-        [kind, *(f"{own[name]:.3f}" for name in ("counted", "em", "corrected", "width")), f"{own['covered']:.1%}"]
+        [
+            kind,
+            *(f"{own[name]:.3f}" for name in ("counted", "em", "corrected", "width")),
+            f"{own['covered']:.1%}",
+        ]
         for kind, own in figures["shares"].items()
     ]
     return [

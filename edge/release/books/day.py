@@ -17,12 +17,16 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from edge.release.books.spread import over_day
 from edge.release.carry_over import UNCLASSIFIED, Released
 from edge.release.messages import Figures
+from edge.release.noise.sampler import variance
 from edge.release.released import NoisyCount, ReleasedWindow
 from edge.release.rule import Rule
 
 
 class Hour(BaseModel):
-    """One hour of the day. cells and groups: None until something is released of them."""
+    """One hour of the day. cells and groups: None until something is released of them.
+
+    variance: of the noise that each of its cells carries, in visits squared.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,6 +37,7 @@ class Hour(BaseModel):
     cells: dict[str, int] = {}
     groups: dict[str, int] = {}
     other: int | None = None
+    variance: float = 0.0
 
     def with_cell(self, n: int, cell: str) -> Self:
         """The hour with `n` more in a cell."""
@@ -52,7 +57,10 @@ class Hour(BaseModel):
 
 
 class Day(BaseModel):
-    """The hours of a store's day since counting began on it. until: the end of the last window in it."""
+    """The hours of a store's day since counting began on it. until: the end of the last window in it.
+
+    waits: the brackets that waited on when the day last released some.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,6 +68,7 @@ class Day(BaseModel):
     brackets: tuple[str, ...]
     until: AwareDatetime
     hours: tuple[Hour, ...]
+    waits: tuple[str, ...] = ()
 
     @classmethod
     def begin(cls, at: datetime, brackets: Iterable[str], rule: Rule) -> Self:
@@ -94,19 +103,26 @@ class Day(BaseModel):
             # With noise, a window's cells are those of its own time.
             since = window.start if window.epsilon is not None else cells.since[cell]
             hours = _add(hours, n, since, end, partial(Hour.with_cell, cell=cell))
-        if window.epsilon is None:
+        if window.epsilon is not None:
+            hours = _add_noise(hours, window.start, variance(window.epsilon))
+        else:
             for label, n in cells.groups.items():
                 hours = _add(hours, n, hours[0].start, end, partial(Hour.with_group, label=label))
             if cells.other is not None:
                 hours = _add(hours, cells.other, hours[0].start, end, Hour.with_other)
-        return self.model_copy(update={"hours": hours, "until": max(self.until, window.end)})
+        waits = self.waits
+        if cells.total is not None:
+            waits = tuple(bracket for bracket, n in cells.counts.items() if n is None)
+        return self.model_copy(update={"hours": hours, "until": max(self.until, end), "waits": waits})
 
     def with_hour(self, start: datetime, cells: Mapping[str, NoisyCount]) -> Self:
         """The day with an hour's own noise in place of the sum of its windows."""
-        values = {cell: n.value for cell, n in cells.items()}
+        own = {
+            "cells": {cell: n.value for cell, n in cells.items()},
+            "variance": max((variance(n.epsilon) for n in cells.values() if n.epsilon), default=0.0),
+        }
         hours = [
-            hour.model_copy(update={"cells": values}) if hour.start <= start < hour.end else hour
-            for hour in self.hours
+            hour.model_copy(update=own) if hour.start <= start < hour.end else hour for hour in self.hours
         ]
         return self.model_copy(update={"hours": tuple(hours)})
 
@@ -184,6 +200,13 @@ def _cover(hours: Hours, at: datetime, seconds: float) -> Hours:
         hour.model_copy(update={"covered_seconds": hour.covered_seconds + seconds})
         if hour.start <= at < hour.end
         else hour
+        for hour in hours
+    )
+
+
+def _add_noise(hours: Hours, at: datetime, more: float) -> Hours:
+    return tuple(
+        hour.model_copy(update={"variance": hour.variance + more}) if hour.start <= at < hour.end else hour
         for hour in hours
     )
 

@@ -39,7 +39,7 @@ def test_the_sampler_agrees_with_the_exact_posterior_of_two_brackets(seen: float
     deviation = float(np.sqrt(density @ (share - mean) ** 2))
     rng = np.random.default_rng(1)
     chains, sure = np.repeat(rows[None], 40, 0), np.full(2, 1e9)
-    drawn = sample(Observed.exact(counts), chains, sure, np.full(40, seen), 240, rng)[:, :, 0]
+    drawn = sample(Observed.exact(counts), chains, sure, np.full(40, seen), steps=240, rng=rng)[:, :, 0]
     assert drawn.mean() == pytest.approx(mean, abs=0.01)
     assert drawn.std() == pytest.approx(deviation, abs=0.01)
 

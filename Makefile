@@ -143,7 +143,7 @@ EXTRA := $(PYTHON) -c "import sys, tomllib; p = tomllib.load(open('pyproject.tom
 
 lock: ## pin the dependencies again; needs uv
 	$(LOCK) --extra demo --extra test pyproject.toml -o requirements/edge.txt
-	$(LOCK) --extra training --extra test pyproject.toml -o requirements/training.txt
+	$(LOCK) --extra training --extra reference --extra test pyproject.toml -o requirements/training.txt
 	$(LOCK) --constraint requirements/edge.txt pyproject.toml -o requirements/box.txt
 	$(LOCK) --constraint requirements/edge.txt requirements/tools.in -o requirements/tools.txt
 	$(EXTRA) tensorrt | $(LOCK) --constraint requirements/edge.txt - -o requirements/tensorrt.txt

@@ -131,7 +131,8 @@ class Composition:
         store = self.recorder or self.outbox
         rule = self.rule_of(settings)
         correction = Correction(rule.model, load_confusion(bundle))
-        self.gate = Gate(store, rule, topics, self.metrics.window_closed, correction=correction)
+        counted = self.metrics.window_closed
+        self.gate = Gate(store, rule, topics, on_visits=counted, correction=correction)
         self.counting = CountingWorker(
             build_counting(settings, bundle, self.backend, self.metrics),
             self.queue,

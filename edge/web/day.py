@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from edge.config import Settings
@@ -11,6 +11,9 @@ from edge.delivery.history import Message, Reader
 from edge.release.messages import rfc3339
 
 Json = dict[str, Any]
+
+MISSED = 3
+"""Windows without a message after which the page no longer says that it is live."""
 
 _PLACE = ("box", "camera", "zone")
 _NOT_SHOWN = ("window_id", "sequence", "model", "schema")
@@ -25,6 +28,7 @@ def day_view(reader: Reader, settings: Settings, day: date, now: datetime) -> Js
     start, end = time.day_bounds(day)
     flow = [message.body for message in reader.messages("flow", start, end)]
     retained = _of_this_box(reader.retained(), settings)
+    last = max((body["end"] for body in flow if body["period"] == "window"), default=None)
     return {
         "version": reader.version,
         "site": settings.site.name,
@@ -33,6 +37,8 @@ def day_view(reader: Reader, settings: Settings, day: date, now: datetime) -> Js
         "day": day.isoformat(),
         "is_today": time.day_of(now) == day,
         "now": rfc3339(now.replace(microsecond=0)),
+        "last": last,
+        "live_until": _live_until(last or rfc3339(start), settings),
         "hours": [
             {
                 "start": rfc3339(begins),
@@ -52,6 +58,12 @@ def day_view(reader: Reader, settings: Settings, day: date, now: datetime) -> Js
         "cameras": _cameras(retained, flow, settings),
         "status": next((m.body for m in retained if _is_status(m) and m.body.get("box")), None),
     }
+
+
+def _live_until(last: str, settings: Settings) -> str:
+    """When more than `MISSED` windows should have been published since the one that ended at `last`."""
+    silence = timedelta(seconds=MISSED * settings.windows.length + settings.windows.lateness)
+    return rfc3339(datetime.fromisoformat(last) + silence)
 
 
 def _of_this_box(retained: Iterable[Message], settings: Settings) -> list[Message]:

@@ -23,7 +23,7 @@ function shifted(day, by) {
 
 function clock(moment, timezone) {
   return new Intl.DateTimeFormat(TEXTS.language, {
-    hour: "2-digit", minute: "2-digit", hour12: false, timeZone: timezone,
+    hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: timezone,
   }).format(new Date(moment));
 }
 
@@ -35,10 +35,20 @@ function byHour(view, messages, pick) {
   });
 }
 
+// The hours of a day by what the clock shows; in autumn an hour is shown twice, and the second one is another.
+function labels(view) {
+  const seen = new Map();
+  return view.hours.map(({ label }) => {
+    seen.set(label, (seen.get(label) ?? 0) + 1);
+    return `${label} ${seen.get(label)}`;
+  });
+}
+
 // The values of another day at the hours of this one, by what the clock shows.
 function alike(view, other, values) {
-  return view.hours.map((hour) => {
-    const place = other.hours.findIndex((one) => one.label === hour.label);
+  const places = labels(other);
+  return labels(view).map((label) => {
+    const place = places.indexOf(label);
     return place < 0 ? null : values[place];
   });
 }
@@ -149,13 +159,20 @@ function cards(view, before, week) {
   return element("div", { class: "cards" }, found);
 }
 
+// How many cameras the store's figures of an hour sum: those that tell ages in it.
+function camerasIn(view, hour) {
+  const within = (figures) => figures.start >= hour.start && figures.start < hour.end;
+  const counted = view.ages.filter((age) => age.camera && age.hours.some(within));
+  return Math.max(1, new Set(counted.map((age) => age.camera)).size);
+}
+
 function hoursShown(view) {
   const found = agesOf(view)?.hours ?? [];
-  const cameras = JSON.parse(shown.place)[0] ? 1 : Math.max(1, view.cameras.length);
   return view.hours.map((hour) => {
     const length = (new Date(hour.end) - new Date(hour.start)) / 1000;
     const one = found.find((figures) => figures.start >= hour.start && figures.start < hour.end);
     const begun = one ? (new Date(one.end) - new Date(one.start)) / 1000 : length;
+    const cameras = JSON.parse(shown.place)[0] ? 1 : camerasIn(view, hour);
     return {
       label: hour.label,
       open: Math.min(1, hour.open_seconds / length),
@@ -385,15 +402,23 @@ function cameras(view) {
 function connected(well) {
   const [view] = shown.days;
   const stopped = view?.status?.state === "offline";
-  const message = !well ? TEXTS.notLive : stopped ? TEXTS.noDaemon : TEXTS.live;
-  state.classList.toggle("lost", !well || stopped);
+  const old = view?.is_today && Date.now() + view.skew > Date.parse(view.live_until);
+  const since = () => (view.last ? text("oldData", { time: clock(view.last, view.timezone) }) : TEXTS.noMessages);
+  const message = !well ? TEXTS.notLive : stopped ? TEXTS.noDaemon : old ? since() : TEXTS.live;
+  state.classList.toggle("lost", !well || stopped || old);
   if (state.textContent !== message) state.textContent = message;
+}
+
+// A day as the box tells it. skew: how far the box's clock is ahead of this one, in milliseconds.
+async function dayOf(day) {
+  const view = await ask(`/api/day?day=${day}`);
+  return { ...view, skew: Date.parse(view.now) - Date.now() };
 }
 
 // Reads the shown day again; those beside it have ended.
 async function refresh() {
   const [view, ...others] = shown.days;
-  shown.days = [await ask(`/api/day?day=${view.day}`), ...others];
+  shown.days = [await dayOf(view.day), ...others];
   draw();
   connected(true);
 }
@@ -402,7 +427,7 @@ async function load() {
   const about = await ask("/api/page");
   shown.today = about.today;
   const day = shown.day || about.today;
-  shown.days = await Promise.all([day, shifted(day, -1), shifted(day, -7)].map((one) => ask(`/api/day?day=${one}`)));
+  shown.days = await Promise.all([day, shifted(day, -1), shifted(day, -7)].map(dayOf));
   draw();
   connected(true);
   return shown.days[0].version;

@@ -91,6 +91,17 @@ def test_in_and_out_and_who_is_inside_are_there(browser: Browser) -> None:
     assert datetime.fromisoformat(view["occupancy"][-1]["end"]).hour == 14
 
 
+def test_a_day_is_live_until_three_windows_are_missing(browser: Browser, store: Store) -> None:
+    view = day(browser)
+    windows = [
+        one for one in store.payloads() if one["schema"] == "instore.flow/1" and one["period"] == "window"
+    ]
+    assert view["last"] == max(one["end"] for one in windows)
+    late = datetime.fromisoformat(view["live_until"]) - datetime.fromisoformat(view["last"])
+    assert late.total_seconds() == 3 * store.settings.windows.length + store.settings.windows.lateness
+    assert day(browser, "2020-02-29")["last"] is None
+
+
 def test_a_day_without_messages_is_empty(browser: Browser) -> None:
     view = day(browser, "2020-02-29")
     assert (view["ages"], view["flow"], len(view["hours"])) == ([], [], 24)

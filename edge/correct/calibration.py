@@ -84,6 +84,8 @@ class Calibration:
         rows = np.zeros((len(moved), len(lows), len(lows)))
         for year, place in enumerate(self._places()):
             rows[:, place] += parts[:, year]
+        empty = rows.sum(axis=2) == 0  # a bracket above the years that a model knows
+        rows[empty] = np.broadcast_to(np.eye(len(lows)), rows.shape)[empty]
         return np.asarray(rows / rows.sum(axis=2, keepdims=True), np.float64)
 
     def _places(self) -> NDArray[np.intp]:

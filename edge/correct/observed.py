@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -14,18 +14,28 @@ Floats = NDArray[np.float64]
 _DEVIATIONS = 4.0
 """Standard deviations of the noise round a number that are considered."""
 
+_POINTS = 65
+"""Numbers of visits in that range that are considered, at most: much noise needs no finer steps."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observed:
     """The visits that may have been counted in each of B brackets.
 
-    least: int (B,). weights: float (B, L); weights[j, k] is the likelihood of `least[j] + k` visits in
-    bracket j, up to a factor. released: what is published, summed; below 0 where noise makes it so.
+    least: int (B,), 0 or more. weights: float (B, L); weights[j, k] is the likelihood of
+    `least[j] + k * step` visits in bracket j, up to a factor. released: what is published, summed; below 0
+    where noise makes it so.
     """
 
     least: NDArray[np.int64]
     weights: Floats
     released: int
+    step: int = 1
+
+    @property
+    def possible(self) -> NDArray[np.int64]:
+        """The numbers of visits that the weights are of, (B, L)."""
+        return np.asarray(self.least[:, None] + self.step * np.arange(self.weights.shape[1]), np.int64)
 
     @classmethod
     def exact(cls, counts: Sequence[int]) -> Observed:
@@ -52,9 +62,9 @@ class Observed:
         Sums of many draws of discrete Laplace noise are near a normal distribution.
         """
         reach = int(np.ceil(_DEVIATIONS * np.sqrt(variance)))
+        step = -(-(2 * reach + 1) // _POINTS)
         least = np.maximum(np.array(counts, np.int64) - reach, 0)
-        steps = least[:, None] + np.arange(2 * reach + 1) - np.array(counts)[:, None]
-        variance = max(variance, 1e-9)
-        exponents = -(steps**2) / (2 * variance)
-        weights = np.exp(exponents - exponents.max(axis=1, keepdims=True))
-        return cls(least, weights, sum(counts))
+        seen = cls(least, np.zeros((len(counts), -(-(2 * reach + 1) // step))), sum(counts), step)
+        distances = seen.possible - np.array(counts)[:, None]
+        exponents = -(distances**2) / (2 * max(variance, 1e-9))
+        return replace(seen, weights=np.exp(exponents - exponents.max(axis=1, keepdims=True)))

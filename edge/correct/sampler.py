@@ -53,12 +53,12 @@ class _Chains:
         chains, brackets, _ = rows.shape
         self._rng = rng
         self._expected = weights[:, None] * rows
-        self._possible = observed.least[:, None] + np.arange(observed.weights.shape[1])
+        self._possible = observed.possible
         with np.errstate(divide="ignore"):
             self._chances = np.log(observed.weights) - _log_factorials(self._possible)
         self.mix = np.full((chains, brackets), 1 / brackets)
         self.rows = np.maximum(rows, _TINY)
-        most_likely = observed.least + observed.weights.argmax(axis=1)
+        most_likely = observed.least + observed.step * observed.weights.argmax(axis=1)
         self._prior = EVEN + seen[:, None] * most_likely / max(int(most_likely.sum()), 1)
         self.counts = np.broadcast_to(most_likely, (chains, brackets)).astype(np.int64)
 
@@ -79,7 +79,8 @@ class _Chains:
         logs = self._possible * np.log(visits * counted)[:, :, None] + self._chances
         below = np.exp(logs - logs.max(axis=2, keepdims=True)).cumsum(axis=2)
         at = self._rng.random((*counted.shape, 1)) * below[:, :, -1:]
-        return np.asarray(self._possible[:, 0] + (below < at).sum(axis=2), np.int64)
+        places = (below < at).sum(axis=2)
+        return np.asarray(np.take_along_axis(self._possible, places.T, axis=1).T, np.int64)
 
     def _draw_origins(self, counted: Floats) -> NDArray[np.int64]:
         """How many of those counted in bracket j are of bracket i: (K, j, i)."""

@@ -50,8 +50,10 @@ class Correction:
     def _estimate(self, total: Figures, days: Sequence[Day], rule: Rule) -> Estimate:
         """A group and `other` hold visits of brackets that wait; they are not divided over brackets."""
         brackets, counts = tuple(total.counts), tuple(n or 0 for n in total.counts.values())
-        if rule.ages:
-            return self._by_noise(brackets, counts, sum(hour.variance for day in days for hour in day.hours))
+        if any(day.brackets != brackets for day in days):
+            return Estimate(max(sum(counts), 0), reason="the brackets have changed")
+        if variance := sum(hour.variance for day in days for hour in day.hours):
+            return self._by_noise(brackets, counts, variance)
         waiting = tuple(sum(bracket in day.waits for day in days) for bracket in brackets)
         return self._by_threshold(brackets, counts, waiting, rule.minimum)
 

@@ -33,6 +33,11 @@ def test_a_bracket_without_faces_borrows_the_errors_of_all() -> None:
     assert row[7] > 0.9
 
 
+def test_a_bracket_above_every_year_that_a_model_knows_is_counted_as_itself() -> None:
+    rows = Calibration.of(("0-100", "101+"), table(6.0)).rows(STILL)[0]
+    assert rows == pytest.approx(np.eye(2))
+
+
 @pytest.mark.parametrize(("move", "years"), [((1.0, 0.0), SHIFT), ((0.0, 1.0), TILT * 15)])
 def test_a_move_makes_fifty_year_olds_seem_so_much_older(move: tuple[float, float], years: float) -> None:
     """Nobody errs; at 50, 15 years from the pivot, each year's people move over the edge at 55 one by one."""

@@ -35,3 +35,11 @@ def test_a_noisy_number_may_stand_for_any_near_it_but_for_none_below_0() -> None
 def test_numbers_without_noise_are_themselves() -> None:
     found = Observed.with_noise([5, 6], variance=0.0)
     assert (found.least + found.weights.argmax(axis=1)).tolist() == [5, 6]
+
+
+def test_much_noise_is_seen_in_coarser_steps_round_the_same_number() -> None:
+    seen = Observed.with_noise((500, -40), variance=1e4)
+    assert seen.weights.shape[1] <= 65
+    assert abs(seen.possible[0, seen.weights[0].argmax()] - 500) <= seen.step
+    assert seen.possible.min() == 0
+    assert seen.weights[1].argmax() == 0

@@ -94,6 +94,32 @@ def test_noisy_counts_are_corrected_with_the_variance_of_their_noise() -> None:
         assert message["corrected"]["shares"] is not None
 
 
+def test_brackets_that_change_at_one_camera_before_the_other_give_a_reason() -> None:
+    """The box sums both for a moment; the sets together are no brackets."""
+    box = Box(rule(OFTEN, cameras=(("door", {}), ("till", {}))), correction=CORRECTION)
+    for number in range(2):
+        for camera in ("door", "till"):
+            box.gate.put(window(MIDNIGHT + number * timedelta(minutes=5), {"18-64": 20}, camera=camera))
+    others = ("0-29", "30+")
+    box.gate.rule = rule(
+        OFTEN, f'windows.brackets=["{others[0]}", "{others[1]}"]', cameras=(("door", {}), ("till", {}))
+    )
+    box.gate.put(window(MIDNIGHT + timedelta(minutes=10), {"0-29": 40}, camera="door", brackets=others))
+    found = today(box, of_box=True)["corrected"]
+    assert (found["shares"], found["reason"]) == (None, "the brackets have changed")
+
+
+def test_a_day_that_began_with_noise_is_corrected_with_it() -> None:
+    """Its noisy numbers, which may be below 0, stay in the day under the threshold."""
+    for seed in range(6):
+        box = Box(rule("privacy.method=noise", "privacy.epsilon=0.1"), correction=CORRECTION, seed=seed)
+        box.put({"18-64": 60})
+        box.gate.rule = rule(OFTEN)
+        box.put({"18-64": 60})
+        box.put({"18-64": 60})
+        assert today(box)["corrected"]["visits"] >= 0
+
+
 def test_a_gate_without_an_age_model_has_no_shares() -> None:
     box = Box(rule(OFTEN))
     for counts in ({"18-64": 60}, {}, {}):

@@ -146,11 +146,14 @@ class Visitors:
         return self._groups.complete(now)
 
     def count_overdue(self, tracks: Iterable[Track]) -> Iterator[Message]:
-        """Count the live tracks that have lasted for `tracking.max_age`, once each."""
+        """Count the live tracks that have lasted for `tracking.max_age`, once each; no group awaits them."""
         for track in tracks:
+            if track.last_seen - track.first_seen < self._max_age:
+                continue
             visitor = self._visitors[track.track_id]
-            if track.last_seen - track.first_seen >= self._max_age and visitor.end is TrackEnd.VISITOR:
+            if visitor.end is TrackEnd.VISITOR:
                 yield from self._count(track, visitor)
+            self._groups.settle(track.track_id, track.last_seen, counted=visitor.counted)
 
     def in_view(self, tracks: Iterable[Track]) -> int:
         """How many of the live tracks are known to be faces."""

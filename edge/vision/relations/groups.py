@@ -1,8 +1,8 @@
 """Who came together: visits that began within two seconds of each other and stayed near each other.
 
 Groups are runs of visits in the order in which they came into view: each visit of a run began within
-`TOGETHER` of the one before it and stayed near it. A group is known once everybody of it has left and nobody
-can belong to it any more. Only sizes leave this module.
+`TOGETHER` of the one before it and stayed near it. A group is known once everybody of it has left, or has
+stayed for `tracking.max_age`, and nobody can belong to it any more. Only sizes leave this module.
 
 One visit more or less changes the groups by little, which is what their noise is drawn for. Without it the
 run that it was in loses one or falls into two, or the two beside it become one; and groups that waited for it
@@ -42,7 +42,8 @@ Box = NDArray[np.float32]
 class _Came:
     """A visit in the order of coming.
 
-    left: its last sight, once it has ended. member: whether it was counted. known: its group has been sent.
+    left: its last sight, once it has ended or lasted for `tracking.max_age`. member: whether it was counted.
+    known: its group has been sent.
     beside: by an earlier visit's id, the frames that show both, and those in which they are near.
     """
 
@@ -74,20 +75,30 @@ class Groups:
         self._camera = camera
         self._enabled = enabled
         self._came: dict[int, _Came] = {}
+        self._overdue: set[int] = set()
 
     def see(self, tracks: Sequence[tuple[int, Box]], at: datetime) -> None:
         """Take the ids and boxes of all tracks that a frame shows."""
         if not self._enabled:
             return
-        for number, (track_id, box) in enumerate(tracks):
+        open_tracks = [(track_id, box) for track_id, box in tracks if track_id not in self._overdue]
+        for number, (track_id, box) in enumerate(open_tracks):
             one = self._came.setdefault(track_id, _Came(track_id, at))
-            for other_id, other in tracks[:number]:
+            for other_id, other in open_tracks[:number]:
                 first, second = sorted((self._came[other_id], one), key=lambda came: came.track_id)
                 second.note(first, _are_near(other, box))
 
+    def settle(self, track_id: int, seen: datetime, *, counted: bool) -> None:
+        """A live track has lasted for `tracking.max_age`: to its group it has left. Once is enough."""
+        if self._enabled and track_id not in self._overdue:
+            self.end(track_id, seen, counted=counted)
+            self._overdue.add(track_id)
+
     def end(self, track_id: int, left: datetime, *, counted: bool) -> None:
         """A track has ended, as a visit that was counted or not."""
-        if one := self._came.get(track_id):
+        if track_id in self._overdue:
+            self._overdue.remove(track_id)
+        elif one := self._came.get(track_id):
             one.left, one.member = left, counted
 
     def complete(self, now: datetime | None) -> Iterator[GroupEnded]:
@@ -116,11 +127,15 @@ class Groups:
         return runs
 
     def _forget(self) -> None:
-        """Forget the oldest visits, as far as none of them can matter."""
+        """Forget the visits that cannot change a group: their own is known, and none is open that began up to
+        `TOGETHER` before them, which they keep apart from those after them.
+        """
+        open_since: datetime | None = None
         for track_id, one in list(self._came.items()):
             if one.left is None or (one.member and not one.known):
-                return
-            del self._came[track_id]
+                open_since = one.begin
+            elif not one.member or open_since is None or one.begin - open_since > TOGETHER:
+                del self._came[track_id]
 
 
 def _are_near(one: Box, other: Box) -> bool:

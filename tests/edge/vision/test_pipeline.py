@@ -17,7 +17,17 @@ from edge.config import Settings
 from edge.counting.pipeline import Counting, build_counting
 from edge.ops.metrics import Metrics
 from edge.ops.reasons import TrackEnd
-from edge.types import FaceCrop, Faces, Frame, Message, Progress, StreamEnded, TrackEnded, WindowCounts
+from edge.types import (
+    FaceCrop,
+    Faces,
+    Frame,
+    GroupEnded,
+    Message,
+    Progress,
+    StreamEnded,
+    TrackEnded,
+    WindowCounts,
+)
 from edge.vision.pipeline import Vision
 from tests.fakes import (
     EPOCH,
@@ -261,6 +271,15 @@ class TestMaxAge:
         stage.play(15, 30).finish()
         assert stage.ends == [10]
         assert stage.fates() == {"visitor": 1, "recounted": 1}
+
+    def test_ends_the_wait_for_a_group(self):
+        stage = Stage(
+            {ANN: standing(until=20), BEA: standing(250, until=3)},
+            "tracking.max_age=10",
+            "groups.enabled=true",
+        )
+        found = [one for one in stage.play(0, 12).messages if isinstance(one, GroupEnded)]
+        assert [one.size for one in found] == [2]
 
     def test_does_not_count_a_back(self):
         assert Stage({BACK: standing()}, "tracking.max_age=2").play(0, 10).finish().messages == []

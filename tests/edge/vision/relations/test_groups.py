@@ -17,6 +17,7 @@ from edge.vision.relations.groups import Groups
 from tests.fakes import EPOCH
 
 STEP = 0.5
+MAX_AGE = 15
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def groups(*stays: Stay) -> list[tuple[int, float]]:
     return [(one.size, (one.at - EPOCH).total_seconds()) for one, _ in _play(stays)]
 
 
-def _play(stays: Iterable[Stay]) -> list[tuple[GroupEnded, float]]:
+def _play(stays: Iterable[Stay], *, forgets: bool = True) -> list[tuple[GroupEnded, float]]:
     """The groups, and when each was known."""
     ordered = sorted(stays, key=lambda stay: stay.since)
     found, known = list[tuple[GroupEnded, float]](), Groups("door", enabled=True)
@@ -44,11 +45,14 @@ def _play(stays: Iterable[Stay]) -> list[tuple[GroupEnded, float]]:
         now = EPOCH + timedelta(seconds=seconds)
         known.see([(n, _box(s)) for n, s in enumerate(ordered) if s.since <= seconds < s.until], now)
         for n, stay in enumerate(ordered):
+            if seconds - stay.since >= MAX_AGE and seconds < stay.until:
+                known.settle(n, now, counted=stay.counted)
             if stay.until == seconds:
                 known.end(n, now - timedelta(seconds=STEP), counted=stay.counted)
         found += [(one, seconds) for one in known.complete(now)]
     assert list(known.complete(None)) == []  # all were known by then
-    assert known._came == {}
+    assert not forgets or known._came == {}
+    assert not known._overdue
     return found
 
 
@@ -85,11 +89,28 @@ class TestTogether:
 
 class TestKnown:
     def test_a_group_waits_for_its_last(self) -> None:
-        assert groups(Stay(1, 20), Stay(1, 5, x=100)) == [(2, 19.5)]
+        assert groups(Stay(1, 14), Stay(1, 5, x=100)) == [(2, 13.5)]
 
     def test_a_long_stay_holds_up_only_who_came_with_it(self) -> None:
-        found = groups(Stay(0, 60), Stay(5, 8), Stay(10, 12))
-        assert found == [(1, 7.5), (1, 11.5), (1, 59.5)]
+        found = groups(Stay(0, 14), Stay(5, 8), Stay(10, 12))
+        assert found == [(1, 7.5), (1, 11.5), (1, 13.5)]
+
+    @pytest.mark.parametrize("counted", [True, False])
+    def test_a_face_that_stays_holds_up_nobody_for_longer_than_the_maximum_age(self, counted: bool) -> None:
+        found = _play([Stay(1, 90, counted=counted), Stay(1, 5, x=100), Stay(60, 62, x=100)])
+        assert [(one.size, at) for one, at in found] == [(1 + counted, 1 + MAX_AGE), (1, 62.5)]
+
+    @pytest.mark.parametrize("settled", [True, False])
+    def test_beside_a_face_that_stays_those_who_left_are_forgotten(self, settled: bool) -> None:
+        known, poster = Groups("door", enabled=True), (0, _box(Stay(0, 1)))
+        for n in range(1, 20):
+            now = EPOCH + timedelta(seconds=5 * n)
+            known.see([poster, (n, _box(Stay(0, 1, x=300)))], now)
+            if settled:
+                known.settle(0, now, counted=False)
+            known.end(n, now, counted=True)
+            list(known.complete(now + timedelta(seconds=3)))
+            assert len(known._came) == (0 if settled else 2)  # it, and who came with it
 
     def test_at_the_end_of_the_stream_all_are_known(self) -> None:
         known = Groups("door", enabled=True)
@@ -109,8 +130,16 @@ def _random_stays(rng: random.Random) -> list[Stay]:
     since = 0.0
     for _ in range(rng.randint(2, 7)):
         since += rng.choice([0.5, 1.0, 1.5, 2.5])
-        stays.append(Stay(since, since + rng.choice([2, 4, 20]), x=rng.choice([0, 120, 240, 600])))
+        counted, until = rng.random() < 0.9, since + rng.choice([2, 4, 20])
+        stays.append(Stay(since, until, x=rng.choice([0, 120, 240, 600]), counted=counted))
     return stays
+
+
+def test_what_is_forgotten_would_change_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    worlds = [_random_stays(random.Random(seed)) for seed in range(100)]
+    found = [_play(stays) for stays in worlds]
+    monkeypatch.setattr(Groups, "_forget", lambda _: None)
+    assert [_play(stays, forgets=False) for stays in worlds] == found
 
 
 def test_a_visit_more_or_less_changes_no_more_groups_than_the_noise_is_drawn_for() -> None:

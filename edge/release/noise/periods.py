@@ -50,8 +50,8 @@ class Watched(BaseModel):
 class OpenPeriod(BaseModel):
     """An hour or a day that has not ended: its visits so far by cell, true and on the box's disk only.
 
-    start: of its first window. until: the end of its last. ends: the end of the local hour or day. exact: the
-    gate was off from its start on.
+    start: of its first window. until: the end of its last. ends: the end of the local hour or day. exact:
+    every window of it was counted with the gate off.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,14 +63,15 @@ class OpenPeriod(BaseModel):
     watched: Watched = Watched()
     exact: bool = False
 
-    def with_window(self, window: WindowCounts, cells: Mapping[str, int]) -> OpenPeriod:
-        """This and one more window."""
+    def with_window(self, window: WindowCounts, cells: Mapping[str, int], rule: Rule) -> OpenPeriod:
+        """This and one more window, counted under this rule."""
         names = [*self.cells, *(cell for cell in cells if cell not in self.cells)]
         return self.model_copy(
             update={
                 "until": window.end,
                 "cells": {cell: self.cells.get(cell, 0) + cells.get(cell, 0) for cell in names},
                 "watched": self.watched.with_window(window.coverage),
+                "exact": self.exact and rule.is_off,
             }
         )
 
@@ -164,7 +165,7 @@ class NoisyPeriods(BaseModel):
             if period and window.start >= period.ends:  # the box was off when it ended
                 figures.append(_closed(level, period, draws))
                 period = None
-            period = (period or _begin(level, window, rule)).with_window(window, cells)
+            period = (period or _begin(level, window, rule)).with_window(window, cells, rule)
             if window.last or window.end >= period.ends:
                 figures.append(_closed(level, period, draws))
             else:
@@ -173,8 +174,8 @@ class NoisyPeriods(BaseModel):
 
 
 def _closed(level: Level, period: OpenPeriod, draws: Draws) -> NoisyFigure | None:
-    """The figure of a period that has ended. None also where the gate was switched off within it: it holds
-    visits that were counted under the promise of noise.
+    """The figure of a period that has ended. None also where the gate is off and was on within it: it
+    holds visits that were counted under the promise of noise.
     """
     if draws.is_off and not period.exact:
         return None

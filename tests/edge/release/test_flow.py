@@ -11,7 +11,17 @@ from typing import Any
 
 import pytest
 
-from edge.quantities import DWELL, QUANTITIES, QUEUE, WAITING, ZONES
+from edge.quantities import (
+    ATTENTION,
+    DWELL,
+    GROUPS,
+    LOOKED,
+    MEMBERS,
+    QUANTITIES,
+    QUEUE,
+    WAITING,
+    ZONES,
+)
 from edge.release.checkpoint import decode_open, encode_open
 from edge.release.noise.ledger import Level
 from edge.release.noise.sampler import mean_error
@@ -35,6 +45,9 @@ def tallies(**numbers: Mapping[str, int]) -> dict[str, dict[str, int]]:
 ONE = tallies(
     zones={"shelf": 2, "till": 1}, dwell={"shelf/30": 2}, queue={"till": 30}, waiting={"till/60": 1}
 )
+
+GROUPED = {GROUPS: dict.fromkeys(QUANTITIES[GROUPS].cells([MEMBERS]), 1)}
+LOOKS = {ATTENTION: dict.fromkeys(QUANTITIES[ATTENTION].cells([LOOKED]), 1)}
 
 
 def hours(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -130,6 +143,18 @@ def test_a_gate_that_is_switched_off_releases_nothing_exactly_of_the_time_before
     box.gate.rule = rule(OFF)
     messages = box.put_until(MIDNIGHT + HOUR, tallies=ONE)
     assert hours(messages) == []
+
+
+def test_a_gate_that_was_on_within_a_period_releases_nothing_of_it_exactly() -> None:
+    """Off, on, off: the hour and the day hold visits that were counted under the promise of noise."""
+    box, on, off = Box(rule(OFF)), rule(), rule(OFF)
+    numbers: dict[str, Any] = {"tallies": {**ONE, **GROUPED, **LOOKS}, "lines": DOOR}
+    for by in (off, on, off):
+        box.gate.rule = by
+        box.put({"65+": 2}, **numbers)
+    messages = box.put_until(MIDNIGHT + HOUR, **numbers) + box.put({"65+": 2}, **numbers, last=True)
+    assert [m["start"] for m in hours(messages)] == ["2026-01-31T01:00:00Z"]
+    assert of(messages, "flow", period="day") == []
 
 
 class TestStored:

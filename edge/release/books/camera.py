@@ -204,8 +204,9 @@ class _AgesClosing:
         if found is None:
             return ZoneBook(waiting=begin(brackets, window.start, minimum), day=day)
         zone = found.with_waiting(reshape(found.waiting, brackets, minimum, window.start))
-        if window.start < zone.day.ends and zone.day.brackets == brackets:
-            return zone
+        known = zone.day.reaching(window.start, rule) if zone.day.brackets == brackets else None
+        if known:
+            return zone.model_copy(update={"day": known})
         self._end_day(name, zone.day.cut(window.start))
         return zone.model_copy(update={"day": day})
 

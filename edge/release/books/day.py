@@ -85,6 +85,24 @@ class Day(BaseModel):
             ),
         )
 
+    def reaching(self, at: datetime, rule: Rule) -> Self | None:
+        """This day if the moment `at` is in it, with more hours where a clock was set back to before its
+        start; None: the moment is in another day.
+        """
+        if self.start <= at < self.ends:
+            return self
+        if rule.time.day_of(at) != self.date:
+            return None
+        begun = self.begin(at, self.brackets, rule)
+        known = {hour.end: hour for hour in self.hours}
+        hours = [
+            known[hour.end].model_copy(update={"start": hour.start, "open_seconds": hour.open_seconds})
+            if hour.end in known
+            else hour
+            for hour in begun.hours
+        ]
+        return self.model_copy(update={"hours": tuple(hours)})
+
     @property
     def start(self) -> datetime:
         """When counting began on this day."""
@@ -141,7 +159,10 @@ class Day(BaseModel):
         return one.figures(self.brackets)
 
     def cut(self, at: datetime) -> Self:
-        """The day as it is when counting ends at `at`: without the hours that it did not reach."""
+        """The day as it is when counting ends at `at`, or at the end of its last window where a clock was set
+        back to before that: without the hours that it did not reach.
+        """
+        at = max(at, self.until)
         kept = [hour.model_copy(update={"end": min(hour.end, at)}) for hour in self.hours if hour.start < at]
         return self.model_copy(update={"hours": tuple(kept)})
 

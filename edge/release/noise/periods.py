@@ -50,8 +50,8 @@ class Watched(BaseModel):
 class OpenPeriod(BaseModel):
     """An hour or a day that has not ended: its visits so far by cell, true and on the box's disk only.
 
-    start: of its first window. until: the end of its last. ends: the end of the local hour or day. exact:
-    every window of it was counted with the gate off.
+    start: the first start of its windows. until: the last of their ends. ends: the end of the local hour or
+    day. exact: every window of it was counted with the gate off.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,7 +68,8 @@ class OpenPeriod(BaseModel):
         names = [*self.cells, *(cell for cell in cells if cell not in self.cells)]
         return self.model_copy(
             update={
-                "until": window.end,
+                "start": min(self.start, window.start),
+                "until": max(self.until, window.end),
                 "cells": {cell: self.cells.get(cell, 0) + cells.get(cell, 0) for cell in names},
                 "watched": self.watched.with_window(window.coverage),
                 "exact": self.exact and rule.is_off,
@@ -162,7 +163,7 @@ class NoisyPeriods(BaseModel):
         still_open = {}
         for level in (Level.HOUR, Level.DAY):
             period = self.open.get(level)
-            if period and window.start >= period.ends:  # the box was off when it ended
+            if period and not _holds(period, level, window, rule):
                 figures.append(_closed(level, period, draws))
                 period = None
             period = (period or _begin(level, window, rule)).with_window(window, cells, rule)
@@ -171,6 +172,15 @@ class NoisyPeriods(BaseModel):
             else:
                 still_open[level] = period
         return [figure for figure in figures if figure is not None], NoisyPeriods(open=still_open)
+
+
+def _holds(period: OpenPeriod, level: Level, window: WindowCounts, rule: Rule) -> bool:
+    """Whether the window is of this period: not where the box was off at its end, and not where the clock was
+    set back to an earlier one.
+    """
+    if window.start < period.start:
+        return period.ends == _end(level, window, rule)
+    return window.start < period.ends
 
 
 def _closed(level: Level, period: OpenPeriod, draws: Draws) -> NoisyFigure | None:
@@ -183,8 +193,13 @@ def _closed(level: Level, period: OpenPeriod, draws: Draws) -> NoisyFigure | Non
 
 
 def _begin(level: Level, window: WindowCounts, rule: Rule) -> OpenPeriod:
-    day = rule.time.day_of(window.start)
-    ends = rule.time.day_bounds(day)[1]
-    if level is Level.HOUR:
-        ends = next(end for _, end in rule.time.hours_of(day) if window.start < end)
+    ends = _end(level, window, rule)
     return OpenPeriod(start=window.start, until=window.start, ends=ends, exact=rule.is_off)
+
+
+def _end(level: Level, window: WindowCounts, rule: Rule) -> datetime:
+    """The end of the local hour or day in which the window starts."""
+    day = rule.time.day_of(window.start)
+    if level is Level.DAY:
+        return rule.time.day_bounds(day)[1]
+    return next(end for _, end in rule.time.hours_of(day) if window.start < end)

@@ -21,7 +21,8 @@ from edge.release.carry_over import begin
 from edge.release.gate import Gate, MemoryStore, NewMessage, Store
 from edge.release.released import ReleasedWindow, release_window
 from edge.release.rows import Rows
-from edge.types import Coverage
+from edge.release.rule import Rule
+from edge.types import Coverage, Passages
 from tests.gates import BRACKETS, MIDNIGHT, TOPICS, WINDOW, Box, of, rule, window
 from tests.messages import Text
 
@@ -227,6 +228,52 @@ class TestDays:
         messages = box.put({"65+": 1})
         assert [m["day"] for m in of(messages, "periods", period="day", camera="door")] == ["2026-01-31"]
         assert released(messages) == 0
+
+
+class TestClockSetBack:
+    """It showed 02:00, then 01:00 again: what was counted until then is of an hour of its own."""
+
+    @staticmethod
+    def set_back(by: Rule, first: datetime) -> list[dict[str, Any]]:
+        box = Box(by)
+        box.at = first
+        messages = box.put({"65+": 6}, lines={"door": Passages(6, 0)})
+        box.at = MIDNIGHT + 2 * HALF
+        messages += box.put({"65+": 2}, lines={"door": Passages(2, 0)})
+        return messages + box.put({"65+": 1}, lines={"door": Passages(1, 0)}, last=True)
+
+    @pytest.mark.parametrize("by", [rule(), rule("privacy.method=noise"), rule("privacy.minimum=1")])
+    @pytest.mark.parametrize("ahead", [timedelta(hours=2), timedelta(hours=26)])
+    def test_a_camera_may_end_before_the_hour_that_it_began(self, by: Rule, ahead: timedelta) -> None:
+        messages = self.set_back(by, MIDNIGHT + ahead)
+        spans = [(m["start"], m["end"]) for m in of(messages, "flow", period="hour", camera="door")]
+        assert [start < end for start, end in spans] == [True, True]
+        assert spans[1] == ("2026-01-31T01:00:00Z", "2026-01-31T01:10:00Z")
+
+    def test_windows_of_the_earlier_time_are_not_of_the_later_hour(self) -> None:
+        messages = self.set_back(rule("privacy.minimum=1"), MIDNIGHT + timedelta(hours=2))
+        hours = of(messages, "flow", period="hour", camera="door")
+        assert [(m["visits"], m["lines"]["door"]["in"]) for m in hours] == [(6, 6), (3, 3)]
+        (day,) = of(messages, "flow", period="day", camera="door")
+        assert (day["visits"], day["start"], day["end"]) == (
+            9,
+            "2026-01-31T01:00:00Z",
+            "2026-01-31T02:05:00Z",
+        )
+
+    def test_the_day_by_age_begins_at_the_earlier_time(self) -> None:
+        messages = self.set_back(rule("privacy.minimum=1"), MIDNIGHT + timedelta(hours=2))
+        hours = of(messages, "periods", period="hour", camera="door")
+        assert [h["figures"]["counts"]["65+"] for h in hours] == [3, 6]
+        (day,) = of(messages, "periods", period="day", camera="door")
+        assert (day["figures"]["released"], day["figures"]["start"]) == (9, "2026-01-31T01:00:00Z")
+
+    def test_a_day_that_was_not_reached_keeps_its_own_visits(self) -> None:
+        messages = self.set_back(rule("privacy.minimum=1"), MIDNIGHT + timedelta(hours=26))
+        days = of(messages, "periods", period="day", camera="door")
+        assert [(d["day"], d["figures"]["released"]) for d in days] == [("2026-02-01", 6), ("2026-01-31", 3)]
+        flows = of(messages, "flow", period="day", camera="door")
+        assert [m["visits"] for m in flows] == [6, 3]
 
 
 class TestBox:

@@ -27,6 +27,7 @@ from edge.release.rule import Rule
 from edge.types import WindowCounts
 
 _Key = TypeVar("_Key")
+_LEVELS = list(Level)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -119,7 +120,7 @@ class BoxBook(BaseModel):
         until = min((closed[name] for name in rule.summed if name in closed), default=_NEVER)
         if not rule.summed <= closed.keys():
             return BoxReleases([], [], []), self._waiting(closed, flow, periods)
-        done = [one for one in flow if one.end <= until and one.cameras]
+        done = sorted((one for one in flow if one.end <= until and one.cameras), key=_in_time)
         occupancy, inside = follow(self.inside, done, rule.time)
         book = self._waiting(
             closed,
@@ -161,6 +162,11 @@ def today_of(cameras: Iterable[Sequence[Day]]) -> tuple[Figures, list[Figures]]:
             by_end.setdefault(end, []).append(of_camera(zones))
     whole = total(of_camera(day.total_so_far() for day in days) for days in cameras)
     return whole, [total(parts) for _, parts in sorted(by_end.items())]
+
+
+def _in_time(one: FlowSum) -> tuple[datetime, int]:
+    """By end, and of one end the shorter first: after the box was off, a window closes an hour before it."""
+    return one.end, _LEVELS.index(one.level)
 
 
 def _with_flow(sums: list[FlowSum], more: Iterable[NoisyFigure]) -> list[FlowSum]:

@@ -64,6 +64,21 @@ class TestTrueNumbers:
         messages = box.put(lines={"door": Passages(0, 2)}) + box.put(lines={"door": Passages(5, 0)})
         assert inside(messages) == [0, 3]
 
+    @pytest.mark.parametrize(
+        ("off", "expected"),
+        [(3 * HOUR, [5, 5, 9, 13]), (30 * HOUR, [5, 5, None, 4, 8])],  # the old hour and day end first
+    )
+    def test_after_the_box_was_off_the_periods_before_come_first(
+        self, off: timedelta, expected: list[int | None]
+    ) -> None:
+        box = Box(rule(OFF, cameras=CAMERAS))
+        messages = box.put(lines={"door": Passages(5, 0)})
+        box.at += off
+        for _ in range(2):
+            messages += box.put(lines={"door": Passages(4, 0)})
+        assert inside(messages) == expected
+        assert [m["end"] for m in box_flow(messages)] == sorted(m["end"] for m in box_flow(messages))
+
     def test_without_an_entrance_line_there_is_none(self) -> None:
         aisle = (("door", {"lines": [{**DOOR, "entrance": False}]}),)
         assert inside(Box(rule(OFF, cameras=aisle)).put(lines={"door": Passages(5, 0)})) == [None]

@@ -200,15 +200,15 @@ class _AgesClosing:
         """A zone's book under the rule of now; what earlier shapes left joins it."""
         window, rule = self._window, self._rule
         brackets, minimum = window.brackets, rule.minimum
-        day = Day.begin(window.start, brackets, rule)
         if found is None:
+            day = Day.begin(window.start, brackets, rule)
             return ZoneBook(waiting=begin(brackets, window.start, minimum), day=day)
         zone = found.with_waiting(reshape(found.waiting, brackets, minimum, window.start))
         known = zone.day.reaching(window.start, rule) if zone.day.brackets == brackets else None
         if known:
             return zone.model_copy(update={"day": known})
         self._end_day(name, zone.day.cut(window.start))
-        return zone.model_copy(update={"day": day})
+        return zone.model_copy(update={"day": Day.begin(window.start, brackets, rule)})
 
     def _with_threshold(self, name: str, zone: ZoneBook) -> ZoneBook:
         """Carry-over; hours and day are sums of released cells, so they end with the day."""

@@ -37,6 +37,8 @@ class Rule:
 
     with_ages: cameras whose visits are released by age. in_box: cameras that the box's sums count, one of
     each group of views. flow_epsilon: of a visit over all numbers without ages; None where the gate is off.
+    reach: the visits that one visit more or less changes, itself included: 2 with re-entry, as another at its
+    place may be taken for it and not be counted. Every share of noise is divided by it.
     ages: the epsilon of each number by age; empty where the threshold releases them.
     entrances: the lines whose passages are the store's footfall, by camera.
     watching_from: seconds of looking that make a visit a watcher.
@@ -51,6 +53,7 @@ class Rule:
     minimum: int
     release_every: int
     flow_epsilon: Fraction | None
+    reach: int
     ages: Shares
     entrances: Mapping[str, frozenset[str]]
     watching_from: int
@@ -61,6 +64,7 @@ class Rule:
         """The rule of these settings, for an age model."""
         privacy, cameras = settings.privacy, settings.cameras
         noise, epsilon = privacy.method == "noise", exact(privacy.flow_epsilon)
+        reach = 2 if settings.tracking.reentry else 1
         aged = frozenset(camera.name for camera in cameras if camera.ages)
         return cls(
             site=settings.site.name,
@@ -72,7 +76,8 @@ class Rule:
             minimum=privacy.minimum,
             release_every=privacy.release_every,
             flow_epsilon=None if privacy.is_off else epsilon,
-            ages=age_shares(exact(privacy.epsilon)) if noise else {},
+            reach=reach,
+            ages=age_shares(exact(privacy.epsilon) / reach) if noise else {},
             entrances={
                 camera.name: frozenset(line.name for line in camera.lines if line.entrance)
                 for camera in cameras
@@ -90,11 +95,13 @@ class Rule:
     @property
     def visit_epsilon(self) -> Fraction:
         """The whole epsilon of one visit, over all numbers with noise."""
-        return epsilon_of_visit(self.flow_shares(), self.ages)
+        return self.reach * epsilon_of_visit(self.flow_shares(), self.ages)
 
     def flow_shares(self, beside: Iterable[str] = ()) -> Shares:
         """The epsilon of each number without ages. beside: the camera's quantities beside the visits."""
-        return {} if self.flow_epsilon is None else flow_shares(self.flow_epsilon, {VISITS, *beside})
+        if self.flow_epsilon is None:
+            return {}
+        return flow_shares(self.flow_epsilon / self.reach, {VISITS, *beside})
 
     @property
     def summed(self) -> frozenset[str]:

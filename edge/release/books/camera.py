@@ -151,7 +151,7 @@ class _FlowClosing:
     ) -> tuple[list[NoisyFigure], NoisyPeriods]:
         draws = Draws(
             self.ledger, self._shares, self._random_below,
-            camera=self._window.camera_id, quantity=quantity,
+            camera=self._window.camera_id, quantity=quantity, reach=self._rule.reach,
         )  # fmt: skip
         closed = periods.close_window(self._window, cells, self._rule, draws)
         self.ledger = draws.ledger
@@ -247,7 +247,7 @@ class _AgesClosing:
     def _draw(self, name: str, ages: NoisyPeriods) -> tuple[list[NoisyFigure], NoisyPeriods]:
         draws = Draws(
             self.ledger, self._rule.ages, self._random_below,
-            camera=self._window.camera_id, quantity=AGES, part=name,
+            camera=self._window.camera_id, quantity=AGES, part=name, reach=self._rule.reach,
         )  # fmt: skip
         closed = ages.close_window(self._window, cells_of(self._window.zones[name]), self._rule, draws)
         self.ledger = draws.ledger

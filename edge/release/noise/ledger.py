@@ -8,7 +8,9 @@ of a quantity in each. That is what a bound on its whole epsilon rests on:
     the same visits   (window, hour and day; visits and zones) compose in sequence: the sum counts
 
 (McSherry 2009, "Privacy Integrated Queries", theorems 3 and 4). A person who comes twice, or whom two cameras
-see, is two visits: without recognising people again no promise for a person's whole day can be made.
+see, is two visits: without recognising people again no promise for a person's whole day can be made. With
+re-entry one visit more or less also changes whether the next one at its place is counted: `Rule` halves the
+shares, and a visit spends each of them twice.
 
 A budget that can only be spent, and that answers a request with a value, follows OpenDP's odometers and
 Tumult's sessions. Epsilons are fractions, so that sums are exact.

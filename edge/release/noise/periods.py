@@ -93,7 +93,7 @@ class Draws:
     """Draws the numbers of one quantity of one camera, and keeps the ledger of them.
 
     quantity: of `QUANTITIES`. part: the zone, for a quantity whose zones are nodes of their own.
-    shares: empty for a gate that is off.
+    shares: empty for a gate that is off. reach: see `Rule`; a visit spends a share so many times.
     """
 
     def __init__(
@@ -105,10 +105,12 @@ class Draws:
         camera: str,
         quantity: str,
         part: str = "",
+        reach: int = 1,
     ) -> None:
         self.ledger = ledger
         self._shares = shares
         self._random_below = random_below
+        self._reach = reach
         self._camera, self._quantity, self._part = camera, quantity, part
         self._kind = QUANTITIES[quantity]
 
@@ -134,7 +136,7 @@ class Draws:
             return NoisyFigure(level, start, end, exact, coverage, None)
         epsilon = self._shares[level, self._quantity]
         node = Node(self._camera, level, self._quantity, start, end, self._part)
-        self.ledger, refusal = self.ledger.spend(node, epsilon)
+        self.ledger, refusal = self.ledger.spend(node, self._reach * epsilon)
         if refusal is not None:
             return None
         epsilon /= self._kind.parts_of_visit(cells)

@@ -2,6 +2,10 @@
 
 Nobody is recognised: a place, a time and one mean colour are compared, and all three are forgotten `SETTLED`
 after `tracking.reentry` seconds. Two people in the same clothes who follow each other at one place are one.
+
+So one visit more or less changes two: itself, and one that is taken for somebody who left, or is not. It is
+one at most: what it adds to `Departed` is one entry, which either is forgotten, or takes the place of another
+entry, or keeps one visit from being counted. The noise is drawn for two (`Rule.reach`).
 """
 
 from __future__ import annotations

@@ -95,6 +95,12 @@ def test_with_noise_it_says_the_error_of_a_bracket_and_the_whole_epsilon() -> No
     assert mean_error(Fraction(1, 2)) == pytest.approx(1.919, abs=0.001)
 
 
+def test_with_reentry_the_noise_is_for_two_visits() -> None:
+    said = verdict(privacy={"method": "noise"}, tracking={"reentry": 60}).detail
+    assert "visits without ages carry noise, mean error 0.9 by window, 1.2 by hour, 4.0 by day" in said
+    assert said.endswith("; epsilon of a visit: 5")
+
+
 def test_a_gate_that_is_off_is_a_warning() -> None:
     said = verdict(privacy={"minimum": 1})
     assert said.status is Status.WARNING

@@ -193,8 +193,17 @@ class _AgesClosing:
 
     def _end(self, name: str, zone: ZoneBook) -> Waiting:
         """End the day of a zone that is gone; what waits in it goes on elsewhere."""
-        self._end_day(name, zone.day.cut(self._window.start))
+        self._end_before(name, zone)
         return zone.waiting
+
+    def _end_before(self, name: str, zone: ZoneBook) -> None:
+        """End a zone's day where this window is not of it any more."""
+        if not self._rule.ages:
+            return self._end_day(name, zone.day.cut(self._window.start))
+        draws = self._draws(name)
+        self.periods += [_noisy_period(name, figure, zone.day) for figure in zone.ages.close(draws)]
+        self.ledger = draws.ledger
+        return None
 
     def _open(self, name: str, found: ZoneBook | None) -> ZoneBook:
         """A zone's book under the rule of now; what earlier shapes left joins it."""
@@ -207,8 +216,9 @@ class _AgesClosing:
         known = zone.day.reaching(window.start, rule) if zone.day.brackets == brackets else None
         if known:
             return zone.model_copy(update={"day": known})
-        self._end_day(name, zone.day.cut(window.start))
-        return zone.model_copy(update={"day": Day.begin(window.start, brackets, rule)})
+        self._end_before(name, zone)
+        day = Day.begin(window.start, brackets, rule)
+        return zone.model_copy(update={"day": day, "ages": NoisyPeriods()})
 
     def _with_threshold(self, name: str, zone: ZoneBook) -> ZoneBook:
         """Carry-over; hours and day are sums of released cells, so they end with the day."""
@@ -245,20 +255,23 @@ class _AgesClosing:
         return ZoneBook(waiting=zone.waiting, day=day, ages=ages, last=last)
 
     def _draw(self, name: str, ages: NoisyPeriods) -> tuple[list[NoisyFigure], NoisyPeriods]:
-        draws = Draws(
-            self.ledger, self._rule.ages, self._random_below,
-            camera=self._window.camera_id, quantity=AGES, part=name, reach=self._rule.reach,
-        )  # fmt: skip
+        draws = self._draws(name)
         closed = ages.close_window(self._window, cells_of(self._window.zones[name]), self._rule, draws)
         self.ledger = draws.ledger
         return closed
+
+    def _draws(self, name: str) -> Draws:
+        return Draws(
+            self.ledger, self._rule.ages, self._random_below,
+            camera=self._window.camera_id, quantity=AGES, part=name, reach=self._rule.reach,
+        )  # fmt: skip
 
     def _day_ends(self, zone: ZoneBook) -> bool:
         return self._window.last or self._window.end >= zone.day.ends
 
     def _end_day(self, zone: str, day: Day) -> None:
         """The hours and the whole of a day that has ended, in order of time."""
-        if self._rule.ages or not day.hours:  # each had noise of its own; or nothing was counted
+        if not day.hours:  # nothing was counted
             return
         self.periods += [
             PeriodFigures(zone, Level.HOUR, day.date, hour.figures(day.brackets)) for hour in day.hours

@@ -175,6 +175,11 @@ class NoisyPeriods(BaseModel):
                 still_open[level] = period
         return [figure for figure in figures if figure is not None], NoisyPeriods(open=still_open)
 
+    def close(self, draws: Draws) -> list[NoisyFigure]:
+        """The figures of the open periods, which end here: the hour first."""
+        figures = [_closed(level, period, draws) for level, period in self.open.items()]
+        return [figure for figure in figures if figure is not None]
+
 
 def _holds(period: OpenPeriod, level: Level, window: WindowCounts, rule: Rule) -> bool:
     """Whether the window is of this period: not where the box was off at its end, and not where the clock was

@@ -131,6 +131,46 @@ class TestComeAndGo:
         assert told(messages) == {"till": 5, "rest": 5}
 
 
+class TestNoiseComesAndGoes:
+    """With the largest epsilon all noise is 0 but for one draw in ten billion."""
+
+    @staticmethod
+    def periods(first: dict[str, Any], second: dict[str, Any], gap: timedelta = WINDOW) -> Any:
+        box = Box(rule("privacy.method=noise", "privacy.epsilon=100.0"))
+        messages = box.put(**first)
+        box.at = MIDNIGHT + gap
+        messages += box.put(**second, last=True)
+        return [
+            (m["zone"], m["period"], m["day"], m["figures"]) for m in of(messages, "periods", camera="door")
+        ]
+
+    def test_the_hour_and_the_day_of_a_zone_that_is_gone_leave(self) -> None:
+        found = self.periods({"zone": "old", "counts": {"65+": 9}}, {"zone": "new", "counts": {"65+": 4}})
+        assert [(zone, period, one["released"]) for zone, period, _, one in found] == [
+            ("old", "hour", 9),
+            ("old", "day", 9),
+            ("new", "hour", 4),
+            ("new", "day", 4),
+        ]
+        assert {one["end"] for zone, _, _, one in found if zone == "old"} == {"2026-01-31T00:05:00Z"}
+
+    def test_changed_brackets_begin_an_hour_and_a_day_whose_parts_add_up(self) -> None:
+        halves = {"counts": {"40+": 4, "unclassified": 1}, "brackets": ("0-39", "40+")}
+        found = self.periods({"counts": {"65+": 9}}, halves)
+        assert [one["released"] for *_, one in found] == [9, 9, 5, 5]
+        for *_, one in found:
+            assert sum(one["counts"].values()) + one["unclassified"] == one["released"]
+
+    def test_a_day_that_ended_while_the_box_was_off_has_its_own_date(self) -> None:
+        found = self.periods({"counts": {"65+": 9}}, {"counts": {"65+": 4}}, gap=3 * DAY)
+        assert [(day, one["open_seconds"]) for _, _, day, one in found] == [
+            ("2026-01-31", 3600),
+            ("2026-01-31", 3600),
+            ("2026-02-03", 3600),
+            ("2026-02-03", 3600),
+        ]
+
+
 class TestStored:
     def test_open_windows_keep_their_zones_over_a_restart(self) -> None:
         one = window(MIDNIGHT, zones=ZONES)

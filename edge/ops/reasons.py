@@ -60,7 +60,7 @@ class WebhookFailure(StrEnum):
     TLS = "tls"
     TIMEOUT = "timeout"
     REFUSED = "refused"
-    """It answered with another status than 2xx."""
+    """It answered with another status than 2xx, or rejects every message."""
     REJECTED = "rejected"
     """It refuses this message (400, 413 or 422); the others are sent."""
     DISK = "disk"

@@ -23,6 +23,11 @@ POLL = 0.25
 LONGEST_WAIT = 300.0
 """Seconds that a server's Retry-After is heeded for at most, and between two tries of a rejected message."""
 
+REJECTIONS = 5
+"""Messages rejected without one accepted, from which on the server is at fault and each try waits."""
+
+_ACCEPTS_NONE = f"{{}} to each of {REJECTIONS} messages or more; is webhook.secret_file the secret it has?"
+
 
 class Queue(Protocol):
     """What waits for the webhook (`edge.delivery.outbox.ReceiverQueue`); raises OutsideError."""
@@ -37,7 +42,8 @@ class WebhookSender:
     """Posts messages until it is stopped, and retries after every fault outside the program.
 
     A message that the server rejects (400, 413, 422) delays no other, and is tried again every five minutes;
-    after any other fault the same message is sent again. The callbacks run in the thread of `run`:
+    from `REJECTIONS` of them on without one accepted, a growing pause follows each. After any other fault the
+    same message is sent again. The callbacks run in the thread of `run`:
     on_delivered(seconds): accepted, this long after it was stored. on_failure(WebhookFailure): not accepted.
     on_state(bool): whether the last request was accepted.
     """
@@ -61,9 +67,11 @@ class WebhookSender:
         self._on_failure = on_failure
         self._on_state = on_state
         self._cursor = 0
-        self._rejected: set[int] = set()
-        self._again_at = self._not_before = 0.0
+        self._rejected: set[int] = set()  # messages, since the last one that was accepted
+        self._again_at: float | None = None  # when rejected messages are tried again
+        self._not_before = 0.0
         self._reason = ""
+        self._complaints: dict[str, str] = {}  # by topic: why its message was rejected, as logged
 
     def renew(self, hook: Hook) -> None:
         """Use this secret and these certificates from the next round on."""
@@ -77,10 +85,9 @@ class WebhookSender:
             if stop.is_set() or self._clock.monotonic() >= self._not_before:
                 self._round(stop, beat, deadline)
             if stop.is_set():
-                now = self._clock.monotonic()
-                deadline = now + drain_within if deadline is None else deadline
-                if now >= deadline or not self._queue.depth or self._reason:
-                    return self._queue.depth
+                if deadline is not None or not self._queue.depth or self._reason:
+                    return self._queue.depth  # a round with a deadline leaves what is rejected or too late
+                deadline = self._clock.monotonic() + drain_within
                 continue
             self._clock.wait(stop, POLL)
 
@@ -102,9 +109,8 @@ class WebhookSender:
 
     def _next(self) -> Row | None:
         """The next message, in order; those that were rejected come again after a while."""
-        if self._rejected and self._clock.monotonic() >= self._again_at:
-            self._rejected.clear()
-            self._cursor = 0
+        if self._again_at is not None and self._clock.monotonic() >= self._again_at:
+            self._again_at, self._cursor = None, 0
         rows = self._queue.pending(self._cursor, 1)
         return rows[0] if rows else None
 
@@ -121,6 +127,7 @@ class WebhookSender:
     def _delivered(self, row: Row) -> None:
         self._cursor = row.id
         self._backoff.reset()
+        self._rejected.clear()
         if self._reason:
             log.info("webhook %s: works again", self._hook.name)
             self._reason = ""
@@ -129,11 +136,17 @@ class WebhookSender:
         self._on_delivered(max(0.0, (self._clock.now() - row.created_at).total_seconds()))
 
     def _set_aside(self, row: Row, error: WebhookError) -> None:
-        self._on_failure(error.kind)
-        log.warning("webhook %s: %s to a message of %s, which waits", self._hook.name, error, row.topic)
+        """Go on to the next message; raises WebhookError where it is hardly this message that is at fault."""
         self._cursor = row.id
         self._rejected.add(row.id)
         self._again_at = self._clock.monotonic() + LONGEST_WAIT
+        if len(self._rejected) >= REJECTIONS:
+            raise WebhookError(WebhookFailure.REFUSED, _ACCEPTS_NONE.format(error), error.retry_after)
+        self._on_failure(error.kind)
+        self._on_state(False)
+        if self._complaints.get(row.topic) != str(error):
+            self._complaints[row.topic] = str(error)
+            log.warning("webhook %s: %s to a message of %s, which waits", self._hook.name, error, row.topic)
 
     def _report(self, error: OutsideError) -> None:
         """Count every failure, log it once until it changes, and wait before the next one."""

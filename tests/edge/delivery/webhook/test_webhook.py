@@ -29,7 +29,7 @@ from edge.delivery.webhook import WebhookSender, read_hook
 from edge.errors import ConfigurationError
 from edge.ops.reasons import WebhookFailure
 from tests.edge.delivery.webhook.hook_server import HookServer, Post
-from tests.fakes import settings
+from tests.fakes import ManualClock, settings
 from tests.loopback import LoopbackServer
 from tests.messages import Text
 from tests.mosquitto import Mosquitto, Subscriber, free_port, make_certificates
@@ -164,6 +164,82 @@ def test_a_message_that_is_rejected_delays_no_other_and_comes_again(tmp_path: Pa
         assert posting.stop() == 0
     assert server.accepted == [*sent[1:], sent[0]]
     assert posting.failures == [WebhookFailure.REJECTED]
+
+
+def post_until(
+    end: Callable[[ManualClock], bool], outbox: Outbox, folder: Path, url: str
+) -> tuple[list[float], list[WebhookFailure], list[bool]]:
+    """Post in this thread until `end`: when each post was refused, why, and each state."""
+    clock, stop, failures, states = ManualClock(), threading.Event(), list[WebhookFailure](), list[bool]()
+    times: list[float] = []
+
+    def fail(failure: WebhookFailure) -> None:
+        failures.append(failure)
+        times.append(clock.monotonic())
+
+    def beat() -> None:
+        clock.advance(0.01 if stop.is_set() else 0.0)
+        if end(clock):
+            stop.set()
+
+    WebhookSender(
+        read_hook(hook_settings(folder, url), folder),
+        outbox.of(Receiver.WEBHOOK),
+        clock=clock,
+        rng=random.Random(7),
+        on_failure=fail,
+        on_state=states.append,
+    ).run(stop, beat, drain_within=1.0)
+    return times, failures, states
+
+
+def test_a_server_that_rejects_every_message_is_asked_with_pauses(
+    tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a server does that has another secret."""
+    caplog.set_level(logging.INFO)
+    sent = put(outbox, "door", 1, 12)
+    with HookServer([400] * 20) as server:
+        times, failures, states = post_until(lambda _: outbox.depth == 0, outbox, tmp_path, server.url)
+    assert failures == [WebhookFailure.REJECTED] * 4 + [WebhookFailure.REFUSED] * 16
+    assert times.count(0.0) == 5
+    assert len(set(times[4:])) == 16, "one post at a time"
+    assert states == [False] * 20 + [True] * 12
+    assert sorted(server.accepted) == sorted(sent)
+    assert caplog.text.count("answers with status 400 to a message of") == 1
+    assert (
+        caplog.text.count("answers with status 400 to each of 5 messages or more; is webhook.secret_file")
+        == 1
+    )
+    assert caplog.text.count("works again") == 1
+
+
+def test_one_message_that_is_rejected_for_ever_makes_no_server_refuse(
+    tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(outbox, "door", 1, 1)
+    with HookServer([413] * 20) as server:
+        _, failures, states = post_until(
+            lambda clock: clock.monotonic() > 2000.0, outbox, tmp_path, server.url
+        )
+    assert failures == [WebhookFailure.REJECTED] * 7
+    assert states == [False] * 7
+    assert caplog.text.count("answers with status 413") == 1
+
+
+def test_a_stop_does_not_wait_for_messages_that_are_rejected(tmp_path: Path, outbox: Outbox) -> None:
+    sent = put(outbox, "door", 1, 3)
+    beats: list[float] = []
+
+    def stop_at_once(clock: ManualClock) -> bool:
+        beats.append(clock.monotonic())
+        return True
+
+    with HookServer([413]) as server:
+        _, failures, _ = post_until(stop_at_once, outbox, tmp_path, server.url)
+    assert server.accepted == sent[1:]
+    assert failures == [WebhookFailure.REJECTED]
+    assert len(beats) < 10, "it spins until the end of the drain"
 
 
 def test_a_server_that_asks_for_a_pause_gets_it(tmp_path: Path, outbox: Outbox) -> None:

@@ -141,8 +141,7 @@ class Outbox:
 
     def depth_of(self, receiver: Receiver) -> int:
         """Rows that wait for a receiver."""
-        waiting = sum(rows for waits, rows in self._rows.items() if waits & receiver)
-        return waiting - len(self._acknowledged[receiver])
+        return self._waiting_for(receiver) - len(self._acknowledged[receiver])
 
     def of(self, receiver: Receiver) -> ReceiverQueue:
         """What waits for one receiver."""
@@ -210,15 +209,11 @@ class Outbox:
 
         Their ids are above `after`, their topics none of `without`.
         """
-        if after >= self._newest:
+        if after >= self._newest or not self._waiting_for(receiver):
             return []  # asked many times a second: no need to touch the file
-        marks = ", ".join("?" * len(without))
-        query = (
-            "SELECT id, topic, key, sequence, payload, created_at FROM messages "  # noqa: S608 - only marks
-            f"WHERE id > ? AND waits & ? AND topic NOT IN ({marks}) ORDER BY id LIMIT ?"
-        )
+        query = pending_query(receiver, len(without))
         with self.disk():
-            found = self._db.execute(query, (after, receiver, *without, limit)).fetchall()
+            found = self._db.execute(query, (after, *without, limit)).fetchall()
         return [
             Row(n, topic, key, sequence, payload, _EPOCH + at * _MICROSECOND)
             for n, topic, key, sequence, payload, at in found
@@ -272,6 +267,10 @@ class Outbox:
         """Close the file; the outbox cannot be used afterwards."""
         with self._lock:
             self._db.close()
+
+    def _waiting_for(self, receiver: Receiver) -> int:
+        """Rows on the disk that wait for a receiver, or for one of several; any thread may ask."""
+        return sum(self._rows[waits] for waits in range(1, Receiver.ANY + 1) if waits & receiver)
 
     def _forget_replaced(self) -> None:
         """Leave no replaced state in the write-ahead log: a series of raw counts would show single visitors.
@@ -451,6 +450,15 @@ class ReceiverQueue:
     def delete(self, ids: Collection[int]) -> None:
         """See `Outbox.delete`."""
         self._outbox.delete(ids, self._receiver)
+
+
+def pending_query(receiver: Receiver, topics: int) -> str:
+    """The query of `Outbox.pending`; topics: how many are left out. A parameter would not match the index."""
+    marks = ", ".join("?" * topics)
+    return (
+        "SELECT id, topic, key, sequence, payload, created_at FROM messages "  # noqa: S608 - number and marks
+        f"WHERE id > ? AND waits & {receiver:d} AND topic NOT IN ({marks}) ORDER BY id LIMIT ?"
+    )
 
 
 def _largest(known: list[int], found: Iterable[tuple[int | None]]) -> int:

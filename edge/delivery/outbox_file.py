@@ -54,6 +54,13 @@ ALTER TABLE messages ADD COLUMN waits INTEGER NOT NULL DEFAULT 1;
 PRAGMA user_version = {FORMAT};
 COMMIT;
 """
+# What waits for one receiver (outbox.Receiver) is found without those that wait for the other alone.
+_INDEXES = """
+BEGIN;
+CREATE INDEX IF NOT EXISTS waits_for_mqtt ON messages (id) WHERE waits & 1;
+CREATE INDEX IF NOT EXISTS waits_for_webhook ON messages (id) WHERE waits & 2;
+COMMIT;
+"""
 _ELSEWHERE = "set outbox.directory to a folder that this user may write to"
 _FAULTS = {
     sqlite3.SQLITE_BUSY: "is in use by another process; stop it, or set another outbox.directory",
@@ -170,6 +177,7 @@ def _prepare(db: sqlite3.Connection, path: Path, *, sync: bool) -> None:
         db.executescript(_SCHEMA)
     elif _version(db) == FORMAT - 1:
         db.executescript(_FROM_THE_VERSION_BEFORE)
+    db.executescript(_INDEXES)  # an older file of this format has none
 
 
 def _version(db: sqlite3.Connection) -> int:

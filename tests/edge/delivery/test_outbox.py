@@ -26,6 +26,8 @@ from tests.fakes import EPOCH, ManualClock
 from tests.messages import Text
 from tests.patience import PATIENCE
 
+_NO_INDEXES = "DROP INDEX IF EXISTS waits_for_mqtt; DROP INDEX IF EXISTS waits_for_webhook;"
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -320,11 +322,12 @@ def make_newer(path: Path, reopen: Callable[..., Outbox]) -> None:
 def test_a_file_of_the_version_before_is_read_and_its_messages_wait_for_the_broker(
     path: Path, reopen: Callable[..., Outbox]
 ) -> None:
-    """It had no column for the receivers."""
+    """It had no column for the receivers, and no index."""
     for window_id in "abc":
         put(reopen(), "door", window_id)
     reopen().close()
     db = sqlite3.connect(path)
+    db.executescript(_NO_INDEXES)
     db.executescript(f"ALTER TABLE messages DROP COLUMN waits; PRAGMA user_version = {FORMAT - 1};")
     db.close()
     told: list[str] = []
@@ -492,6 +495,36 @@ def test_a_topic_is_not_forgotten_that_has_a_payload_again(reopen: Callable[...,
     for topic in ("latest", "today"):
         outbox.forget(topic)  # the broker has cleared both
     assert reopen().retained() == {"latest": b"new"}
+
+
+@pytest.mark.parametrize("topics", [0, 2])
+@pytest.mark.parametrize("receiver", list(Receiver))
+def test_what_waits_for_a_receiver_is_found_by_its_index(
+    path: Path, reopen: Callable[..., Outbox], receiver: Receiver, topics: int
+) -> None:
+    """Also in a file of this format from before there were indexes."""
+    reopen().close()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(_NO_INDEXES)
+    reopen().close()
+    with closing(sqlite3.connect(path)) as db:
+        query = "EXPLAIN QUERY PLAN " + module.pending_query(receiver, topics)
+        ((*_, plan),) = db.execute(query, (0, *["door"] * topics, 1)).fetchall()
+    assert receiver.name
+    assert plan == f"SEARCH messages USING INDEX waits_for_{receiver.name.lower()} (id>?)"
+
+
+def test_where_nothing_waits_for_a_receiver_the_file_is_not_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = Receiver.MQTT | Receiver.WEBHOOK
+    with closing(Outbox(path, 10, 1000, ManualClock(), receivers=both)) as outbox:
+        row = put(outbox, "door", "a")
+        assert row is not None
+        outbox.delete([row.id], Receiver.MQTT)
+        assert outbox.pending(0, 10, receiver=Receiver.WEBHOOK) == [row]
+        monkeypatch.setattr(outbox, "disk", None)
+        assert outbox.pending(0, 10) == []
 
 
 def test_two_daemons_do_not_share_an_outbox(

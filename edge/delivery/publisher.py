@@ -106,7 +106,7 @@ class Publisher:
         self._cameras: dict[str, CameraStatus] = {}
         self._reasons: dict[str, str] = {}  # by broker: why it failed, as logged
         self._losses: dict[str, list[str]] = {}  # by broker, as logged
-        self._largest: int | None = None  # bytes of a packet, as the last connection's end has shown
+        self._largest: dict[str, int] = {}  # by broker: bytes of a packet, as its last connection has shown
         self._opened_at: float | None = None
         self._short_lived = 0
         self._drain_within: float | None = None
@@ -184,8 +184,8 @@ class Publisher:
             self._losses[self._access.name] = losses
             for loss in losses:
                 log.warning("%s: the broker is limited: %s", self._access.name, loss)
-        if self._largest is not None:
-            connection.limit_packets(self._largest)
+        if (largest := self._largest.get(self._access.name)) is not None:
+            connection.limit_packets(largest)
 
     def _converse(self, session: Session, stop: threading.Event, beat: Callable[[], None]) -> None:
         session.listen_for_birth()
@@ -233,7 +233,9 @@ class Publisher:
     def _report(self, error: OutsideError) -> None:
         """Count every failure; log it once, until the reason changes or the broker works again."""
         kind = error.kind if isinstance(error, DeliveryError) else MqttFailure.DISK
-        self._largest = error.size - 1 if isinstance(error, TooLargeError) else None
+        self._largest.pop(self._access.name, None)
+        if isinstance(error, TooLargeError):
+            self._largest[self._access.name] = error.size - 1
         self._on_failure(kind)
         self._suspect_a_twin(kind)
         if str(error) != self._reasons.get(self._access.name):

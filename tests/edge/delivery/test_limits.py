@@ -137,6 +137,22 @@ def test_a_broker_that_hangs_up_on_a_large_message_shows_its_limit_by_that(
     assert "another client" not in caplog.text
 
 
+def test_the_limit_of_one_broker_is_not_that_of_another(tmp_path: Path, outbox: Outbox) -> None:
+    """The first ends each connection for a large message, and the one of `mqtt.failover` takes it."""
+
+    def strict(_: Heard) -> int:
+        raise Farewell(TOO_LARGE)
+
+    put_large(outbox)
+    with FakeBroker(strict) as first, FakeBroker() as second:
+        further = [f"mqtt://{second.host}:{second.port}"]
+        with Running(first, outbox, tmp_path, failover=further) as running:
+            running.wait_for(lambda _: outbox.depth == 0)
+            assert running.stop() == 0
+    assert second.payloads(DOOR) == [LARGE.encode()]
+    assert running.failures == [MqttFailure.TOO_LARGE]
+
+
 def test_under_mqtt_3_1_1_the_suspicion_names_messages_as_well(
     tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:

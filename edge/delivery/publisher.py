@@ -210,6 +210,7 @@ class Publisher:
             acknowledge_within=self._acknowledge_within,
             on_published=self._on_published,
             on_failure=self._on_failure,
+            only_broker=len(self._access.settings.brokers) == 1,
         )
 
     def _current(self) -> Mapping[str, CameraStatus]:

@@ -40,15 +40,24 @@ class RetainedTopics:
     """
 
     def __init__(
-        self, store: RetainedStore, topics: Topics, *, may_retain: bool, on_disk_fault: Callable[[], None]
+        self,
+        store: RetainedStore,
+        topics: Topics,
+        *,
+        may_retain: bool,
+        only_broker: bool,
+        on_disk_fault: Callable[[], None],
     ) -> None:
         """may_retain: whether the broker retains messages; where it does not, no topic is cleared.
 
+        only_broker: whether no other broker may retain our messages. A cleared topic is forgotten only then;
+        otherwise every connection clears it, as the store does not say which brokers have.
         on_disk_fault: called for each note that the store could not write.
         """
         self._store = store
         self._topics = topics
         self._may_retain = may_retain
+        self._only_broker = only_broker
         self._on_disk_fault = on_disk_fault
         self._retained = set(store.retained_topics())
         self._version = -1  # everything is sent again on every connection
@@ -90,7 +99,8 @@ class RetainedTopics:
         """The broker has taken the last message on this topic."""
         if topic in self._cleared:
             self._retained.discard(topic)
-            self._note(self._store.forget, topic)
+            if self._only_broker:
+                self._note(self._store.forget, topic)
 
     def _outdated(self, cameras: Collection[str]) -> list[str]:
         """Topics to be cleared: those of cameras, sites and boxes that are no longer configured."""

@@ -74,7 +74,9 @@ class Session:
         acknowledge_within: float,
         on_published: Callable[[float], None],
         on_failure: Callable[[MqttFailure], None],
+        only_broker: bool,
     ) -> None:
+        """only_broker: as of `RetainedTopics`."""
         self._connection = connection
         self._topics = topics
         self._store = store
@@ -96,6 +98,7 @@ class Session:
             store,
             topics,
             may_retain=connection.may_retain,
+            only_broker=only_broker,
             on_disk_fault=partial(on_failure, MqttFailure.DISK),
         )
         self._heard_at = clock.monotonic()

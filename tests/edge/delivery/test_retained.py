@@ -44,9 +44,17 @@ class Shelf:
             raise OutsideError("outbox: the disk is full")
 
 
-def opened(shelf: Shelf, *, may_retain: bool = True, faults: list[None] | None = None) -> RetainedTopics:
+def opened(
+    shelf: Shelf, *, may_retain: bool = True, only_broker: bool = True, faults: list[None] | None = None
+) -> RetainedTopics:
     noted = [] if faults is None else faults
-    return RetainedTopics(shelf, TOPICS, may_retain=may_retain, on_disk_fault=lambda: noted.append(None))
+    return RetainedTopics(
+        shelf,
+        TOPICS,
+        may_retain=may_retain,
+        only_broker=only_broker,
+        on_disk_fault=lambda: noted.append(None),
+    )
 
 
 def sent(retained: RetainedTopics, *cameras: str) -> list[tuple[str, bytes]]:
@@ -74,6 +82,16 @@ def test_the_topics_of_a_removed_camera_are_cleared_once_and_forgotten_when_ackn
     retained.acknowledged(TILL)
     assert shelf.topics == {DOOR}
     assert not retained.waiting(["door"])
+
+
+def test_each_of_several_brokers_clears_the_topics_of_a_removed_camera() -> None:
+    shelf = Shelf(TILL)
+    for _broker in range(2):
+        retained = opened(shelf, only_broker=False)
+        assert sent(retained) == [(TILL, b"")]
+        retained.acknowledged(TILL)
+        assert not retained.waiting([])
+    assert shelf.topics == {TILL}
 
 
 def test_a_camera_that_is_back_before_the_acknowledgement_keeps_its_topic() -> None:

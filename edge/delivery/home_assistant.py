@@ -25,15 +25,17 @@ def announcements(
 ) -> dict[str, bytes]:
     """The retained payloads that announce the box and each of its cameras, by topic; none where it is off.
 
-    earlier: payloads of a former configuration: what they have and these lack is taken back.
+    earlier: retained payloads of a former configuration, by topic: what their announcements have and these
+    lack is taken back; that of a removed camera is empty, so that the camera is announced when it returns.
     """
     if not settings.home_assistant.enabled:
         return {}
     maker = _Maker(settings, topics, Naming.of(settings.mqtt))
     made = {topics.box_announcement: maker.box()}
     made |= {topics.camera_announcement(camera.name): maker.camera(camera) for camera in settings.cameras}
-    return {
-        topic: json.dumps(_taking_back(announced, (earlier or {}).get(topic)), ensure_ascii=False).encode()
+    before = earlier or {}
+    return {topic: b"" for topic in before if topics.is_announcement(topic)} | {
+        topic: json.dumps(_taking_back(announced, before.get(topic)), ensure_ascii=False).encode()
         for topic, announced in made.items()
     }
 

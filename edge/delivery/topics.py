@@ -12,6 +12,9 @@ from urllib.parse import quote
 from edge.config import MqttSettings, Settings
 from edge.config.mqtt import DEFAULT_TOPIC, PLACEHOLDER
 
+_DEVICES = "device"
+"""The level of Home Assistant's topics that devices are announced below."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topics:
@@ -72,6 +75,10 @@ class Topics:
         """Retained: announces a camera to Home Assistant; its name sorts after that of the box."""
         return self._announcement("camera", camera)
 
+    def is_announcement(self, topic: str) -> bool:
+        """Whether a topic announces a box or a camera, of any site, to Home Assistant."""
+        return bool(self.home_assistant) and topic.startswith(f"{self.home_assistant}/{_DEVICES}/")
+
     def of_site(self, site: str) -> Self:
         """The topics that the box had, or will have, under this name of its site."""
         return replace(self, site=site)
@@ -115,7 +122,7 @@ class Topics:
     def _announcement(self, kind: str, name: str) -> str:
         levels = (
             self.home_assistant,
-            "device",
+            _DEVICES,
             _identifier(self.site),
             f"instore_{kind}_{_identifier(name)}",
         )

@@ -12,6 +12,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ import pytest
 from edge.clock import Clock, SystemClock
 from edge.config import Settings, load_settings
 from edge.daemon import shutdown
+from edge.daemon.composition import Composition
 from edge.daemon.parts import Parts
 from edge.daemon.runtime import Runtime
 from edge.daemon.status import days_held, warn_of_what_leaves
+from edge.delivery import Topics
 from edge.delivery.outbox import NewMessage, Outbox, Row
 from edge.errors import ConfigurationError
 from edge.inference import tensorrt
@@ -298,6 +301,28 @@ def test_stopped_at_once_it_ends_and_keeps_what_was_counted(
     assert daemon.run(stop) == 0
     warned = [record.getMessage() for record in caplog.records if record.levelname != "INFO"]
     assert [line for line in warned if "camera door" in line] == []  # a stop is no fault of a camera
+
+
+def test_a_camera_that_is_removed_and_added_again_is_announced_again(tmp_path: Path) -> None:
+    """On the connection that there is: what has not changed is not sent again."""
+    both = settings(tmp_path, "door", "till", home_assistant={"enabled": True})
+    one = both.model_copy(update={"cameras": both.cameras[:1]})
+    till = Topics.of(both).camera_announcement("till")
+    made = Composition(
+        both,
+        beside=tmp_path,
+        clock=SystemClock(),
+        rng=random.Random(0),
+        resumes=False,
+        parts=Parts(build_vision=see),
+    )
+    with closing(made):
+        first = made.outbox.retained()[till]
+        made.announce(one)
+        cleared = made.outbox.retained_version
+        assert made.outbox.retained()[till] == b""
+        made.announce(both)
+        assert made.outbox.retained(cleared) == {till: first}
 
 
 def test_a_reload_with_a_secret_that_is_not_there_changes_nothing(

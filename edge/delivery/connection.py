@@ -26,7 +26,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge.clock import Clock
+from edge.clock import Clock, ended_after
 from edge.delivery.access import BrokerAccess
 from edge.delivery.topics import Naming
 from edge.delivery.tunnel import open_tunnel
@@ -100,9 +100,30 @@ class _Client(Client):
         """Reason codes of PUBREC by message id."""
         self.dial: Callable[[], socket.socket] | None = None
         """Opens the TCP connection; no variable of the environment names another proxy."""
+        self.opened: socket.socket | None = None
+        """The connection while TLS and WebSocket are agreed on."""
+        self._late = False
+
+    def hang_up(self) -> None:
+        """End the connection that is being opened; for another thread."""
+        self._late = True
+        if self.opened:
+            socket.socket.shutdown(self.opened, socket.SHUT_RDWR)  # that of TLS disturbs the reader
 
     def _create_socket_connection(self) -> socket.socket:
-        return self.dial() if self.dial else super()._create_socket_connection()
+        return self._open(self.dial() if self.dial else super()._create_socket_connection())
+
+    def _ssl_wrap_socket(self, tcp_sock: socket.socket) -> ssl.SSLSocket:
+        secured = super()._ssl_wrap_socket(tcp_sock)
+        self._open(secured)
+        return secured
+
+    def _open(self, sock: socket.socket) -> socket.socket:
+        self.opened = sock
+        if self._late:  # it was not known when the time was over
+            sock.close()
+            raise TimeoutError
+        return sock
 
     def _handle_pubrec(self) -> MQTTErrorCode:
         packet = self._in_packet["packet"]
@@ -135,6 +156,10 @@ def _tls_fault(error: ssl.SSLError) -> str:
     why = getattr(error, "verify_message", "") or str(error.reason)
     in_time = getattr(error, "verify_code", 0) not in (_NOT_YET_VALID, _EXPIRED)
     return why if in_time else f"{why}, by this machine's clock"
+
+
+def _no_answer(within: float) -> DeliveryError:
+    return DeliveryError(MqttFailure.TIMEOUT, f"the broker did not answer within {within:g} s")
 
 
 class Connection:
@@ -180,8 +205,8 @@ class Connection:
         self._connect(within)
         while self._answer is None:
             if self._clock.monotonic() >= until:
-                raise DeliveryError(MqttFailure.TIMEOUT, f"the broker did not answer within {within:g} s")
-            code = self._client.loop(POLL)
+                raise _no_answer(within)
+            code = self._loop(POLL)
             if self._answer is None and code != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 raise self._failure(code)
         return self._answer
@@ -198,7 +223,8 @@ class Connection:
         self._client.connect_timeout = within
         self._client.dial = partial(self._dial, within)
         try:
-            self._client.connect(broker.host, broker.port, self._access.settings.keepalive)
+            with ended_after(within, self._client.hang_up):
+                self._client.connect(broker.host, broker.port, self._access.settings.keepalive)
         except ssl.SSLError as error:
             raise DeliveryError(MqttFailure.TLS, f"TLS failed: {_tls_fault(error)}") from error
         except WebsocketConnectionError as error:
@@ -206,6 +232,8 @@ class Connection:
         except IndexError as error:  # paho's, on a header without a blank after its colon
             raise DeliveryError(MqttFailure.REFUSED, _NO_WEBSOCKET) from error
         except (OSError, ValueError) as error:  # ValueError: a host name that cannot be one
+            if isinstance(error, TimeoutError) and self._client.opened:
+                raise _no_answer(within) from error
             why = getattr(error, "strerror", None) or str(error)
             raise DeliveryError(MqttFailure.UNREACHABLE, f"cannot be reached: {why}") from error
 
@@ -270,7 +298,7 @@ class Connection:
         until = self._clock.monotonic() + within
         while not due.keys() <= self._client.received.keys():
             if self._clock.monotonic() >= until:
-                raise DeliveryError(MqttFailure.TIMEOUT, f"the broker did not answer within {within:g} s")
+                raise _no_answer(within)
             self.poll(POLL)
         return {topic: self._client.received[mid] for mid, topic in due.items()}
 
@@ -295,11 +323,18 @@ class Connection:
 
     def poll(self, timeout: float) -> list[Acknowledgement]:
         """Send and receive for at most `timeout` seconds; raises BrokerError if the connection has ended."""
-        code = self._client.loop(timeout)
+        code = self._loop(timeout)
         acknowledged, self._acknowledged = self._acknowledged, []
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS and not acknowledged:
             raise self._failure(code)
         return acknowledged
+
+    def _loop(self, timeout: float) -> MQTTErrorCode:
+        try:
+            return self._client.loop(timeout)
+        except OSError as error:  # paho opens two more sockets; no descriptor may be left
+            why = error.strerror or error
+            raise DeliveryError(MqttFailure.LOST, f"the connection was lost: {why}") from error
 
     def close(self) -> None:
         """Disconnect; the broker discards the will."""

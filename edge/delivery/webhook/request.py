@@ -13,17 +13,17 @@ import hashlib
 import hmac
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from edge import __version__
-from edge.clock import Clock
+from edge.clock import Clock, ended_after
 from edge.config import WebhookSettings, read_secret
 from edge.config.fields import host_and_port
 from edge.delivery.access import tls_context
@@ -121,7 +121,7 @@ class Poster:
         with _as_webhook_errors():
             connection = self._open = self._open or connect(self._hook)
         try:
-            with _as_webhook_errors(), _ended_after(self._hook.timeout, connection):
+            with _as_webhook_errors(), ended_after(self._hook.timeout, partial(_hang_up, connection)):
                 connection.request("POST", self._hook.path, body, signed)
                 answer = connection.getresponse()
                 excess = len(answer.read(_READ)) == _READ
@@ -148,6 +148,11 @@ def connect(hook: Hook) -> HTTPConnection:
     )
     connection.connect()
     return connection
+
+
+def _hang_up(connection: HTTPConnection) -> None:
+    if (sock := connection.sock) is not None:  # it closes itself after some answers
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def reach(hook: Hook, clock: Clock) -> str:
@@ -186,26 +191,3 @@ def _as_webhook_errors() -> Iterator[None]:
     except (OSError, HTTPException, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise WebhookError(WebhookFailure.UNREACHABLE, f"cannot be reached: {why}") from error
-
-
-@contextmanager
-def _ended_after(seconds: float, connection: HTTPConnection) -> Iterator[None]:
-    """Shut the connection down after so many seconds in all: each read alone may take as long."""
-    expired = threading.Event()
-
-    def end() -> None:
-        expired.set()
-        with suppress(OSError, AttributeError):  # it has ended meanwhile
-            connection.sock.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except (OSError, HTTPException) as error:
-        if expired.is_set():
-            raise TimeoutError from error
-        raise
-    finally:
-        timer.cancel()

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import base64
+import errno
 import logging
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.clock import SystemClock
 from edge.config import MqttSettings
 from edge.delivery import Naming, Topics, probe
+from edge.delivery.connection import _Client
 from edge.delivery.outbox import Outbox
 from edge.ops.reasons import MqttFailure
 from edge.types import CameraState
@@ -88,6 +91,13 @@ def test_a_certificate_of_another_authority_is_refused_over_websockets(tmp_path:
     assert reason.startswith("TLS failed: ")
 
 
+def server_tls(folder: Path) -> ssl.SSLContext:
+    make_certificates(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem", folder / "server.key")
+    return context
+
+
 class Says(LoopbackServer):
     """Answers each request with the same bytes."""
 
@@ -116,11 +126,59 @@ def test_a_server_that_opens_no_websocket_is_named(tmp_path: Path, answer: bytes
     assert reason.startswith("no WebSocket of MQTT was opened; are port and path right?"), reason
 
 
+class Endless(LoopbackServer):
+    """Sends a header line without an end: a byte now and then, or as much as is taken."""
+
+    def __init__(self, size: int, tls: ssl.SSLContext | None) -> None:
+        super().__init__()
+        self._size = size
+        self._tls = tls
+
+    def talk(self, client: socket.socket) -> None:
+        with self._tls.wrap_socket(client, server_side=True) if self._tls else client as peer:
+            peer.recv(4096)
+            peer.settimeout(0.02)
+            while True:
+                with suppress(TimeoutError):  # the pause
+                    peer.sendall(b"a" * self._size)
+                    peer.recv(1)
+
+
+@pytest.mark.parametrize("size", [1, 65536])
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_websocket_whose_handshake_does_not_end_is_ended(tmp_path: Path, size: int, tls: bool) -> None:
+    way: dict[str, Any] = {"connect_timeout": 0.3, "ca_file": "ca.pem" if tls else ""}
+    with Endless(size, server_tls(tmp_path) if tls else None) as server:
+        reason = tried(tmp_path, url=f"{'wss' if tls else 'ws'}://127.0.0.1:{server.port}/mqtt", **way)
+    assert reason == "the broker did not answer within 0.3 s"
+
+
+def test_a_tunnel_that_opens_too_late_is_closed() -> None:
+    """The time may be over before the connection is known to the thread that ends it."""
+    client = _Client(CallbackAPIVersion.VERSION2)
+    ours, theirs = socket.socketpair()
+    client.dial = lambda: ours
+    client.hang_up()
+    with closing(theirs), pytest.raises(TimeoutError):
+        client._create_socket_connection()
+    assert ours.fileno() == -1
+
+
+def test_no_descriptor_for_the_client_is_a_fault_of_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("paho.mqtt.client._socketpair_compat", none_left)
+    with Says(b"") as server:
+        reason = tried(tmp_path, url=f"mqtt://127.0.0.1:{server.port}")
+    assert reason == "the connection was lost: Too many open files"
+
+
 def test_the_protocol_of_alpn_is_offered(tmp_path: Path) -> None:
     """AWS IoT Core takes MQTT on port 443 by its name in the TLS handshake."""
-    make_certificates(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    context = server_tls(tmp_path)
     context.set_alpn_protocols(["x-amzn-mqtt-ca"])
     agreed: list[str | None] = []
     listener = socket.create_server(("127.0.0.1", 0))

@@ -7,6 +7,7 @@ import hmac
 import secrets
 import threading
 from collections import OrderedDict
+from ipaddress import IPv6Address, ip_address
 
 from edge.clock import Clock
 from edge.errors import ConfigurationError
@@ -23,7 +24,8 @@ TRIES = 5
 """Wrong passwords that a client may give in a row."""
 
 TRIES_OF_ALL = 20
-"""The same of all clients together: one attacker may have many addresses."""
+"""The same of all clients of other machines together: one attacker may have many addresses. Nobody there can
+use up the tries of this machine."""
 
 REFILL = 30.0
 """Seconds for each further try."""
@@ -76,7 +78,8 @@ class Access:
         """Seconds until this client may try a password; 0: now."""
         with self._guard:
             now = self._clock.monotonic()
-            return max(self._limit(client, now).wait(now), self._everybody.wait(now))
+            own = self._limit(client, now).wait(now)
+            return own if is_this_machine(client) else max(own, self._everybody.wait(now))
 
     def log_in(self, client: str, password: str) -> str | None:
         """The token of a new session; None where the password is wrong, which is counted."""
@@ -85,7 +88,8 @@ class Access:
             now = self._clock.monotonic()
             if not right:
                 self._limit(client, now).use()
-                self._everybody.use()
+                if not is_this_machine(client):
+                    self._everybody.use()
                 return None
             self._clients.pop(client, None)
             token = secrets.token_urlsafe(32)
@@ -114,6 +118,19 @@ class Access:
         return limit
 
 
+def is_this_machine(client: str) -> bool:
+    """Whether an address is of the loopback interface."""
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
 def _digest(password: str) -> bytes:
-    """Of equal length for every password, so that comparing takes the same time."""
-    return hashlib.sha256(password.encode()).digest()
+    """Of equal length for every password, so that comparing takes the same time.
+
+    surrogatepass: JSON can hold half a character, and a try with one is a try.
+    """
+    return hashlib.sha256(password.encode(errors="surrogatepass")).digest()

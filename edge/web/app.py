@@ -127,9 +127,13 @@ class Page:
     def _require_own_name(self, request: Request) -> None:
         """A page of another name whose address was changed to this machine's must not read this one."""
         name = request.environ.get("HTTP_HOST", "")
-        host = (urlsplit(f"//{name}").hostname or "") if name else ""
         web = self._settings().web
-        if not (is_address(host) or host_is_trusted(name, ["localhost", web.host, *web.names])):
+        try:
+            host = urlsplit(f"//{name}").hostname or ""
+            own = is_address(host) or host_is_trusted(name, ["localhost", web.host, *web.names])
+        except ValueError:  # a bracket without its other, or a port of thousands of digits
+            own = False
+        if not own:
             raise Forbidden("this name of the host is not in web.names")
 
     def _log_in(self, request: Request) -> Response:
@@ -140,7 +144,7 @@ class Page:
             answer.headers.extend(headers)
             return answer
         password = body_of(request).get("password")
-        token = self._access.log_in(client, password) if isinstance(password, str) else None
+        token = self._access.log_in(client, password if isinstance(password, str) else "")
         if token is None:
             log.warning("the page: a wrong password from %s", client)
             raise Unauthorized("wrong password")
@@ -225,7 +229,7 @@ def body_of(request: Request) -> dict[str, Any]:
         raise BadRequest("the body must be application/json")
     try:
         found = json.loads(request.get_data())
-    except ValueError:
+    except (ValueError, RecursionError):  # RecursionError: brackets by the thousand
         found = None
     if not isinstance(found, dict):
         raise BadRequest("the body must be a JSON object")
@@ -235,7 +239,11 @@ def body_of(request: Request) -> dict[str, Any]:
 def _require_own_origin(request: Request) -> None:
     """A form of another site sends its own origin, and a browser that sends none sends no other's request."""
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.environ.get("HTTP_HOST"):
+    try:
+        own = origin is None or urlsplit(origin).netloc == request.environ.get("HTTP_HOST")
+    except ValueError:  # a bracket without its other
+        own = False
+    if not own:
         raise Forbidden("sent by another site")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def test_what_is_not_the_password_opens_nothing(guarded: Browser, body: Any) -> 
     assert (answer.status_code, "Set-Cookie" in answer.headers) == (401, False)
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"no json", b"\xff"])
+@pytest.mark.parametrize("data", [b"", b"[]", b"no json", b"\xff", b"[" * 60_000, b'{"a":' * 10_000])
 def test_a_body_that_is_no_object_is_refused(guarded: Browser, data: bytes) -> None:
     url = "http://localhost:9109"
     answer = guarded._client.post("/api/login", data=data, content_type="application/json", base_url=url)
@@ -75,6 +76,8 @@ def test_a_form_of_another_site_cannot_be_sent(guarded: Browser) -> None:
     assert guarded._client.post("/api/login", data={"password": PASSWORD}, base_url=url).status_code == 400
     foreign = {"Origin": "http://evil.example"}
     assert guarded.post("/api/login", {"password": PASSWORD}, headers=foreign).status_code == 403
+    odd = {"Origin": "http://["}
+    assert guarded.post("/api/login", {"password": PASSWORD}, headers=odd).status_code == 403
     own = {"Origin": "http://localhost:9109"}
     assert guarded.post("/api/login", {"password": PASSWORD}, headers=own).status_code == 200
 
@@ -90,6 +93,33 @@ def test_a_password_cannot_be_guessed_fast(guarded: Browser) -> None:
     assert guarded.log_in().status_code == 429
     guarded.clock.advance(31)
     assert guarded.log_in().status_code == 200
+
+
+@pytest.mark.parametrize("body", [rb'{"password": "\ud800"}', b'{"password": 5}', b"{}"])
+def test_what_can_be_no_password_is_a_try(guarded: Browser, body: bytes) -> None:
+    login = partial(
+        guarded._client.post, "/api/login", content_type="application/json", base_url="http://localhost:9109"
+    )
+    assert [login(data=body).status_code for _ in range(TRIES + 1)] == [401] * TRIES + [429]
+
+
+@pytest.mark.parametrize("here", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_other_addresses_cannot_use_up_the_tries_of_this_machine(here: str) -> None:
+    guards = Access(PASSWORD, ManualClock())
+    for number in range(TRIES_OF_ALL):
+        guards.log_in(f"192.0.2.{number}", "wrong")
+    assert guards.wait("192.0.2.99") > 0
+    assert guards.wait(here) == 0
+    for _ in range(TRIES):
+        guards.log_in(here, "wrong")
+    assert guards.wait(here) > 0
+
+
+def test_this_machine_uses_up_no_tries_of_others() -> None:
+    guards = Access(PASSWORD, ManualClock())
+    for _ in range(TRIES_OF_ALL):
+        guards.log_in("127.0.0.1", "wrong")
+    assert guards.wait("192.0.2.1") == 0
 
 
 def test_many_addresses_guess_no_faster() -> None:
@@ -131,7 +161,13 @@ def test_the_box_answers_to_its_own_names(store: Store, host: str) -> None:
     assert mine.get("/api/page", host=host).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil", "box.example", "127.0.0.1.evil", "a b"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "localhost.evil", "box.example", "127.0.0.1.evil", "a b"),
+        *("[", "[::1", "localhost:[", "localhost:" + "1" * 5000),
+    ],
+)
 def test_it_answers_to_no_other_name(browser: Browser, host: str) -> None:
     """DNS rebinding: a name of the attacker's that leads here sends that name."""
     answer = browser._client.get("/api/page", headers={"Host": host})

@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import ssl
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 from pathlib import Path
-from socket import socket
+from socket import SHUT_RDWR, socket
 from typing import Any
 
+from cheroot.server import HTTPConnection, HTTPRequest
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 from cheroot.wsgi import Server
 
-from edge.clock import Clock
+from edge.clock import Clock, ended_after
 from edge.config import Settings, WebSettings, read_secret, secret_path
 from edge.config.fields import host_and_port
 from edge.delivery.history import Reader
 from edge.errors import ConfigurationError
-from edge.web.access import Access, checked_password
-from edge.web.app import Page
+from edge.web.access import Access, checked_password, is_this_machine
+from edge.web.app import LONGEST, Page
 
 log = logging.getLogger(__name__)
 
 THREADS = 16
 TIMEOUT = 10
-"""Seconds that a client may take to send a request."""
+"""Seconds that a client may take to send the head of a request, and again its body; seconds that a connection
+may be idle."""
 
 LARGEST = 64 * 1024
 """Bytes of a request's body."""
+
+MOST_OPEN = 64
+"""Connections at once: each takes a descriptor, of which the cameras and the broker need some."""
+
+MOST_OF_A_CLIENT = 8
+"""The same of one address of another machine; a browser opens six."""
+
+PAUSE = 1.0
+"""Seconds until a connection is accepted again where no descriptor was left."""
 
 
 class WebServer:
@@ -57,12 +72,8 @@ class WebServer:
             clock,
             stop=self._stop,
         )
-        self._server = _Quiet(
-            (web.host, web.port), page, numthreads=THREADS, server_name="instore", timeout=TIMEOUT,
-            shutdown_timeout=1,
-        )  # fmt: skip
-        self._server.max_request_body_size = LARGEST
-        self._server.max_request_header_size = LARGEST
+        pause = partial(clock.wait, self._stop, PAUSE)
+        self._server = _Server((web.host, web.port), page, pause)
         self._server.ssl_adapter = _tls(web, beside)
         try:
             self._server.prepare()
@@ -129,8 +140,111 @@ class _PatientTls(BuiltinSSLAdapter):
         return secured, {"wsgi.url_scheme": "https", "HTTPS": "on"}
 
 
-class _Quiet(Server):
-    """Logs as the rest of the program does: what clients do wrong is no error of ours."""
+class Doors:
+    """Which connections are open; for several threads."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._open: dict[Hashable, str] = {}
+        self._clients = Counter[str]()
+
+    def admit(self, connection: Hashable, client: str) -> bool:
+        """Whether one more connection of this address may be open, which it is from then on."""
+        with self._guard:
+            is_full = len(self._open) >= MOST_OPEN or (
+                self._clients[client] >= MOST_OF_A_CLIENT and not is_this_machine(client)
+            )
+            if not is_full:
+                self._open[connection] = client
+                self._clients[client] += 1
+            return not is_full
+
+    def leave(self, connection: Hashable) -> None:
+        """The connection is closed; it may have left before, or never been admitted."""
+        with self._guard:
+            client = self._open.pop(connection, None)
+            if client is not None:
+                self._clients[client] -= 1
+                self._clients += Counter()  # forgets addresses without a connection
+
+    def holds(self, connection: Hashable) -> bool:
+        """Whether it has been admitted."""
+        with self._guard:
+            return connection in self._open
+
+
+class _Request(HTTPRequest):
+    """Ends the connection where request or answer take too long: a byte now and then would hold a thread."""
+
+    def parse_request(self) -> None:
+        with self._within(TIMEOUT):
+            super().parse_request()
+
+    def respond(self) -> None:
+        with self._within(TIMEOUT if self.method == b"POST" else LONGEST + TIMEOUT):
+            super().respond()
+
+    def _within(self, seconds: float) -> AbstractContextManager[None]:
+        return ended_after(seconds, self._hang_up)
+
+    def _hang_up(self) -> None:
+        self.sent_headers = True  # no error is sent any more
+        socket.shutdown(self.conn.socket, SHUT_RDWR)  # that of TLS disturbs the reader
+
+
+class _Connection(HTTPConnection):
+    RequestHandlerClass = _Request
+
+    def close(self) -> None:
+        self.server.doors.leave(self)
+        super().close()
+
+
+class _Listener(socket):
+    """Waits where no descriptor is left: cheroot would try again at once, with a traceback each time."""
+
+    pause: Callable[[], object]
+
+    def accept(self) -> tuple[socket, Any]:
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                raise
+            log.warning("the page accepts no connection for now: %s", error.strerror)
+            self.pause()
+            raise BlockingIOError(errno.EAGAIN, "try again") from error
+
+
+class _Server(Server):
+    """cheroot's, with limits on connections and time; what clients do wrong is no error of ours."""
+
+    ConnectionClass = _Connection
+
+    def __init__(self, address: tuple[str, int], page: Page, pause: Callable[[], object]) -> None:
+        super().__init__(
+            address, page, numthreads=THREADS, server_name="instore", request_queue_size=MOST_OPEN,
+            timeout=TIMEOUT, shutdown_timeout=1,
+        )  # fmt: skip
+        self.max_request_body_size = self.max_request_header_size = LARGEST
+        self.doors = Doors()
+        self._pause = pause
+
+    def bind(self, *arguments: Any) -> socket:  # noqa: ANN401 - family, type and protocol
+        super().bind(*arguments)
+        listener = self.socket = _Listener(fileno=self.socket.detach())
+        listener.pause = self._pause
+        return listener
+
+    def process_conn(self, conn: _Connection) -> None:
+        """A new connection gets a thread when something arrives on it: silent ones hold none."""
+        if self.doors.holds(conn):
+            super().process_conn(conn)
+        elif self.doors.admit(conn, conn.remote_addr or ""):
+            self.put_conn(conn)
+        else:
+            with suppress(OSError):  # the client has gone
+                conn.close()
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         error: Any = True if traceback and level >= logging.ERROR else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import pytest
 from edge.clock import SystemClock
 from edge.config import Settings, load_settings
 from edge.errors import ConfigurationError
-from edge.web.server import WebServer
+from edge.web.server import MOST_OPEN, PAUSE, THREADS, Doors, WebServer
 from tests.edge.web.conftest import PASSWORD
 from tests.edge.web.store import Store
+from tests.fakes import ManualClock
 from tests.mosquitto import make_certificates
 from tests.patience import PATIENCE
 
@@ -83,6 +85,105 @@ def test_a_silent_client_holds_up_no_other(store: Store, secured: Path, tls: boo
     ):
         scheme = "https" if tls else "http"
         assert read(f"{scheme}://localhost:{server.port}/login", context)[0] == 200
+
+
+def test_silent_clients_hold_no_thread(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.web.server.TIMEOUT", 10 * PATIENCE)
+    with serving(store, tmp_path) as server, ExitStack() as opened:
+        for _ in range(2 * THREADS):
+            opened.enter_context(closing(socket.create_connection(("127.0.0.1", server.port))))
+        assert read(f"{server.url}login")[0] == 200
+
+
+HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: "
+BODY = (
+    b"POST /api/login HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("begin", [HEAD, BODY], ids=["head", "body"])
+def test_a_request_that_comes_byte_by_byte_is_ended(
+    store: Store,
+    secured: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    begin: bytes,
+    tls: bool,
+) -> None:
+    monkeypatch.setattr("edge.web.server.TIMEOUT", 0.3)
+    context = ssl.create_default_context(cafile=str(secured / "ca.pem"))
+    with serving(store, secured, **(SECURED if tls else {})) as server:
+        plain = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+        with context.wrap_socket(plain, server_hostname="localhost") if tls else plain as client:
+            client.sendall(begin)
+            client.settimeout(0.02)
+            assert is_ended(client)
+    assert caplog.text == ""
+
+
+def is_ended(client: socket.socket) -> bool:
+    """Whether the server ends the connection, though a byte comes now and then, before some seconds."""
+    for _ in range(400):
+        try:
+            client.sendall(b"x")
+            if not client.recv(1000):
+                return True
+        except TimeoutError:  # the pause
+            continue
+        except OSError:
+            return True
+    return False
+
+
+def test_connections_beyond_the_limit_are_closed_at_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.web.server.MOST_OPEN", 3)
+    with serving(store, tmp_path) as server:
+        with ExitStack() as opened:
+            first, *_, last = [
+                opened.enter_context(
+                    closing(socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE))
+                )
+                for _ in range(4)
+            ]
+            assert last.recv(1) == b""
+            first.sendall(b"GET /login HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b" 200 " in first.recv(1000)
+        while server._server.doors._open:  # they are closed by the server's own thread
+            server._stop.wait(0.01)
+        assert read(f"{server.url}login")[0] == 200
+
+
+def test_one_address_may_open_some_connections_only_and_this_machine_more() -> None:
+    doors = Doors()
+    assert [doors.admit(number, "192.0.2.1") for number in range(9)] == [True] * 8 + [False]
+    assert doors.admit("other", "192.0.2.2")
+    doors.leave(0)
+    doors.leave(0)
+    assert [doors.admit(number, "192.0.2.1") for number in (10, 11)] == [True, False]
+    assert all(doors.admit(number, "127.0.0.1") for number in range(100, 100 + MOST_OPEN - 9))
+    assert not doors.admit("last", "127.0.0.1")
+
+
+def test_without_descriptors_it_waits_before_it_accepts_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock()
+    server = WebServer(store.history._path, configured(store), beside=tmp_path, clock=clock)
+
+    def none_left(_: socket.socket) -> tuple[int, Any]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("edge.web.server._Listener._accept", none_left)
+    with pytest.raises(BlockingIOError):
+        server._server.socket.accept()
+    server.stop()
+    assert clock.waits == [PAUSE]
+    assert "the page accepts no connection for now: Too many open files" in caplog.text
 
 
 def test_a_large_body_is_refused(store: Store, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def _queue(figures: Figures, zone: str) -> QueueFlow | None:
 
 def _mean_length(figures: Figures, seconds: int | None) -> tuple[float | None, float | None]:
     """Persons in the queue on average over the watched time, and the mean absolute error by the noise."""
-    if seconds is None or not (watched := figures[QUEUE].coverage.seconds):
+    figure = figures.get(QUEUE)
+    if seconds is None or figure is None or figure.changed or not (watched := figure.coverage.seconds):
         return None, None
-    error = error_of(QUEUE, figures[QUEUE].epsilon)
-    return round(seconds / watched, 3), round(error / watched, 3)
+    return round(seconds / watched, 3), round(error_of(QUEUE, figure.epsilon) / watched, 3)

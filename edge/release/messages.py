@@ -327,7 +327,8 @@ class QueueFlow(Part):
         description="Time that visits spent in the zone, each at most 300 s, in the period in which they end."
     )
     mean_length: float | None = Field(
-        description="Persons: person_seconds by the watched seconds; null where nothing was watched."
+        description="Persons: person_seconds by the watched seconds; null where nothing was watched, or the "
+        "camera's queues changed within the period."
     )
     error: float | None = Field(description="Mean absolute error of mean_length by the noise, in persons.")
     waiting: Histogram | None = Field(description="Visits by the time in the zone, in seconds.")

@@ -7,7 +7,7 @@ in the transaction of its row.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 
@@ -51,7 +51,8 @@ class OpenPeriod(BaseModel):
     """An hour or a day that has not ended: its visits so far by cell, true and on the box's disk only.
 
     start: the first start of its windows. until: the last of their ends. ends: the end of the local hour or
-    day. exact: every window of it was counted with the gate off.
+    day. watched: its windows with cells. exact: every window of it was counted with the gate off. changed:
+    cells came or went within it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +63,7 @@ class OpenPeriod(BaseModel):
     cells: dict[str, NonNegativeInt] = {}
     watched: Watched = Watched()
     exact: bool = False
+    changed: bool = False
 
     def with_window(self, window: WindowCounts, cells: Mapping[str, int], rule: Rule) -> OpenPeriod:
         """This and one more window, counted under this rule."""
@@ -71,7 +73,8 @@ class OpenPeriod(BaseModel):
                 "start": min(self.start, window.start),
                 "until": max(self.until, window.end),
                 "cells": {cell: self.cells.get(cell, 0) + cells.get(cell, 0) for cell in names},
-                "watched": self.watched.with_window(window.coverage),
+                "watched": self.watched.with_window(window.coverage) if cells else self.watched,
+                "changed": self.changed or bool(cells and self.cells and cells.keys() != self.cells.keys()),
                 "exact": self.exact and rule.is_off,
             }
         )
@@ -79,7 +82,10 @@ class OpenPeriod(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class NoisyFigure:
-    """The numbers of one period as they may leave, by cell. epsilon: of each; None where the gate is off."""
+    """The numbers of one period as they may leave, by cell. epsilon: of each; None where the gate is off.
+
+    coverage: of the windows with cells. changed: cells came or went, so each has a coverage of its own.
+    """
 
     level: Level
     start: datetime
@@ -87,6 +93,7 @@ class NoisyFigure:
     cells: Mapping[str, NoisyCount]
     coverage: Coverage
     epsilon: Fraction | None
+    changed: bool = False
 
 
 class Draws:
@@ -168,6 +175,8 @@ class NoisyPeriods(BaseModel):
             if period and not _holds(period, level, window, rule):
                 figures.append(_closed(level, period, draws))
                 period = None
+            if not (period or cells):  # the quantity is not counted any more
+                continue
             period = (period or _begin(level, window, rule)).with_window(window, cells, rule)
             if window.last or window.end >= period.ends:
                 figures.append(_closed(level, period, draws))
@@ -196,7 +205,8 @@ def _closed(level: Level, period: OpenPeriod, draws: Draws) -> NoisyFigure | Non
     """
     if draws.is_off and not period.exact:
         return None
-    return draws.figure(level, period.start, period.until, period.cells, period.watched.coverage)
+    figure = draws.figure(level, period.start, period.until, period.cells, period.watched.coverage)
+    return figure and replace(figure, changed=period.changed)
 
 
 def _begin(level: Level, window: WindowCounts, rule: Rule) -> OpenPeriod:

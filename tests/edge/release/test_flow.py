@@ -78,6 +78,43 @@ class TestOff:
         assert hours(messages)[0]["zones"]["till"]["queue"]["mean_length"] is None
 
 
+class TestQueuesThatComeAndGo:
+    """A person stands in the queue all the time, in one window of five minutes of an hour."""
+
+    STANDS: Mapping[str, Any] = {ZONES: {"till": 1}, QUEUE: {"till": 300}}
+
+    def queue(self, *shapes: Mapping[str, Any]) -> tuple[float | None, str]:
+        box = Box(rule(OFF))
+        for shape in shapes:
+            box.put(tallies=shape)
+        (hour,) = hours(box.put_until(MIDNIGHT + HOUR))
+        return hour["zones"]["till"]["queue"]["mean_length"], hour["quantities"][QUEUE]["since"]
+
+    def test_the_time_after_a_queue_was_removed_is_not_watched(self) -> None:
+        assert self.queue(self.STANDS) == (1.0, "2026-01-31T00:00:00Z")
+
+    def test_a_queue_is_counted_from_its_first_window_on(self) -> None:
+        assert self.queue({}, {}, self.STANDS) == (1.0, "2026-01-31T00:10:00Z")
+
+    def test_there_is_no_length_where_the_queues_changed_within_the_hour(self) -> None:
+        two = {ZONES: {"till": 1, "desk": 0}, QUEUE: {"till": 300, "desk": 0}}
+        assert self.queue(two, self.STANDS)[0] is None
+        assert self.queue(self.STANDS, two)[0] is None
+
+    def test_an_hour_after_a_queue_was_removed_begins_when_it_is_back(self) -> None:
+        """The day of the queue is open all the time."""
+        box = Box(rule(OFF))
+        box.put(tallies=self.STANDS)
+        box.put_until(MIDNIGHT + 3 * HOUR / 2)
+        messages = box.put(tallies=self.STANDS, last=True)
+        (hour,) = hours(messages)
+        assert hour["quantities"][QUEUE]["since"] == "2026-01-31T01:30:00Z"
+        assert hour["zones"]["till"]["queue"]["mean_length"] == 1.0
+        (day,) = of(messages, "flow", period="day", box=None)
+        assert day["quantities"][QUEUE]["since"] == "2026-01-31T00:00:00Z"
+        assert day["zones"]["till"]["queue"]["mean_length"] == 1.0
+
+
 def test_without_zones_a_flow_message_is_as_before() -> None:
     messages = Box(rule()).put_until(MIDNIGHT + HOUR)
     assert all({"zones", "quantities"}.isdisjoint(m) for m in of(messages, "flow"))

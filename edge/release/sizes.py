@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from itertools import pairwise
+from random import Random
 
-from edge.config import DAY, Settings
-from edge.release.messages import Figures, Model, Periods, Today, encode, window_id
-from edge.release.rule import Rule
+from edge.config import DAY, CameraSettings, Settings
+from edge.correct import LEVEL, METHOD
+from edge.ops.reasons import FrameDrop
+from edge.quantities import IN, OUT, QUANTITIES, VISITS
+from edge.release.messages import (
+    CalibrationOf,
+    Corrected,
+    Counts,
+    CoverageOf,
+    Figures,
+    Interval,
+    Model,
+    Periods,
+    Today,
+    encode,
+    window_id,
+)
+from edge.release.noise.ledger import Ledger, Level
+from edge.release.noise.periods import Draws, NoisyFigure
+from edge.release.rows import Rows
+from edge.release.rule import Rule, Topics
+from edge.types import Coverage
 
 _MOST_HOURS = 25
 """Of a store's day, where the clock is set back."""
@@ -16,7 +38,14 @@ _MOST_HOURS = 25
 _MANY = 99_999
 """Visits of a cell."""
 
+_FRAMES = 9_999_999
+"""Of a camera in a day, at any rate."""
+
+_SHARE = 0.999
+"""Shares have three decimals."""
+
 _MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+_WATCHED = Coverage(DAY - 0.001, _FRAMES, dict.fromkeys(FrameDrop, _FRAMES))
 _MODEL = Model(name="m" * 32, version="v" * 8)
 
 
@@ -28,15 +57,41 @@ class Sizes:
     today: int
 
 
-def largest(settings: Settings) -> Sizes:
-    """The largest payloads under these settings, with many visits in every bracket."""
+def largest(settings: Settings, topics: Topics) -> Sizes:
+    """The largest payloads under these settings, with many visits in every cell."""
     rule, figures = Rule.of(settings, _MODEL), _full(settings)
     rows = [
-        len(encode(_periods(rule, camera.name, zone, figures)))
+        encode(make(rule, camera.name, zone, figures))
         for camera in settings.cameras
         for zone in camera.counted_zones
+        for make in (_counts, _periods)
     ]
-    return Sizes(max(rows), len(encode(_today(rule, figures))))
+    rows += [flow for camera in settings.cameras for flow in _flows(settings, camera, Rows(rule, topics))]
+    return Sizes(max(map(len, rows)), len(encode(_today(rule, figures))))
+
+
+def _flows(settings: Settings, camera: CameraSettings, make: Rows) -> Iterator[bytes]:
+    """The flow of an hour and a day of a camera, with all that it counts beside visits."""
+    rule = Rule.of(settings, _MODEL)
+    lines = tuple(line.name for line in camera.lines)
+    beside = {**({IN: lines, OUT: lines} if lines else {}), **settings.cells_of(camera)}
+    for level in (Level.HOUR, Level.DAY):
+        drawn = _drawn(rule, camera.name, level, {VISITS: (VISITS,), **beside})
+        yield make.flow(camera.name, drawn.pop(VISITS), drawn).encode(_MANY)
+
+
+def _drawn(
+    rule: Rule, camera: str, level: Level, cells: Mapping[str, tuple[str, ...]]
+) -> dict[str, NoisyFigure]:
+    """Made-up numbers of a camera with their noise, by quantity, as the gate draws them."""
+    shares, ledger = rule.flow_shares(cells), Ledger(budget=rule.visit_epsilon or Fraction(1))
+    found = dict[str, NoisyFigure]()
+    for quantity, names in cells.items():
+        draws = Draws(ledger, shares, Random(0).randrange, camera=camera, quantity=quantity, reach=rule.reach)
+        many = dict.fromkeys(names, _MANY * QUANTITIES[quantity].most)
+        if figure := draws.figure(level, _MOMENT, _MOMENT + timedelta(seconds=DAY), many, _WATCHED):
+            found[quantity] = figure
+    return found
 
 
 def _full(settings: Settings) -> Figures:
@@ -66,7 +121,29 @@ def _periods(rule: Rule, camera: str, zone: str, figures: Figures) -> Periods:
         timezone=rule.time.timezone.key,
         figures=figures,
         model=_MODEL,
-        privacy=rule.privacy(),
+        privacy=rule.privacy(min(rule.ages.values(), default=None)),
+    )
+
+
+def _counts(rule: Rule, camera: str, zone: str, figures: Figures) -> Counts:
+    return Counts(
+        site=rule.site,
+        camera=camera,
+        zone=zone,
+        window_id=window_id(rule.site),
+        sequence=_MANY,
+        start=_MOMENT,
+        end=_MOMENT,
+        seconds=_WATCHED.seconds,
+        counts=figures.counts,
+        unclassified=figures.unclassified,
+        since=dict.fromkeys([*figures.counts, "unclassified"], _MOMENT),
+        groups=figures.groups,
+        released=figures.released,
+        other=figures.other,
+        coverage=CoverageOf.of(_WATCHED),
+        model=_MODEL,
+        privacy=rule.privacy(min(rule.ages.values(), default=None)),
     )
 
 
@@ -80,6 +157,19 @@ def _today(rule: Rule, figures: Figures) -> Today:
         total=figures,
         hours=[figures] * _MOST_HOURS,
         basis="released",
+        corrected=_corrected(figures),
         model=_MODEL,
-        privacy=rule.privacy(),
+        privacy=rule.privacy(min(rule.ages.values(), default=None)),
+    )
+
+
+def _corrected(figures: Figures) -> Corrected:
+    interval = Interval(share=_SHARE, low=_SHARE, high=_SHARE)
+    return Corrected(
+        method=METHOD,
+        level=LEVEL,
+        calibration=CalibrationOf(name=_MODEL.name, version=_MODEL.version, faces=_MANY),
+        visits=_MANY,
+        shares=dict.fromkeys(figures.counts, interval),
+        reason=None,
     )

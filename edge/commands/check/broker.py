@@ -27,7 +27,7 @@ def check_broker(settings: Settings, folder: Path, clock: Clock, number: int = 0
     """
     where = _way(settings, number)
     topics, naming = Topics.of(settings), Naming.of(settings.mqtt)
-    sizes = largest(settings)
+    sizes = largest(settings, topics)
     trials = _trials(settings, topics, sizes)
     result = probe(
         settings.mqtt,

@@ -11,6 +11,7 @@ from edge.commands.check.broker import check_broker
 from edge.commands.check.verdict import Status, Verdict, attempt
 from edge.release.sizes import largest
 from tests.fakes import settings
+from tests.gates import TOPICS
 from tests.mosquitto import Mosquitto, Subscriber
 
 
@@ -58,7 +59,7 @@ def test_a_broker_without_limits_is_as_it_should_be(tmp_path: Path) -> None:
 
 def test_more_brackets_make_larger_messages() -> None:
     few, many = (
-        largest(settings(f"windows.brackets={b}")) for b in (["0-64", "65+"], ["0-9", "10-64", "65+"])
+        largest(settings(f"windows.brackets={b}"), TOPICS) for b in (["0-64", "65+"], ["0-9", "10-64", "65+"])
     )
     assert few.row < many.row < many.today
     assert few.today < many.today

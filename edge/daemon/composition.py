@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge import __version__
 from edge.bundle import Bundle, bundle_folder, load_bundle, load_confusion
@@ -41,6 +42,9 @@ from edge.release.messages import BoxState, LoadedModel, Model, StatusEncoder
 from edge.release.rule import Rule
 from edge.types import CameraStatus
 from edge.vision.detect import SharedDetectors
+
+if TYPE_CHECKING:
+    from edge.web.server import WebSecrets, WebServer
 
 log = logging.getLogger(__name__)
 
@@ -202,7 +206,7 @@ class Composition:
             on_refused=lambda fault: metrics.engines_refused.labels(fault).inc(),
         )
 
-    def _serve_pages(self) -> PatientServer:
+    def _serve_pages(self) -> PatientServer[HttpServer]:
         metrics, settings = self.metrics, self.settings.metrics
         pages = {
             "/metrics": lambda accept: (HTTPStatus.OK, *metrics.exposition(accept)),
@@ -210,11 +214,11 @@ class Composition:
         }
         return PatientServer(partial(HttpServer, settings.host, settings.port, pages), self.clock)
 
-    def _serve_web(self) -> PatientServer:
+    def _serve_web(self) -> PatientServer[WebServer]:
         """The page; its libraries are loaded where it is served only."""
-        from edge.web.server import WebServer, check_web
+        from edge.web.server import WebServer
 
-        check_web(self.settings.web, self.beside)
+        self._read_web(self.settings)
         make = partial(
             WebServer,
             self._state / FILE,
@@ -268,10 +272,18 @@ class Composition:
         """Use the passwords and certificates that the files hold now. Raises ConfigurationError."""
         access = read_access(settings.mqtt, self.beside) if self.publisher else None
         hook = read_hook(settings.webhook, self.beside) if self.webhook else None
+        page = self._read_web(settings) if self.web else None
         if self.publisher and access:
             self.publisher.renew(access)
         if self.webhook and hook:
             self.webhook.renew(hook)
+        if self.web and self.web.server and page:
+            self.web.server.renew(page)
+
+    def _read_web(self, settings: Settings) -> WebSecrets:
+        from edge.web.server import read_web
+
+        return read_web(settings.web, self.beside)
 
     def announce(self, settings: Settings) -> None:
         """Announce the box and its cameras to Home Assistant, as far as it has changed."""

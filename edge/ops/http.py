@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from edge.clock import Clock
 from edge.errors import ConfigurationError
@@ -70,14 +70,17 @@ class Server(Protocol):
         """Stop answering requests and release the port."""
 
 
-class PatientServer:
+_S = TypeVar("_S", bound=Server)
+
+
+class PatientServer(Generic[_S]):
     """A server that is made again and again where it cannot listen: nothing else may wait for it.
 
     Another program may have the port, or the address may not be up yet. make: raises ConfigurationError then.
     what: what is served, for the log.
     """
 
-    def __init__(self, make: Callable[[], Server], clock: Clock, what: str = "metrics are") -> None:
+    def __init__(self, make: Callable[[], _S], clock: Clock, what: str = "metrics are") -> None:
         self._make = make
         self._what = what
         self._clock = clock
@@ -85,6 +88,11 @@ class PatientServer:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._keep_trying, name="http-retry", daemon=True)
         self._server = self._try()
+
+    @property
+    def server(self) -> _S | None:
+        """The server; None while it cannot listen."""
+        return self._server
 
     @property
     def port(self) -> int | None:
@@ -113,7 +121,7 @@ class PatientServer:
             self._server.start()
             log.info("the %s served now, on port %d", self._what, self._server.port)
 
-    def _try(self) -> Server | None:
+    def _try(self) -> _S | None:
         try:
             return self._make()
         except ConfigurationError as error:

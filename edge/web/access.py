@@ -69,6 +69,14 @@ class Access:
         self._clients: OrderedDict[str, Limit] = OrderedDict()
         self._everybody = Limit(TRIES_OF_ALL, clock.monotonic())
 
+    def renew(self, password: str | None) -> None:
+        """Take this password from now on; another than before ends all sessions."""
+        digest = _digest(password) if password is not None else None
+        with self._guard:
+            if digest != self._digest:
+                self._digest = digest
+                self._sessions.clear()
+
     @property
     def is_open(self) -> bool:
         """Whether no password is needed."""
@@ -83,8 +91,9 @@ class Access:
 
     def log_in(self, client: str, password: str) -> str | None:
         """The token of a new session; None where the password is wrong, which is counted."""
-        right = self._digest is not None and hmac.compare_digest(_digest(password), self._digest)
+        tried = _digest(password)
         with self._guard:
+            right = self._digest is not None and hmac.compare_digest(tried, self._digest)
             now = self._clock.monotonic()
             if not right:
                 self._limit(client, now).use()

@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from socket import SHUT_RDWR, socket
@@ -65,16 +66,14 @@ class WebServer:
         web = settings.web
         self._host = web.host
         self._stop = threading.Event()
+        secrets = read_web(web, beside)
+        self._access = Access(secrets.password, clock)
         page = Page(
-            Reader(path),
-            current or (lambda: settings),
-            Access(read_password(web, beside), clock),
-            clock,
-            stop=self._stop,
-        )
+            Reader(path), current or (lambda: settings), self._access, clock, stop=self._stop
+        )  # fmt: skip
         pause = partial(clock.wait, self._stop, PAUSE)
         self._server = _Server((web.host, web.port), page, pause)
-        self._server.ssl_adapter = _tls(web, beside)
+        self._server.ssl_adapter = secrets.tls
         try:
             self._server.prepare()
         except OSError as error:
@@ -92,6 +91,11 @@ class WebServer:
         scheme = "https" if self._server.ssl_adapter else "http"
         return f"{scheme}://{host_and_port(self._host, self.port)}/"
 
+    def renew(self, secrets: WebSecrets) -> None:
+        """Use this password, and for new connections this certificate; another password ends all sessions."""
+        self._access.renew(secrets.password)
+        self._server.ssl_adapter = secrets.tls
+
     def start(self) -> None:
         """Start answering requests."""
         self._thread.start()
@@ -104,14 +108,20 @@ class WebServer:
             self._thread.join()
 
 
-def check_web(web: WebSettings, beside: Path) -> None:
-    """Raise ConfigurationError on a password or a certificate that cannot be used."""
-    read_password(web, beside)
-    _tls(web, beside)
+@dataclass(frozen=True, slots=True)
+class WebSecrets:
+    """The page's password and certificate, read and checked; None where there is none."""
+
+    password: str | None = field(repr=False)
+    tls: _PatientTls | None
 
 
-def read_password(web: WebSettings, beside: Path) -> str | None:
-    """The password of the page; None where there is none."""
+def read_web(web: WebSettings, beside: Path) -> WebSecrets:
+    """Read password and certificate. Raises ConfigurationError on what cannot be used."""
+    return WebSecrets(_password(web, beside), _tls(web, beside))
+
+
+def _password(web: WebSettings, beside: Path) -> str | None:
     if not web.password_file:
         return None
     return checked_password(read_secret("web.password_file", web.password_file, beside), "web.password_file")

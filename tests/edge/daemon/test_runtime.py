@@ -366,6 +366,30 @@ def test_a_reload_with_a_secret_that_is_not_there_changes_nothing(
     )  # not after the reload
 
 
+def test_a_reload_takes_the_pages_password_or_refuses_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    file = tmp_path / "page"
+    file.write_text("the first password\n")
+    page = {"enabled": True, "port": 0, "password_file": "page"}
+    daemon = make(tmp_path, settings(tmp_path, "door", web=page))
+    assert daemon._made.web
+    assert daemon._made.web.server
+    access = daemon._made.web.server._access
+    session = access.log_in("127.0.0.1", "the first password") or ""
+    file.write_text("short\n")
+    daemon._reloader.reload()
+    assert "reload rejected; still running the previous configuration: web.password_file" in caplog.text
+    assert access.knows(session)
+    file.write_text("the second password\n")
+    daemon._reloader.reload()
+    assert "reload applied" in caplog.text
+    assert not access.knows(session)
+    assert access.log_in("127.0.0.1", "the second password")
+    daemon._made.close()
+
+
 def test_windows_that_a_full_outbox_drops_are_counted_and_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -134,6 +134,17 @@ def test_many_addresses_guess_no_faster() -> None:
     assert TRIES_OF_ALL < tried <= TRIES_OF_ALL + 10_000 / access.REFILL + 1
 
 
+def test_another_password_ends_the_sessions_and_the_same_one_none() -> None:
+    guards = Access(PASSWORD, ManualClock())
+    token = guards.log_in("192.0.2.1", PASSWORD) or ""
+    guards.renew(PASSWORD)
+    assert guards.knows(token)
+    guards.renew("another long password")
+    assert not guards.knows(token)
+    assert guards.log_in("192.0.2.1", PASSWORD) is None
+    assert guards.log_in("192.0.2.1", "another long password")
+
+
 def test_addresses_and_sessions_take_no_memory_without_end() -> None:
     clock = ManualClock()
     guards = Access(PASSWORD, clock)

@@ -16,7 +16,7 @@ import pytest
 from edge.clock import SystemClock
 from edge.config import Settings, load_settings
 from edge.errors import ConfigurationError
-from edge.web.server import MOST_OPEN, PAUSE, THREADS, Doors, WebServer
+from edge.web.server import MOST_OPEN, PAUSE, THREADS, Doors, WebServer, read_web
 from tests.edge.web.conftest import PASSWORD
 from tests.edge.web.store import Store
 from tests.fakes import ManualClock
@@ -74,6 +74,20 @@ def test_with_tls_it_speaks_nothing_else(store: Store, secured: Path) -> None:
         old.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises(OSError, match=r"SSL|TLS|ssl|reset"):
             read(f"https://localhost:{server.port}/login", old)
+
+
+def test_a_renewed_certificate_is_shown_to_new_connections(
+    store: Store, secured: Path, tmp_path: Path
+) -> None:
+    make_certificates(tmp_path)
+    (tmp_path / "password").write_text(PASSWORD)
+    context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    with serving(store, secured, **SECURED) as server:
+        url = f"https://localhost:{server.port}/login"
+        with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+            read(url, context)
+        server.renew(read_web(configured(store, **SECURED).web, tmp_path))
+        assert read(url, context)[0] == 200
 
 
 @pytest.mark.parametrize("tls", [False, True])

@@ -129,8 +129,10 @@ class Runtime:
     def _start(self) -> Running:
         """Start all threads, against the direction of the data."""
         made, threads, stop_publishing = self._made, self._made.threads, threading.Event()
-        for server in filter(None, (made.http, made.web)):
-            server.start()
+        if made.http:
+            made.http.start()
+        if made.web:
+            made.web.start()
         running = Running(
             threads.make("counting", made.counting.run),
             self._make_senders(stop_publishing),

@@ -122,6 +122,7 @@ class Line:
 
     in_flight = 20
     limits = Limits()
+    may_retain = True
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker

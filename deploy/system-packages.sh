@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs with apt the packages that pip cannot install. Without apt or root it lists them and fails.
 #   system-packages.sh run      what the daemon itself needs
-#   system-packages.sh test     also a broker, an RTSP server and a browser for the tests
+#   system-packages.sh test     also a broker, an RTSP server, a browser and promtool for the tests
 #   system-packages.sh build    also what builds the Debian package
 #   system-packages.sh service  also what boots a Debian in which the package is tested
 set -eu
@@ -31,6 +31,7 @@ if [ "${1:-run}" = test ]; then
     need mosquitto-clients program mosquitto_pub
     need openssl program openssl
     need chromium program chromium
+    need prometheus program promtool
     need strace program strace
     need python3-gi /usr/bin/python3 -c "import gi"
     need gir1.2-gst-rtsp-server-1.0 /usr/bin/python3 -c "

@@ -105,6 +105,7 @@ def _age(body: Json, total: Json | None, hours: list[Json]) -> Json:
         "until": body.get("until"),
         "total": total,
         "hours": hours,
+        "corrected": body.get("corrected"),
         "privacy": body["privacy"],
     }
 

@@ -16,10 +16,9 @@ function scale(most) {
 }
 
 // Bars by hour. series: [{name, style, values}] beside each other, marks: lines across (the days to compare),
-// whiskers: [[low, high] or null] of the first series, hours: [{label, open, watched}] with shares 0..1.
-export function hourly({ title, hours, series, marks = [], whiskers = [] }, width) {
-  const all = [...series, ...marks].flatMap((one) => one.values)
-    .concat(whiskers.filter(Boolean).flat()).filter((n) => n !== null);
+// hours: [{label, open, watched}] with shares 0..1.
+export function hourly({ title, hours, series, marks = [] }, width) {
+  const all = [...series, ...marks].flatMap((one) => one.values).filter((n) => n !== null);
   const { top, steps } = scale(Math.max(0, ...all));
   const step = (width - LEFT) / Math.max(1, hours.length);
   const y = (n) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - Math.max(0, n) / top);
@@ -41,11 +40,6 @@ export function hourly({ title, hours, series, marks = [], whiskers = [] }, widt
       const left = x + step * 0.12 + n * wide;
       parts.push(drawing("rect", { class: `bar ${one.style}`, x: left, y: y(value), width: wide, height: ground - y(value) }));
     });
-    if (whiskers[place]) {
-      const middle = x + step / 2;
-      const [low, high] = whiskers[place].map(y);
-      parts.push(drawing("path", { class: "whisker", d: `M${middle} ${low}V${high}M${middle - 4} ${high}h8M${middle - 4} ${low}h8` }));
-    }
     marks.forEach((mark) => {
       const value = mark.values[place];
       if (value !== null) {
@@ -65,25 +59,32 @@ export function hourly({ title, hours, series, marks = [], whiskers = [] }, widt
   return drawing("svg", { class: "chart", role: "img", viewBox: `0 0 ${width} ${HEIGHT}`, "aria-label": title }, parts);
 }
 
-// Bars for names, one below the other. rows: [{name, value, marks: [{style, value}], interval}]
+// Bars for names, one below the other. rows: [{name, value}], with marks: [{style, value}],
+// whisker: [low, high] and shown, the text in place of the value, where there are any.
 export function ranked({ title, rows }, width) {
   const line = 26;
   const left = Math.min(150, width * 0.36);
-  const most = Math.max(1, ...rows.flatMap((row) => [row.value ?? 0, ...row.marks.map((mark) => mark.value ?? 0)]));
+  const most = Math.max(1, ...rows.flatMap(
+    (row) => [row.value ?? 0, ...(row.whisker ?? []), ...(row.marks ?? []).map((mark) => mark.value ?? 0)]));
   const x = (n) => left + (width - left - 44) * (Math.max(0, n) / most);
   const parts = rows.flatMap((row, place) => {
     const y = place * line + 4;
-    const shown = row.value === null ? "–" : String(Math.max(0, row.value));
+    const shown = row.shown ?? (row.value === null ? "–" : String(Math.max(0, row.value)));
     return [
       drawing("text", { class: "axis", x: left - 8, y: y + 13, "text-anchor": "end" }, row.name),
       row.value === null ? null
         : drawing("rect", { class: "bar main", x: left, y, width: Math.max(0, x(row.value) - left), height: 18 }),
-      ...row.marks.filter((mark) => mark.value !== null)
+      row.whisker ? whisker(...row.whisker.map(x), y + 9) : null,
+      ...(row.marks ?? []).filter((mark) => mark.value !== null)
         .map((mark) => drawing("line", { class: `mark ${mark.style}`, x1: x(mark.value), x2: x(mark.value), y1: y - 2, y2: y + 20 })),
       drawing("text", { class: "value", x: width - 40, y: y + 13 }, shown),
     ];
   }).filter(Boolean);
   return drawing("svg", { class: "chart", role: "img", viewBox: `0 0 ${width} ${rows.length * line + 6}`, "aria-label": title }, parts);
+}
+
+function whisker(low, high, y) {
+  return drawing("path", { class: "whisker", d: `M${low} ${y}H${high}M${low} ${y - 4}v8M${high} ${y - 4}v8` });
 }
 
 // A line through points [share of the day 0..1, number], with a band of the error around it.

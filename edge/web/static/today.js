@@ -88,6 +88,7 @@ function draw() {
     ...[cards(view, before, week),
       element("div", { class: "columns" },
         hoursOfAges(view, before, week, half), ages(view, before, week, half)),
+      corrected(view, half),
       element("div", { class: "columns" }, passages(view, before, week, half), visits(view, before, week, half)),
       inside(view, width), zones(view), attention(view), groups(view), further(view), cameras(view)].filter(Boolean));
   for (const one of main.querySelectorAll("details")) one.open = open.has(one.dataset.name);
@@ -237,6 +238,25 @@ function ages(view, before, week, width) {
       table(TEXTS.byAge, [TEXTS.age, TEXTS.thisDay, TEXTS.yesterday, TEXTS.lastWeek],
         rows.map((row) => [row.name, number(row.value), ...row.marks.map((mark) => number(mark.value))])),
       hoursByAge(view)));
+}
+
+// The corrected shares of the brackets, with the interval of each as a whisker.
+function corrected(view, width) {
+  const found = agesOf(view)?.corrected;
+  if (!found) return null;
+  if (!found.shares) {
+    return element("section", {}, element("h2", {}, TEXTS.corrected),
+      element("p", { class: "soft" }, text("noShares", { reason: found.reason })));
+  }
+  const rows = Object.entries(found.shares).map(([bracket, { share, low, high }]) => ({
+    name: text("years", { bracket }), value: 100 * share, shown: percent(share), whisker: [100 * low, 100 * high], low, high,
+  }));
+  return element("section", {}, element("h2", {}, TEXTS.corrected),
+    element("p", { class: "note" }, text("correctedNote", { visits: found.visits, level: percent(found.level) })),
+    ranked({ title: TEXTS.corrected, rows }, width),
+    element("details", { "data-name": "corrected" }, element("summary", {}, TEXTS.table),
+      table(TEXTS.corrected, [TEXTS.age, TEXTS.share, TEXTS.low, TEXTS.high],
+        rows.map((row) => [row.name, row.shown, percent(row.low), percent(row.high)]))));
 }
 
 function hoursByAge(view) {

@@ -219,6 +219,22 @@ def test_measures_that_are_configured_are_shown_and_others_are_not(page: Page, s
         expect(page.get_by_role("heading", name=name)).to_have_count(0)
 
 
+def test_corrected_shares_have_their_interval(page: Page, served: WebServer) -> None:
+    view = page.request.get(f"{served.url}api/day").json()
+    brackets = list(view["ages"][0]["total"]["counts"])
+    shares = {bracket: {"share": 0.125, "low": 0.05, "high": 0.21} for bracket in brackets}
+    view["ages"][0]["corrected"] = {"visits": 240, "level": 0.95, "shares": shares, "reason": None}
+    page.route(f"**/api/day?day={view['day']}", lambda route: route.fulfill(json=view))
+    page.goto(served.url)
+    section = page.locator("section", has=page.get_by_role("heading", name="Shares by age, corrected"))
+    expect(section).to_contain_text("240 published visits")
+    expect(section.locator(".whisker")).to_have_count(len(brackets))
+    section.get_by_text("As a table").click()
+    cells = section.get_by_role("row", name="25-34 years").get_by_role("cell").all_inner_texts()
+    assert cells == ["13 %", "5 %", "21 %"]
+    assert [fault["id"] for fault in Axe().run(page).response["violations"]] == []
+
+
 def test_a_password_opens_it(page: Page, store: Store, tmp_path: Path) -> None:
     (tmp_path / "password").write_text(PASSWORD)
     web = store.settings.web.model_copy(update={"password_file": "password"})

@@ -88,7 +88,7 @@ function draw() {
     ...[cards(view, before, week),
       element("div", { class: "columns" },
         hoursOfAges(view, before, week, half), ages(view, before, week, half)),
-      corrected(view, half),
+      corrected(view, width),
       element("div", { class: "columns" }, passages(view, before, week, half), visits(view, before, week, half)),
       inside(view, width), zones(view), attention(view), groups(view), further(view), cameras(view)].filter(Boolean));
   for (const one of main.querySelectorAll("details")) one.open = open.has(one.dataset.name);

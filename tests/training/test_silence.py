@@ -40,6 +40,12 @@ def test_training_talks_to_nobody_and_writes_what_it_is_told_to(keras, tmp_path:
     home = tmp_path / "home"
     told = (out, tmp_path / "here" / "runs", tmp_path / "tmp")
     caches = [home / cache for cache in CACHES]
-    assert seen.written_outside(*told, *caches) <= {cache.parent for cache in caches}
+    written = {path for path in seen.written_outside(*told, *caches) if not _is_semaphore(path)}
+    assert written <= {cache.parent for cache in caches}
     programs = {Path(program).name for program in seen.programs - {sys.executable}}
     assert programs <= {"uname", "fc-list", "ldconfig"}
+
+
+def _is_semaphore(path: Path) -> bool:
+    """Keras imports scikit-learn where it is installed, as for the tests; its joblib tries a semaphore."""
+    return path.match("/dev/shm/sem.*")  # noqa: S108 - where the C library keeps named semaphores

@@ -55,7 +55,7 @@ def ended_after(seconds: float, end: Callable[[], object]) -> Iterator[None]:
     timer.start()
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # whatever a library raises on a connection that was ended under it
         if expired.is_set():
             raise TimeoutError("timed out") from error
         raise

@@ -22,7 +22,7 @@ from typing import Protocol
 
 from edge.clock import Clock, SystemClock
 from edge.config import Settings
-from edge.delivery.outbox_file import UnusableError, damage, fault_at_open, move_aside, open_file
+from edge.delivery.outbox_file import UnusableError, fault_at_open, faults_of, move_aside, open_file
 from edge.errors import OutsideError
 from edge.ops.reasons import OutboxFault
 
@@ -368,16 +368,9 @@ class Outbox:
     @contextmanager
     def disk(self) -> Iterator[None]:
         """Every access to the file runs in this context: one thread at a time, faults become OutsideError."""
-        with self._lock:
-            try:
-                yield
-            except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
-                raise  # a bug of ours
-            except sqlite3.DatabaseError as error:
-                damaged = damage(self._path, error)
-                if damaged and self._on_set_aside:
-                    self._replace(damaged)
-                raise OutsideError(f"outbox {self._path}: {error}") from error
+        replace = self._replace if self._on_set_aside else None
+        with self._lock, faults_of("outbox", self._path, replace):
+            yield
 
     def _replace(self, why: UnusableError) -> None:
         """The file turned out to be damaged: its messages stay in it, and later ones go into a new file."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -133,6 +133,22 @@ def damage(path: Path, error: sqlite3.Error) -> UnusableError | None:
     """The error that says that the file is damaged or no database; None for any other fault."""
     code = _code(error)
     return UnusableError(f"{path}: {_FAULTS[code]}", OutboxFault.DAMAGED) if code in _UNUSABLE else None
+
+
+@contextmanager
+def faults_of(what: str, path: Path, on_damaged: Callable[[UnusableError], None] | None) -> Iterator[None]:
+    """Access to a database: faults become OutsideError; a bug of ours stays what it is.
+
+    what: its name for messages. on_damaged: replaces the file where it is damaged.
+    """
+    try:
+        yield
+    except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+        raise
+    except sqlite3.DatabaseError as error:
+        if on_damaged and (damaged := damage(path, error)):
+            on_damaged(damaged)
+        raise OutsideError(f"{what} {path}: {error}") from error
 
 
 def fault_at_open(path: Path, error: sqlite3.Error) -> InstoreError:

@@ -42,7 +42,7 @@ def open_tunnel(proxy: Proxy, host: str, port: int, within: float, clock: Clock)
     try:
         sock.sendall(_request(proxy, host_and_port(host, port)))
         _expect_success(proxy, _answer(proxy, sock, until, clock))
-    except BaseException:
+    except BaseException:  # the caller gets no socket to close
         sock.close()
         raise
     return sock

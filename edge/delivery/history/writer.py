@@ -15,8 +15,7 @@ from typing import Any
 from edge.clock import Clock, SystemClock
 from edge.delivery.history.file import open_for_writing, packed, seconds, words
 from edge.delivery.outbox import Row
-from edge.delivery.outbox_file import UnusableError, damage, move_aside
-from edge.errors import OutsideError
+from edge.delivery.outbox_file import UnusableError, faults_of, move_aside
 from edge.ops.reasons import OutboxFault
 
 log = logging.getLogger(__name__)
@@ -148,15 +147,8 @@ class History:
     @contextmanager
     def _disk(self) -> Iterator[None]:
         """Every access to the file runs in this context: one thread at a time, faults become OutsideError."""
-        with self._lock:
-            try:
-                yield
-            except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
-                raise  # a bug of ours
-            except sqlite3.DatabaseError as error:
-                if damaged := damage(self._path, error):
-                    self._start_again(damaged)
-                raise OutsideError(f"history {self._path}: {error}") from error
+        with self._lock, faults_of("history", self._path, self._start_again):
+            yield
 
     def _start_again(self, why: UnusableError) -> None:
         """The file turned out to be damaged: a new one is used."""

@@ -100,8 +100,9 @@ prove: tools ## attack the published messages, some 20 minutes; the results go t
 	$(BIN)/python -m tests.privacy.prove
 	$(BIN)/python -m tests.privacy.prove_noise
 
-schemas: install ## write the JSON Schemas of the messages and the AsyncAPI document from their models
+schemas: install ## write the JSON Schemas of messages and configuration and the AsyncAPI document from their models
 	$(BIN)/python -m edge.release.schema_files
+	$(BIN)/instore-edge config schema > docs/config.schema.json
 	$(BIN)/python -m deploy.asyncapi.document
 
 asyncapi: ## check docs/asyncapi.json by AsyncAPI's own parser; needs Node 18 or newer

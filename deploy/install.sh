@@ -106,7 +106,8 @@ if [ "$systemd" -ge 253 ]; then
     cp "$source/deploy/systemd/notify-reload.conf" "$unit.d/"
 fi
 ln -sf /opt/instore-edge/bin/instore-edge "$root/usr/bin/instore-edge"
-mkdir -p "$etc/secrets"
+mkdir -p "$etc/secrets" "$etc/conf.d"
+cp "$source/docs/config.schema.json" "$root/usr/share/instore-edge/"
 chmod 700 "$etc/secrets"
 if [ -e "$etc/config.toml" ]; then
     cp "$source/config.toml" "$etc/config.toml.new"

@@ -41,6 +41,7 @@ COMMANDS = {
         "edge.commands.export.command",
         "Print the messages that this box has published as a table: CSV, or JSON lines.",
     ),
+    "config": ("edge.commands.config", "Show the effective configuration, or its schema for editors."),
     "network-policy": (
         "edge.commands.network_policy",
         "Print a systemd drop-in that limits the service's network to its cameras and its broker.",

@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
+from edge.config.tables.writing import to_toml
 from tests.patience import PATIENCE
-
-
-def to_toml(tables: dict[str, Any]) -> str:
-    """A configuration as TOML."""
-    lines = [line for key, value in tables.items() if not _is_table(value) for line in _pairs({key: value})]
-    for key, value in tables.items():
-        if isinstance(value, dict):
-            lines += [f"[{key}]", *_pairs(value)]
-    for camera in tables.get("cameras", []):
-        lines += ["[[cameras]]", *_pairs(camera)]
-    return "\n".join(lines) + "\n"
-
-
-def _pairs(table: dict[str, Any]) -> list[str]:
-    return [f"{key} = {_value(value)}" for key, value in table.items()]
-
-
-def _value(value: object) -> str:
-    """JSON's strings, numbers and booleans are TOML's too; times have no quotes."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, dict):
-        return "{" + ", ".join(_pairs(value)) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(value)
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict) for v in value))
 
 
 class Process(Protocol):

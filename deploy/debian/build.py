@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PYTHON = Path("/usr/bin/python3")
 PREFIX = Path("opt/instore-edge")
+SCHEMA = "usr/share/instore-edge/config.schema.json"
 
 LOCK = "box.txt"
 """The lock file of the package, in requirements/."""
@@ -200,8 +201,10 @@ def system_files(tree: Path) -> None:
     for path in (ROOT / "deploy" / "mosquitto").iterdir():
         mode = 0o755 if path.name == "setup" else 0o644
         _copy(path, tree / "usr/share/instore-edge/mosquitto" / path.name, mode)
-    _copy(ROOT / "config.toml", tree / "etc/instore-edge/config.toml")
+    _write(tree / "etc/instore-edge/config.toml", configuration())
+    (tree / "etc/instore-edge/conf.d").mkdir()
     (tree / "etc/instore-edge/secrets").mkdir(mode=0o700)
+    _copy(ROOT / "docs" / "config.schema.json", tree / SCHEMA)
     documents = tree / "usr/share/doc/instore-edge"
     _copy(HERE / "copyright", documents / "copyright")
     _copy(ROOT / "README.md", documents / "README.md")
@@ -210,6 +213,11 @@ def system_files(tree: Path) -> None:
     _write(tree / "usr/share/bash-completion/completions/instore-edge", completion())
     (tree / "usr/bin").mkdir(parents=True)
     (tree / "usr/bin/instore-edge").symlink_to(f"/{PREFIX}/bin/instore-edge")
+
+
+def configuration() -> str:
+    """The shipped configuration, with the place of its schema on a box."""
+    return (ROOT / "config.toml").read_text().replace("docs/config.schema.json", f"/{SCHEMA}", 1)
 
 
 def pack(tree: Path, folder: Path, version: str, python: str) -> Path:

@@ -14,6 +14,7 @@ from edge.commands.options import CONFIG
 
 FILES = {
     str(CONFIG): "The configuration; it explains every key.",
+    "/etc/instore-edge/conf.d/": "Files that override the configuration, in the order of their names.",
     "/etc/instore-edge/secrets/": "Passwords and keys, readable by root only. "
     "The configuration names them as secrets/NAME.",
     "/var/lib/instore-edge/": "Windows that wait to be sent, and open windows.",

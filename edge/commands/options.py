@@ -7,8 +7,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.config import Settings, load_settings
+from edge.config import Settings
 from edge.config.environment import CAMERAS
+from edge.config.load import Loaded, load
 from edge.errors import ConfigurationError
 from edge.ops.logs import LEVELS
 
@@ -36,7 +37,7 @@ def add_common(
         type=Path,
         metavar="FILE",
         default=CONFIG if default_config and os.access(CONFIG, os.F_OK) else None,
-        help="configuration in TOML, - for standard input "
+        help="configuration in TOML, with the files of conf.d beside it; - for standard input "
         f"(default: {f'{CONFIG} where it exists' if default_config else 'none'})",
     )
     parser.add_argument(
@@ -61,7 +62,12 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:
-    """The settings by file, environment and `--set`.
+    """The settings by files, environment and `--set`. Raises as `load_configuration`."""
+    return load_configuration(arguments).settings
+
+
+def load_configuration(arguments: argparse.Namespace) -> Loaded:
+    """The settings by files, environment and `--set`, and where each key was set.
 
     Raises ConfigurationError, also where no file is given or installed and no variable names the cameras.
     """
@@ -69,7 +75,7 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         raise ConfigurationError(
             f"--config: no file is given and {CONFIG} does not exist; name a file, or set {CAMERAS}"
         )
-    return load_settings(arguments.config, arguments.set, environment=os.environ)
+    return load(arguments.config, arguments.set, environment=os.environ)
 
 
 def config_folder(arguments: argparse.Namespace) -> Path:

@@ -17,7 +17,8 @@ from typing import Any
 
 from edge.config.fields import Section
 from edge.config.settings import Settings
-from edge.config.toml import put
+from edge.config.tables.lines import Key
+from edge.config.tables.toml import put
 from edge.errors import ConfigurationError
 
 PREFIX = "INSTORE_"
@@ -31,17 +32,15 @@ _OF_KUBERNETES = re.compile(
 """What Kubernetes sets in every container beside a service named "instore", or "instore-" and more words."""
 
 
-def set_by_environment(table: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
-    """Set keys of the tables by variables; returns the variable of each key, such as `cameras.0.source`.
+def set_by_environment(table: dict[str, Any], environment: Mapping[str, str]) -> dict[Key, str]:
+    """Set keys of the tables by variables; returns the variable of each key: ("cameras", 0, "source").
 
     Variables that are no keys are left out, see `ignored`. Raises ConfigurationError that names the variable.
     """
     named = [name for name, value in environment.items() if name.startswith(PREFIX) and _is_key(name, value)]
-    variables = {}
+    variables: dict[Key, str] = {}
     for name in sorted(named, key=lambda name: (name.count("__"), name)):  # a table before its keys
-        key = _key(table, name)
-        put(table, key, environment[name], name)
-        variables[".".join(map(str, key))] = name
+        variables[put(table, _key(table, name), environment[name], name)] = name
     return variables
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, quote
+from urllib.parse import SplitResult, quote, urlsplit
 
 _WORD = re.compile(r"\S+")
 _BEGINS_AS_URL = re.compile(r"[a-z][a-z0-9+.-]*:/|(?:rtsps?|https?|mqtts?|wss?):", re.IGNORECASE)
@@ -41,6 +41,13 @@ def redact_urls(text: str) -> str:
     """All from the first URL's start to the last `@` masked: of values whose passwords may hold spaces."""
     begin, end = text.find("://") + 3, text.rfind("@")
     return f"{text[:begin]}***{text[end:]}" if 3 <= begin <= end else text
+
+
+def without_path(text: str) -> str:
+    """A URL with all behind its host and port masked: some servers take passwords in path or query."""
+    parts = urlsplit(text)
+    masked = parts.path.strip("/") or parts.query or parts.fragment
+    return f"{parts.scheme}://{parts.netloc}/***" if "://" in text and masked else text
 
 
 def is_mistyped_url(text: str) -> bool:

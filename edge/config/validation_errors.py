@@ -5,7 +5,7 @@ what is allowed.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import get_args
 
 from pydantic import BaseModel, ValidationError
@@ -15,24 +15,20 @@ from edge.config.redaction import redact, redact_urls, redact_value
 
 
 def faults(
-    error: ValidationError, model: type[BaseModel], name: str, variables: Mapping[str, str] | None = None
+    error: ValidationError,
+    model: type[BaseModel],
+    name: str,
+    place: Callable[[tuple[int | str, ...]], object] = lambda key: None,
 ) -> str:
     """The message for invalid tables of the file `name`: a line for each fault, with credentials masked.
 
-    variables: the environment variables of keys that were not set in the file, such as `cameras.0.source`.
+    place: where a key is set, such as a line of a file; None where the name alone is known.
     """
     lines = [
-        f"{_origin(fault['loc'], variables or {}) or name}: {_describe(fault, model)}"
+        f"{place(fault['loc']) or name}: {_describe(fault, model)}"
         for fault in _causes(error.errors(include_url=False))
     ]
     return redact("\n".join(lines))
-
-
-def _origin(loc: tuple[int | str, ...], variables: Mapping[str, str]) -> str | None:
-    """The variable of a key, or of the list or table that it stands in."""
-    parts = [str(part) for part in loc]
-    places = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
-    return next((variables[place] for place in places if place in variables), None)
 
 
 def _causes(faults: list[ErrorDetails]) -> list[ErrorDetails]:

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from edge.bundle import BUILTIN
+from edge.config.tables.writing import to_toml
 from edge.release.messages import COUNTS
-from tests.daemon import Daemon, to_toml
+from tests.daemon import Daemon
 from tests.mosquitto import Mosquitto, Subscriber, free_port
 from tests.patience import PATIENCE
 from tests.scene_clips import write_scene

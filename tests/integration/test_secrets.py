@@ -13,7 +13,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.daemon import Daemon, to_toml
+from edge.config.tables.writing import to_toml
+from tests.daemon import Daemon
 from tests.mosquitto import Mosquitto, Subscriber, free_port
 from tests.patience import PATIENCE
 from tests.rtsp_server import RtspServer

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from edge.commands.demo.scene import Scene, compose
+from edge.config.tables.writing import to_toml
 from edge.types import Image
 from tests import strace
-from tests.daemon import to_toml
 from tests.mosquitto import Mosquitto, Subscriber
 
 PATTERN = np.random.default_rng(7).integers(0, 256, (2, 16, 3), np.uint8)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from edge.config.tables.writing import to_toml
 from edge.inference.tensorrt_library import Library, libraries
 from tests import strace
-from tests.daemon import to_toml
 from tests.mosquitto import Mosquitto
 from tests.scene_clips import write_scene
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.debian.build import PYTHON, ROOT
-from tests.daemon import to_toml
+from edge.config.tables.writing import to_toml
 from tests.service.machine import Machine
 
 SCRIPT = ROOT / "deploy" / "install.sh"

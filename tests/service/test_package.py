@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.daemon import to_toml
+from edge.config.tables.writing import to_toml
 from tests.service.machine import PATIENCE, Machine
 
 UNIT = "instore-edge.service"
@@ -72,6 +72,8 @@ def test_the_package_installs_and_waits_for_its_configuration(machine: Machine) 
     assert machine.show(UNIT, "ActiveState") == "inactive"
     assert machine.run("dpkg", "--verify", "instore-edge") == ""
     assert machine.run("stat", "--format=%a %U", "/etc/instore-edge/secrets").split() == ["700", "root"]
+    assert machine.run("stat", "--format=%a", "/etc/instore-edge/conf.d").strip() == "755"
+    assert machine.run("ls", "/usr/share/instore-edge/config.schema.json")
     assert machine.run("instore-edge", "--version").startswith("instore-edge ")
 
 

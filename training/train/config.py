@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.bundle import bundle_folder
-from edge.config.toml import override, read_toml
+from edge.config.tables.toml import override, read_toml
 from edge.config.validation_errors import faults
 from edge.errors import ConfigurationError
 from edge.types import CommercialUse

@@ -252,7 +252,7 @@ class TestFaults:
     def test_name_the_file(self, tmp_path: Path):
         path = tmp_path / "c.toml"
         path.write_text("site = 7\n[[cameras]]\nname = 'a'\nsource = '0'\n")
-        with pytest.raises(ConfigurationError, match=r"c\.toml: site = 7: must be"):
+        with pytest.raises(ConfigurationError, match=r"c\.toml:1: site = 7: must be"):
             load_settings(path)
 
 
@@ -525,7 +525,7 @@ def test_a_user_without_a_home_must_name_the_folder_of_the_outbox(monkeypatch: p
 )
 def test_standard_input_is_read_once_and_given_again(redirection: str, says: str):
     program = """
-import pathlib, edge.config.toml as toml
+import pathlib, edge.config.tables.toml as toml
 try:
     print(*(toml.read_toml(pathlib.Path("-"))["n"] for _ in range(2)))
 except Exception as error:

@@ -42,6 +42,11 @@ def named(path: Path) -> str:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file, or of standard input. Raises ConfigurationError that names it."""
+    return parsed(named(path), read_text(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a configuration file, or of standard input. Raises ConfigurationError that names it."""
     name = named(path)
     try:
         content = _standard_input() if path == STANDARD_INPUT else _content(path)
@@ -50,12 +55,19 @@ def read_toml(path: Path) -> dict[str, Any]:
     if len(content) > LARGEST:
         raise ConfigurationError(f"{name}: larger than {LARGEST} bytes; allowed: a TOML configuration")
     try:
-        text = text_of(content)
-        _check_depth(name, text)
+        return text_of(content)
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: {error}") from None
+
+
+def parsed(name: str, text: str) -> dict[str, Any]:
+    """The tables of a TOML text. Raises ConfigurationError that begins with `name`."""
+    _check_depth(name, text)
+    try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{name}: is not valid TOML: {error}") from None
-    except ValueError as error:
+    except ValueError as error:  # a date that does not exist
         raise ConfigurationError(f"{name}: {error}") from None
 
 
@@ -79,10 +91,11 @@ def _check_depth(name: str, text: str) -> None:
             )
 
 
-def override(table: dict[str, Any], assignment: str, example: str) -> None:
+def override(table: dict[str, Any], assignment: str, example: str) -> tuple[str, tuple[str | int, ...]]:
     """Set one key of the tables by `KEY=VALUE`, as in `--set`; a list's entries go by name or number.
 
-    example: an assignment for the error message. Raises ConfigurationError.
+    example: an assignment for the error message. Returns how the user named the key, and the key with numbers
+    for entries. Raises ConfigurationError.
     """
     key, equals, text = assignment.partition("=")
     key = key.strip()
@@ -90,25 +103,33 @@ def override(table: dict[str, Any], assignment: str, example: str) -> None:
         raise ConfigurationError(
             f"--set {redact(assignment)}: not an assignment; allowed: KEY=VALUE, such as {example}"
         )
-    put(table, key.split("."), text, f"--set {key}")
+    return f"--set {key}", put(table, key.split("."), text, f"--set {key}")
 
 
-def put(table: dict[str, Any], key: Sequence[str | int], text: str, given: str) -> None:
+def put(table: dict[str, Any], key: Sequence[str | int], text: str, given: str) -> tuple[str | int, ...]:
     """Set one key, such as `["mqtt", "port"]`, to a value in TOML, or to the text.
 
     An entry of a list goes by its name, or by its number from 0 where no entry has this name; an int in `key`
-    is always the number. given: how the user named the key, for messages. Raises ConfigurationError.
+    is always the number. given: how the user named the key, for messages. Returns the key with numbers for
+    entries. Raises ConfigurationError.
     """
     *parents, last = key
     node: Any = table
+    found: list[str | int] = []
     for part in parents:
-        node = _child(node, part, given)
+        above, node = node, _child(node, part, given)
+        found.append(_number(above, node) if isinstance(above, list) else part)
     if isinstance(node, list) and any(isinstance(entry, dict) for entry in node):
         raise ConfigurationError(f"{given}: name a key of the entry, such as {_dotted(key)}.name")
     if isinstance(node, list) or str(last).isdecimal():
         whole = _dotted(parents)
         raise ConfigurationError(f"{given}: a list is set as a whole, such as '{whole}=[..., ...]'")
     node[last] = _toml_value(text, given)
+    return (*found, last)
+
+
+def _number(entries: list[Any], entry: object) -> int:
+    return next(number for number, other in enumerate(entries) if other is entry)
 
 
 def _dotted(key: Sequence[str | int]) -> str:

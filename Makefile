@@ -96,8 +96,9 @@ bench: install ## measure speed and memory; the results go to bench/results
 soak: install ## simulate 8 hours of a store with random faults; set HOURS=24 SEED=7 for others
 	$(BIN)/python -m bench.soak --hours $(or $(HOURS),8) --seed $(or $(SEED),1)
 
-prove: tools ## attack the published messages, some 20 minutes; the results go to bench/results
+prove: tools ## attack the published messages, some 25 minutes; the results go to bench/results
 	$(BIN)/python -m tests.privacy.prove
+	$(BIN)/python -m tests.privacy.prove_flow
 	$(BIN)/python -m tests.privacy.prove_noise
 
 schemas: install ## write the JSON Schemas of messages and configuration and the AsyncAPI document from their models

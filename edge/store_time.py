@@ -88,6 +88,8 @@ class StoreTime:
     def open_seconds(self, start: datetime, end: datetime, hours: OpeningHours) -> int:
         """How long the store is open in [start, end), which begins and ends on full minutes."""
         minutes = (end - start) // timedelta(minutes=1)
+        if hours == ALWAYS_OPEN:  # minute by minute a day takes 12 ms
+            return 60 * minutes
         return 60 * sum(self.is_open(start + timedelta(minutes=n), hours) for n in range(minutes))
 
     def _start(self, day: date) -> datetime:

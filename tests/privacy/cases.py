@@ -20,6 +20,9 @@ from tests.privacy.gates import (
     Redrawn,
     Zones,
     brackets,
+    exact_difference,
+    exact_entries,
+    exact_line,
     exact_total,
     gate,
     waiting_shown,
@@ -92,6 +95,8 @@ LONG = (
     Case("two groups and other, two days", gate(2, 7), (DAY, DAY), (1, 2), 1, 2, all_sets=False),
 )
 
+HALVES = Zones((gate(2, 2), gate(2, 2)))
+
 WRONG = (
     Case("an exact total beside", exact_total(gate(3, 2)), (RELEASE, DAY), (8, 8), 4, 3),
     Case("the number that waits shown", waiting_shown(gate(3, 2)), (RELEASE, DAY), (8, 8), 4, 3),
@@ -99,5 +104,8 @@ WRONG = (
     Case("since as the first arrival", FirstArrival(gate(3, 2)), (RELEASE, DAY), (8, 8), 4, 3),
     Case("other without its corner", NoCorner(gate(3, 3)), (DAY,), (8,), 4, 3),
     Case("other that forgets closing time", NightCounts(gate(3, 3)), (RELEASE, NIGHT), (8, 0), 4, 3),
+    Case("exact passages between two zones", exact_line(HALVES), (RELEASE,), (4,), 3, 2),
+    Case("one draw for two zones", exact_difference(HALVES), (RELEASE,), (4,), 3, 2),
+    Case("exact entries of a zone over two", exact_entries(HALVES), (RELEASE,), (4,), 3, 2),
     Case("overlapping zones", Overlapping(gate(3, 2)), (RELEASE,), (8,), 4, 3),
 )

@@ -302,6 +302,49 @@ class Overlapping:
         return (seen, also), first + second, (a, b)
 
 
+@dataclass(frozen=True)
+class ExactBeside:
+    """WRONG: two halves of a place with a gate each, and an exact number without ages beside their cells.
+
+    beside: from the visits of the first half and those of the second.
+    """
+
+    halves: Zones
+    beside: Callable[[int, int], Hashable]
+
+    @property
+    def cells(self) -> int:
+        return self.halves.cells
+
+    def start(self) -> tuple[Waiting, ...]:
+        return self.halves.start()
+
+    def key(self, state: tuple[Waiting, ...]) -> Hashable:
+        return self.halves.key(state)
+
+    def step(
+        self, state: tuple[Waiting, ...], counts: Counts, number: int, moment: Moment
+    ) -> tuple[Published, int, tuple[Waiting, ...]]:
+        seen, number_of_sums, after = self.halves.step(state, counts, number, moment)
+        first = self.halves.zones[0].cells
+        return (*seen, self.beside(sum(counts[:first]), sum(counts[first:]))), number_of_sums, after
+
+
+def exact_line(halves: Zones) -> ExactBeside:
+    """WRONG: the exact passages of a line that splits the place: who is in the first half has crossed it."""
+    return ExactBeside(halves, lambda first, _second: first)
+
+
+def exact_difference(halves: Zones) -> ExactBeside:
+    """WRONG: two numbers that share one draw of noise: their difference has none."""
+    return ExactBeside(halves, lambda first, second: first - second)
+
+
+def exact_entries(halves: Zones) -> ExactBeside:
+    """WRONG: the exact entries of a zone that overlaps both halves."""
+    return ExactBeside(halves, lambda first, second: first + second)
+
+
 def gate(minimum: int, cells: int) -> CarryOver:
     """The gate with so many cells, the unclassified among them."""
     return CarryOver(brackets(cells - 1), minimum)

@@ -49,7 +49,7 @@ class TestEveryZone:
         assert told(messages) == {"shelf": 6, "till": 0, "rest": 5}
 
     def test_a_day_is_laid_out_once_and_not_with_every_window(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Its opening seconds are counted minute by minute: about 12 ms for a zone."""
+        """With opening hours its seconds are counted minute by minute: about 12 ms for a zone."""
         box = Box()
         box.put(zones=ZONES)
         with monkeypatch.context() as patch:

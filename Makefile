@@ -144,11 +144,12 @@ EXTRA := $(PYTHON) -c "import sys, tomllib; p = tomllib.load(open('pyproject.tom
          print(*p['optional-dependencies'][sys.argv[1]], sep='\n')"
 
 lock: ## pin the dependencies again; needs uv
-	$(LOCK) --extra demo --extra test pyproject.toml -o requirements/edge.txt
+	$(LOCK) --extra demo --extra fleet --extra test pyproject.toml -o requirements/edge.txt
 	$(LOCK) --extra training --extra reference --extra test pyproject.toml -o requirements/training.txt
 	$(LOCK) --constraint requirements/edge.txt pyproject.toml -o requirements/box.txt
 	$(LOCK) --constraint requirements/edge.txt requirements/tools.in -o requirements/tools.txt
 	$(EXTRA) tensorrt | $(LOCK) --constraint requirements/edge.txt - -o requirements/tensorrt.txt
+	$(EXTRA) fleet | $(LOCK) --constraint requirements/edge.txt - -o requirements/fleet.txt
 	$(EXTRA) openvino | $(LOCK) --no-deps - -o requirements/openvino.txt
 
 clean: ## remove the environments, build results and caches

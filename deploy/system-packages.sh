@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs with apt the packages that pip cannot install. Without apt or root it lists them and fails.
 #   system-packages.sh run      what the daemon itself needs
-#   system-packages.sh test     also a broker, an RTSP server, a browser and promtool for the tests
+#   system-packages.sh test     also a broker, PostgreSQL, Prometheus, an RTSP server and a browser for the tests
 #   system-packages.sh build    also what builds the Debian package
 #   system-packages.sh service  also what boots a Debian in which the package is tested
 set -eu
@@ -15,6 +15,7 @@ need() { # need PACKAGE TEST...: remember the package unless the test succeeds
 library() { ldconfig -p 2>/dev/null | grep -q "$1" || /sbin/ldconfig -p 2>/dev/null | grep -q "$1"; }
 program() { command -v "$1" || test -x "/usr/sbin/$1"; }
 plugin() { gst-inspect-1.0 "$1"; }
+postgresql() { ls /usr/lib/postgresql/*/bin/"$1" || command -v "$1"; } # Debian keeps a server's programs off PATH
 
 python=${PYTHON:-python3}
 need python3-venv "$python" -c "import ensurepip, venv"
@@ -30,8 +31,10 @@ if [ "${1:-run}" = test ]; then
     need mosquitto program mosquitto
     need mosquitto-clients program mosquitto_pub
     need openssl program openssl
+    need postgresql postgresql initdb
+    need postgresql-client program psql
     need chromium program chromium
-    need prometheus program promtool
+    need prometheus program prometheus
     need strace program strace
     need python3-gi /usr/bin/python3 -c "import gi"
     need gir1.2-gst-rtsp-server-1.0 /usr/bin/python3 -c "
@@ -73,11 +76,13 @@ echo "Installing system packages:$missing"
 $run apt-get update -qq
 # shellcheck disable=SC2086 # the list is split on purpose
 $run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-case "$missing " in
-*" mosquitto "*)
-    # Debian's package starts a broker for the whole machine; the tests start their own, so stop that one.
-    if command -v systemctl >/dev/null; then
-        $run systemctl disable --now mosquitto >/dev/null 2>&1 || true
-    fi
-    ;;
-esac
+# Debian's packages start servers for the whole machine; the tests start their own, so stop those.
+for service in mosquitto postgresql prometheus; do
+    case "$missing " in
+    *" $service "*)
+        if command -v systemctl >/dev/null; then
+            $run systemctl disable --now $service >/dev/null 2>&1 || true
+        fi
+        ;;
+    esac
+done

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import random
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,26 +18,10 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from bench import servers
 from tests.patience import PATIENCE
 
-
-def free_port() -> int:
-    """A loopback port that nobody listens on, and that the kernel gives to nobody who does not ask for it.
-
-    One of those that it hands out by itself might be somebody's before its owner has started.
-    """
-    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    for port in random.sample(range(2_000, max(lowest, 12_000)), 500):
-        with socket.socket() as sock, suppress(OSError):
-            sock.bind(("127.0.0.1", port))
-            if port not in _given:
-                _given.add(port)
-                return port
-    raise AssertionError("no port is free")
-
-
-_given: set[int] = set()
-"""Ports that somebody was told of already, who may not have started yet."""
+free_port = servers.free_port
 
 
 def has_ipv6() -> bool:

@@ -1,0 +1,1 @@
+"""The database at the centre, what fills it, and what reads it."""

@@ -1,0 +1,149 @@
+"""The reference consumer against a real broker and PostgreSQL: every window once, whatever is killed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from paho.mqtt.publish import multiple
+
+from bench.box import ROOT
+from bench.servers import Mosquitto, PostgreSQL
+from deploy.fleet.to_postgres import RefusedError, checked, main
+from tests.fleet.test_schema import QUARTER, counts, rows
+from tests.patience import PATIENCE
+
+SAVES = ("autosave_interval 1", "autosave_on_changes true", "max_inflight_messages 0")
+START = datetime(2026, 6, 1, tzinfo=UTC)
+TOPIC = "instore/store/door/all/counts"
+
+
+def windows(first: int, last: int) -> list[dict[str, Any]]:
+    """Counts of consecutive windows, by their sequence."""
+    return [
+        counts(START + n * QUARTER, START + (n + 1) * QUARTER, sequence=n) for n in range(first, last + 1)
+    ]
+
+
+def publish(broker: Mosquitto, payloads: Iterable[bytes | dict[str, Any]], topic: str = TOPIC) -> None:
+    texts = [payload if isinstance(payload, bytes) else json.dumps(payload) for payload in payloads]
+    messages: list[Any] = [{"topic": topic, "payload": text, "qos": 1} for text in texts]
+    multiple(messages, hostname="127.0.0.1", port=broker.port)
+
+
+@contextmanager
+def consumer(broker: Mosquitto, database: str) -> Iterator[subprocess.Popen[str]]:
+    """The program; returns when it has subscribed, and ends it at the end if it still runs."""
+    program = [sys.executable, str(ROOT / "deploy" / "fleet" / "to_postgres.py")]
+    command = [*program, "--broker", f"mqtt://127.0.0.1:{broker.port}", "--database", database]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        ready = threading.Event()
+
+        def read(log: Iterable[str]) -> None:
+            for line in log:
+                if "subscribed to" in line:
+                    ready.set()
+
+        threading.Thread(target=read, args=(process.stderr,), daemon=True).start()
+        assert ready.wait(PATIENCE), "the consumer does not subscribe"
+        try:
+            yield process
+        finally:
+            process.terminate()
+            assert process.wait(PATIENCE) in (0, -9)
+
+
+def wait_for(db: psycopg.Connection, query: str, fulfilled: Callable[[Any], bool]) -> Any:
+    """The first value of the query once it is fulfilled."""
+    until = time.monotonic() + PATIENCE
+    while not fulfilled(found := rows(db, query)[0][0]):
+        assert time.monotonic() < until, f"{query}: still {found}"
+        threading.Event().wait(0.05)
+    return found
+
+
+STORED = "SELECT count(*) FROM instore.counts"
+
+
+def test_every_window_is_there_once_over_kills_of_broker_database_and_consumer(
+    tmp_path: Path, postgresql: PostgreSQL, database: str
+) -> None:
+    with Mosquitto(tmp_path, SAVES) as broker:
+        with consumer(broker, database) as first:
+            publish(broker, [*windows(1, 20), *windows(11, 20)])
+            postgresql.kill()
+            publish(broker, windows(21, 40))  # they wait: in the consumer, then at the broker
+            postgresql.start()
+            with psycopg.connect(database, autocommit=True) as db:
+                wait_for(db, STORED, lambda n: n == 40)
+            first.kill()
+        publish(broker, windows(41, 60))  # to nobody: the broker keeps them for the session
+        with consumer(broker, database), psycopg.connect(database, autocommit=True) as db:
+            publish(broker, windows(61, 80))
+            broker.kill()
+            broker.start()
+            publish(broker, windows(81, 100))
+            wait_for(db, STORED, lambda n: n == 100)
+            assert rows(db, "SELECT sequence FROM instore.counts ORDER BY 1") == [(n,) for n in range(1, 101)]
+            assert rows(db, "SELECT * FROM instore.gaps") == []
+            assert rows(db, "SELECT * FROM instore.refused") == []
+
+
+def test_what_cannot_be_stored_is_kept_apart_and_holds_up_nothing(
+    tmp_path: Path, database: str, db: psycopg.Connection
+) -> None:
+    foreign = counts(START, START + QUARTER, site="another")
+    without_time = {**windows(1, 1)[0], "start": "no time"}
+    (good,) = windows(2, 2)
+    with Mosquitto(tmp_path, SAVES) as broker, consumer(broker, database):
+        publish(
+            broker,
+            [b"{", b"[]", foreign, without_time, b'{"schema":"instore.counts/2","site":"store"}', good],
+        )
+        wait_for(db, STORED, lambda n: n == 1)
+        assert rows(db, "SELECT sequence FROM instore.counts") == [(2,)]
+        refused = rows(db, "SELECT payload, reason FROM instore.refused")
+        assert len(refused) == 5
+        assert (json.dumps(foreign).encode(), "it is of site 'another', which is not in its topic") in refused
+
+
+@pytest.mark.parametrize("payload", [b"{", b"\xff", b"7", b"[" * 60_000, b'{"schema":"instore.today/1"}'])
+def test_a_message_that_is_none_of_ours_is_refused(payload: bytes) -> None:
+    with pytest.raises(RefusedError):
+        checked(TOPIC, payload)
+
+
+def test_an_empty_message_clears_a_topic() -> None:
+    assert json.loads(checked("instore/store/door/status", b"")) == {
+        "topic": "instore/store/door/status", "payload": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("url", ["http://broker", "mqtt://", "broker:1883"])
+def test_an_address_that_is_none_is_bad_usage(url: str) -> None:
+    assert main(["--broker", url]) == 2
+
+
+def test_a_database_without_the_schema_ends_it(tmp_path: Path, postgresql: PostgreSQL) -> None:
+    """Waiting would not help, and the messages stay with the broker."""
+    with Mosquitto(tmp_path, SAVES) as broker:
+        command = [
+            "--broker",
+            f"mqtt://127.0.0.1:{broker.port}",
+            "--database",
+            postgresql.address("postgres"),
+        ]
+        retained: Any = {"topic": TOPIC, "payload": json.dumps(windows(1, 1)[0]), "qos": 1, "retain": True}
+        multiple([retained], hostname="127.0.0.1", port=broker.port)
+        assert main(command) == 1

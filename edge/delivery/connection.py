@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -314,12 +314,12 @@ class Connection:
         )
 
     def subscribe(
-        self, topic: str, on_payload: Callable[[bytes], None], on_agreed: Callable[[], None]
+        self, topics: Sequence[str], on_payload: Callable[[bytes], None], on_agreed: Callable[[], None]
     ) -> None:
-        """Subscribe to a topic as the broker names it; `poll` passes its messages to `on_payload`."""
+        """Subscribe to topics as the broker names them; `poll` passes their messages to `on_payload`."""
         self._client.on_message = lambda _client, _data, message: on_payload(bytes(message.payload))
         self._client.on_subscribe = lambda *_: on_agreed()
-        self._client.subscribe(topic, _QOS)
+        self._client.subscribe([(topic, _QOS) for topic in topics])
 
     def poll(self, timeout: float) -> list[Acknowledgement]:
         """Send and receive for at most `timeout` seconds; raises BrokerError if the connection has ended."""

@@ -107,7 +107,7 @@ class Session:
     def listen_for_birth(self) -> None:
         """When Home Assistant has started, announce everything to it again."""
         if self._topics.birth:
-            self._connection.subscribe(self._topics.birth, self._born, lambda: None)
+            self._connection.subscribe([self._topics.birth], self._born, lambda: None)
 
     def _born(self, payload: bytes) -> None:
         if payload == b"online":

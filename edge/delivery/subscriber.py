@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge.backoff import Backoff
@@ -16,7 +16,7 @@ from edge.errors import BrokerError
 
 
 class Subscriber:
-    """Receives one topic, in a thread of its own (`run`), and reconnects until it is stopped.
+    """Receives some topics, in a thread of its own (`run`), and reconnects until it is stopped.
 
     on_payload is called in that thread with every message, which may come more than once.
     """
@@ -24,7 +24,7 @@ class Subscriber:
     def __init__(
         self,
         settings: MqttSettings,
-        topic: str,
+        topics: Sequence[str],
         client_id: str,
         *,
         on_payload: Callable[[bytes], None],
@@ -33,13 +33,13 @@ class Subscriber:
         secrets_beside: Path,
     ) -> None:
         self._access = read_access(settings, secrets_beside)
-        self._topic = topic
+        self._topics = tuple(topics)
         self._client_id = client_id
         self._on_payload = on_payload
         self._clock = clock
         self._backoff = Backoff(rng)
         self.subscribed = threading.Event()
-        """Set when the broker has confirmed the subscription: later messages are received."""
+        """Set when the broker has confirmed the subscriptions: later messages are received."""
 
     def run(self, stop: threading.Event) -> None:
         """Listen until `stop` is set."""
@@ -53,9 +53,8 @@ class Subscriber:
         connection = Connection(self._access, self._client_id, self._clock, will=None)
         try:
             connection.open(self._access.settings.connect_timeout)
-            connection.subscribe(
-                connection.naming.at_broker(self._topic), self._on_payload, self.subscribed.set
-            )
+            topics = [connection.naming.at_broker(topic) for topic in self._topics]
+            connection.subscribe(topics, self._on_payload, self.subscribed.set)
             self._backoff.reset()
             while not stop.is_set():
                 connection.poll(POLL)

@@ -465,6 +465,11 @@ def decode_counts(payload: bytes) -> Counts:
     return Counts.model_validate_json(payload)
 
 
+def decode_flow(payload: bytes) -> Flow:
+    """Read a flow payload. Raises ValueError unless it is a message of schema `instore.flow/1`."""
+    return Flow.model_validate_json(payload)
+
+
 def schema(name: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a message, such as `instore.counts/2`. Raises ValueError."""
     if name not in MODELS:

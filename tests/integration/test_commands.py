@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 from edge.bundle import BUILTIN
+from edge.commands.demo.line_zone import seconds_in_zone
+from edge.commands.demo.scene import VISITS
 from edge.config.tables.writing import to_toml
 from edge.release.messages import COUNTS
 from tests.daemon import Daemon
@@ -190,11 +192,15 @@ def test_check_tells_what_works_and_what_does_not(tmp_path: Path) -> None:
     assert "Connection refused" in verdicts["camera bad"]["detail"]
 
 
-def test_the_demo_counts_everybody_once_and_ends() -> None:
+def test_the_demo_counts_everybody_once_every_passage_and_stay_and_ends() -> None:
     done = instore_edge("demo", "--set", "cameras.scene.pace=full")
     assert done.returncode == 0, done.stderr
     assert "composed" in done.stdout
     assert "8 visitors counted of 8 in the scene" in done.stdout
+    assert "line door: in 3 of 3  out 2 of 2" in done.stdout
+    truth = seconds_in_zone(VISITS)
+    steps = f"0-5 s: {sum(t < 5 for t in truth)}  5-15 s: {sum(t >= 5 for t in truth)}"
+    assert f"zone shelf: {len(truth)} entries  stayed  {steps} " in done.stdout.partition("summary")[2]
     assert "mosquitto" in done.stdout
 
 

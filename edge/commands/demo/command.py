@@ -8,6 +8,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from edge.ops.terminal import progress_bars
 
 if TYPE_CHECKING:
     from edge.commands.demo.view import ViewState
+    from edge.types import Passages
 
 # The demo's other modules are imported in the functions: they load OpenCV, SciPy and the daemon, which
 # `demo --help` does not need.
@@ -104,7 +106,8 @@ def demo(
     beside = config.parent if config else Path.cwd()
     with tempfile.TemporaryDirectory(prefix="instore-demo-") as name, ExitStack() as stack:
         folder = Path(name)
-        camera, expected = _scene(folder) if source is None else (named_camera(source, folder), None)
+        scene = _scene(folder) if source is None else None
+        camera = scene.camera if scene else named_camera(source or "", folder)
         own = stack.enter_context(start_broker(folder)) if broker is None else None
         mqtt = own_broker(own) if own else named_broker(broker or "", folder)
         variables = os.environ if config else {}
@@ -112,8 +115,9 @@ def demo(
         _require_recording(settings.cameras[0], beside, clock)
         limit = seconds or (LIVE_SECONDS if is_live(settings.cameras[0]) else None)
         kind = own.kind if own else settings.mqtt.address
-        start = _first_view(settings, kind, limit, expected, composed=source is None)
-        return Show(settings, beside, start, clock).run(stop, limit)
+        truth = scene if limit is None else None
+        start = _first_view(settings, kind, limit, truth.visitors if truth else None, composed=bool(scene))
+        return Show(settings, beside, start, clock, truth.passages if truth else {}).run(stop, limit)
 
 
 def _tables(camera: dict[str, Any], mqtt: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -138,20 +142,31 @@ def _first_view(
         brackets=settings.windows.brackets,
         broker=broker,
         seconds=limit,
-        expected=expected if limit is None else None,
+        expected=expected,
     )
 
 
-def _scene(folder: Path) -> tuple[dict[str, Any], int]:
-    """Write the scene's clip: the camera that plays it, and its number of visitors."""
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """The camera that plays the composed scene, and what is true of it. passages: by line."""
+
+    camera: dict[str, Any]
+    visitors: int
+    passages: dict[str, Passages]
+
+
+def _scene(folder: Path) -> _Played:
+    """Write the scene's clip."""
+    from edge.commands.demo.line_zone import LINE, ZONE, passages
     from edge.commands.demo.scene import Scene, write_clip
 
-    clip = folder / "scene.mp4"
+    scene, clip = Scene(), folder / "scene.mp4"
     with progress_bars("%") as progress:
         visitors = write_clip(
-            Scene(), clip, progress=lambda share: progress("composing the scene", 100 * share, 100)
+            scene, clip, progress=lambda share: progress("composing the scene", 100 * share, 100)
         )
-    return {"name": "scene", "source": str(clip)}, visitors
+    camera = {"name": "scene", "source": str(clip), "lines": [LINE], "zones": [ZONE]}
+    return _Played(camera, visitors, {LINE["name"]: passages(scene.visits)})
 
 
 def _require_recording(camera: CameraSettings, beside: Path, clock: Clock) -> None:

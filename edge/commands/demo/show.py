@@ -7,25 +7,27 @@ import random
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 
 from edge.clock import Clock
+from edge.commands.demo.flow_view import Row
+from edge.commands.demo.received import Received, Stays
 from edge.commands.demo.view import CameraRow, OpenWindow, ViewState, plain_lines, render, summary
 from edge.config import Settings
 from edge.daemon.cameras.camera_state import CameraSnapshot
+from edge.daemon.parts import Parts
 from edge.daemon.runtime import Runtime
 from edge.daemon.threads import Threads
 from edge.delivery import Subscriber, Topics
 from edge.ops.heartbeats import Heartbeats
-from edge.release.messages import decode_counts
+from edge.types import Passages
 
 REFRESH = 0.25
 """Seconds between two pictures of the live view."""
@@ -48,21 +50,35 @@ class _Sample:
 class Show:
     """Runs the daemon and shows the windows that come back from the broker."""
 
-    def __init__(self, settings: Settings, beside: Path, start: ViewState, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        beside: Path,
+        start: ViewState,
+        clock: Clock,
+        passages: Mapping[str, Passages],
+    ) -> None:
+        """passages: the true ones by line, where they are known."""
         self._settings = settings
         self._clock = clock
-        self._runtime = Runtime(settings, beside=beside, clock=clock, rng=random.Random(), resumes=False)
-        self._windows: dict[str, dict[str, Any]] = {}
+        self._stays = Stays()
+        parts = Parts(queue=self._stays.queue)
+        self._runtime = Runtime(
+            settings, beside=beside, clock=clock, rng=random.Random(), resumes=False, parts=parts
+        )
+        self._received = Received()
+        topics = Topics.of(settings)
         self._subscriber = Subscriber(
             settings.mqtt,
-            Topics.of(settings).counts("+", "+"),
+            (topics.counts("+", "+"), topics.flow("+")),
             f"{settings.box}-demo",
-            on_payload=self._receive,
+            on_payload=self._received.take,
             clock=clock,
             rng=random.Random(),
             secrets_beside=beside,
         )
         self._start = start
+        self._passages = passages
         self._samples: dict[str, deque[_Sample]] = {camera.name: deque() for camera in self._runtime.cameras}
         self._begun = clock.monotonic()
 
@@ -105,19 +121,11 @@ class Show:
             self._await_windows()
             draw(self._state())
 
-    def _receive(self, payload: bytes) -> None:
-        """Keep one payload for each window id, as every consumer should; runs in the subscriber's thread."""
-        try:
-            window = decode_counts(payload)
-        except ValueError:
-            return  # another program's message on the user's own broker
-        self._windows = {**self._windows, window.window_id: window.model_dump(mode="json")}
-
     def _await_windows(self) -> None:
-        """Wait for the windows that the broker has acknowledged."""
+        """Wait for what the broker has acknowledged: the windows, and the day after the last one."""
         deadline = self._clock.monotonic() + LAST_WINDOWS
-        while len(self._windows) < self._runtime.stored:
-            if self._clock.monotonic() >= deadline:
+        while len(self._received.windows) < self._runtime.stored or not self._received.is_complete:
+            if self._clock.monotonic() >= deadline or not self._runtime.stored:
                 return
             self._clock.wait(threading.Event(), 0.05)
 
@@ -126,9 +134,17 @@ class Show:
             self._start,
             cameras=[self._row(camera) for camera in self._runtime.cameras],
             window=self._open_window(),
-            windows=list(self._windows.values()),
+            windows=self._received.windows,
+            flow=self._flow(),
             elapsed=self._clock.monotonic() - self._begun,
         )
+
+    def _flow(self) -> list[Row]:
+        """The camera's lines and zones; true stays only where the gate is off."""
+        camera, privacy = self._settings.cameras[0], self._settings.privacy
+        stays = self._stays if privacy.minimum == 1 else None
+        received = self._received
+        return [*received.lines(camera, self._passages), *received.zones(camera, stays)]
 
     def _row(self, camera: CameraSnapshot) -> CameraRow:
         speed = self._speed(camera.name, camera.analysed)

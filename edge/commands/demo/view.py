@@ -20,12 +20,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from edge.commands.demo.flow_view import Row, flow_table, summary_line
+
 COMPOSED_NOTICE = "The scene is composed from public-domain portraits; no camera is used."
-PRIVACY_NOTICE = "privacy.minimum = 1 here, so that every count is shown; the default is 5."
+PRIVACY_NOTICE = "privacy.minimum = 1: every count is shown, without noise; the default is 5."
 WITHHELD = "withheld"
 _ACCENT, _DIM = "cyan", "bright_black"
 _STATE_STYLE = {"up": "green", "down": "red", "frozen": "yellow", "dark": "magenta"}
 _CHART_WIDTH = 33
+_TALL = 30  # lines of a terminal that has room for one more frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class OpenWindow:
 class ViewState:
     """Everything the view shows.
 
-    notices: lines below the title. windows: counts payloads as received, oldest first, one per window_id.
+    notices: lines below the title. windows: counts payloads as received, oldest first, one for each window of
+    a camera. flow: the camera's lines and zones.
     brackets: names of the age brackets, for the chart before the first window. elapsed, seconds: how long the
     demo has run and will run, in seconds. expected: the number of visitors in the scene, where it is known.
     """
@@ -62,6 +66,7 @@ class ViewState:
     cameras: Sequence[CameraRow] = ()
     window: OpenWindow | None = None
     windows: Sequence[Mapping[str, Any]] = ()
+    flow: Sequence[Row] = ()
     brackets: Sequence[str] = ()
     broker: str = ""
     elapsed: float = 0.0
@@ -110,11 +115,12 @@ def summary(state: ViewState) -> RenderableType:
         right = sums.visitors == state.expected
         verdict.append(f" of {state.expected} in the scene", style="bold green" if right else "bold red")
     windows = "1 window" if sums.windows == 1 else f"{sums.windows} windows"
+    flow = [summary_line(row, beside_truth=True) for row in state.flow]
     facts = [f"{windows} received from {state.broker or 'the broker'}"]
     if sums.withheld:
         facts.append(f"{sums.withheld} of them withheld: fewer visitors than privacy.minimum")
     facts.append(f"ran for {_seconds(state.elapsed)}")
-    body = Group(verdict, *(Text(fact, style=_DIM) for fact in facts), Text(), _chart(sums))
+    body = Group(verdict, *flow, *(Text(fact, style=_DIM) for fact in facts), Text(), _chart(sums))
     return Panel(body, title=_title("summary"), title_align="left", border_style=_ACCENT, padding=(1, 2))
 
 
@@ -126,7 +132,14 @@ def plain_lines(before: ViewState | None, now: ViewState) -> list[str]:
     known = {camera.name: camera.state for camera in before.cameras} if before else {}
     lines += [_plain_camera(c) for c in now.cameras if known.get(c.name) != c.state]
     seen = len(before.windows) if before else 0
-    return lines + [_plain_window(payload) for payload in now.windows[seen:]]
+    lines += [_plain_window(payload) for payload in now.windows[seen:]]
+    return lines + (_plain_flow(before.flow, now.flow) if before else [])
+
+
+def _plain_flow(before: Sequence[Row], now: Sequence[Row]) -> list[str]:
+    """The lines and zones whose numbers have changed."""
+    said = [summary_line(row).plain for row in before]
+    return [text for row in now if (text := summary_line(row).plain) not in said]
 
 
 def _plain_camera(camera: CameraRow) -> str:
@@ -141,7 +154,8 @@ class _LiveView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         state = self._state
-        above = Group(_header(state), _cameras(state.cameras), _open_window(state.window))
+        flow = [_flow(state.flow, options.size.height)] if state.flow else []
+        above = Group(_header(state), _cameras(state.cameras), *flow, _open_window(state.window))
         used = len(console.render_lines(above, options.update(height=None), pad=False))
         yield above
         sums = totals(state)
@@ -176,6 +190,16 @@ def _cameras(cameras: Sequence[CameraRow]) -> RenderableType:
         table.add_row(camera_and_why, state, *figures)
     body = table if cameras else Text("no camera yet", style=_DIM)
     return Panel(body, title=_title("cameras"), title_align="left", box=box.ROUNDED, border_style=_DIM)
+
+
+def _flow(rows: Sequence[Row], height: int) -> RenderableType:
+    """Lines and zones; without a frame where the terminal is low."""
+    if height < _TALL:
+        return flow_table(rows, most=3)
+    body = flow_table(rows, most=8)
+    return Panel(
+        body, title=_title("lines and zones"), title_align="left", box=box.ROUNDED, border_style=_DIM
+    )
 
 
 def _open_window(window: OpenWindow | None) -> RenderableType:

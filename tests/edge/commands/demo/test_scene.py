@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edge.commands.demo import scene as demo_scene
+from edge.commands.demo.line_zone import passages, seconds_in_zone
 from edge.commands.demo.scene import (
     CAPTION,
     HEIGHT,
@@ -24,6 +25,7 @@ from edge.commands.demo.scene import (
     write_clip,
 )
 from edge.errors import OutsideError
+from edge.types import Passages
 
 MOMENTS = [index / 12 for index in range(45 * 12)]
 PORTRAIT_FOLDER = demo_scene._FOLDER
@@ -86,6 +88,20 @@ def test_nobody_comes_in_where_somebody_alike_has_just_gone_out():
         (gone, last), (come, first) = one[-1], other[0]
         if 0 <= come - gone < 2 and abs(last.x - first.x) < WIDTH / 2:
             assert max(last.size, first.size) > 2 * min(last.size, first.size)
+
+
+def test_three_come_in_over_the_line_and_two_go_out():
+    """By the list of visits: two come and go on the left, one on the right."""
+    assert passages(VISITS) == Passages(inward=3, outward=2)
+    walked = [visit.at(visit.end).x - visit.at(visit.start).x for visit in VISITS]
+    assert [round(abs(way) / WIDTH) for way in walked] == [0, 1, 1, 1, 1, 0, 1, 0]
+
+
+def test_all_are_in_the_zone_for_seconds_and_no_stay_is_at_the_bound_of_a_step():
+    stays = seconds_in_zone(VISITS)
+    assert len(stays) == len(VISITS)
+    assert min(stays) > 2
+    assert sum(stay < 4.6 for stay in stays) == sum(stay > 5.4 for stay in stays) == 4
 
 
 def test_faces_are_from_30_to_200_pixels_wide():

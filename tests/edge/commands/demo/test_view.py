@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
+from edge.commands.demo.flow_view import LineRow, Row, ZoneRow
 from edge.commands.demo.view import (
     COMPOSED_NOTICE,
     PRIVACY_NOTICE,
@@ -20,6 +21,7 @@ from edge.commands.demo.view import (
     summary,
     totals,
 )
+from edge.types import Passages
 
 BRACKETS = ("0-12", "13-17", "18-24", "25-34", "35-44", "45-54", "55-64", "65+")
 OPEN = OpenWindow(
@@ -54,6 +56,10 @@ FULL = replace(
         window(30, None),
         window(40, {"65+": 1, "35-44": 1}),
     ],
+    flow=[
+        LineRow("door", Passages(1, 2), Passages(3, 2)),
+        ZoneRow("shelf", 3, {0: 1, 5: 2, 15: 0, 600: 0}),
+    ],
     elapsed=56.3,
     seconds=70,
     expected=6,
@@ -63,6 +69,10 @@ CROWDED = replace(
     cameras=[CameraRow(f"camera-with-a-long-name-{n}", "frozen", 25, 99, 12345) for n in range(4)],
     windows=[
         window(10 * n, dict.fromkeys(BRACKETS, 1000 + n), camera="a-very-long-camera-name") for n in range(90)
+    ],
+    flow=[
+        *(LineRow(f"line-with-a-long-name-{n}", Passages(10**6, -(10**6)), exact=False) for n in range(8)),
+        *(ZoneRow(f"zone-{n}", 10**6, dict.fromkeys((0, 5, 15, 30, 60, 120, 600), 10**6)) for n in range(16)),
     ],
     broker="mosquitto 2.0.11 at mqtt://127.0.0.1:40123 " * 4,
 )
@@ -127,6 +137,26 @@ def test_a_full_list_keeps_the_newest_windows():
     assert "08:00:00" not in text
 
 
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+def test_a_line_a_zone_and_how_long_visitors_stayed_are_shown_in_full(width, height):
+    rows = [line.strip(" │") for line in drawn(render(FULL), width, height).splitlines()]
+    assert "line door  in 1  out 2" in rows
+    assert "zone shelf 3 entries  stayed  0-5 s: 1  5-15 s: 2  (sent when the hour ends)" in rows
+    assert any("unsure" in row for row in rows)
+
+
+def test_numbers_with_noise_are_marked_and_a_withheld_zone_has_none():
+    flow: list[Row] = [LineRow("door", Passages(3, -2), exact=False), ZoneRow("shelf")]
+    text = drawn(render(replace(FULL, flow=flow)))
+    assert "in 3  out -2  with noise" in text
+    assert "shelf nothing is published before the hour ends" in text
+
+
+def test_lines_and_zones_that_find_no_room_are_counted():
+    assert "and 22 more" in drawn(render(CROWDED))
+    assert "and 17 more" in drawn(render(CROWDED), 120, 40)
+
+
 def test_totals_leave_out_what_was_withheld():
     sums = totals(FULL)
     assert (sums.windows, sums.visitors, sums.unclassified, sums.withheld) == (5, 6, 1, 1)
@@ -151,6 +181,8 @@ def test_the_summary_holds_the_count_against_the_truth(expected, words):
     assert "5 windows received from mosquitto" in text
     assert "1 of them withheld" in text
     assert ("in the scene" in text) == (expected is not None)
+    assert "line door: in 1 of 3  out 2 of 2" in text
+    assert "zone shelf: 3 entries" in text
 
 
 def test_what_a_broker_sends_is_never_taken_for_markup():
@@ -175,6 +207,12 @@ def test_plain_lines_tell_each_event_once():
         "window 08:00:30 to 08:00:40 UTC from scene: withheld, watched 10 s",
         "window 08:00:40 to 08:00:50 UTC from scene: 2 visitors (35-44: 1 65+: 1), watched 10 s",
     ]
+
+
+def test_plain_lines_tell_what_has_changed_of_lines_and_zones():
+    now = replace(FULL, flow=[LineRow("door", Passages(2, 2)), FULL.flow[1]])
+    assert plain_lines(FULL, now) == ["line door: in 2  out 2"]
+    assert plain_lines(None, replace(now, windows=[], cameras=[]))[-1] == "broker: mosquitto 2.0.11"
 
 
 def test_a_camera_that_comes_back_is_told_again():

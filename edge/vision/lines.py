@@ -7,9 +7,11 @@ nor somebody who waits on the line crosses it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +30,7 @@ NEAR = 0.25
 """Face sizes from the line below which neither the first nor the last sight of a visitor tells a side."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """Where a visitor is. across: face sizes from the line, above 0 on its inner side. along: 0..1 on it."""
 
     across: float
@@ -59,13 +60,14 @@ class _Passage:
         """Take the place of the moment `at`."""
         if self.since is not None and at < self.since:
             self.since = at  # the clock was set back
-        if self.last is not None and place.side != self.last.side:
+        side = place.side
+        if self.last is not None and side != self.last.side:
             self.since, self.inside = at, 0 <= _cut(self.last, place) <= 1
         self.last = place
         if self.side == 0:
-            self.side = place.side if abs(place.across) >= NEAR else 0
-        elif place.side != self.side and abs(place.across) >= REACH and self._held(at):
-            self._cross(place.side)
+            self.side = side if abs(place.across) >= NEAR else 0
+        elif side != self.side and abs(place.across) >= REACH and self._held(at):
+            self._cross(side)
 
     def end(self) -> list[int]:
         """The sides that the visitor crossed to, at most one of each; the last sight needs no wait."""
@@ -112,13 +114,30 @@ class Path:
         )
 
 
+class _Segment(NamedTuple):
+    """A line in the pixels of a frame: where it begins, its way to the right and down, and its length."""
+
+    x: float
+    y: float
+    right: float
+    down: float
+    length: float
+
+    def place(self, x: float, y: float, face: float) -> _Place:
+        """Where a point is, in pixels, of a face of this size."""
+        x, y = x - self.x, y - self.y
+        across = (self.right * y - self.down * x) / (self.length * face)
+        return _Place(across, (self.right * x + self.down * y) / self.length**2)
+
+
 class Lines:
     """The lines of one camera."""
 
     def __init__(self, camera: CameraSettings) -> None:
         self.settings: Sequence[LineSettings] = camera.lines
         self._anchor = Anchor(camera)
-        self._ends = np.array([(line.from_, line.to) for line in camera.lines]).reshape(-1, 2, 2)
+        self._size = (0, 0)
+        self._segments: list[_Segment] = []
 
     def begin(self) -> Path:
         """The path of a visitor who has come into view."""
@@ -126,13 +145,16 @@ class Lines:
 
     def places(self, box: NDArray[np.float32], size: tuple[int, int]) -> list[_Place]:
         """Where the anchor of this box is, for each line."""
-        ends = self._anchor.pixels(self._ends, size)
-        direction, offset = ends[:, 1] - ends[:, 0], self._anchor.of(box) - ends[:, 0]
-        length = np.hypot(direction[:, 0], direction[:, 1])
-        inwards = direction[:, 0] * offset[:, 1] - direction[:, 1] * offset[:, 0]
-        face = max(float(box[2] - box[0] + box[3] - box[1]) / 2, 1.0)
-        across, along = inwards / (length * face), (direction * offset).sum(axis=1) / length**2
-        return [_Place(float(a), float(b)) for a, b in zip(across, along, strict=True)]
+        if size != self._size:  # of a camera all frames have one size, mostly for days
+            self._size, self._segments = size, [self._segment(line, size) for line in self.settings]
+        x, y = self._anchor.of(box)
+        left, top, right, bottom = box.tolist()
+        face = max((right - left + bottom - top) / 2, 1.0)
+        return [segment.place(x, y, face) for segment in self._segments]
+
+    def _segment(self, line: LineSettings, size: tuple[int, int]) -> _Segment:
+        (x, y), (to_x, to_y) = self._anchor.pixels((line.from_, line.to), size).tolist()
+        return _Segment(x, y, to_x - x, to_y - y, math.hypot(to_x - x, to_y - y))
 
 
 def _cut(one: _Place, other: _Place) -> float:

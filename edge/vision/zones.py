@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -25,16 +26,22 @@ ENTERED = timedelta(seconds=1)
 """Time in a zone from which on a visit has entered it: a shorter one is a way past its border."""
 
 
+NOWHERE: frozenset[int] = frozenset()
+
+
 @dataclass(slots=True)
 class Stay:
-    """One visitor and the zones of a camera. By zone: spent, the time in it; seen, whether ever in it."""
+    """One visitor and the zones of a camera, by their numbers.
+
+    spent: the time in each. seen: those where they were ever. inside: those where they were at `last`.
+    """
 
     zones: Zones
     spent: list[timedelta]
-    seen: list[bool]
+    seen: frozenset[int] = NOWHERE
     is_staff: bool = False
     last: datetime | None = None
-    inside: Sequence[bool] = ()
+    inside: frozenset[int] = NOWHERE
 
     def see(self, box: NDArray[np.float32], size: tuple[int, int], at: datetime) -> None:
         """Take the visitor's box, float32 (4,) in pixels of a frame of this width and height."""
@@ -44,17 +51,16 @@ class Stay:
         if self.last is None:
             self.is_staff = self.zones.seen_as_staff(inside)
         elif timedelta(0) < (gap := at - self.last) <= LONGEST_GAP:
-            for number, (before, now) in enumerate(zip(self.inside, inside, strict=True)):
-                if before and now:
-                    self.spent[number] += gap
+            for number in inside & self.inside:
+                self.spent[number] += gap
             self.is_staff = self.zones.too_long(self.spent)
-        self.seen = [before or now for before, now in zip(self.seen, inside, strict=True)]
+        self.seen |= inside
         self.last, self.inside = at, inside
 
     @property
     def zone(self) -> str:
         """The area or queue in which the visitor spent longest; of equal ones the first. Empty: in none."""
-        visited = [(spent, -number) for number, _, spent in self._areas() if self.seen[number]]
+        visited = [(spent, -number) for number, _, spent in self._areas() if number in self.seen]
         return self.zones.settings[-max(visited)[1]].name if visited else ""
 
     def contributions(self) -> Iterator[Contribution]:
@@ -80,29 +86,51 @@ class Zones:
     def __init__(self, camera: CameraSettings) -> None:
         self.settings = [zone for zone in camera.zones if zone.role != "ignore"]
         self._anchor = Anchor(camera)
-        self._outlines = [np.array(zone.polygon, np.float32) for zone in self.settings]
-        self._after = [
-            timedelta(seconds=zone.staff_after) if zone.role == "staff" else timedelta.max
-            for zone in self.settings
-        ]
+        self._outlines = [_Outline.of(zone) for zone in self.settings]
+        self._staff_after = {
+            number: timedelta(seconds=zone.staff_after)
+            for number, zone in enumerate(self.settings)
+            if zone.role == "staff"
+        }
 
     def begin(self) -> Stay:
         """The stay of a visitor who has come into view."""
-        number = len(self.settings)
-        return Stay(self, [timedelta()] * number, [False] * number)
+        return Stay(self, [timedelta()] * len(self.settings))
 
-    def hold(self, box: NDArray[np.float32], size: tuple[int, int]) -> list[bool]:
-        """Whether each of them holds the anchor of this box, a point on its border included."""
+    def hold(self, box: NDArray[np.float32], size: tuple[int, int]) -> frozenset[int]:
+        """The numbers of those that hold the anchor of this box, a point on their border included."""
         x, y = self._anchor.fractions(box, size)
-        return [cv2.pointPolygonTest(outline, (x, y), measureDist=False) >= 0 for outline in self._outlines]
+        found = [number for number, outline in enumerate(self._outlines) if outline.holds(x, y)]
+        return frozenset(found) if found else NOWHERE
 
-    def seen_as_staff(self, inside: Sequence[bool]) -> bool:
+    def seen_as_staff(self, inside: frozenset[int]) -> bool:
         """Whether who is first seen so is staff."""
-        return any(now and zone.role == "staff" for now, zone in zip(inside, self.settings, strict=True))
+        return not self._staff_after.keys().isdisjoint(inside)
 
     def too_long(self, spent: Sequence[timedelta]) -> bool:
         """Whether so much time in any of them makes a visitor staff."""
-        return any(time > most for time, most in zip(spent, self._after, strict=True))
+        return any(spent[number] > most for number, most in self._staff_after.items())
+
+
+class _Outline(NamedTuple):
+    """A polygon in fractions of the picture, float32 (N, 2), and the upright rectangle around it."""
+
+    polygon: NDArray[np.float32]
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @classmethod
+    def of(cls, zone: ZoneSettings) -> _Outline:
+        polygon = np.array(zone.polygon, np.float32)
+        return cls(polygon, *polygon.min(axis=0).tolist(), *polygon.max(axis=0).tolist())
+
+    def holds(self, x: float, y: float) -> bool:
+        # Most points are outside of most rectangles, and OpenCV's call costs ten times as much.
+        if not (self.left <= x <= self.right and self.top <= y <= self.bottom):
+            return False
+        return cv2.pointPolygonTest(self.polygon, (x, y), measureDist=False) >= 0
 
 
 _MOST_WAITED = QUANTITIES[QUEUE].most

@@ -6,7 +6,7 @@ TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-training system-packages tools test test-edge test-gpu test-service test-training \
-         check format demo train-demo bench soak prove schemas asyncapi home-assistant node-red prometheus deb lock fuzz audit clean
+         check format demo train-demo bench soak prove schemas detectors asyncapi home-assistant node-red prometheus deb lock fuzz audit clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
@@ -105,6 +105,9 @@ schemas: install ## write the JSON Schemas of messages and configuration and the
 	$(BIN)/python -m edge.release.schema_files
 	$(BIN)/instore-edge config schema > docs/config.schema.json
 	$(BIN)/python -m deploy.asyncapi.document
+
+detectors: install-training ## convert MediaPipe's face networks to ONNX
+	$(TRAINING)/bin/python -m training.face_detectors
 
 asyncapi: ## check docs/asyncapi.json by AsyncAPI's own parser; needs Node 18 or newer
 	npm install --no-save --no-audit --no-fund --ignore-scripts --silent --prefix build/asyncapi @asyncapi/parser@3.6.6

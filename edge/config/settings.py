@@ -317,8 +317,9 @@ class CameraSettings(Section):
 
 
 class DetectionSettings(Section):
-    """Which boxes are faces, and how often the whole picture is searched."""
+    """Which library looks for faces, which boxes are faces, and how often the whole picture is searched."""
 
+    engine: Literal["auto", "mediapipe", "onnxruntime"] = "mediapipe"
     min_score: Ratio = 0.5
     min_face: Annotated[int, Field(ge=8, le=1000)] = 16
     full_scan_every: Seconds = 1.0

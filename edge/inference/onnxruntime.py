@@ -71,12 +71,14 @@ def _open(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
         raise ConfigurationError(f"{bundle.model_path}: ONNX Runtime cannot open it: {error}") from error
 
 
-def open_graph(content: bytes) -> onnxruntime.InferenceSession:
-    """A session for an ONNX graph that is no age model, on the CPU, with ONNX Runtime's own threads.
+def open_graph(content: bytes, threads: int = 0) -> onnxruntime.InferenceSession:
+    """A session for an ONNX graph that is no age model, on the CPU.
 
-    Raises ConfigurationError, which does not name the graph, where ONNX Runtime cannot run it.
+    threads: that compute in a call; 0 for as many as there are cores. Raises ConfigurationError, which does
+    not name the graph, where ONNX Runtime cannot run it.
     """
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     options.log_severity_level = ERRORS_ONLY
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

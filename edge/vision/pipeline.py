@@ -20,7 +20,7 @@ from edge.ops.metrics import Metrics
 from edge.types import Boxes, Faces, Frame, Image, Message, Track, TrackState
 from edge.vision.clothes import colours
 from edge.vision.cuts import Cuts
-from edge.vision.detect import Scanner, SharedDetectors, why_too_small
+from edge.vision.detect import Scanner, SharedDetectors, detectors_on, engine_of, why_too_small
 from edge.vision.second_opinion import SecondOpinion
 from edge.vision.track import Tracker, TrackerSettings
 from edge.vision.visitors import Visitors
@@ -142,20 +142,19 @@ def _boxes(tracks: Sequence[Track]) -> Boxes:
 def build_detection(
     camera: CameraSettings, settings: Settings, detectors: SharedDetectors | None = None
 ) -> tuple[Scanner, SecondOpinion]:
-    """The face detection of a camera with MediaPipe's models: its own, unless it shares `detectors`."""
-    from edge.vision.detect.mediapipe import MediaPipeDetector
-
+    """The face detection of a camera with MediaPipe's networks: its own, unless it shares `detectors`."""
     detectors = detectors or SharedDetectors(1)
     detection = settings.detection
+    detector = detectors_on(engine_of(detection.engine))
     key = camera.range, detection.min_score
     scanner = Scanner(
-        detectors.open(key, partial(MediaPipeDetector, *key)),
+        detectors.open(key, partial(detector, *key)),
         tile=camera.tile,
         full_scan_every=detection.full_scan_every,
         min_face=detection.min_face,
         still_scan_every=detection.still_scan_every,
     )
-    second = detectors.open("second opinion", partial(MediaPipeDetector, "near", LOWEST_SCORE))
+    second = detectors.open("second opinion", partial(detector, "near", LOWEST_SCORE))
     return scanner, SecondOpinion(second)
 
 

@@ -20,7 +20,8 @@ import numpy as np
 from edge.errors import ConfigurationError
 from edge.geometry import centres
 from edge.types import Boxes, Image
-from edge.vision.detect.mediapipe import MODELS, MediaPipeDetector
+from edge.vision.detect.mediapipe import MediaPipeDetector
+from edge.vision.detect.networks import NETWORKS
 from edge.vision.second_opinion import SecondOpinion
 from training.dataset.copies import Hash, difference_hash, mirrored_hash
 
@@ -122,7 +123,7 @@ class LookStore:
     """Looks on disk, by the SHA-256 of the file; several processes may share it."""
 
     def __init__(self, folder: Path) -> None:
-        models = "-".join(sha256[:8] for _, sha256 in MODELS.values())
+        models = "-".join(network.mediapipe[1][:8] for network in NETWORKS.values())
         self._path = folder / f"looks-{LOOK_VERSION}-{models}.sqlite"
         with self._open() as database:
             database.execute("CREATE TABLE IF NOT EXISTS looks (key TEXT PRIMARY KEY, look TEXT NOT NULL)")

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from edge.vision.detect.detector import FaceDetector
+from edge.vision.detect.engines import detectors_on, engine_of
 from edge.vision.detect.scan import Scanner, why_too_small
 from edge.vision.detect.shared import SharedDetectors
 from edge.vision.detect.tiles import plan_tiles
 
-__all__ = ["FaceDetector", "Scanner", "SharedDetectors", "plan_tiles", "why_too_small"]
+__all__ = [
+    "FaceDetector",
+    "Scanner",
+    "SharedDetectors",
+    "detectors_on",
+    "engine_of",
+    "plan_tiles",
+    "why_too_small",
+]

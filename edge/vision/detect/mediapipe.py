@@ -1,39 +1,17 @@
-"""MediaPipe's face detectors as `FaceDetector`s: the only module that imports mediapipe.
-
-The two models came inside the mediapipe 0.10.21 wheel (Apache-2.0, `edge/models/face/LICENSE`); newer wheels
-hold none. `far` takes 192x192 and finds faces across a room, `near` takes 128x128 and finds them within
-about two metres.
-"""
+"""MediaPipe's face detectors as `FaceDetector`s: the only module that imports mediapipe."""
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from functools import cache
-from importlib import resources
-from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
 
-from edge.errors import ConfigurationError
 from edge.types import KEYPOINTS, Faces, Image
-
-Range = Literal["far", "near"]
-
-FOLDER = Path(str(resources.files("edge"))) / "models" / "face"
-MODELS: dict[Range, tuple[str, str]] = {
-    "far": (
-        "face_detection_full_range_sparse.tflite",
-        "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
-    ),
-    "near": (
-        "face_detection_short_range.tflite",
-        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
-    ),
-}
+from edge.vision.detect.networks import NETWORKS, Range, read_file
 
 
 class MediaPipeDetector:
@@ -42,7 +20,7 @@ class MediaPipeDetector:
     def __init__(self, range_: Range, min_score: float) -> None:
         tasks, vision = _tasks()
         options = vision.FaceDetectorOptions(
-            base_options=tasks.BaseOptions(model_asset_buffer=_model(range_)),
+            base_options=tasks.BaseOptions(model_asset_buffer=read_file(*NETWORKS[range_].mediapipe)),
             min_detection_confidence=min_score,
         )
         self._detector: Any = vision.FaceDetector.create_from_options(options)
@@ -86,22 +64,6 @@ def _tasks() -> tuple[Any, Any]:
         for name in absent:
             del sys.modules[name]
     return tasks, vision
-
-
-def _model(range_: Range) -> bytes:
-    name, sha256 = MODELS[range_]
-    path = FOLDER / name
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path}: cannot be read: {error.strerror}; install the package again"
-        ) from None
-    if (found := hashlib.sha256(content).hexdigest()) != sha256:
-        raise ConfigurationError(
-            f"{path}: its SHA-256 is {found}, expected {sha256}; install the package again"
-        )
-    return content
 
 
 def _faces(detections: list[Any], width: int, height: int) -> Faces:

@@ -1,0 +1,55 @@
+"""A picture of any shape as the square picture of a network, resampled exactly as MediaPipe does it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.types import Image
+
+STEPS = 32
+"""Places between two pixels that OpenCV's fixed-point resampling distinguishes, `INTER_TAB_SIZE`. With exact
+places a face's score differs from MediaPipe's by up to 0.012."""
+
+
+class Letterbox:
+    """The picture in the middle of a black square; its edges may lie between two pixels of the square."""
+
+    def __init__(self, width: int, height: int, size: int) -> None:
+        """width, height: of the picture in pixels. size: side of the square in pixels."""
+        self._side = float(max(width, height))
+        self._corner = np.array([width, height], np.float32) / 2 - self._side / 2
+        back = cv2.invert(_projection(width, height, size))[1]
+        x, y = (_sampled(back[axis, axis], back[axis, 2], size) for axis in (0, 1))
+        whole = np.empty((size, size, 2), np.int16)
+        whole[..., 0], whole[..., 1] = x[None] // STEPS, y[:, None] // STEPS
+        self._whole = whole
+        self._between = (y[:, None] % STEPS * STEPS + x[None] % STEPS).astype(np.uint16)
+
+    def __call__(self, image: Image) -> Image:
+        """The square picture, uint8 (size, size, 3), of `image`, uint8 (height, width, 3)."""
+        square = cv2.remap(
+            image, self._whole, self._between, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0
+        )
+        return np.asarray(square, np.uint8)
+
+    def back(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Points (..., 2) in 0..1 of the square in pixels of the picture; outside it for those in the border."""
+        return np.asarray(points * self._side + self._corner, np.float32)
+
+
+def _projection(width: int, height: int, size: int) -> NDArray[np.float64]:
+    """From pixels of the picture to pixels of the square, (3, 3), found as MediaPipe finds it.
+
+    Its rounding errors decide between two places at the same distance.
+    """
+    side = max(width, height)
+    ours = cv2.boxPoints(((width / 2, height / 2), (side, side), 0.0))
+    theirs = np.array([[0, size], [0, 0], [size, 0], [size, size]], np.float32)
+    return np.asarray(cv2.getPerspectiveTransform(ours, theirs), np.float64)
+
+
+def _sampled(scale: float, start: float, size: int) -> NDArray[np.int64]:
+    """Where the pixels of one side lie on the picture, in `STEPS` of a pixel, (size,)."""
+    return np.asarray(np.rint((np.arange(size) * scale + start) * STEPS), np.int64)

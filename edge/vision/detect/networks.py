@@ -1,0 +1,94 @@
+"""MediaPipe's two face networks: their files, and where they look.
+
+They came inside the mediapipe 0.10.21 wheel (Apache-2.0, `edge/models/face/LICENSE`); newer wheels hold none.
+`far` finds faces across a room, `near` finds them within about two metres. `make detectors` converts both to
+ONNX.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigurationError
+
+FOLDER = Path(str(resources.files("edge"))) / "models" / "face"
+
+Range = Literal["far", "near"]
+
+File = tuple[str, str]
+"""A name in `FOLDER`, and the SHA-256 of what it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A single-shot detector for square pictures.
+
+    size: side of its picture in pixels. grids: cells on a side and boxes a cell, of each grid of anchors.
+    """
+
+    size: int
+    grids: tuple[tuple[int, int], ...]
+    mediapipe: File
+    onnx: File
+
+    def anchors(self) -> NDArray[np.float32]:
+        """The middles of the cells, one for each box, (A, 2) x, y in 0..1 of the picture."""
+        return np.concatenate([_middles(cells, boxes) for cells, boxes in self.grids])
+
+
+def _middles(cells: int, boxes: int) -> NDArray[np.float32]:
+    y, x = np.mgrid[:cells, :cells].reshape(2, -1)
+    middles = (np.stack([x, y], axis=1) + 0.5) / cells
+    return np.repeat(middles, boxes, axis=0).astype(np.float32)
+
+
+NETWORKS: dict[Range, Network] = {
+    "far": Network(
+        size=192,
+        grids=((48, 1),),
+        mediapipe=(
+            "face_detection_full_range_sparse.tflite",
+            "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
+        ),
+        onnx=(
+            "face_detection_full_range.onnx",
+            "36047b5a9027f812b459c781673f35c1693d4d812122e6761ee7239875e2b176",
+        ),
+    ),
+    "near": Network(
+        size=128,
+        grids=((16, 2), (8, 6)),
+        mediapipe=(
+            "face_detection_short_range.tflite",
+            "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+        ),
+        onnx=(
+            "face_detection_short_range.onnx",
+            "788c7a50d8441d35f4406211ff1d57df6acbfa909af314f04209ed39d870a080",
+        ),
+    ),
+}
+"""Sizes and grids as in MediaPipe's `face_detection_*_range` graphs."""
+
+
+def read_file(name: str, sha256: str) -> bytes:
+    """What the file `name` of `FOLDER` holds. Raises ConfigurationError if it is not the shipped one."""
+    path = FOLDER / name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be read: {error.strerror}; install the package again"
+        ) from None
+    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+        raise ConfigurationError(
+            f"{path}: its SHA-256 is {found}, expected {sha256}; install the package again"
+        )
+    return content

@@ -1,0 +1,202 @@
+"""The face networks on each engine: faces of 40 px in a composed 1080p picture are found, and nothing else.
+
+MediaPipe is the reference: the other engine finds the same faces in the same places.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import get_args
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.commands.demo.scene import PORTRAITS
+from edge.geometry import areas, intersections
+from edge.vision.detect import FaceDetector, Scanner, detectors_on, engine_of, plan_tiles
+from edge.vision.detect.engines import Engine
+from edge.vision.detect.networks import FOLDER, Range
+from edge.vision.second_opinion import SecondOpinion
+from tests.fakes import EPOCH
+from tests.patience import PATIENCE
+
+WIDTH, HEIGHT = 1920, 1080
+NOBODY = np.zeros((0, 4), np.float32)
+# Middles of the faces: in a tile's middle, where four tiles meet, near the corner.
+PLACES = {"hopper": (500, 300), "obama": (1140, 700), "biden": (1850, 1000), "collins": (90, 560)}
+
+
+@pytest.fixture(scope="module", params=get_args(Engine))
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def far(engine: Engine) -> Iterator[FaceDetector]:
+    detector = detectors_on(engine)("far", 0.5)
+    yield detector
+    detector.close()
+
+
+@pytest.fixture(scope="module")
+def near(engine: Engine) -> Iterator[FaceDetector]:
+    detector = detectors_on(engine)("near", 0.05)
+    yield detector
+    detector.close()
+
+
+def backdrop() -> np.ndarray:
+    """A room without people: light falls off to the right, a shelf, a sensor's noise."""
+    image = np.full((HEIGHT, WIDTH, 3), (170, 180, 190), np.float32)
+    image *= np.linspace(1.0, 0.7, WIDTH, dtype=np.float32)[None, :, None]
+    image[640:700, 200:1500] *= 0.5
+    image += np.random.default_rng(3).normal(0, 4, image.shape).astype(np.float32)
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def add(image: np.ndarray, name: str, size: int) -> np.ndarray:
+    """Lay a portrait over `image`, its face `size` px wide at its place; the face's box, float32 (4,)."""
+    portrait = PORTRAITS[name]
+    scale = size / portrait.width
+    path = FOLDER.parents[1] / "commands" / "demo" / "portraits" / portrait.file
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    x, y = PLACES[name]
+    left, top = round(x - portrait.x * scale), round(y - portrait.y * scale)
+    ground = image[max(top, 0) : top + picture.shape[0], max(left, 0) : left + picture.shape[1]]
+    picture = picture[max(-top, 0) :, max(-left, 0) :][: ground.shape[0], : ground.shape[1]]
+    alpha = picture[..., 3:] / 255.0
+    ground[...] = alpha * picture[..., :3] + (1 - alpha) * ground
+    return np.array([x - size / 2, y - size / 2, x + size / 2, y + size / 2], np.float32)
+
+
+def scan(detector: FaceDetector, image: np.ndarray, tile: int) -> np.ndarray:
+    scanner = Scanner(detector, tile=tile, full_scan_every=1.0, min_face=20)
+    return scanner.scan(image, EPOCH, NOBODY).xyxy
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of every pair of boxes, (N, M)."""
+    shared = intersections(a, b)
+    return shared / (areas(a)[:, None] + areas(b)[None] - shared)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_face_of_40_px_in_full_hd_is_found_with_tiles_and_seconded(
+    far: FaceDetector, near: FaceDetector, name: str
+):
+    image = backdrop()
+    truth = add(image, name, 40)
+    found = scan(far, image, 540)
+    assert len(found) == 1
+    assert iou(found, truth[None])[0, 0] > 0.4
+    opinion = SecondOpinion(near).examine(image, found[0])
+    assert opinion.score > 0.5
+    assert iou(opinion.xyxy[None], truth[None])[0, 0] > 0.5
+    eyes = opinion.keypoints[:2]
+    assert (eyes >= truth[:2]).all()
+    assert (eyes <= truth[2:]).all()
+
+
+def test_four_of_them_are_four_and_the_whole_picture_alone_shows_fewer(far: FaceDetector):
+    image = backdrop()
+    truth = np.array([add(image, name, 40) for name in PLACES])
+    found = scan(far, image, 540)
+    assert len(found) == 4
+    assert (iou(found, truth).max(axis=0) > 0.4).all()
+    assert len(scan(far, image, 0)) < 4
+
+
+def test_none_is_invented_on_an_empty_backdrop(far: FaceDetector):
+    assert len(scan(far, backdrop(), 540)) == 0
+
+
+def test_a_picture_without_a_pattern_holds_nobody(far: FaceDetector, near: FaceDetector):
+    for level in (0, 128, 255):
+        image = np.full((480, 640, 3), level, np.uint8)
+        assert len(far.detect(image)) == len(near.detect(image)) == 0
+
+
+def test_a_read_only_picture_is_left_alone(far: FaceDetector):
+    image = backdrop()
+    before = image.copy()
+    image.flags.writeable = False
+    far.detect(image)
+    assert np.array_equal(image, before)
+
+
+def test_a_box_does_not_load_a_plotting_library_to_find_faces():
+    script = (
+        "import sys; from edge.vision.detect import detectors_on; "
+        "detectors_on('mediapipe')('near', 0.5).close(); print('matplotlib' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_onnxruntime_does_not_load_mediapipe():
+    script = (
+        "import sys; from edge.vision.detect import detectors_on; "
+        "detectors_on('onnxruntime')('near', 0.5).close(); print('mediapipe' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_auto_is_the_faster_engine_where_it_was_shown_to_find_the_same_faces():
+    assert engine_of("auto", "x86_64") == "onnxruntime"
+    assert engine_of("auto", "aarch64") == "mediapipe"
+    assert engine_of("mediapipe", "x86_64") == "mediapipe"
+    assert engine_of("onnxruntime", "aarch64") == "onnxruntime"
+
+
+def portraits_of_all_sizes() -> list[np.ndarray]:
+    """Faces of 12 to 700 px, cut off by each edge, in pictures of odd and even sizes, upright and wide."""
+    random = np.random.default_rng(5)
+    pictures = []
+    for portrait in PORTRAITS.values():
+        path = FOLDER.parents[1] / "commands" / "demo" / "portraits" / portrait.file
+        face = cv2.imread(str(path))
+        for scale in random.uniform(0.1, 2.5, 6):
+            picture = cv2.resize(face, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            rows, columns = picture.shape[:2]
+            top, left = random.integers(0, rows // 2), random.integers(0, columns // 2)
+            pictures += [picture, picture[top:, left:], picture[: rows - top, : columns - left]]
+    return pictures
+
+
+def crowded_1080p() -> list[np.ndarray]:
+    image = backdrop()
+    for size, name in zip((30, 60, 90, 200), PLACES, strict=True):
+        add(image, name, size)
+    tiles = plan_tiles(WIDTH, HEIGHT, 540).astype(int).tolist()
+    return [image, *(image[top:bottom, left:right] for left, top, right, bottom in tiles)]
+
+
+@pytest.mark.parametrize("range_", get_args(Range))
+def test_onnxruntime_finds_the_faces_that_mediapipe_finds(range_: Range):
+    reference, other = (detectors_on(engine)(range_, 0.5) for engine in ("mediapipe", "onnxruntime"))
+    faces = 0
+    for picture in [*portraits_of_all_sizes(), *crowded_1080p()]:
+        expected, found = reference.detect(picture), other.detect(picture)
+        assert len(found) == len(expected)
+        if not len(expected):
+            continue
+        same = iou(expected.xyxy, found.xyxy)
+        place = same.argmax(axis=1)
+        one_pixel = np.abs(expected.xyxy - found.xyxy[place]).max(axis=1) <= 1
+        assert ((same.max(axis=1) >= 0.98) | one_pixel).all()
+        assert np.abs(expected.score - found.score[place]).max() < 0.02
+        side = np.ptp(expected.xyxy[:, ::2], axis=1)
+        assert (np.abs(expected.keypoints - found.keypoints[place]).max(axis=(1, 2)) < 0.02 * side).all()
+        faces += len(expected)
+    assert faces > 40
+    reference.close()
+    other.close()

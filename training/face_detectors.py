@@ -1,0 +1,126 @@
+"""MediaPipe's two face networks as ONNX graphs for `detection.engine = "onnxruntime"`: `make detectors`.
+
+The weights are unchanged. The far network keeps its pointwise convolutions sparse, in a form that only
+TensorFlow Lite reads, so they are written out first.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.vision.detect.networks import FOLDER, NETWORKS, Network, read_file
+from training.onnx_export import OPSET
+
+FILL_IN = 124
+"""DENSIFY in TensorFlow Lite's schema: from a sparse constant to a whole one."""
+
+RESHAPED = 0
+"""In the shape of ONNX's Reshape: as in the input; tf2onnx writes the batch of 1 that it has seen."""
+
+
+def to_onnx(network: Network) -> bytes:
+    """The graph of a network, for N pictures of side S and with A anchors.
+
+    Input `image` float32 (N, S, S, 3), RGB in -1..1; outputs `boxes` (N, A, 16) in its pixels beside the
+    anchors, `scores` (N, A, 1) before the sigmoid.
+    """
+    import tf2onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.tflite"
+        path.write_bytes(without_sparse_constants(read_file(*network.mediapipe)))
+        graph, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
+    return _named(graph)
+
+
+def without_sparse_constants(content: bytes) -> bytes:
+    """The TensorFlow Lite model `content` with every sparse constant written out."""
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    graph = model.subgraphs[0]
+    sparse = [operator for operator in graph.operators if _code(model, operator) == FILL_IN]
+    if not sparse:
+        return content
+    constants = _tensors(content, [int(operator.outputs[0]) for operator in sparse])
+    for operator, values in zip(sparse, constants, strict=True):
+        _write_out(model, int(operator.inputs[0]), int(operator.outputs[0]), values)
+    graph.operators = [operator for operator in graph.operators if _code(model, operator) != FILL_IN]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _code(model: Any, operator: Any) -> int:  # noqa: ANN401 (the schema has no types)
+    code = model.operatorCodes[operator.opcodeIndex]
+    return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
+
+
+def _tensors(content: bytes, places: list[int]) -> list[NDArray[np.float16]]:
+    """The tensors at `places` after one run of the model on a black picture."""
+    import tensorflow as tf
+
+    plain = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = tf.lite.Interpreter(
+        model_content=content, experimental_preserve_all_tensors=True, experimental_op_resolver_type=plain
+    )
+    interpreter.allocate_tensors()
+    port = interpreter.get_input_details()[0]
+    interpreter.set_tensor(port["index"], np.full(port["shape"], -1, np.float32))
+    interpreter.invoke()
+    return [interpreter.get_tensor(place) for place in places]
+
+
+def _write_out(model: Any, sparse: int, whole: int, values: NDArray[np.float16]) -> None:  # noqa: ANN401
+    """Make the tensor `whole` a constant with these values, and empty the one that it was made from."""
+    tensors = model.subgraphs[0].tensors
+    buffer = model.buffers[tensors[sparse].buffer]
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    tensors[whole].buffer = tensors[sparse].buffer
+    tensors[sparse].sparsity, tensors[sparse].shape, tensors[sparse].buffer = None, [0], 0
+
+
+def _named(model: Any) -> bytes:  # noqa: ANN401 (ONNX's protobuf has no types)
+    """The graph for any number of pictures, everything named by its place: the same bytes each time."""
+    import onnx
+    from onnx import numpy_helper
+
+    graph = model.graph
+    outputs = {value.name: value.type.tensor_type.shape.dim[2].dim_value for value in graph.output}
+    names = {"": "", graph.input[0].name: "image"}
+    names |= {name: "boxes" if numbers > 1 else "scores" for name, numbers in outputs.items()}
+    shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape"}
+    for place, node in enumerate(graph.node):
+        for name in (*node.input, *node.output):
+            names.setdefault(name, f"t{len(names):03}")
+        node.name = f"{node.op_type}_{place}"
+        node.input[:] = [names[name] for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+    for constant in graph.initializer:
+        if constant.name in shapes:
+            shape = numpy_helper.to_array(constant).copy()
+            shape[0] = RESHAPED
+            constant.CopyFrom(numpy_helper.from_array(shape, constant.name))
+        constant.name = names[constant.name]
+    for value in (graph.input[0], *graph.output):
+        value.name = names[value.name]
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    graph.initializer.sort(key=lambda constant: constant.name)
+    graph.ClearField("value_info")
+    graph.name = "faces"
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())
+
+
+def main() -> None:
+    """Write the graphs beside MediaPipe's files."""
+    for network in NETWORKS.values():
+        path = FOLDER / network.onnx[0]
+        path.write_bytes(to_onnx(network))
+
+
+if __name__ == "__main__":
+    main()

@@ -35,7 +35,7 @@ class Letterbox:
         return np.asarray(square, np.uint8)
 
     def back(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Points (..., 2) in 0..1 of the square in pixels of the picture; outside it for those in the border."""
+        """Points (..., 2) in 0..1 of the square in pixels of the picture; the border lies outside it."""
         return np.asarray(points * self._side + self._corner, np.float32)
 
 

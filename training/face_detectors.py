@@ -26,8 +26,8 @@ RESHAPED = 0
 def to_onnx(network: Network) -> bytes:
     """The graph of a network, for N pictures of side S and with A anchors.
 
-    Input `image` float32 (N, S, S, 3), RGB in -1..1; outputs `boxes` (N, A, 16) in its pixels beside the
-    anchors, `scores` (N, A, 1) before the sigmoid.
+    Input `image` uint8 (N, S, S, 3) BGR; outputs `boxes` (N, A, 16) in its pixels beside the anchors, and
+    `scores` (N, A, 1) before the sigmoid.
     """
     import tf2onnx
 
@@ -35,6 +35,7 @@ def to_onnx(network: Network) -> bytes:
         path = Path(folder) / "network.tflite"
         path.write_bytes(without_sparse_constants(read_file(*network.mediapipe)))
         graph, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
+    _take_pictures(graph.graph)
     return _named(graph)
 
 
@@ -81,6 +82,31 @@ def _write_out(model: Any, sparse: int, whole: int, values: NDArray[np.float16])
     buffer.data = np.frombuffer(values.tobytes(), np.uint8)
     tensors[whole].buffer = tensors[sparse].buffer
     tensors[sparse].sparsity, tensors[sparse].shape, tensors[sparse].buffer = None, [0], 0
+
+
+def _take_pictures(graph: Any) -> None:  # noqa: ANN401 (ONNX's protobuf has no types)
+    """Scale pixels to -1..1 in the graph, and turn the channels of its first layer round: from RGB to BGR."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    port = graph.input[0]
+    first = next(node for node in graph.node if node.op_type == "Conv")
+    kernel = next(constant for constant in graph.initializer if constant.name == first.input[1])
+    turned = np.ascontiguousarray(numpy_helper.to_array(kernel)[:, ::-1])
+    kernel.CopyFrom(numpy_helper.from_array(turned, kernel.name))
+    for node in graph.node:
+        node.input[:] = ["scaled" if name == port.name else name for name in node.input]
+    steps = [
+        helper.make_node("Cast", [port.name], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["pixels", "scale"], ["shares"]),
+        helper.make_node("Sub", ["shares", "middle"], ["scaled"]),
+    ]
+    for place, step in enumerate(steps):
+        graph.node.insert(place, step)
+    constants = {"scale": 2 / 255, "middle": 1}
+    graph.initializer.extend(
+        numpy_helper.from_array(np.array(value, np.float32), name) for name, value in constants.items()
+    )
+    port.type.tensor_type.elem_type = TensorProto.UINT8
 
 
 def _named(model: Any) -> bytes:  # noqa: ANN401 (ONNX's protobuf has no types)

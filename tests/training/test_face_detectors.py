@@ -17,8 +17,9 @@ def test_the_shipped_graph_is_the_converted_network(keras, range_: Range):
     network = NETWORKS[range_]
     interpreter = tf.lite.Interpreter(model_content=read_file(*network.mediapipe))
     interpreter.allocate_tensors()
-    picture = np.random.default_rng(2).uniform(-1, 1, (1, network.size, network.size, 3)).astype(np.float32)
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture)
+    picture = np.random.default_rng(2).integers(0, 256, (1, network.size, network.size, 3), np.uint8)
+    rgb = picture[..., ::-1] * np.float32(2 / 255) - 1
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], rgb)
     interpreter.invoke()
     expected = [interpreter.get_tensor(port["index"]) for port in interpreter.get_output_details()]
     boxes, scores = sorted(expected, key=lambda output: -output.shape[2])

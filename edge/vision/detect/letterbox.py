@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +39,12 @@ class Letterbox:
     def back(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points (..., 2) in 0..1 of the square in pixels of the picture; the border lies outside it."""
         return np.asarray(points * self._side + self._corner, np.float32)
+
+
+@lru_cache(maxsize=8)
+def letterbox_for(width: int, height: int, size: int) -> Letterbox:
+    """As `Letterbox`; those of the last few sizes are kept, for frames and tiles have the same ones."""
+    return Letterbox(width, height, size)
 
 
 def _projection(width: int, height: int, size: int) -> NDArray[np.float64]:

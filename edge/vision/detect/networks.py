@@ -59,7 +59,7 @@ NETWORKS: dict[Range, Network] = {
         ),
         onnx=(
             "face_detection_full_range.onnx",
-            "36047b5a9027f812b459c781673f35c1693d4d812122e6761ee7239875e2b176",
+            "a952ac0c6c796df99571016501148aad6b936c046460a93a694005da36a44bf7",
         ),
     ),
     "near": Network(
@@ -71,7 +71,7 @@ NETWORKS: dict[Range, Network] = {
         ),
         onnx=(
             "face_detection_short_range.onnx",
-            "788c7a50d8441d35f4406211ff1d57df6acbfa909af314f04209ed39d870a080",
+            "df58d264fa615a077e6acc5f8b099a2decf731ba82a45107801274a1b7a301c7",
         ),
     ),
 }

@@ -7,7 +7,7 @@ import numpy as np
 from edge.inference.onnxruntime import open_graph
 from edge.types import Faces, Image
 from edge.vision.detect.boxes import faces_of
-from edge.vision.detect.letterbox import Letterbox
+from edge.vision.detect.letterbox import letterbox_for
 from edge.vision.detect.networks import NETWORKS, Range, read_file
 
 
@@ -21,14 +21,11 @@ class OnnxDetector:
         self._anchors = network.anchors()
         self._size = network.size
         self._min_score = min_score
-        self._input = np.empty((1, network.size, network.size, 3), np.float32)
 
     def detect(self, image: Image) -> Faces:
         """See `FaceDetector.detect`."""
-        letterbox = Letterbox(image.shape[1], image.shape[0], self._size)
-        np.multiply(letterbox(image)[..., ::-1], np.float32(2 / 255), out=self._input[0])
-        self._input -= 1
-        raw, logits = self._session.run(["boxes", "scores"], {"image": self._input})
+        letterbox = letterbox_for(image.shape[1], image.shape[0], self._size)
+        raw, logits = self._session.run(["boxes", "scores"], {"image": letterbox(image)[None]})
         shares = np.asarray(raw[0] / self._size, np.float32)
         return faces_of(shares, logits[0, :, 0], self._anchors, self._min_score, letterbox)
 

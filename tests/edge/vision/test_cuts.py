@@ -54,6 +54,17 @@ def person_before(image: Image) -> Image:
     return near
 
 
+def walkers(*lefts: int) -> list[Image]:
+    """Two people in checked shirts, large before a plain wall, at these places."""
+    frames = []
+    for left in lefts:
+        frame = np.full((*SHAPE, 3), 140, np.uint8)
+        for seed, x in ((1, left), (2, 480 - left)):
+            frame[90:, x : x + 160] = place(seed)[90:, :160]
+        frames.append(frame)
+    return frames
+
+
 def black(image: Image) -> Image:
     return np.zeros_like(image)
 
@@ -84,6 +95,15 @@ def test_a_black_picture_between_two_places_hides_no_cut():
 )
 def test_the_same_place_in_another_state_is_none(change: Callable[[Image], Image]):
     assert cuts(place(0), change(place(0)), place(0)) == [False] * 3
+
+
+def test_large_people_who_walk_before_a_plain_wall_at_three_frames_a_second_are_none():
+    assert cuts(*walkers(0, 90, 180, 270, 360, 450), step=1 / 3) == [False] * 6
+
+
+@pytest.mark.parametrize("light", [1.0, 0.4])
+def test_two_places_in_the_dark_are_a_cut(light: float):
+    assert cuts(brighter(place(0), light), brighter(place(1), light)) == [False, True]
 
 
 @pytest.mark.parametrize("shape", [(1080, 1920, 3), (240, 320, 3), (32, 24, 3), (2, 2, 3)])

@@ -61,6 +61,8 @@ def half_hidden(boxes: Boxes) -> NDArray[np.bool_]:
 
 def _behind(parts: Boxes | NDArray[np.intp], boxes: Boxes, above: float) -> NDArray[np.bool_]:
     """Which of the parts (N, 4) of people reach behind another one, who begins `above` sides over a face."""
+    if len(boxes) < 2:
+        return np.zeros(len(boxes), np.bool_)
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
     middle, reach = (boxes[:, 0] + boxes[:, 2]) / 2, ASIDE * sides
     left, _, right, bottom = (edge[:, None] for edge in parts.T)

@@ -8,6 +8,7 @@ nor somebody who waits on the line crosses it.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,6 +29,13 @@ HOLD = timedelta(seconds=0.3)
 
 NEAR = 0.25
 """Face sizes from the line below which neither the first nor the last sight of a visitor tells a side."""
+
+LEAD = timedelta(seconds=0.2)
+"""Time for which somebody who was lost on the way is taken to have gone on: a face is often hidden at a door,
+by its frame or by who holds it."""
+
+PACE_OVER = timedelta(seconds=0.3)
+"""Time over which their pace is taken."""
 
 
 class _Place(NamedTuple):
@@ -52,12 +60,14 @@ class _Passage:
     uturn_within: timedelta
     side: int = 0
     last: _Place | None = None
+    trail: deque[tuple[datetime, _Place]] = field(default_factory=deque)
     since: datetime | None = None
     inside: bool = False
     crossed: list[tuple[datetime, int]] = field(default_factory=list)
 
     def see(self, place: _Place, at: datetime) -> None:
         """Take the place of the moment `at`."""
+        self._follow(place, at)
         if self.since is not None and at < self.since:
             self.since = at  # the clock was set back
         side = place.side
@@ -71,9 +81,28 @@ class _Passage:
 
     def end(self) -> list[int]:
         """The sides that the visitor crossed to, at most one of each; the last sight needs no wait."""
+        if (ahead := self._ahead()) is not None:
+            self.see(*ahead)
         if self.last is not None and self.last.side == -self.side and abs(self.last.across) >= NEAR:
             self._cross(self.last.side)
         return [side for _, side in self.crossed[-(2 - len(self.crossed) % 2) :]]
+
+    def _follow(self, place: _Place, at: datetime) -> None:
+        """Keep the places of the last moments, from at least PACE_OVER ago where there are such."""
+        if self.trail and at < self.trail[-1][0]:
+            self.trail.clear()  # the clock was set back
+        self.trail.append((at, place))
+        while len(self.trail) > 2 and at - self.trail[1][0] >= PACE_OVER:
+            self.trail.popleft()
+
+    def _ahead(self) -> tuple[_Place, datetime] | None:
+        """Where they are LEAD after they were seen last, at the pace of the last moments."""
+        if len(self.trail) < 2 or (took := self.trail[-1][0] - self.trail[0][0]) < LEAD / 2:
+            return None
+        (_, one), (at, other) = self.trail[0], self.trail[-1]
+        share = LEAD / took
+        across = other.across + share * (other.across - one.across)
+        return _Place(across, other.along + share * (other.along - one.along)), at + LEAD
 
     def _held(self, at: datetime) -> bool:
         return self.since is not None and at - self.since >= HOLD

@@ -96,12 +96,13 @@ class TrackerSettings:
 
     start_score: a face below it (0..1) may continue a track but starts none.
     confirm_hits: a track is confirmed when this many frames have shown it.
-    doubt_after, lost_after: seconds unseen after which a tentative and a confirmed track are removed.
+    doubt_after, lost_after: seconds unseen after which a tentative and a confirmed track are removed. A
+        tentative one waits as long as it is predicted: who is hidden after the first sight may cross a line.
     """
 
     start_score: float = 0.6
     confirm_hits: int = 3
-    doubt_after: float = 0.5
+    doubt_after: float = COAST
     lost_after: float = 3.0
 
 
@@ -194,8 +195,9 @@ class Tracker:
         """The assignment, and beside it faces and tracks left over that were close a moment ago."""
         idle = np.array([self._unseen(life) <= JUMP_WITHIN for life in self._lives], np.bool_)
         idle[rows] = False
-        left = np.setdiff1d(np.arange(len(measured)), columns)
-        lost = np.flatnonzero(idle)
+        free = np.ones(len(measured), np.bool_)
+        free[columns] = False
+        left, lost = np.flatnonzero(free), np.flatnonzero(idle)
         if not (len(left) and len(lost)):
             return rows, columns
         apart = self._motion.jumps(measured[left])[lost]
@@ -223,6 +225,8 @@ class Tracker:
         """Start a track on each face of a sufficient score that continues none, and lies on none."""
         fresh = faces.score >= self._settings.start_score
         fresh[taken] = False
+        if not fresh.any():
+            return
         fresh &= ~(overlap(faces.xyxy, self._recent(faces)) > SAME_PLACE).any(axis=1)
         for column in np.flatnonzero(fresh).tolist():
             self._lives.append(_Life(self._next_id, self._elapsed, self._elapsed))

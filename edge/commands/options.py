@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge.config import Settings
@@ -66,8 +66,8 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
     return load_configuration(arguments).settings
 
 
-def load_configuration(arguments: argparse.Namespace) -> Loaded:
-    """The settings by files, environment and `--set`, and where each key was set.
+def load_configuration(arguments: argparse.Namespace, drafts: Mapping[Path, str] | None = None) -> Loaded:
+    """The settings by files, environment and `--set`, and where each key was set. drafts: as of `load`.
 
     Raises ConfigurationError, also where no file is given or installed and no variable names the cameras.
     """
@@ -75,7 +75,7 @@ def load_configuration(arguments: argparse.Namespace) -> Loaded:
         raise ConfigurationError(
             f"--config: no file is given and {CONFIG} does not exist; name a file, or set {CAMERAS}"
         )
-    return load(arguments.config, arguments.set, environment=os.environ)
+    return load(arguments.config, arguments.set, environment=os.environ, drafts=drafts)
 
 
 def config_folder(arguments: argparse.Namespace) -> Path:

@@ -7,11 +7,14 @@ import logging
 import os
 import random
 from functools import partial
+from typing import Any
 
 from edge.clock import SystemClock
-from edge.commands.options import add_common, config_folder, read_settings
+from edge.commands.options import add_common, config_folder, load_configuration, read_settings
 from edge.commands.signals import reload_on_signal, stop_on_signals
+from edge.config import Settings
 from edge.config.environment import ignored
+from edge.config.tables.toml import STANDARD_INPUT
 from edge.ops.logs import set_level
 from edge.ops.systemd import Systemd
 
@@ -34,17 +37,30 @@ def run(arguments: argparse.Namespace) -> int:
     set_level(settings.log.level)
     for name in ignored(os.environ):
         log.warning("%s: ignored, because it names no key", name)
+    folder = config_folder(arguments)
+
+    def test(wanted: Settings) -> list[dict[str, Any]]:
+        from edge.commands.check.command import check
+
+        return [verdict.as_dict() for verdict in check(wanted, folder, faces=False)]
+
     stop = stop_on_signals()
     reload = reload_on_signal(stop)
     from edge.daemon.runtime import Runtime  # after the signals: its libraries take a second to load
+    from edge.web.setup.tools import Configured
 
     runtime = Runtime(
         settings,
-        beside=config_folder(arguments),
+        beside=folder,
         clock=SystemClock(),
         rng=random.Random(),
         systemd=Systemd(),
         load=load,
+        configured=Configured(
+            arguments.config if arguments.config not in (None, STANDARD_INPUT) else None,
+            lambda drafts: load_configuration(arguments, drafts).settings,
+            test,
+        ),
     )
     status = runtime.run(stop, reload)
     if runtime.hangs:

@@ -75,11 +75,13 @@ def load(
     instead: Mapping[str, Any] | None = None,
     beneath: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
+    *,
+    drafts: Mapping[Path, str] | None = None,
 ) -> Loaded:
-    """As `load_settings`, with where each key was set."""
+    """As `load_settings`, with where each key was set. drafts: as of `read_layers`."""
     name = named(path) if path else "configuration"
     try:
-        files = read_layers(path) if path else []
+        files = read_layers(path, drafts) if path else []
         given = [Layer(name, instead)] if instead else []
         origins = Origins(Stack([*files, *given]))
         table = laid_over(beneath or {}, Stack(files).merged())

@@ -474,7 +474,8 @@ class MetricsSettings(Section):
 class WebSettings(Section):
     """The page of the box. Beyond this machine it needs a password and TLS.
 
-    names: host names by which browsers reach it, beside addresses and localhost.
+    names: host names by which browsers reach it, beside addresses and localhost. setup: whether lines and
+    zones can be drawn on it, which needs the password.
     """
 
     enabled: bool = False
@@ -484,6 +485,7 @@ class WebSettings(Section):
     password_file: str = ""
     cert_file: str = ""
     key_file: str = ""
+    setup: bool = False
 
     @property
     def address(self) -> str:
@@ -499,6 +501,8 @@ class WebSettings(Section):
     def _is_protected(self) -> Self:
         if bool(self.cert_file) != bool(self.key_file):
             raise ValueError("'cert_file' and 'key_file' go together: one is missing")
+        if self.setup and not self.password_file:
+            raise ValueError("setup = true: Set up needs 'password_file'")
         if not self.is_private and not (self.password_file and self.cert_file):
             raise ValueError(
                 f"host = {self.host!r} can be reached from other machines: needs 'password_file', "

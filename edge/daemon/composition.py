@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import threading
 from contextlib import ExitStack
 from functools import partial
 from http import HTTPStatus
@@ -20,6 +21,7 @@ from edge.counting.pipeline import build_counting
 from edge.daemon.cameras.camera_state import WatchedCamera
 from edge.daemon.cameras.lanes import Lanes
 from edge.daemon.cameras.turns import Turns
+from edge.daemon.cameras.viewers import Viewers
 from edge.daemon.cameras.vision_thread import VisionWorker
 from edge.daemon.counting_thread import CountingWorker
 from edge.daemon.lock import StateLock
@@ -42,6 +44,8 @@ from edge.release.messages import BoxState, LoadedModel, Model, StatusEncoder
 from edge.release.rule import Rule
 from edge.types import CameraStatus
 from edge.vision.detect import SharedDetectors
+from edge.vision.setup.still import FaceLikes
+from edge.web.setup.tools import Configured, Tools
 
 if TYPE_CHECKING:
     from edge.web.server import WebSecrets, WebServer
@@ -71,8 +75,11 @@ class Composition:
         rng: random.Random,
         resumes: bool,
         parts: Parts,
+        configured: Configured | None = None,
     ) -> None:
-        """beside: the folder of relative secrets and bundles. resumes: see `CountingWorker`."""
+        """beside: the folder of relative secrets and bundles. resumes: see `CountingWorker`. configured: how
+        the configuration was read; without it the page has no Set up.
+        """
         check_sources(settings, beside)
         check_receivers(settings, beside)
         self.settings = self.in_force = settings
@@ -81,6 +88,11 @@ class Composition:
         self._rng = rng
         self._resumes = resumes
         self._parts = parts
+        self._configured = configured
+        self._viewers = Viewers()
+        self._begun_at = clock.now()
+        self.reload_wanted = threading.Event()
+        """Set where the page has written a file."""
         self._topics = Topics.of(settings)
         self._state = state_directory(settings, beside)
         self.backend_in_use = False
@@ -226,6 +238,7 @@ class Composition:
             beside=self.beside,
             clock=self.clock,
             current=lambda: self.in_force,
+            tools=self._tools() if self.settings.web.setup else None,
         )
         return PatientServer(make, self.clock, "page is")
 
@@ -313,6 +326,7 @@ class Composition:
             turn=self._turns,
             lost_after=settings.tracking.lost_after,
             resumes=self._resumes,
+            show=self._viewers.show,
         )
 
     def _make_camera(self, worker: VisionWorker) -> Camera:
@@ -334,6 +348,26 @@ class Composition:
         if self.publisher:
             self.publisher.camera_status(status)
         self._record(self._topics.camera_status(status.camera_id), self.statuses.camera(status))
+
+    def _tools(self) -> Tools | None:
+        """What Set up gets; its threads are made when somebody asks."""
+        if self._configured is None:
+            return None
+        return Tools(
+            self._configured,
+            watch=self._viewers.watch,
+            find=FaceLikes,
+            start=lambda name, work: self.threads.make(name, lambda _: work(), watched=False).start(),
+            on_preview=self._say_preview,
+            reload=self.reload_wanted.set,
+            rejected=lambda: self.status.reload_rejected,
+        )
+
+    def _say_preview(self, runs: bool) -> None:
+        if self.publisher:
+            self.publisher.preview = runs
+        status = self.statuses.box("online", self._begun_at, preview=runs)
+        self._record(self._topics.box_status, status)
 
     def box_status(self, state: BoxState, reason: str = "") -> None:
         """Record that the daemon runs or has stopped, as the broker is told."""

@@ -37,6 +37,7 @@ from edge.daemon.threads import TICK, Beat
 from edge.ops.memory import limit_arenas, trim
 from edge.ops.metrics import Metrics
 from edge.ops.systemd import Systemd
+from edge.web.setup.tools import Configured
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +64,25 @@ class Runtime:
         systemd: Systemd | None = None,
         resumes: bool = True,
         load: Callable[[], Settings] | None = None,
+        configured: Configured | None = None,
         parts: Parts = Parts(),  # noqa: B008 - it is frozen
     ) -> None:
         """beside: the folder of relative secrets and bundles. resumes: whether a later run goes on with the
         windows of live cameras that are open at the end; else they are closed then. load: reads the
-        configuration again, for `run`'s `reload`. parts: what the daemon is made of.
+        configuration again, for `run`'s `reload`. configured: for the page's Set up. parts: what the daemon
+        is made of.
 
         Raises as `Composition` does, on everything that may be wrong with the configuration.
         """
-        self._made = Composition(settings, beside=beside, clock=clock, rng=rng, resumes=resumes, parts=parts)
+        self._made = Composition(
+            settings,
+            beside=beside,
+            clock=clock,
+            rng=rng,
+            resumes=resumes,
+            parts=parts,
+            configured=configured,
+        )
         self._clock = clock
         self._systemd = systemd or Systemd({})
         self._reloader = Reloader(self._made, load or (lambda: settings))
@@ -178,8 +189,10 @@ class Runtime:
         while not (stop.is_set() or self._made.threads.failure):
             if self._is_over(counting):
                 return
-            if reload.is_set() and self._made.lanes.watching:
+            wanted = self._made.reload_wanted
+            if (reload.is_set() or wanted.is_set()) and self._made.lanes.watching:
                 reload.clear()
+                wanted.clear()
                 self._reload()
             if self._clock.monotonic() >= next_check:
                 self._check_progress()

@@ -111,6 +111,8 @@ class Publisher:
         self._short_lived = 0
         self._drain_within: float | None = None
         self._deadline: float | None = None
+        self.preview = False
+        """Whether the status says that somebody looks at a setup still; any thread may set it."""
 
     def camera_status(self, status: CameraStatus) -> None:
         """Publish this as the camera's state, now and on every connect."""
@@ -189,9 +191,12 @@ class Publisher:
 
     def _converse(self, session: Session, stop: threading.Event, beat: Callable[[], None]) -> None:
         session.listen_for_birth()
-        session.say(self._statuses.box("online", self._clock.now()))
+        since, said = self._clock.now(), None
         while not (stop.is_set() and (session.idle(self._current()) or self._remaining(stop) == 0)):
             beat()
+            if said != self.preview:
+                said = self.preview
+                session.say(self._statuses.box("online", since, preview=said))
             session.step(self._current())
             if session.progressed and self._lasted >= STEADY:
                 self._backoff.reset()

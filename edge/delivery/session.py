@@ -52,7 +52,14 @@ class Store(RetainedStore, Protocol):
 class Statuses(Protocol):
     """Writes the status payloads (`edge.release.messages`)."""
 
-    def box(self, state: Literal["online", "offline"], since: datetime | None, reason: str = "") -> bytes:
+    def box(
+        self,
+        state: Literal["online", "offline"],
+        since: datetime | None,
+        reason: str = "",
+        *,
+        preview: bool = False,
+    ) -> bytes:
         """The state of this box; `since` is None in a Last Will."""
 
     def camera(self, status: CameraStatus) -> bytes:

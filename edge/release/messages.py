@@ -422,6 +422,9 @@ class BoxStatus(Part):
     state: BoxState
     since: Time | None = Field(description="null in a Last Will, which the broker sends at a later time.")
     reason: str
+    preview: bool = Field(
+        default=False, description="Whether somebody makes or looks at a setup still on the box's page."
+    )
     version: str
     model: LoadedModel | None = Field(
         default=None,
@@ -492,7 +495,9 @@ class StatusEncoder:
     version: str
     model: LoadedModel | None = None
 
-    def box(self, state: BoxState, since: datetime | None, reason: str = "") -> bytes:
+    def box(
+        self, state: BoxState, since: datetime | None, reason: str = "", *, preview: bool = False
+    ) -> bytes:
         """The `instore.box/1` payload. `since` is None in a Last Will."""
         return encode(
             BoxStatus(
@@ -501,6 +506,7 @@ class StatusEncoder:
                 state=state,
                 since=since,
                 reason=reason,
+                preview=preview,
                 version=self.version,
                 model=self.model,
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +19,6 @@ from werkzeug.exceptions import (
     NotFound,
     Unauthorized,
 )
-from werkzeug.http import parse_options_header
 from werkzeug.sansio.utils import host_is_trusted
 from werkzeug.wrappers import Request, Response
 
@@ -30,7 +28,10 @@ from edge.config.fields import is_address
 from edge.delivery.history import Reader
 from edge.errors import OutsideError
 from edge.web.access import SESSION, Access
+from edge.web.answers import as_json, body_of
 from edge.web.day import day_view
+from edge.web.setup.pages import SetUp
+from edge.web.setup.tools import Tools
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,10 @@ Environ = dict[str, Any]
 
 
 class Page:
-    """The application of one box. settings: those in force. stop: set when the server ends."""
+    """The application of one box. settings: those in force. stop: set when the server ends.
+
+    tools: for Set up; None where it is off.
+    """
 
     def __init__(
         self,
@@ -72,6 +76,7 @@ class Page:
         clock: Clock,
         *,
         stop: threading.Event,
+        tools: Tools | None = None,
     ) -> None:
         self._reader = reader
         self._settings = settings
@@ -91,6 +96,17 @@ class Page:
             ("GET", "/api/day"): self._day,
             ("GET", "/api/changes"): self._changes,
         }
+        self._setup: SetUp | None = None
+        if tools is not None:
+            self._setup = SetUp(tools, settings, access, clock, token=self._token, stop=stop)
+            self._for_known |= self._setup.answers
+            self._for_known["GET", "/setup"] = lambda _: self._file("setup.html")
+            self._for_known["GET", "/check"] = lambda _: self._file("check.html")
+
+    def close(self) -> None:
+        """End what runs for the page; `stop` is set."""
+        if self._setup:
+            self._setup.close()
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(environ)
@@ -171,6 +187,7 @@ class Page:
                 "site": settings.site.name,
                 "today": settings.site.time.day_of(now).isoformat(),
                 "password": not self._access.is_open,
+                "setup": self._setup is not None,
             }
         )
 
@@ -215,25 +232,6 @@ class Page:
     def _cookie(request: Request) -> str:
         """With the prefix, browsers take it only over TLS, from this host, for all of it."""
         return "__Host-instore" if request.is_secure else "instore"
-
-
-def as_json(content: object, status: int = HTTPStatus.OK) -> Response:
-    """An answer of the page's programs."""
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    return Response(text, status=status, content_type="application/json")
-
-
-def body_of(request: Request) -> dict[str, Any]:
-    """The JSON object that was sent. Raises BadRequest."""
-    if parse_options_header(request.content_type)[0] != "application/json":
-        raise BadRequest("the body must be application/json")
-    try:
-        found = json.loads(request.get_data())
-    except (ValueError, RecursionError):  # RecursionError: brackets by the thousand
-        found = None
-    if not isinstance(found, dict):
-        raise BadRequest("the body must be a JSON object")
-    return found
 
 
 def _require_own_origin(request: Request) -> None:

@@ -26,6 +26,7 @@ from edge.delivery.history import Reader
 from edge.errors import ConfigurationError
 from edge.web.access import Access, checked_password, is_this_machine
 from edge.web.app import LONGEST, Page
+from edge.web.setup.tools import Tools
 
 log = logging.getLogger(__name__)
 
@@ -61,18 +62,22 @@ class WebServer:
         beside: Path,
         clock: Clock,
         current: Callable[[], Settings] | None = None,
+        tools: Tools | None = None,
     ) -> None:
-        """path: the history. beside: the folder of relative secrets. current: the settings in force."""
+        """path: the history. beside: the folder of relative secrets. current: the settings in force.
+
+        tools: for Set up, which has a password; None where it is off.
+        """
         web = settings.web
         self._host = web.host
         self._stop = threading.Event()
         secrets = read_web(web, beside)
         self._access = Access(secrets.password, clock)
-        page = Page(
-            Reader(path), current or (lambda: settings), self._access, clock, stop=self._stop
-        )  # fmt: skip
+        self._page = Page(
+            Reader(path), current or (lambda: settings), self._access, clock, stop=self._stop, tools=tools
+        )
         pause = partial(clock.wait, self._stop, PAUSE)
-        self._server = _Server((web.host, web.port), page, pause)
+        self._server = _Server((web.host, web.port), self._page, pause)
         self._server.ssl_adapter = secrets.tls
         try:
             self._server.prepare()
@@ -106,6 +111,7 @@ class WebServer:
         self._server.stop()
         if self._thread.is_alive():
             self._thread.join()
+        self._page.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,10 @@ SEARCHED = 4
 """How many of them are searched for faces, the last ones: a single frame may miss a face."""
 
 
-def check_camera(camera: CameraSettings, settings: Settings, folder: Path, clock: Clock) -> str:
-    """Read a few frames.
+def check_camera(
+    camera: CameraSettings, settings: Settings, folder: Path, clock: Clock, *, faces: bool = True
+) -> str:
+    """Read a few frames. faces: whether to say how many are in view: only to the person at the box.
 
     Raises SourceError and ConfigurationError; `Warn` where the picture is dark, frozen or too small.
     """
@@ -39,11 +41,15 @@ def check_camera(camera: CameraSettings, settings: Settings, folder: Path, clock
     seen = f"{_size(taken[-1])}{_rate(taken)}, {feed.status.state}"
     if feed.status.state is not CameraState.UP:
         raise Warn(f"{seen}: {feed.status.reason}")
-    faces = _faces(camera, settings, taken[-SEARCHED:])
-    seen = f"{seen}, {faces or 'no'} face{'' if faces == 1 else 's'} now"
+    if faces:
+        seen = f"{seen}, {_in_view(_faces(camera, settings, taken[-SEARCHED:]))}"
     if small := why_too_small(taken[-1].image, settings.detection.min_face):
         raise Warn(f"{seen}; {small}")
     return seen
+
+
+def _in_view(faces: int) -> str:
+    return f"{faces or 'no'} face{'' if faces == 1 else 's'} now"
 
 
 def _size(frame: Frame) -> str:

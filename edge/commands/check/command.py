@@ -66,11 +66,12 @@ def check(
     show_unit: machine.Show = machine.show_unit,
     on_begin: Callable[[str], None] = lambda what: None,
     picture: Path | None = None,
+    faces: bool = True,
 ) -> list[Verdict]:
     """Test what the daemon of `settings` depends on, one thing after the other.
 
     folder: where relative paths of the configuration start. on_begin: called with each thing before its test.
-    picture: the file for stills of the cameras; None: none is made.
+    picture: the file for stills of the cameras; None: none is made. faces: as of `check_camera`.
     """
     # Not at the top: they load OpenCV, which `check --help` does not need.
     from edge.commands.check.broker import check_broker
@@ -86,7 +87,7 @@ def check(
     tests: dict[str, Callable[[], str]] = {
         "configuration": partial(check_configuration, settings, folder, os.environ),
         "site": partial(check_site, settings, clock),
-        **_cameras(settings, folder, clock),
+        **_cameras(settings, folder, clock, faces=faces),
         "views": partial(check_views, settings),
         "privacy": partial(check_privacy, settings),
         "model": partial(check_model, settings, folder, clock),
@@ -109,18 +110,18 @@ def check(
     return [_attempt(what, test, on_begin) for what, test in tests.items()]
 
 
-def _cameras(settings: Settings, folder: Path, clock: Clock) -> dict[str, Callable[[], str]]:
+def _cameras(settings: Settings, folder: Path, clock: Clock, *, faces: bool) -> dict[str, Callable[[], str]]:
     """Each camera, and what is drawn on its picture."""
     from edge.commands.check.camera import check_camera
-    from edge.commands.check.drawn import check_line, check_zone
+    from edge.vision.setup.words import line_in_words, zone_in_words
 
     tests: dict[str, Callable[[], str]] = {}
     for camera in settings.cameras:
-        tests[f"camera {camera.name}"] = partial(check_camera, camera, settings, folder, clock)
+        tests[f"camera {camera.name}"] = partial(check_camera, camera, settings, folder, clock, faces=faces)
         for line in camera.lines:
-            tests[f"line {line.name} of {camera.name}"] = partial(check_line, line)
+            tests[f"line {line.name} of {camera.name}"] = partial(line_in_words, line)
         for zone in camera.zones:
-            tests[f"zone {zone.name} of {camera.name}"] = partial(check_zone, zone)
+            tests[f"zone {zone.name} of {camera.name}"] = partial(zone_in_words, zone)
     return tests
 
 
@@ -132,11 +133,12 @@ def _picture(text: str) -> Path:
 
 def _stills(settings: Settings, folder: Path, clock: Clock, picture: Path) -> dict[str, Callable[[], str]]:
     """A still of each camera; with several, each file has the camera's name."""
-    from edge.commands.check.still import FaceLikes, check_still
+    from edge.commands.check.still import check_still
+    from edge.vision.setup.still import FaceLikes
 
     def still(camera: CameraSettings, target: Path) -> str:
         with closing(FaceLikes(camera)) as find:
-            return check_still(camera, folder, clock, find, target)
+            return check_still(camera, folder, clock, find, target, likely=find.likely)
 
     cameras = settings.cameras
     names = (

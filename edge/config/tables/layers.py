@@ -54,15 +54,19 @@ class Place:
         return self.name if self.line is None else f"{self.name}:{self.line}"
 
 
-def read_layers(path: Path) -> list[Layer]:
-    """The file, and those of `conf.d` beside it. Raises ConfigurationError that names the one at fault."""
-    further = [] if path == STANDARD_INPUT else _files(path.parent / FOLDER)
-    return [_read(file) for file in (path, *further)]
+def read_layers(path: Path, drafts: Mapping[Path, str] | None = None) -> list[Layer]:
+    """The file, and those of `conf.d` beside it. Raises ConfigurationError that names the one at fault.
+
+    drafts: the text of files of `conf.d` that are not written, or not yet.
+    """
+    drafts = drafts or {}
+    further = set() if path == STANDARD_INPUT else {*_files(path.parent / FOLDER), *drafts}
+    return [_read(file, drafts.get(file)) for file in (path, *sorted(further))]
 
 
-def _read(path: Path) -> Layer:
+def _read(path: Path, draft: str | None) -> Layer:
     name = named(path)
-    text = read_text(path)
+    text = read_text(path) if draft is None else draft
     return Layer(name, parsed(name, text), text)
 
 

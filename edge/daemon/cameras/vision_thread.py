@@ -14,7 +14,7 @@ from edge.daemon.queue import MessageQueue
 from edge.daemon.threads import TICK, Beat
 from edge.ops.metrics import Metrics
 from edge.ops.reasons import CropDrop, FrameDrop
-from edge.types import CameraState, CameraStatus, Message, Progress, StreamEnded, TrackEnded
+from edge.types import CameraState, CameraStatus, Frame, Message, Progress, StreamEnded, TrackEnded
 from edge.vision.pipeline import Vision, VisionResult
 
 
@@ -24,7 +24,7 @@ class VisionWorker:
     watched: what the worker finds out about the camera, for other threads. turn: held while a frame is
     analysed; a thread that waits for it holds no frame, so that the newest is analysed next. lost_after:
     seconds without a frame after which a live camera's visitors count as out of view. resumes: whether a
-    later run resumes a live camera's open windows; else they close at the end.
+    later run resumes a live camera's open windows; else they close at the end. show: gets each frame first.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class VisionWorker:
         turn: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - it has no state
         lost_after: float = 3.0,
         resumes: bool = False,
+        show: Callable[[Frame], None] = lambda frame: None,
     ) -> None:
         self.camera = camera
         self.watched = watched
@@ -51,6 +52,7 @@ class VisionWorker:
         self._turn = turn
         self._lost_after = lost_after
         self._resumes = resumes
+        self._show = show
         self._live = is_live(camera)
         self._lossless = camera.pace == "full" and not self._live
 
@@ -120,6 +122,7 @@ class VisionWorker:
             if self.watched.take_frame(at):  # the time since the frame before was not watched
                 self._queue.put(Progress(name, at, state=CameraState.DOWN))
             self._metrics.last_frame.labels(name).set(at.timestamp())
+            self._show(frame)
             result = vision.process(frame)
         self._send(result, at, frame.state, analysed=1)
         self._metrics.analysed.labels(name).inc()

@@ -11,5 +11,6 @@ export function header(about, here, ...more) {
   };
   return element("header", {}, element("h1", {}, about.site), ...more,
     element("nav", { "aria-label": TEXTS.title }, link("today", "/"),
+      about.setup ? [link("setup", "/setup"), link("check", "/check")] : null,
       about.password ? element("button", { type: "button", onclick: leave }, TEXTS.logout) : null));
 }

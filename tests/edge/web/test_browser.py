@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -12,53 +11,19 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from edge.clock import SystemClock
 from edge.config import Settings
 from edge.types import CameraState
 from edge.web.server import WebServer
 from tests.daemon import Daemon
-from tests.edge.web.conftest import BEGIN, PASSWORD
+from tests.edge.web.conftest import BEGIN, MINE, PASSWORD
 from tests.edge.web.store import Store, settings
 from tests.mosquitto import Mosquitto, Subscriber, free_port
 from tests.painted_daemon import write_crowd
-from tests.patience import PATIENCE
 
 HOSTILE = "<img src=x onerror=document.title='broken'>"
-MINE = PATIENCE * 1000  # Playwright counts milliseconds
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.fail("chromium is not installed: make system-packages")
-    with sync_playwright() as driver:
-        yield driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
-
-
-@pytest.fixture
-def context(chromium: Browser) -> Iterator[BrowserContext]:
-    with chromium.new_context() as made:
-        made.set_default_timeout(MINE)
-        yield made
-
-
-@pytest.fixture
-def problems() -> list[str]:
-    """What the browser found wrong with the page, or with the connection."""
-    return []
-
-
-@pytest.fixture
-def page(context: BrowserContext, problems: list[str]) -> Iterator[Page]:
-    """An empty tab; its test fails where a program of the page does, or its policy forbids something."""
-    tab = context.new_page()
-    tab.on("pageerror", lambda error: problems.append(str(error)))
-    tab.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    yield tab
-    assert problems == []
 
 
 class StoreTime(SystemClock):

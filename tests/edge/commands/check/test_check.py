@@ -21,7 +21,6 @@ from edge.commands.check import state
 from edge.commands.check.camera import check_camera
 from edge.commands.check.command import render
 from edge.commands.check.configuration import check_configuration
-from edge.commands.check.drawn import check_line, check_zone
 from edge.commands.check.host import check_clock, check_service
 from edge.commands.check.model import check_model, check_terms
 from edge.commands.check.port import check_port
@@ -36,6 +35,7 @@ from edge.inference.reference_check import TOLERANCE
 from edge.inference.tensorrt_library import Library
 from edge.ops import machine
 from edge.ops.http import HttpServer
+from edge.vision.setup.words import line_in_words, zone_in_words
 from tests.fake_gpu import FakeCuda, FakeTensorRt
 from tests.fakes import ManualClock
 from tests.messages import Text
@@ -351,9 +351,9 @@ def test_a_line_is_described_by_the_side_that_in_leads_to(
     start: tuple[float, float], end: tuple[float, float], side: str
 ) -> None:
     line = LineSettings(name="door", from_=start, to=end)
-    assert check_line(line) == f'"in" leads to the {side} of the picture'
+    assert line_in_words(line) == f'"in" leads to the {side} of the picture'
     entrance = line.model_copy(update={"entrance": True})
-    assert check_line(entrance).endswith("; counts as the store's footfall")
+    assert line_in_words(entrance).endswith("; counts as the store's footfall")
 
 
 Role = Literal["area", "queue", "staff", "ignore"]
@@ -374,4 +374,4 @@ Role = Literal["area", "queue", "staff", "ignore"]
 )
 def test_a_zone_is_described_by_what_happens_there(role: Role, says: str) -> None:
     quarter = ((0.0, 0.0), (0.5, 0.0), (0.5, 0.5), (0.0, 0.5))
-    assert check_zone(ZoneSettings(name="till", role=role, polygon=quarter)) == says
+    assert zone_in_words(ZoneSettings(name="till", role=role, polygon=quarter)) == says

@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.commands.check.still import GREY, WIDEST, FaceLikes, _Taking, check_still, composed, drawn
+from edge.commands.check.still import check_still, drawn
 from edge.commands.check.verdict import Warn
 from edge.commands.demo.scene import Scene, compose
 from edge.config import CameraSettings
 from edge.errors import ConfigurationError
 from edge.types import Boxes, CameraState, Frame, Image
+from edge.vision.setup.still import GREY, WIDEST, FaceLikes, NoStillError, Taking, composed, without_faces
 from tests.fakes import EPOCH, ManualClock
 
 WALL = 90
@@ -99,7 +100,7 @@ def frames(count: int, state: CameraState = CameraState.UP) -> list[Frame]:
 
 
 def is_enough(taken: Iterable[Frame]) -> bool:
-    taking = _Taking(lambda frame: NOBODY)
+    taking = Taking(lambda frame: NOBODY)
     for frame in taken:
         taking.add(frame)
     return taking.is_enough
@@ -120,13 +121,13 @@ def test_a_clock_that_is_set_makes_none_of_a_few_pictures() -> None:
 
 def test_a_picture_that_changes_its_size_is_a_warning() -> None:
     larger = Frame("door", EPOCH + timedelta(seconds=9), np.zeros((180, 160, 3), np.uint8))
-    with pytest.raises(Warn, match="size of the picture changed"):
+    with pytest.raises(NoStillError, match="size of the picture changed"):
         is_enough([*frames(3), larger])
 
 
 def test_a_tall_picture_is_small_as_well() -> None:
     tall = Frame("door", EPOCH, np.zeros((2000, 500, 3), np.uint8))
-    taking = _Taking(lambda frame: NOBODY)
+    taking = Taking(lambda frame: NOBODY)
     taking.add(tall)
     assert taking.taken[0][0].shape == (WIDEST, 120, 3)
 
@@ -146,6 +147,24 @@ def test_the_real_detector_finds_the_people_of_the_scene() -> None:
     finally:
         find.close()
     assert len(found) >= 1
+
+
+def test_a_face_that_only_the_still_shows_is_covered() -> None:
+    of = Frame("door", EPOCH, picture())
+    still = without_faces(picture((400, 200)), of, white_squares)
+    assert (still[200:240, 400:440] == GREY).all()
+    assert still.max() == GREY
+
+
+def test_a_still_on_which_faces_are_found_again_and_again_is_none() -> None:
+    places = iter(range(0, 800, 100))
+
+    def elsewhere(frame: Frame) -> Boxes:
+        left = next(places)
+        return np.array([(left, 10, left + 30, 40)], np.float32)
+
+    with pytest.raises(NoStillError, match="something like a face is left"):
+        without_faces(picture(), Frame("door", EPOCH, picture()), elsewhere)
 
 
 def test_lines_and_zones_are_drawn_where_they_are() -> None:

@@ -10,7 +10,7 @@ from edge.config.polygons import area
 _WAYS = ("right", "lower right", "bottom", "lower left", "left", "upper left", "top", "upper right")
 
 
-def check_line(line: LineSettings) -> str:
+def line_in_words(line: LineSettings) -> str:
     """The side of the picture that "in" leads to."""
     along, down = line.to[0] - line.from_[0], line.to[1] - line.from_[1]
     eighth = round(math.atan2(along, -down) / (math.pi / 4)) % 8  # the line's direction turned to its right
@@ -18,7 +18,7 @@ def check_line(line: LineSettings) -> str:
     return f'"in" leads to the {_WAYS[eighth]} of the picture{footfall}'
 
 
-def check_zone(zone: ZoneSettings) -> str:
+def zone_in_words(zone: ZoneSettings) -> str:
     """What happens in the zone, and how much of the picture it is."""
     counted = "visits that are longest here are counted by this name"
     what = {

@@ -1,0 +1,186 @@
+"""A still of a camera for the person who draws on it; it is made only when a person asks for one.
+
+It is the one picture that the program shows, so no face is on it. It is the median of a minute or more, which
+drops all that is in one place for less than half of that time. It is small, and grey wherever anything like a
+face, at any score, was found more than once in a while, and wherever a face is found on the still itself. A
+person who has turned the back to the camera for most of the minute is on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config import CameraSettings
+from edge.errors import OutsideError
+from edge.geometry import squares
+from edge.types import Boxes, CameraState, Faces, Frame, Image
+
+MINUTE = timedelta(minutes=1)
+SPACING = timedelta(seconds=0.9)
+"""Between two pictures, at least: a still takes one a second."""
+
+FEWEST = 40
+"""Pictures that make a median. Of two, each person would be seen through."""
+
+WIDEST = 480
+"""Pixels: the longer side of the still."""
+
+ANY_SCORE = 0.05
+"""The detector's least score: it reports no less."""
+
+SMALLEST = 8
+"""Pixels of the smallest face that is covered."""
+
+COVERED = 2.5
+"""Side of what is covered, in faces: with hair and chin."""
+
+OFTEN = 0.05
+"""Share of the pictures from which on a place is grey: a face that is there for half of the minute is
+found in far more of them; who only passes is not in the median."""
+
+LIKELY = 0.3
+"""Score from which on a box on the still itself is a face: below it, small pictures are full of them."""
+
+ROUNDS = 4
+"""Searches of the still itself. What is found in the last one is not covered, and there is no still."""
+
+COVERED_SHARE = 0.9
+"""Share of a box that is grey from which on it is covered: detectors see faces in grey as well."""
+
+GREY = 128
+
+Mask = NDArray[np.bool_]
+Find = Callable[[Frame], Boxes]
+"""The boxes, float32 (N, 4), of all that may be a face in a frame."""
+
+
+class NoStillError(OutsideError):
+    """The camera's pictures make no still, or one that must not be shown."""
+
+
+class Taking:
+    """The pictures of a minute: a second apart, of one size, each another one than the one before.
+
+    A camera that hangs shows whom it showed last, so its pictures are not taken.
+    """
+
+    def __init__(self, find: Find, likely: Find | None = None) -> None:
+        """likely: finds faces on the still itself, at a score at which they are some; else `find`."""
+        self.taken: list[tuple[Image, Mask]] = []
+        self._find = find
+        self._likely = likely or find
+        self._first: Frame | None = None
+        self._last: datetime | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Between the first picture and the last."""
+        if self._first is None or self._last is None:
+            return 0.0
+        return (self._last - self._first.captured_at).total_seconds()
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether they are of at least a minute, and enough for a median."""
+        return self.seconds >= MINUTE.total_seconds() and len(self.taken) >= FEWEST
+
+    def add(self, frame: Frame) -> None:
+        """Take this frame, unless it comes too soon or shows nothing new. Raises NoStillError."""
+        if frame.state is not CameraState.UP or not self._is_later(frame.captured_at):
+            return
+        image, covered = _shrunk(frame, self._find(frame))
+        if self.taken and image.shape != self.taken[0][0].shape:
+            raise NoStillError("not made: the size of the picture changed meanwhile")
+        if self.taken and np.array_equal(image, self.taken[-1][0]):
+            return
+        self.taken.append((image, covered))
+        self._first, self._last = self._first or frame, frame.captured_at
+
+    def still(self) -> Image:
+        """The still, uint8 (H, W, 3). Raises NoStillError where there is too little, or a face is left."""
+        if self._first is None or not self.is_enough:
+            raise NoStillError(
+                f"not made: needs {FEWEST} pictures that differ, of a minute; got {len(self.taken)}"
+            )
+        return without_faces(composed(self.taken), self._first, self._likely)
+
+    def _is_later(self, at: datetime) -> bool:
+        """Also false after a clock was set back, until its time is reached again."""
+        return self._last is None or at - self._last >= SPACING
+
+
+def composed(taken: list[tuple[Image, Mask]]) -> Image:
+    """The median of pictures (H, W, 3), grey where many of them are covered (H, W)."""
+    still = np.median(np.stack([image for image, _ in taken]), axis=0).astype(np.uint8)
+    still[np.mean([covered for _, covered in taken], axis=0) >= OFTEN] = GREY
+    return np.asarray(still, np.uint8)
+
+
+def without_faces(still: Image, of: Frame, find: Find) -> Image:
+    """The still, grey wherever a search of it finds something. of: a frame of its camera.
+
+    Raises NoStillError where something is found that covering it does not end.
+    """
+    for _ in range(ROUNDS):
+        found = find(Frame(of.camera_id, of.captured_at, still.copy()))
+        shown = found[[_is_shown(box, still) for box in found]]
+        if not len(shown):
+            return still
+        still = np.where(_mask(shown, still.shape[:2])[..., None], np.uint8(GREY), still)
+    raise NoStillError("not shown: something like a face is left on it")
+
+
+def _is_shown(box: NDArray[np.float32], still: Image) -> bool:
+    """Whether something of a box (4,) is left."""
+    left, top, right, bottom = np.clip(box, 0, None).astype(int).tolist()
+    part = still[top : bottom + 1, left : right + 1]
+    return bool(part.size) and float((part == GREY).all(axis=2).mean()) < COVERED_SHARE
+
+
+class FaceLikes:
+    """Finds all in a frame that may be a face: every view, at any score."""
+
+    def __init__(self, camera: CameraSettings) -> None:
+        from edge.vision.detect import Scanner
+        from edge.vision.detect.mediapipe import MediaPipeDetector
+
+        detector = MediaPipeDetector(camera.range, ANY_SCORE)
+        self._scanner = Scanner(detector, tile=camera.tile, full_scan_every=1.0, min_face=SMALLEST)
+
+    def __call__(self, frame: Frame) -> Boxes:
+        return self._scan(frame).xyxy
+
+    def likely(self, frame: Frame) -> Boxes:
+        """Those that are likely to be a face."""
+        found = self._scan(frame)
+        return found.xyxy[found.score >= LIKELY]
+
+    def _scan(self, frame: Frame) -> Faces:
+        self._scanner.restart()  # so that each frame is searched as a whole
+        return self._scanner.scan(frame.image, frame.captured_at, np.zeros((0, 4), np.float32))
+
+    def close(self) -> None:
+        """Release the detector."""
+        self._scanner.close()
+
+
+def _shrunk(frame: Frame, found: Boxes) -> tuple[Image, Mask]:
+    """The frame at the width of the still, and where something was found on it."""
+    height, width = frame.image.shape[:2]
+    scale = min(1.0, WIDEST / max(width, height))
+    size = round(width * scale), max(1, round(height * scale))
+    small: Image = np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return small, _mask(found, small.shape[:2], scale)
+
+
+def _mask(found: Boxes, shape: tuple[int, ...], scale: float = 1.0) -> Mask:
+    """Where these boxes, in pixels of a picture that was shrunk by `scale`, cover a picture (H, W)."""
+    covered = np.zeros(shape, np.uint8)
+    for left, top, right, bottom in np.round(squares(found, COVERED) * scale).astype(int).tolist():
+        cv2.rectangle(covered, (left - 1, top - 1), (right + 1, bottom + 1), 1, cv2.FILLED)
+    return covered.astype(np.bool_)

@@ -36,6 +36,9 @@ class User(Browser):
         self.page._setup._settings = lambda: box.settings
         assert self.log_in().status_code == 200
 
+    def post(self, path: str, body: Any = None, **more: Any) -> Any:
+        return super().post(path, body, **more)
+
     def make_still(self, until: str = "ready") -> Any:
         """Ask for a still, and wait as the page does."""
         answer = self.post("/api/setup/still", {"camera": "entrance"})

@@ -224,6 +224,7 @@ def test_the_daemon_takes_over_what_is_drawn_and_the_page_survives_restarts(
             log_in(page, f"http://127.0.0.1:{port}/")
             page.get_by_role("button", name="Make a picture").click()
             subscriber.wait_for(lambda messages: last(messages, STATUS).get("preview") is True)
+            expect(page.locator("#says")).to_have_text(re.compile(r": [1-9]\d* of 60 seconds"))
             page.get_by_role("button", name="End the picture").click()
             subscriber.wait_for(lambda messages: last(messages, STATUS).get("preview") is False)
             page.get_by_role("button", name="New zone").click()

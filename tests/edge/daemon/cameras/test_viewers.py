@@ -1,0 +1,25 @@
+"""Who watches a camera gets its frames, and nobody else does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+
+from edge.daemon.cameras.viewers import Viewers
+from edge.types import Frame
+from tests.fakes import EPOCH
+
+
+def frame(seconds: float) -> Frame:
+    return Frame("door", EPOCH + timedelta(seconds=seconds), np.zeros((9, 16, 3), np.uint8))
+
+
+def test_a_viewer_gets_the_newest_frame_of_its_camera_until_it_leaves() -> None:
+    viewers, newest = Viewers(), frame(2)
+    with viewers.watch("door") as first, viewers.watch("door") as second, viewers.watch("till") as other:
+        viewers.show(frame(1))
+        viewers.show(newest)
+        assert (first.take(), second.take(), other.take()) == (newest, newest, None)
+    viewers.show(frame(3))
+    assert first.take() is None

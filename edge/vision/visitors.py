@@ -39,6 +39,10 @@ DOUBTED_EVERY = timedelta(seconds=0.6)
 """The same where every recent look denied it: backs of heads stay for minutes, and each look costs two
 searches."""
 
+HOPELESS = 0.3
+"""Second opinion below which a view of more of the surroundings is not asked for: on recordings and drawn
+scenes that view made a sure face of 303 of 2,184 doubtful looks above it, and of none of 347 below."""
+
 
 @dataclass(slots=True, eq=False)
 class _Visitor:
@@ -201,7 +205,7 @@ class Visitors:
     def _judge(self, verdict: FaceVerdict, frame: Frame, face: Faces, opinion: Opinion) -> None:
         """Add this look to the verdict; where it is no sure face, with a view of more of its surroundings."""
         first, second = float(face.score[0]), opinion.score
-        if not verdict.sure(first, second):
+        if second >= HOPELESS and not verdict.sure(first, second):
             second = max(second, self._opinion.agree(frame.image, face.xyxy[0], face.keypoints[0]))
         verdict.add(first, second)
 

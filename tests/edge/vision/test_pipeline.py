@@ -47,6 +47,7 @@ ANN = Person(tag=1, age=20)
 BEA = Person(tag=2, age=50)
 BACK = Person(tag=3, age=40, score=0.75, second=0.54)
 BLURRED = Person(tag=4, age=40, score=0.8, second=0.5)
+HOPELESS = Person(tag=5, age=40, score=0.75, second=0.25)
 
 Place = tuple[float, float, float]
 Where = Callable[[float], Place | None]
@@ -237,6 +238,12 @@ class TestVisitor:
         stage.play(1, 7)
         assert (doubted, len(glances) - doubted) == (10, 20)
 
+    def test_whom_the_second_opinion_clearly_denies_gets_no_wider_view(self):
+        stage = Stage({HOPELESS: standing()})
+        glances = cast("PaintedFaces", stage.vision._opinion._detector).looks
+        assert stage.play(0, 1).finish().ends == []
+        assert len(glances) == 5
+
     def test_whom_only_a_wider_view_shows_to_be_a_face_is_counted(self):
         """Blurred, masked or overexposed: the narrow view alone leaves it at sqrt(0.8 x 0.5) = 0.63."""
         stage = Stage({BLURRED: standing(until=3)})
@@ -244,6 +251,15 @@ class TestVisitor:
         detect = second.detect
         second.detect = lambda image: surer(detect(image), by=0.3 if image.shape[0] > 100 else 0.0)
         assert stage.play(0, 6).ends == [2.8]
+
+    def test_a_face_that_hangs_still_for_ten_minutes_at_a_frame_a_second_is_none(self):
+        def counted(seconds: int) -> list[float]:
+            stage = Stage({ANN: standing()})
+            for second in range(seconds):
+                stage.messages += stage.vision.process(stage.frame(second)).messages
+            return stage.finish().ends
+
+        assert (counted(30), counted(600)) == ([29], [])
 
     def test_who_turns_round_is_one(self):
         turn = {BACK: standing(until=5), ANN: standing(since=5, until=7)}

@@ -6,7 +6,7 @@ TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-training system-packages tools test test-edge test-gpu test-service test-training \
-         check format demo train-demo bench soak prove schemas detectors asyncapi home-assistant node-red prometheus deb lock fuzz audit clean
+         check format demo train-demo bench soak prove schemas detectors ansible asyncapi home-assistant node-red prometheus deb lock fuzz audit clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
@@ -119,6 +119,11 @@ prometheus: ## test the rules for Prometheus; needs promtool (Debian's package p
 node-red: install system-packages ## run the flow of deploy/consumers in Node-RED against mosquitto; needs Node 18 or newer
 	npm install --no-save --no-audit --no-fund --ignore-scripts --silent --prefix build/node-red node-red@4.1
 	$(BIN)/python -m tests.consumers.node_red build/node-red/node_modules
+
+ansible: install ## run the playbook of deploy/ansible against a folder of this machine: roll out, roll back
+	$(PYTHON) -m venv build/ansible
+	build/ansible/bin/pip install --quiet ansible-core==2.19.14
+	deploy/ansible/try.sh build/ansible/bin/ansible-playbook $(abspath $(BIN))/instore-edge
 
 HA := 2025.1.4
 HA_PYTHON ?= python3.12

@@ -20,7 +20,7 @@ export async function ask(path, body) {
   return found;
 }
 
-const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+export const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 // Calls `changed` whenever the box has published something; `connected` with whether it answers.
 export async function follow(version, changed, connected) {

@@ -1,5 +1,5 @@
 // The results of `instore-edge check`, run in the daemon when somebody asks.
-import { ask } from "./api.js";
+import { ask, pause } from "./api.js";
 import { element, table } from "./dom.js";
 import { header } from "./frame.js";
 import { TEXTS } from "./texts.js";
@@ -8,7 +8,6 @@ const main = element("main", { id: "figures" });
 const says = element("p", { role: "status", class: "note" });
 const results = element("div", { id: "results" });
 const run = element("button", { type: "button", class: "primary", id: "run", onclick: () => begin() }, TEXTS.runCheck);
-const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 function draw({ runs, verdicts }) {
   run.disabled = runs;

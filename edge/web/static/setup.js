@@ -1,5 +1,5 @@
 // Set up: lines and zones drawn on a still, and the configuration that they give.
-import { ask } from "./api.js";
+import { ask, pause } from "./api.js";
 import { Canvas } from "./canvas.js";
 import { element } from "./dom.js";
 import { header } from "./frame.js";
@@ -19,7 +19,6 @@ const words = element("ul", { class: "note", id: "words" });
 const write = element("button", { type: "button", class: "primary", id: "write", onclick: () => writeFile() }, TEXTS.write);
 const preview = element("span", { id: "preview" });
 const canvas = new Canvas(model, () => changed(), () => redraw());
-const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 function say(message) {
   says.textContent = message;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import reduce
 from typing import Any
 
@@ -56,8 +57,9 @@ class Received:
     """
 
     def __init__(self) -> None:
-        self._counts: dict[str, Window] = {}
+        self._counts: dict[datetime, dict[str, Window]] = {}
         self._flow: dict[str, Flow] = {}
+        self._windows: dict[datetime, Window] = {}
 
     def take(self, payload: bytes) -> None:
         """Keep a message; anything else is another program's, on the user's own broker."""
@@ -69,12 +71,15 @@ class Received:
 
     def _keep_counts(self, payload: bytes) -> None:
         found = decode_counts(payload)
-        self._counts = {**self._counts, found.window_id: found.model_dump(mode="json")}
+        self._counts.setdefault(found.start, {})[found.window_id] = found.model_dump(mode="json")
 
     def _keep_flow(self, payload: bytes) -> None:
         found = decode_flow(payload)
-        if found.camera:  # else it is the sum over the box
-            self._flow = {**self._flow, found.window_id: found}
+        if not found.camera:  # it is the sum over the box
+            return
+        self._flow = {**self._flow, found.window_id: found}
+        if found.period == "window" and (zones := self._counts.get(found.start)):
+            self._windows = {**self._windows, found.start: reduce(_together, zones.values())}
 
     @property
     def windows(self) -> list[Window]:
@@ -82,10 +87,7 @@ class Received:
 
         The flow of a window comes after its counts.
         """
-        counts = list(self._counts.values())
-        starts = [flow.model_dump(mode="json")["start"] for flow in self._of("window")]
-        found = [[one for one in counts if one["start"] == start] for start in starts]
-        return [reduce(_together, zones) for zones in found if zones]
+        return list(self._windows.values())
 
     @property
     def is_complete(self) -> bool:

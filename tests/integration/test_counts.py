@@ -134,28 +134,6 @@ def test_recordings_from_the_field_are_counted_as_by_eye() -> None:
 
 @needs_recordings
 @pytest.mark.data
-def test_who_leaves_the_queue_crosses_the_line_on_the_way() -> None:
-    """By eye: five of the queue leave to the right; the sixth still stands before the line at the end."""
-    line = "cameras.queue.lines=[{name='exit', from=[0.8, 1.0], to=[0.8, 0.0]}]"
-    (day,) = (m for m in replayed(CLIPS / "field" / "queue.mp4", line, schema=FLOW) if m["period"] == "day")
-    assert day["lines"]["exit"] == {"in": 5, "out": 0, "entrance": False}
-
-
-@needs_recordings
-@pytest.mark.data
-def test_who_stands_at_the_front_of_the_queue_is_in_its_zone() -> None:
-    """By eye: six, one after the other. At 26 of the 30 whole seconds one of them is there."""
-    front = "{name='front', role='queue', polygon=[[0.45, 0.0], [0.85, 0.0], [0.85, 1.0], [0.45, 1.0]]}"
-    messages = replayed(CLIPS / "field" / "queue.mp4", f"cameras.queue.zones=[{front}]", schema=FLOW)
-    (day,) = (m for m in messages if m["period"] == "day" and m["camera"])
-    zone = day["zones"]["front"]
-    assert zone["entries"] == 6
-    assert zone["queue"]["person_seconds"] == pytest.approx(26, abs=2)
-    assert zone["queue"]["waiting"]["visits"] == [6, 0, 0, 0, 0, 0, 0]
-
-
-@needs_recordings
-@pytest.mark.data
 def test_tiles_find_the_distant_faces_of_a_crowd(tmp_path: Path) -> None:
     with_tiles, without = replayed(CLIPS / "crowd.mp4"), replayed(CLIPS / "crowd.mp4", "cameras.crowd.tile=0")
     assert 6 <= visitors(with_tiles) <= 9  # by eye eight look towards the camera, two of them from the side

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench import batching, cameras, floor, growth, memory, truth
+from bench import batching, cameras, floor, growth, memory, places, truth
 from bench.tables import table
 
 Report = dict[str, Any]
@@ -162,6 +162,7 @@ TITLES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "cameras": ("Cameras", cameras.section),
     "memory": ("Memory", memory.section),
     "growth": ("Growth", growth.section),
+    "places": ("Lines, zones and attention", places.section),
     "batching": ("Batching", batching.section),
     "daemon": ("The daemon at work", daemons),
     "stages": ("Stages", stages),

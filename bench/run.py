@@ -22,7 +22,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import batching, cameras, floor, growth, memory, truth
+from bench import batching, cameras, floor, growth, memory, places, truth
 from bench.box import ROOT
 from bench.daemon import mosquitto, start_ups, work_of_daemons
 from bench.material import CLIPS, Material, gather
@@ -61,6 +61,7 @@ SECTIONS: dict[str, Callable[..., Any]] = {
     "cameras": cameras.measure,
     "memory": memory.measure,
     "growth": growth.measure,
+    "places": places.measure,
     "batching": batching.measure,
     "daemon": measure_daemon,
     "stages": measure_stages,

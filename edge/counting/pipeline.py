@@ -108,5 +108,6 @@ def counting_plan(settings: Settings) -> CountingPlan:
     cameras = settings.cameras
     zones = {camera.name: camera.counted_zones for camera in cameras}
     lines = {c.name: tuple(line.name for line in c.lines) for c in cameras if c.lines}
-    tallies = {camera.name: cells for camera in cameras if (cells := settings.cells_of(camera))}
+    cells = {camera.name: settings.cells_of(camera) | settings.crossed_cells_of(camera) for camera in cameras}
+    tallies = {name: found for name, found in cells.items() if found}
     return CountingPlan(zones, settings.windows.brackets, settings.windows.lateness, lines, tallies)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 from edge.brackets import Bracket, bracket_of, parse_brackets
 from edge.ops.reasons import FrameDrop
-from edge.quantities import GROUPS, MEMBERS, QUANTITIES, cell_of
+from edge.quantities import CROSSED, GROUPS, MEMBERS, QUANTITIES, cell_of, crossed_cell, step_of
 from edge.types import (
     CameraState,
     CountingPlan,
@@ -150,10 +150,13 @@ class Aggregator:
             self.late += 1
             start = camera.first
         window = camera.windows.setdefault(start, _Window())
-        window.visits[camera.shape(start).cell_of(visit)] += 1
+        cell = camera.shape(start).cell_of(visit)
+        window.visits[cell] += 1
         window.crossings.update(visit.crossings)
         for one in visit.contributions:
             window.tallies.setdefault(one.quantity, Counter())[one.cell] += one.amount
+            if crossed := CROSSED.get(one.quantity):
+                window.tallies.setdefault(crossed, Counter())[crossed_cell(*cell, step_of(one.cell))] += 1
 
     def count_group(self, group: GroupEnded) -> None:
         """Count visitors who came together in the window of `group.at`, or in the oldest open one."""

@@ -53,9 +53,10 @@ from itertools import pairwise
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
+from edge import quantities
 from edge.brackets import parse_bracket
 
-UNCLASSIFIED = "unclassified"
+UNCLASSIFIED = quantities.UNCLASSIFIED
 """The cell of the visits without an age."""
 
 _SMALLEST_GROUP = 3

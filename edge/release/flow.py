@@ -1,4 +1,4 @@
-"""Numbers beside visits and lines, as a flow message has them: single numbers and histograms, with noise."""
+"""Numbers beside visits and lines, as a message has them: single numbers and histograms, with noise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edge.quantities import (
     cell_of,
     part_of,
 )
-from edge.release.messages import AttentionFlow, GroupsFlow, Histogram, QueueFlow, Stated, ZoneFlow
+from edge.release.messages import AgesBy, AttentionFlow, GroupsFlow, Histogram, QueueFlow, Stated, ZoneFlow
 from edge.release.noise.periods import NoisyFigure
 from edge.release.noise.sampler import mean_error, mean_error_of_sum, variance
 
@@ -92,6 +92,23 @@ def groups(figures: Figures) -> GroupsFlow | None:
     several = size.visits[1:]
     error = _error_of_sum(figures, GROUPS, len(several))
     return GroupsFlow(sizes=size.bounds, groups=size.visits, several=sum(several), error=error)
+
+
+def ages_by(figures: Figures, quantity: str) -> AgesBy | None:
+    """A zone's visits by bracket and step; None where they were not counted, or the budget refuses them."""
+    figure = figures.get(quantity)
+    if figure is None or figure.epsilon is None:
+        return None
+    visits: dict[str, list[int]] = {}
+    for cell, n in figure.cells.items():
+        visits.setdefault(cell.split("/")[1], []).append(n.value)
+    return AgesBy(
+        bounds=list(QUANTITIES[quantity].bounds),
+        visits=visits,
+        epsilon=float(figure.epsilon),
+        error=error_of(quantity, figure.epsilon),
+        since=figure.start,
+    )
 
 
 def _error_of_sum(figures: Figures, quantity: str, numbers: int) -> float:

@@ -265,6 +265,21 @@ class Today(Part):
     privacy: Privacy
 
 
+class AgesBy(Part):
+    """Visits of a zone by age bracket and by size, in steps; every number has noise of its own."""
+
+    bounds: Annotated[
+        list[NonNegativeInt],
+        Field(description="Lower bounds of the steps, in seconds; the last step is open.", min_length=1),
+    ]
+    visits: dict[str, list[int]] = Field(
+        description="By bracket, `unclassified` among them: by step; with noise, so a number may be negative."
+    )
+    epsilon: float = Field(description="Of each number here: a part of privacy.epsilon of the settings.")
+    error: float = Field(description="Mean absolute error of each number by the noise.")
+    since: Time = Field(description="It was counted from this time on.")
+
+
 class Periods(Part):
     """A closed local hour or day of a camera and zone, or of the box."""
 
@@ -279,6 +294,12 @@ class Periods(Part):
     day: date = Field(description="The store's day, by the date on which it starts.")
     timezone: str
     figures: Figures
+    dwell: Annotated[
+        AgesBy | None, Field(description="Of one zone, with `privacy.ages_by`: by the time spent in it.")
+    ] = Field(default=None, exclude_if=_is_empty)
+    attention: Annotated[
+        AgesBy | None, Field(description="Of one zone, with `privacy.ages_by`: by the time of looking.")
+    ] = Field(default=None, exclude_if=_is_empty)
     model: Model
     privacy: Privacy
 
@@ -394,9 +415,10 @@ class Flow(Part):
         Occupancy | None,
         Field(description="Of a window or hour of a box with entrance lines: who is inside at `end`."),
     ] = Field(default=None, exclude_if=_is_empty)
-    zones: Annotated[dict[Name, ZoneFlow], Field(description="Of one camera, by hour and day: by zone.")] = (
-        Field(default={}, exclude_if=_is_empty)
-    )
+    zones: Annotated[
+        dict[Name, ZoneFlow],
+        Field(description="Of one camera, by hour and day: by zone."),
+    ] = Field(default={}, exclude_if=_is_empty)
     attention: Annotated[
         AttentionFlow | None,
         Field(description="Of one camera, by hour and day; null: the budget withholds it."),

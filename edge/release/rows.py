@@ -8,12 +8,12 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Required, TypedDict
 
-from edge.quantities import AGES, IN, OUT, VISITS
+from edge.quantities import AGES, AGES_BY_ATTENTION, AGES_BY_DWELL, IN, OUT, VISITS
 from edge.release.books.box import FlowSum, PeriodSum, epsilon_of_lines, passages_of, today_of, total
 from edge.release.books.camera import PeriodFigures
 from edge.release.books.day import Day
 from edge.release.correction import Correction
-from edge.release.flow import attention, groups, stated, zones
+from edge.release.flow import ages_by, attention, groups, stated, zones
 from edge.release.messages import (
     AttentionFlow,
     Counts,
@@ -208,6 +208,7 @@ class Rows:
         epsilon: Fraction | None,
     ) -> Row:
         key = window_id(*_values(names), "periods", one.level.value, figures.start, figures.end)
+        crossed = one.crossed if isinstance(one, PeriodFigures) else {}
 
         def message(sequence: int) -> Periods:
             return Periods(
@@ -218,6 +219,8 @@ class Rows:
                 day=one.day,
                 timezone=self._rule.time.timezone.key,
                 figures=figures,
+                dwell=ages_by(crossed, AGES_BY_DWELL),
+                attention=ages_by(crossed, AGES_BY_ATTENTION),
                 model=self._rule.model,
                 privacy=self._rule.privacy(epsilon),
             )

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Protocol
 
 from edge.config import Settings
-from edge.quantities import VISITS
+from edge.quantities import AGES, CROSSED, VISITS
 from edge.release.messages import Model, Privacy
 from edge.release.noise.ledger import Shares, age_shares, epsilon_of_visit, flow_shares
 from edge.store_time import OpeningHours, StoreTime
@@ -65,6 +65,7 @@ class Rule:
         privacy, cameras = settings.privacy, settings.cameras
         noise, epsilon = privacy.method == "noise", exact(privacy.flow_epsilon)
         reach = 2 if settings.tracking.reentry else 1
+        with_age = {AGES, *(CROSSED[name] for name in privacy.ages_by)}
         aged = frozenset(camera.name for camera in cameras if camera.ages)
         return cls(
             site=settings.site.name,
@@ -77,7 +78,7 @@ class Rule:
             release_every=privacy.release_every,
             flow_epsilon=None if privacy.is_off else epsilon,
             reach=reach,
-            ages=age_shares(exact(privacy.epsilon) / reach) if noise else {},
+            ages=age_shares(exact(privacy.epsilon) / reach, with_age) if noise else {},
             entrances={
                 camera.name: frozenset(line.name for line in camera.lines if line.entrance)
                 for camera in cameras

@@ -12,8 +12,9 @@ from random import Random
 from edge.config import DAY, CameraSettings, Settings
 from edge.correct import LEVEL, METHOD
 from edge.ops.reasons import FrameDrop
-from edge.quantities import IN, OUT, QUANTITIES, VISITS
+from edge.quantities import AGES_BY_ATTENTION, AGES_BY_DWELL, IN, OUT, QUANTITIES, VISITS, part_of
 from edge.release.messages import (
+    AgesBy,
     CalibrationOf,
     Corrected,
     Counts,
@@ -61,10 +62,13 @@ def largest(settings: Settings, topics: Topics) -> Sizes:
     """The largest payloads under these settings, with many visits in every cell."""
     rule, figures = Rule.of(settings, _MODEL), _full(settings)
     rows = [
-        encode(make(rule, camera.name, zone, figures))
+        encode(message)
         for camera in settings.cameras
         for zone in camera.counted_zones
-        for make in (_counts, _periods)
+        for message in (
+            _counts(rule, camera.name, zone, figures),
+            _periods(rule, camera.name, zone, figures, _crossed(settings, camera, zone)),
+        )
     ]
     rows += [flow for camera in settings.cameras for flow in _flows(settings, camera, Rows(rule, topics))]
     return Sizes(max(map(len, rows)), len(encode(_today(rule, figures))))
@@ -109,7 +113,18 @@ def _full(settings: Settings) -> Figures:
     )
 
 
-def _periods(rule: Rule, camera: str, zone: str, figures: Figures) -> Periods:
+def _crossed(settings: Settings, camera: CameraSettings, zone: str) -> dict[str, AgesBy]:
+    """What a zone publishes by age as well, by quantity."""
+    found = dict[str, AgesBy]()
+    for quantity, cells in settings.crossed_cells_of(camera).items():
+        bounds = list(QUANTITIES[quantity].bounds)
+        ages = dict.fromkeys(cell.split("/")[1] for cell in cells if part_of(cell) == zone)
+        visits = {age: [_MANY] * len(bounds) for age in ages}
+        found[quantity] = AgesBy(bounds=bounds, visits=visits, epsilon=1 / 3, error=_SHARE, since=_MOMENT)
+    return found
+
+
+def _periods(rule: Rule, camera: str, zone: str, figures: Figures, crossed: Mapping[str, AgesBy]) -> Periods:
     return Periods(
         site=rule.site,
         camera=camera,
@@ -120,6 +135,8 @@ def _periods(rule: Rule, camera: str, zone: str, figures: Figures) -> Periods:
         day=_MOMENT.date(),
         timezone=rule.time.timezone.key,
         figures=figures,
+        dwell=crossed.get(AGES_BY_DWELL),
+        attention=crossed.get(AGES_BY_ATTENTION),
         model=_MODEL,
         privacy=rule.privacy(min(rule.ages.values(), default=None)),
     )

@@ -28,10 +28,10 @@ from tests.privacy.flow.neighbours import (
     worst,
 )
 from tests.privacy.flow.readers import averaged, bound, guessed, of_worst_visit, ways
-from tests.privacy.flow.store import EVERYTHING, settings
+from tests.privacy.flow.store import CROSSED_AGES, EVERYTHING, settings
 
 Row = dict[str, Any]
-ALL = [(0, settings(*EVERYTHING, "privacy.method=noise"))]
+ALL = [(0, settings(*EVERYTHING, *CROSSED_AGES))]
 
 
 def composed(sample: float, stores: int, seed: int) -> list[Row]:
@@ -63,7 +63,14 @@ def wrong() -> list[Row]:
     for name, gate in SPENDS_MORE.items():
         with gate():
             found = spent(ALL, *with_groups(worst()))
-        rows.append({"gate": name, "flow": float(found.flow), "beyond": int(not found.is_kept)})
+        rows.append(
+            {
+                "gate": name,
+                "flow": float(found.flow),
+                "ages": float(found.ages),
+                "beyond": int(not found.is_kept),
+            }
+        )
     return rows
 
 

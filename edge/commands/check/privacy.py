@@ -8,7 +8,21 @@ from edge.clock import Clock
 from edge.commands.check.verdict import Warn
 from edge.config import CameraSettings, Settings
 from edge.config.views import shared_host_warning, shared_hosts
-from edge.quantities import AGES, ATTENTION, DWELL, GROUPS, IN, OUT, QUANTITIES, QUEUE, VISITS, WAITING, ZONES
+from edge.quantities import (
+    AGES,
+    AGES_BY_ATTENTION,
+    AGES_BY_DWELL,
+    ATTENTION,
+    DWELL,
+    GROUPS,
+    IN,
+    OUT,
+    QUANTITIES,
+    QUEUE,
+    VISITS,
+    WAITING,
+    ZONES,
+)
 from edge.release.forecast import Forecast, Gauge, Traffic, forecast
 from edge.release.messages import Model
 from edge.release.noise.ledger import Level, Shares
@@ -103,7 +117,9 @@ def _summary(found: Forecast) -> str:
 
 
 def _noisy_ages(ages: Shares) -> str:
-    return f"each bracket carries noise, mean error {_errors(ages, AGES)}"
+    crossed = [name for name in (AGES_BY_DWELL, AGES_BY_ATTENTION) if (Level.DAY, name) in ages]
+    found = [f"each bracket carries noise, mean error {_errors(ages, AGES)}"]
+    return "; ".join([*found, *(f"each step of {name} {_errors(ages, name)}" for name in crossed)])
 
 
 def _beside(settings: Settings, rule: Rule) -> list[str]:

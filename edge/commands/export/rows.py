@@ -62,7 +62,8 @@ def rows_of_period(message: Message, time: StoreTime) -> Iterator[Row]:
     """The rows of a `periods` message."""
     body, figures, privacy = message.body, message.body["figures"], message.body["privacy"]
     start, end = _moment(figures["start"]), _moment(figures["end"])
-    for kind, cell, visits in _cells(figures):
+    told = [(*cell, privacy["epsilon"]) for cell in _cells(figures)]
+    for kind, cell, visits, epsilon in (*told, *_by_age(body)):
         yield {
             **_names(body, "box", "camera", "zone"),
             "period": body["period"],
@@ -75,7 +76,7 @@ def rows_of_period(message: Message, time: StoreTime) -> Iterator[Row]:
             "open_seconds": figures["open_seconds"],
             "method": privacy["method"],
             "minimum": privacy["minimum"],
-            "epsilon": privacy["epsilon"],
+            "epsilon": epsilon,
         }
 
 
@@ -152,6 +153,15 @@ def _cells(figures: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
     found += [("group", label, n) for label, n in figures["groups"].items()]
     found.append(("other", "other", figures["other"]))
     return ((kind, cell, n) for kind, cell, n in found if n is not None)
+
+
+def _by_age(body: dict[str, Any]) -> Iterator[tuple[str, str, int, float]]:
+    """Kind, `bracket/step`, number and epsilon of what is published by age as well."""
+    for kind in ("dwell", "attention"):
+        if part := body.get(kind):
+            for bracket, numbers in part["visits"].items():
+                for bound, visits in zip(part["bounds"], numbers, strict=True):
+                    yield kind, f"{bracket}/{bound}", visits, part["epsilon"]
 
 
 def _figures(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, int | float]]:  # noqa: ANN401

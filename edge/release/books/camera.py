@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fractions import Fraction
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from edge.quantities import AGES, IN, OUT, QUANTITIES, VISITS
+from edge.quantities import AGES, CROSSED, IN, OUT, QUANTITIES, VISITS, part_of
 from edge.release.books.day import Day
 from edge.release.carry_over import Waiting, absorb, begin, reshape
 from edge.release.messages import Figures
@@ -21,16 +21,22 @@ from edge.release.released import ReleasedWindow, cells_of, release_window, rele
 from edge.release.rule import Rule
 from edge.types import WindowCounts
 
+_Drawn = TypeVar("_Drawn")
+
 
 @dataclass(frozen=True, slots=True)
 class PeriodFigures:
-    """A closed local hour or day of a zone. epsilon: of its noise, None where the threshold releases ages."""
+    """A closed local hour or day of a zone. epsilon: of its noise, None where the threshold releases ages.
+
+    crossed: what is published by age as well, by quantity.
+    """
 
     zone: str
     level: Level
     day: date
     figures: Figures
     epsilon: Fraction | None = None
+    crossed: Mapping[str, NoisyFigure] = field(default_factory=dict)
 
 
 FlowFigures = dict[tuple[Level, datetime], dict[str, NoisyFigure]]
@@ -57,7 +63,8 @@ class Releases:
 class ZoneBook(BaseModel):
     """What waits in one zone, its day so far, and its open periods where ages carry noise.
 
-    last: the day of a camera that gives no more frames, which stays the one that is shown.
+    crossed: open periods of what is published by age as well, by quantity. last: the day of a camera that
+    gives no more frames, which stays the one that is shown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +72,7 @@ class ZoneBook(BaseModel):
     waiting: Waiting
     day: Day
     ages: NoisyPeriods = NoisyPeriods()
+    crossed: dict[str, NoisyPeriods] = {}
     last: Day | None = None
 
     @property
@@ -159,12 +167,13 @@ class _FlowClosing:
 
 
 def _tallies(window: WindowCounts) -> dict[str, Mapping[str, int]]:
-    """The window's numbers beside its visits, by quantity and cell."""
+    """The window's numbers without ages beside its visits, by quantity and cell."""
     lines = {
         IN: {name: one.inward for name, one in window.lines.items()},
         OUT: {name: one.outward for name, one in window.lines.items()},
     }
-    return {name: cells for name, cells in {**lines, **window.tallies}.items() if cells}
+    without_ages = {name: cells for name, cells in window.tallies.items() if name not in CROSSED.values()}
+    return {name: cells for name, cells in {**lines, **without_ages}.items() if cells}
 
 
 class _AgesClosing:
@@ -200,9 +209,9 @@ class _AgesClosing:
         """End a zone's day where this window is not of it any more."""
         if not self._rule.ages:
             return self._end_day(name, zone.day.cut(self._window.start))
-        draws = self._draws(name)
-        self.periods += [_noisy_period(name, figure, zone.day) for figure in zone.ages.close(draws)]
-        self.ledger = draws.ledger
+        figures = self._drawn(name, AGES, zone.ages.close)
+        crossed = {q: self._drawn(name, q, zone.crossed[q].close) for q in self._crossed if q in zone.crossed}
+        self._publish(name, figures, crossed, zone.day)
         return None
 
     def _open(self, name: str, found: ZoneBook | None) -> ZoneBook:
@@ -218,7 +227,7 @@ class _AgesClosing:
             return zone.model_copy(update={"day": known})
         self._end_before(name, zone)
         day = Day.begin(window.start, brackets, rule)
-        return zone.model_copy(update={"day": day, "ages": NoisyPeriods()})
+        return zone.model_copy(update={"day": day, "ages": NoisyPeriods(), "crossed": {}})
 
     def _with_threshold(self, name: str, zone: ZoneBook) -> ZoneBook:
         """Carry-over; hours and day are sums of released cells, so they end with the day."""
@@ -239,32 +248,69 @@ class _AgesClosing:
     def _with_noise(self, name: str, zone: ZoneBook) -> ZoneBook:
         """Every cell with noise; hours and day have noise of their own, so each ends by itself."""
         window, rule = self._window, self._rule
-        figures, ages = self._draw(name, zone.ages)
+        figures, ages = self._close(name, AGES, zone.ages, cells_of(window.zones[name]))
+        crossed, still_open = self._close_crossed(name, zone)
         own = next((figure for figure in figures if figure.level is Level.WINDOW), None)
         released = released_with_noise(window, name, own.cells if own else None, own.epsilon if own else None)
         self.released.append(released)
         day = zone.day.with_window(released)
+        self._publish(name, figures, crossed, day)
         for figure in figures:
-            if figure.level is not Level.WINDOW:
-                self.periods.append(_noisy_period(name, figure, day))
             if figure.level is Level.HOUR:
                 day = day.with_hour(figure.start, figure.cells)
         last = day.cut(window.end) if window.last else None
         if self._day_ends(zone):
             day = Day.begin(window.end, window.brackets, rule)
-        return ZoneBook(waiting=zone.waiting, day=day, ages=ages, last=last)
+        return ZoneBook(waiting=zone.waiting, day=day, ages=ages, crossed=still_open, last=last)
 
-    def _draw(self, name: str, ages: NoisyPeriods) -> tuple[list[NoisyFigure], NoisyPeriods]:
-        draws = self._draws(name)
-        closed = ages.close_window(self._window, cells_of(self._window.zones[name]), self._rule, draws)
-        self.ledger = draws.ledger
-        return closed
+    @property
+    def _crossed(self) -> list[str]:
+        """What is published by age as well; what an earlier rule let be counted is dropped."""
+        return [name for name in CROSSED.values() if (Level.DAY, name) in self._rule.ages]
 
-    def _draws(self, name: str) -> Draws:
-        return Draws(
+    def _close_crossed(
+        self, zone: str, book: ZoneBook
+    ) -> tuple[dict[str, list[NoisyFigure]], dict[str, NoisyPeriods]]:
+        """The figures by age of what this window completes, and the periods that go on, by quantity."""
+        figures, still_open = dict[str, list[NoisyFigure]](), dict[str, NoisyPeriods]()
+        for name in self._crossed:
+            all_zones = self._window.tallies.get(name, {})
+            cells = {cell: n for cell, n in all_zones.items() if part_of(cell) == zone}
+            periods = book.crossed.get(name, NoisyPeriods())
+            figures[name], still_open[name] = self._close(zone, name, periods, cells)
+        return figures, {name: periods for name, periods in still_open.items() if periods.open}
+
+    def _close(
+        self, zone: str, quantity: str, periods: NoisyPeriods, cells: Mapping[str, int]
+    ) -> tuple[list[NoisyFigure], NoisyPeriods]:
+        return self._drawn(
+            zone, quantity, lambda draws: periods.close_window(self._window, cells, self._rule, draws)
+        )
+
+    def _drawn(self, zone: str, quantity: str, draw: Callable[[Draws], _Drawn]) -> _Drawn:
+        """What `draw` draws of a zone's quantity; the ledger keeps what it spends."""
+        draws = Draws(
             self.ledger, self._rule.ages, self._random_below,
-            camera=self._window.camera_id, quantity=AGES, part=name, reach=self._rule.reach,
+            camera=self._window.camera_id, quantity=quantity, part=zone, reach=self._rule.reach,
         )  # fmt: skip
+        drawn = draw(draws)
+        self.ledger = draws.ledger
+        return drawn
+
+    def _publish(
+        self, zone: str, figures: list[NoisyFigure], crossed: Mapping[str, list[NoisyFigure]], day: Day
+    ) -> None:
+        """The hours and days among these figures, each with what was counted by age in the same time."""
+        for figure in figures:
+            if figure.level is Level.WINDOW:
+                continue
+            beside = {
+                name: one
+                for name, found in crossed.items()
+                for one in found
+                if (one.level, one.end) == (figure.level, figure.end)
+            }
+            self.periods.append(_noisy_period(zone, figure, day, beside))
 
     def _day_ends(self, zone: ZoneBook) -> bool:
         return self._window.last or self._window.end >= zone.day.ends
@@ -279,9 +325,11 @@ class _AgesClosing:
         self.periods.append(PeriodFigures(zone, Level.DAY, day.date, day.total()))
 
 
-def _noisy_period(zone: str, figure: NoisyFigure, day: Day) -> PeriodFigures:
+def _noisy_period(
+    zone: str, figure: NoisyFigure, day: Day, crossed: Mapping[str, NoisyFigure]
+) -> PeriodFigures:
     found = day.noisy_figures(figure.start, figure.end, figure.cells, figure.coverage.seconds)
-    return PeriodFigures(zone, figure.level, day.date, found, figure.epsilon)
+    return PeriodFigures(zone, figure.level, day.date, found, figure.epsilon, crossed)
 
 
 def _budget(rule: Rule) -> Fraction:

@@ -26,7 +26,20 @@ from fractions import Fraction
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge.quantities import AGES, ATTENTION, DWELL, GROUPS, IN, OUT, QUEUE, VISITS, WAITING, ZONES
+from edge.quantities import (
+    AGES,
+    AGES_BY_ATTENTION,
+    AGES_BY_DWELL,
+    ATTENTION,
+    DWELL,
+    GROUPS,
+    IN,
+    OUT,
+    QUEUE,
+    VISITS,
+    WAITING,
+    ZONES,
+)
 
 
 class Level(StrEnum):
@@ -59,9 +72,11 @@ AGE_LEVELS = {Level.WINDOW: Fraction(1, 4), Level.HOUR: Fraction(1, 2), Level.DA
 
 AGE_WEIGHTS: Mapping[Level, Mapping[str, int]] = {
     Level.WINDOW: {AGES: 1},
-    Level.HOUR: {AGES: 2, "ages by dwell": 1, "ages by attention": 1},
-    Level.DAY: {AGES: 2, "ages by dwell": 1, "ages by attention": 1},
+    Level.HOUR: {AGES: 2, AGES_BY_DWELL: 1, AGES_BY_ATTENTION: 1},
+    Level.DAY: {AGES: 2, AGES_BY_DWELL: 1, AGES_BY_ATTENTION: 1},
 }
+"""How a level is divided over the brackets and those crossings that are configured. With both and epsilon 1,
+a bracket of an hour has 1/4, and a step of a bracket 1/8."""
 
 
 def flow_shares(epsilon: Fraction, quantities: Collection[str] = (VISITS,)) -> Shares:

@@ -35,7 +35,8 @@ def configured(camera: dict[str, Any], **tables: Any) -> Settings:
 def payloads(settings: Settings) -> tuple[list[bytes], bytes]:
     """The rows of a gate that is fed one full window, the last of its day, and the day of the box."""
     (camera,) = settings.cameras
-    cells, ages = settings.cells_of(camera), dict.fromkeys((*BRACKETS, "unclassified"), MANY)
+    cells = settings.cells_of(camera) | settings.crossed_cells_of(camera)
+    ages = dict.fromkeys((*BRACKETS, "unclassified"), MANY)
     box = Box(Rule.of(settings, MODEL), correction=Correction(MODEL, table(spread=6.0)))
     box.gate.put(
         window(
@@ -57,6 +58,14 @@ def test_no_row_of_a_full_gate_is_larger_and_the_largest_is_nearly_as_large(priv
     largest_row = max(rows, key=len)
     assert json.loads(largest_row)["schema"] == "instore.flow/1"
     assert 0.95 * largest(settings, TOPICS).row <= len(largest_row) <= largest(settings, TOPICS).row
+
+
+def test_where_ages_are_crossed_a_period_of_a_zone_is_the_largest() -> None:
+    privacy = {"method": "noise", "ages_by": ["dwell", "attention"]}
+    settings = configured({**DOOR, "lines": [], "zones": ZONES[:1]}, privacy=privacy, **ON)
+    largest_row = max(payloads(settings)[0], key=len)
+    assert json.loads(largest_row)["schema"] == "instore.periods/1"
+    assert 0.9 * largest(settings, TOPICS).row <= len(largest_row) <= largest(settings, TOPICS).row
 
 
 @pytest.mark.parametrize("privacy", [{}, {"method": "noise", "epsilon": 0.7}])

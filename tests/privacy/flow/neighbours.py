@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from edge.quantities import DWELL, QUANTITIES, VISITS, Quantity
+from edge.release import rule as rule_module
 from edge.release.books.box import BoxBook
 from edge.release.messages import Occupancy
 from edge.release.noise import periods
@@ -22,8 +23,10 @@ from edge.types import GroupEnded, Visit, WindowCounts
 from tests.gates import MIDNIGHT, MODEL
 from tests.privacy.flow.store import (
     CAMERA,
+    CROSSED_AGES,
     EVERYTHING,
     LINES,
+    NOISE,
     WINDOW,
     ZONES_OF_STORE,
     Event,
@@ -111,7 +114,7 @@ def _some_settings() -> list[Any]:
         for chosen in ((), EVERYTHING, EVERYTHING[:1])
         for lines in ((), LINES)
         for zones in ((), (*ZONES_OF_STORE,)[:2], (*ZONES_OF_STORE,))
-        for method in ((), ("privacy.method=noise",))
+        for method in ((), NOISE, *([CROSSED_AGES] if chosen and zones else []))
     ]
 
 
@@ -143,10 +146,22 @@ def _for_a_change_of_one() -> Any:
     )
 
 
+def _unshared_ages(epsilon: Fraction, quantities: Collection[str]) -> Any:
+    return {(level, name): epsilon for level in Level for name in quantities}
+
+
+@contextmanager
+def _crossed_for_nothing() -> Iterator[None]:
+    without_ledger = patch.object(Ledger, "spend", lambda ledger, *_: (ledger, None))
+    with without_ledger, patch.object(rule_module, "age_shares", _unshared_ages):
+        yield
+
+
 SPENDS_MORE: dict[str, Wrong] = {
     "every number with the whole budget": _unshared_without_ledger,
     "parallel lines that do not share": lambda: patch.object(Quantity, "parts_of_visit", lambda *_: 1),
     "noise for a second and for one group": _for_a_change_of_one,
+    "ages crossed with the whole budget": _crossed_for_nothing,
 }
 """Wrong gates by name."""
 

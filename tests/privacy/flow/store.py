@@ -21,6 +21,7 @@ from edge.counting.windows import Aggregator
 from edge.quantities import (
     AGES,
     ATTENTION,
+    CROSSED,
     DWELL,
     LOOKED,
     QUANTITIES,
@@ -80,6 +81,8 @@ def settings(
 
 
 EVERYTHING = ("attention.enabled=true", "groups.enabled=true")
+NOISE = ("privacy.method=noise",)
+CROSSED_AGES = (*NOISE, 'privacy.ages_by=["dwell", "attention"]')
 
 
 def visit(
@@ -220,6 +223,10 @@ class _recorded:  # noqa: N801 - a context manager
         return noisy_count(value, epsilon, random_below, most=most)
 
 
+def _has_ages(draw: Draw) -> bool:
+    return draw.quantity in (AGES, *CROSSED.values())
+
+
 def loss(one: Played, other: Played, *, ages: bool = False) -> Fraction:
     """The logarithm of the largest ratio of the chances that two worlds give to anything that is published.
 
@@ -227,7 +234,7 @@ def loss(one: Played, other: Played, *, ages: bool = False) -> Fraction:
     both counts, where it is exp(epsilon * difference). ages: of the numbers with ages, else of those without.
     """
     assert [draw.law for draw in one.draws] == [draw.law for draw in other.draws]
-    pairs = [(a, b) for a, b in zip(one.draws, other.draws, strict=True) if (a.quantity == AGES) is ages]
+    pairs = [(a, b) for a, b in zip(one.draws, other.draws, strict=True) if _has_ages(a) is ages]
     return sum((abs(a.count - b.count) * a.epsilon for a, b in pairs), Fraction(0))
 
 

@@ -19,22 +19,21 @@ from tests.privacy.flow.neighbours import (
     with_true_occupancy,
     worst,
 )
-from tests.privacy.flow.store import EVERYTHING, WINDOW, beyond_the_draws, settings, visit
+from tests.privacy.flow.store import CROSSED_AGES, EVERYTHING, WINDOW, beyond_the_draws, settings, visit
 
-ALL = [(0, settings(*EVERYTHING))]
-NOISE = [(0, settings(*EVERYTHING, "privacy.method=noise"))]
+ALL = [(0, settings(*EVERYTHING, *CROSSED_AGES))]
 WAITS = [(0, settings(*EVERYTHING, "privacy.minimum=1000"))]
 """No cell is ever released."""
 
 
 def test_the_worst_visit_spends_the_budget_to_the_last() -> None:
     with_it, without = with_groups(worst())
-    found = spent(NOISE, with_it, without)
+    found = spent(ALL, with_it, without)
     assert (found.flow, found.ages) == (found.flow_epsilon, found.epsilon) == (Fraction(4), Fraction(1))
 
 
 def test_no_visit_spends_more() -> None:
-    found = [spent(NOISE, *with_groups(one)) for one in every_visit(sample=0.00005, seed=1)]
+    found = [spent(ALL, *with_groups(one)) for one in every_visit(sample=0.00005, seed=1)]
     assert len(found) > 15
     assert all(one.is_kept for one in found)
     assert len({one.flow for one in found}) > 10
@@ -70,7 +69,7 @@ def test_with_reentry_a_visit_and_the_one_that_it_hides_spend_the_budget_togethe
     assert not broken.is_kept
 
 
-@pytest.mark.parametrize("schedule", [WAITS, NOISE], ids=["threshold", "noise"])
+@pytest.mark.parametrize("schedule", [WAITS, ALL], ids=["threshold", "noise"])
 def test_all_that_leaves_is_made_of_the_numbers_with_noise(schedule: list[object]) -> None:
     """Occupancy, sums of the box, today: equal where the noisy numbers are equal, whoever came."""
     ours, theirs = with_groups(worst())

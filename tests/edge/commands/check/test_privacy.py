@@ -95,6 +95,16 @@ def test_with_noise_it_says_the_error_of_a_bracket_and_the_whole_epsilon() -> No
     assert mean_error(Fraction(1, 2)) == pytest.approx(1.919, abs=0.001)
 
 
+def test_ages_by_attention_are_said_and_cost_the_brackets_a_third() -> None:
+    noise = {"method": "noise", "ages_by": ["attention"]}
+    said = verdict(privacy=noise, attention={"enabled": True}).detail
+    assert said.startswith(
+        "each bracket carries noise, mean error 4.0 by window, 2.9 by hour, 6.0 by day; "
+        "each step of ages by attention 6.0 by hour, 12.0 by day;"
+    )
+    assert said.endswith("; epsilon of a visit: 5")
+
+
 def test_with_reentry_the_noise_is_for_two_visits() -> None:
     said = verdict(privacy={"method": "noise"}, tracking={"reentry": 60}).detail
     assert "visits without ages carry noise, mean error 0.9 by window, 1.2 by hour, 4.0 by day" in said

@@ -15,7 +15,7 @@ import pytest
 
 from edge.cli import main
 from edge.commands.export.command import exported
-from edge.commands.export.rows import COUNTS, FLOW, PERIODS, rows_of_flow
+from edge.commands.export.rows import COUNTS, FLOW, PERIODS, rows_of_flow, rows_of_period
 from edge.config import load_settings
 from edge.delivery.history import FILE, History, Message, Reader, Recorder
 from edge.delivery.outbox import Outbox
@@ -139,6 +139,25 @@ def test_every_number_of_a_flow_is_a_row_named_by_its_place() -> None:
         "groups.1": 8,
         "groups.2": 3,
     }
+
+
+def test_what_is_published_by_age_as_well_has_rows_with_an_epsilon_of_its_own() -> None:
+    start, end = "2026-01-31T08:00:00Z", "2026-01-31T09:00:00Z"
+    body = {
+        "site": "store", "camera": "door", "zone": "till", "period": "hour", "day": "2026-01-31",
+        "figures": {"start": start, "end": end, "counts": {"65+": 7}, "unclassified": 0, "groups": {},
+                    "other": None, "covered_seconds": 3600, "open_seconds": 3600},
+        "dwell": {"bounds": [0, 30], "visits": {"65+": [2, -1]}, "epsilon": 0.125, "error": 8.0},
+        "privacy": {"method": "noise", "minimum": 1, "epsilon": 0.25},
+    }  # fmt: skip
+    time = StoreTime(parse_timezone("UTC"), parse_day_starts("00:00"))
+    rows = list(rows_of_period(Message("instore/store/door/till/periods", body), time))
+    assert [(row["kind"], row["cell"], row["visits"], row["epsilon"]) for row in rows] == [
+        ("bracket", "65+", 7, 0.25),
+        ("unclassified", "unclassified", 0, 0.25),
+        ("dwell", "65+/0", 2, 0.125),
+        ("dwell", "65+/30", -1, 0.125),
+    ]
 
 
 def command(folder: Path, *words: str) -> list[str]:

@@ -40,14 +40,15 @@ class SystemClock:
 def ended_after(seconds: float, end: Callable[[], object]) -> Iterator[None]:
     """Limit a conversation over a socket as a whole: a socket's own timeout begins again with each byte.
 
-    end: ends the connection, called by another thread; an OSError means that it has ended. Raises
-    TimeoutError in place of the error that follows from it.
+    end: ends the connection, called by another thread; an OSError or RuntimeError means that it has ended.
+    Raises TimeoutError after that time, in place of any error that follows from it: a reader may also take
+    the end of the connection for the end of what is read.
     """
     expired = threading.Event()
 
     def expire() -> None:
         expired.set()
-        with suppress(OSError):  # it has ended meanwhile
+        with suppress(OSError, RuntimeError):  # it has ended meanwhile
             end()
 
     timer = threading.Timer(seconds, expire)
@@ -55,9 +56,7 @@ def ended_after(seconds: float, end: Callable[[], object]) -> Iterator[None]:
     timer.start()
     try:
         yield
-    except Exception as error:  # whatever a library raises on a connection that was ended under it
-        if expired.is_set():
-            raise TimeoutError("timed out") from error
-        raise
     finally:
         timer.cancel()
+        if expired.is_set():
+            raise TimeoutError("timed out")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from edge.clock import Clock
@@ -39,12 +40,11 @@ def open_tunnel(proxy: Proxy, host: str, port: int, within: float, clock: Clock)
         sock = socket.create_connection((proxy.host, proxy.port), timeout=within)
     except OSError as error:
         raise ConnectionError(f"{proxy.name}: {error.strerror or error}") from error
-    try:
+    with ExitStack() as failed:
+        failed.callback(sock.close)
         sock.sendall(_request(proxy, host_and_port(host, port)))
         _expect_success(proxy, _answer(proxy, sock, until, clock))
-    except BaseException:  # the caller gets no socket to close
-        sock.close()
-        raise
+        failed.pop_all()  # the caller closes it
     return sock
 
 

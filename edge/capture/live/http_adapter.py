@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from http.client import HTTPException
-from typing import Any, TypeVar
+from typing import Any
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from edge.clock import ended_after
+
 _OK = 200
-_T = TypeVar("_T")
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -60,31 +58,5 @@ def _head_of(connection: HTTPConnection, receive: Callable[[], urllib3.HTTPRespo
     end = partial(
         socket.socket.shutdown, connection.sock, socket.SHUT_RDWR
     )  # that of TLS disturbs the reader
-    return in_time(receive, connection.timeout or 0, end)
-
-
-def in_time(receive: Callable[[], _T], seconds: float, end: Callable[[], None]) -> _T:
-    """What is received. Raises TimeoutError after `seconds`; a socket itself allows that for each byte.
-
-    end: ends the connection, called by another thread.
-    """
-    late, answer = threading.Event(), None
-
-    def give_up() -> None:
-        late.set()
-        with suppress(OSError, RuntimeError):  # it has ended by itself
-            end()
-
-    timer = threading.Timer(seconds, give_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        answer = receive()
-    except (OSError, ValueError, HTTPException, urllib3.exceptions.HTTPError):
-        if not late.is_set():
-            raise
-    finally:
-        timer.cancel()
-    if answer is None or late.is_set():
-        raise TimeoutError
-    return answer
+    with ended_after(connection.timeout or 0, end):
+        return receive()

@@ -10,7 +10,7 @@ import io
 import logging
 import ssl
 import threading
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
 from http.cookiejar import DefaultCookiePolicy
 from typing import cast
 
@@ -21,14 +21,14 @@ from urllib3.util import parse_url
 
 from edge.capture.live.address import DEFAULT_PORTS, Credentials, Timeouts, host_and_port, public_name
 from edge.capture.live.ffmpeg import AT_ONCE, LiveStream
-from edge.capture.live.http_adapter import BoundedAdapter, in_time
+from edge.capture.live.http_adapter import BoundedAdapter
 from edge.capture.live.jpegs import MAX_PICTURE, JpegReader
 from edge.capture.live.refusal import in_words
 from edge.capture.live.tls import Trust, why_untrusted
 from edge.capture.rate_limit import RateLimit
 from edge.capture.source import Picture, Source
 from edge.capture.video import MAX_CORRUPT, JpegDecoder, UnopenedError, Video
-from edge.clock import Clock
+from edge.clock import Clock, ended_after
 from edge.errors import SourceError
 from edge.types import Image
 
@@ -136,11 +136,12 @@ class _Client:
 
     def read(self, answer: requests.Response) -> bytes:
         """What of the body is there; empty at its end."""
-        receive = partial(answer.raw.read1, _CHUNK, decode_content=True)
+        limit: AbstractContextManager[None] = nullcontext()
+        if answer.raw.chunked:  # the length of a chunk may come byte by byte
+            limit = ended_after(self.timeouts.read, answer.raw.shutdown)
         try:
-            if answer.raw.chunked:  # the length of a chunk may come byte by byte
-                receive = partial(in_time, receive, self.timeouts.read, answer.raw.shutdown)
-            return cast("bytes", receive())
+            with limit:
+                return cast("bytes", answer.raw.read1(_CHUNK, decode_content=True))
         except (OSError, urllib3.exceptions.HTTPError) as error:
             raise self._fault_of(error, f"no frame for {self.timeouts.read:g} s") from None
 

@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 
 from edge.config.tables.writing import to_toml
+from edge.delivery.history import FILE, History
 from edge.inference.tensorrt_library import Library, libraries
 from tests import strace
-from tests.mosquitto import Mosquitto
+from tests.fakes import ManualClock
+from tests.gates import MIDNIGHT
+from tests.mosquitto import Mosquitto, free_port
 from tests.scene_clips import write_scene
 
 LOCKS = Path(__file__).parents[2] / "requirements"
@@ -119,6 +122,56 @@ def test_the_demo_talks_to_its_own_broker_and_leaves_nothing(place: Place) -> No
     # mosquitto asks the system for the id of its user.
     sockets = {"/var/run/nscd/socket"}
     assert_silent(seen, place, writes={place.temporary}, starts={"mosquitto"}, sockets=sockets)
+
+
+VISITED = """
+import http.client, os, signal, sys, threading
+from urllib.parse import urlsplit
+from edge.cli import main
+
+def visit(address):
+    connection = http.client.HTTPConnection(address)
+    for path in ("/", "/static/page.js", "/api/nothing"):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+class Reader:
+    def write(self, text):
+        if text.startswith("http"):
+            threading.Thread(target=visit, args=[urlsplit(text.strip()).netloc]).start()
+
+    def flush(self):
+        pass
+
+sys.stdout = Reader()
+sys.exit(main(["dashboard", *sys.argv[1:]]))
+"""
+"""The page in a process of its own, which is visited once and then ended."""
+
+
+def test_the_dashboard_talks_to_its_visitor_and_writes_nothing(place: Place) -> None:
+    port = free_port()
+    with_history(place)
+    config = place.configuration()
+    command = [sys.executable, "-c", VISITED, "--config", str(config), "--set", f"web.port={port}"]
+    seen = strace.watch(command, place.folder)
+
+    assert_silent(seen, place, peers={("127.0.0.1", port)}, writes={place.state})
+
+
+def test_export_talks_to_nobody_and_writes_nothing(place: Place) -> None:
+    with_history(place)
+    seen = watched(place, "export", "flow", "--config", place.configuration())
+
+    assert_silent(seen, place, writes={place.state})
+
+
+def with_history(place: Place) -> None:
+    """An empty history, as a daemon leaves it; SQLite opens its journal to read it."""
+    place.state.mkdir()
+    History(place.state / FILE, 400, 1 << 30, ManualClock(MIDNIGHT)).close()
 
 
 def test_engine_build_talks_to_nobody_and_writes_its_engines(place: Place) -> None:

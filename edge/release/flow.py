@@ -20,12 +20,16 @@ from edge.quantities import (
     cell_of,
     part_of,
 )
+from edge.release.books.box import CellSums
 from edge.release.messages import AgesBy, AttentionFlow, GroupsFlow, Histogram, QueueFlow, Stated, ZoneFlow
 from edge.release.noise.periods import NoisyFigure
 from edge.release.noise.sampler import mean_error, mean_error_of_sum, variance
 
 Figures = Mapping[str, NoisyFigure]
 """The figures of one period of a camera, by quantity; a quantity that the budget refuses is missing."""
+
+Values = Mapping[str, Mapping[str, int]]
+"""Published numbers by quantity and cell."""
 
 
 def stated(figures: Figures) -> dict[str, Stated]:
@@ -46,37 +50,48 @@ def error_of(quantity: str, epsilon: Fraction | None) -> float:
     return 0.0 if epsilon is None else round(mean_error(epsilon / QUANTITIES[quantity].most), 3)
 
 
-def number(figures: Figures, quantity: str, cell: str) -> int | None:
-    """One number; None where it was not counted, or the budget refuses it."""
-    figure = figures.get(quantity)
-    return figure.cells[cell].value if figure and cell in figure.cells else None
+def stated_sums(sums: Mapping[str, CellSums]) -> dict[str, Stated]:
+    """The same of sums over cameras. The error is that of the zone with the most noise."""
+    return {
+        quantity: Stated(
+            epsilon=None if one.epsilon is None else float(one.epsilon),
+            error=round(mean_error_of_sum(max(one.variances.values())), 3),
+            since=one.since,
+        )
+        for quantity, one in sums.items()
+    }
 
 
-def histogram(figures: Figures, quantity: str, part: str) -> Histogram | None:
+def values(figures: Figures) -> Values:
+    """The published numbers of the figures."""
+    return {name: {cell: n.value for cell, n in figure.cells.items()} for name, figure in figures.items()}
+
+
+def histogram(values: Values, quantity: str, part: str) -> Histogram | None:
     """The steps of one part of a quantity; None where they were not counted, or the budget refuses them."""
-    bounds = QUANTITIES[quantity].bounds
-    numbers = [number(figures, quantity, cell_of(part, step)) for step in bounds]
+    bounds, cells = QUANTITIES[quantity].bounds, values.get(quantity, {})
+    numbers = [cells.get(cell_of(part, step)) for step in bounds]
     found = [n for n in numbers if n is not None]
     return Histogram(bounds=list(bounds), visits=found) if len(found) == len(bounds) else None
 
 
 def zones(figures: Figures) -> dict[str, ZoneFlow]:
-    """What was counted in each zone."""
-    found = [figure.cells for quantity, figure in figures.items() if quantity in (ZONES, DWELL)]
-    names = dict.fromkeys(part_of(cell) for cells in found for cell in cells)
-    return {
-        name: ZoneFlow(
-            entries=number(figures, ZONES, name),
-            dwell=histogram(figures, DWELL, name),
-            queue=_queue(figures, name),
-        )
-        for name in names
-    }
+    """What was counted in each zone of a camera."""
+    found = zones_of(values(figures))
+    return {name: one.model_copy(update={"queue": _queue(figures, name)}) for name, one in found.items()}
+
+
+def zones_of(values: Values) -> dict[str, ZoneFlow]:
+    """Entries and dwell by zone."""
+    cells = (cell for quantity in (ZONES, DWELL) for cell in values.get(quantity, {}))
+    names = dict.fromkeys(part_of(cell) for cell in cells)
+    entries = values.get(ZONES, {})
+    return {name: ZoneFlow(entries=entries.get(name), dwell=histogram(values, DWELL, name)) for name in names}
 
 
 def attention(figures: Figures, min_seconds: int) -> AttentionFlow | None:
     """Who looked at the target. min_seconds: a lower bound of the steps, from which on a visit watches."""
-    time = histogram(figures, ATTENTION, LOOKED)
+    time = histogram(values(figures), ATTENTION, LOOKED)
     if time is None:
         return None
     watching = [n for bound, n in zip(time.bounds, time.visits, strict=True) if bound >= min_seconds]
@@ -86,7 +101,7 @@ def attention(figures: Figures, min_seconds: int) -> AttentionFlow | None:
 
 def groups(figures: Figures) -> GroupsFlow | None:
     """How many visits came together."""
-    size = histogram(figures, GROUPS, MEMBERS)
+    size = histogram(values(figures), GROUPS, MEMBERS)
     if size is None:
         return None
     several = size.visits[1:]
@@ -120,7 +135,8 @@ def _error_of_sum(figures: Figures, quantity: str, numbers: int) -> float:
 
 
 def _queue(figures: Figures, zone: str) -> QueueFlow | None:
-    seconds, waiting = number(figures, QUEUE, zone), histogram(figures, WAITING, zone)
+    found = values(figures)
+    seconds, waiting = found.get(QUEUE, {}).get(zone), histogram(found, WAITING, zone)
     if seconds is None and waiting is None:
         return None
     mean, error = _mean_length(figures, seconds)

@@ -382,7 +382,9 @@ class ZoneFlow(Part):
     dwell: Histogram | None = Field(
         description="Visits that spent more time here than in any other zone, by that time, in seconds."
     )
-    queue: QueueFlow | None = Field(default=None, description="Of a zone with role queue.")
+    queue: QueueFlow | None = Field(
+        default=None, description="Of a zone with role queue of one camera; the box sums no queues."
+    )
 
 
 class Flow(Part):
@@ -417,7 +419,7 @@ class Flow(Part):
     ] = Field(default=None, exclude_if=_is_empty)
     zones: Annotated[
         dict[Name, ZoneFlow],
-        Field(description="Of one camera, by hour and day: by zone."),
+        Field(description="By hour and day: by zone; of a box: summed over the zones of one name."),
     ] = Field(default={}, exclude_if=_is_empty)
     attention: Annotated[
         AttentionFlow | None,
@@ -429,7 +431,10 @@ class Flow(Part):
     ] = Field(default=None, exclude_if=_is_empty)
     quantities: Annotated[
         dict[str, Stated],
-        Field(description="By name: every quantity of this message beside visits and lines."),
+        Field(
+            description="By name: every quantity of this message beside visits and lines. Of a box: error is "
+            "that of the zone with the most noise, and since is when all its cameras counted it."
+        ),
     ] = Field(default={}, exclude_if=_is_empty)
     coverage: CoverageOf
     privacy: Privacy

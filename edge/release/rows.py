@@ -13,7 +13,7 @@ from edge.release.books.box import FlowSum, PeriodSum, epsilon_of_lines, passage
 from edge.release.books.camera import PeriodFigures
 from edge.release.books.day import Day
 from edge.release.correction import Correction
-from edge.release.flow import ages_by, attention, groups, stated, zones
+from edge.release.flow import ages_by, attention, groups, stated, stated_sums, zones, zones_of
 from edge.release.messages import (
     AttentionFlow,
     Counts,
@@ -147,6 +147,8 @@ class Rows:
             entries=one.entries,
             exits=one.exits,
             lines_epsilon=_plain(one.lines_epsilon),
+            zones=zones_of({quantity: sums.values for quantity, sums in one.zones.items()}),
+            quantities=stated_sums(one.zones),
             occupancy=inside,
         )
         return self._flow(self._topics.box_flow, names, one, numbers)

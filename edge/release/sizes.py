@@ -13,6 +13,7 @@ from edge.config import DAY, CameraSettings, Settings
 from edge.correct import LEVEL, METHOD
 from edge.ops.reasons import FrameDrop
 from edge.quantities import AGES_BY_ATTENTION, AGES_BY_DWELL, IN, OUT, QUANTITIES, VISITS, part_of
+from edge.release.books.box import FlowSum, passages_of
 from edge.release.messages import (
     AgesBy,
     CalibrationOf,
@@ -22,6 +23,7 @@ from edge.release.messages import (
     Figures,
     Interval,
     Model,
+    Occupancy,
     Periods,
     Today,
     encode,
@@ -47,6 +49,7 @@ _SHARE = 0.999
 
 _MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 _WATCHED = Coverage(DAY - 0.001, _FRAMES, dict.fromkeys(FrameDrop, _FRAMES))
+_INSIDE = Occupancy(inside=_MANY, error=_MANY + _SHARE, since=_MOMENT)
 _MODEL = Model(name="m" * 32, version="v" * 8)
 
 
@@ -70,18 +73,35 @@ def largest(settings: Settings, topics: Topics) -> Sizes:
             _periods(rule, camera.name, zone, figures, _crossed(settings, camera, zone)),
         )
     ]
-    rows += [flow for camera in settings.cameras for flow in _flows(settings, camera, Rows(rule, topics))]
+    make = Rows(rule, topics)
+    rows += [flow for camera in settings.cameras for flow in _flows(settings, camera, make)]
+    rows.append(make.box_flow(_summed(settings, rule), _INSIDE).encode(_MANY))
     return Sizes(max(map(len, rows)), len(encode(_today(rule, figures))))
 
 
 def _flows(settings: Settings, camera: CameraSettings, make: Rows) -> Iterator[bytes]:
     """The flow of an hour and a day of a camera, with all that it counts beside visits."""
     rule = Rule.of(settings, _MODEL)
-    lines = tuple(line.name for line in camera.lines)
-    beside = {**({IN: lines, OUT: lines} if lines else {}), **settings.cells_of(camera)}
     for level in (Level.HOUR, Level.DAY):
-        drawn = _drawn(rule, camera.name, level, {VISITS: (VISITS,), **beside})
+        drawn = _drawn(rule, camera.name, level, _cells(settings, camera))
         yield make.flow(camera.name, drawn.pop(VISITS), drawn).encode(_MANY)
+
+
+def _summed(settings: Settings, rule: Rule) -> FlowSum:
+    """The hour of a box."""
+    one = FlowSum(level=Level.HOUR, start=_MOMENT, end=_MOMENT + timedelta(seconds=DAY))
+    for camera in settings.cameras:
+        drawn = _drawn(rule, camera.name, Level.HOUR, _cells(settings, camera))
+        one = one.with_entrances(passages_of(drawn), [line.name for line in camera.lines])
+        if camera.name in rule.in_box:
+            one = one.with_camera(drawn[VISITS]).with_zones(drawn)
+    return one
+
+
+def _cells(settings: Settings, camera: CameraSettings) -> dict[str, tuple[str, ...]]:
+    """By quantity, all cells without ages of a camera."""
+    lines = tuple(line.name for line in camera.lines)
+    return {VISITS: (VISITS,), **({IN: lines, OUT: lines} if lines else {}), **settings.cells_of(camera)}
 
 
 def _drawn(

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeFloat
 
-from edge.quantities import IN, OUT, VISITS
+from edge.quantities import DWELL, IN, OUT, VISITS, ZONES
 from edge.release.books.camera import FlowFigures, PeriodFigures, Releases
 from edge.release.books.day import Day, Hour, figures
 from edge.release.books.occupancy import Inside, follow
@@ -28,7 +28,37 @@ from edge.types import WindowCounts
 
 _Key = TypeVar("_Key")
 _LEVELS = list(Level)
+
+ZONE_SUMS = (ZONES, DWELL)
+"""What the box sums over the zones of its cameras; the length of a queue is of one place."""
+
 _NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class CellSums(BaseModel):
+    """The numbers of one quantity, by cell, summed over cameras. since: from when on all of them counted it.
+
+    variances: of the noise in each. epsilon: of the noise of each camera's numbers, the smallest.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    since: AwareDatetime
+    values: dict[str, int] = {}
+    variances: dict[str, NonNegativeFloat] = {}
+    epsilon: Fraction | None = None
+
+    def with_camera(self, figure: NoisyFigure) -> CellSums:
+        """This and the numbers of one more camera; cells of one name are added up."""
+        noise = variance(figure.epsilon) if figure.epsilon else 0.0
+        names = dict.fromkeys([*self.values, *figure.cells])
+        added = {cell: n.value for cell, n in figure.cells.items()}
+        return CellSums(
+            since=max(self.since, figure.start),
+            values={name: self.values.get(name, 0) + added.get(name, 0) for name in names},
+            variances={name: self.variances.get(name, 0.0) + noise * (name in added) for name in names},
+            epsilon=_smaller(self.epsilon, figure.epsilon),
+        )
 
 
 class FlowSum(BaseModel):
@@ -36,7 +66,7 @@ class FlowSum(BaseModel):
 
     cameras: how many gave their visits. entries, exits: over the entrance lines; None where there is none.
     epsilon, lines_epsilon: of the noise of each camera's visits and of each line. variance: of the noise in
-    entries less exits.
+    entries less exits. zones: of `ZONE_SUMS`, by quantity.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +82,7 @@ class FlowSum(BaseModel):
     lines_epsilon: Fraction | None = None
     variance: NonNegativeFloat = 0.0
     watched: Watched = Watched()
+    zones: dict[str, CellSums] = {}
 
     def with_camera(self, figure: NoisyFigure) -> FlowSum:
         """This and the visits of one more camera."""
@@ -64,6 +95,15 @@ class FlowSum(BaseModel):
                 "watched": self.watched.with_window(figure.coverage),
             }
         )
+
+    def with_zones(self, figures: Mapping[str, NoisyFigure]) -> FlowSum:
+        """This and what was counted in the zones of one more camera; zones of one name are added up."""
+        more = {
+            name: self.zones.get(name, CellSums(since=figure.start)).with_camera(figure)
+            for name, figure in figures.items()
+            if name in ZONE_SUMS
+        }
+        return self.model_copy(update={"zones": {**self.zones, **more}}) if more else self
 
     def with_entrances(self, passages: Mapping[str, NoisyFigure], entrances: Collection[str]) -> FlowSum:
         """This and what crossed the entrance lines of one more camera."""
@@ -113,7 +153,7 @@ class BoxBook(BaseModel):
         closed = {**self.closed, window.camera_id: _NEVER if window.last else window.end}
         flow, periods = list(self.flow), list(self.periods)
         if window.camera_id in rule.in_box:
-            flow = _with_flow(flow, releases.flow)
+            flow = _with_zones(_with_flow(flow, releases.flow), releases.beside)
             periods = _with_periods(periods, releases.periods)
         if entrances := rule.entrances.get(window.camera_id):
             flow = _with_passages(flow, releases.beside, entrances)
@@ -176,6 +216,10 @@ def _with_flow(sums: list[FlowSum], more: Iterable[NoisyFigure]) -> list[FlowSum
         known = found.get(key, FlowSum(level=figure.level, start=figure.start, end=figure.end))
         found[key] = known.with_camera(figure)
     return list(found.values())
+
+
+def _with_zones(sums: list[FlowSum], more: FlowFigures) -> list[FlowSum]:
+    return [one.with_zones(more.get((one.level, one.end), {})) for one in sums]
 
 
 def _with_passages(sums: list[FlowSum], more: FlowFigures, entrances: Collection[str]) -> list[FlowSum]:

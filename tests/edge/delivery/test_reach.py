@@ -302,7 +302,7 @@ def test_a_client_id_is_used_as_it_is(tmp_path: Path, outbox: Outbox) -> None:
         Mosquitto(tmp_path, extra=["clientid_prefixes till-7"]) as broker,
         Running(broker, outbox, tmp_path, client_id="till-7") as running,
     ):
-        running.wait_for(lambda r: r.connected or r.failures)
+        running.wait_for(lambda r: bool(r.connected or r.failures))
         assert running.connected == [True]  # the broker takes no other name
 
 

@@ -62,7 +62,9 @@ def test_no_row_of_a_full_gate_is_larger_and_the_largest_is_nearly_as_large(priv
 
 def test_where_ages_are_crossed_a_period_of_a_zone_is_the_largest() -> None:
     privacy = {"method": "noise", "ages_by": ["dwell", "attention"]}
-    settings = configured({**DOOR, "lines": [], "zones": ZONES[:1]}, privacy=privacy, **ON)
+    area = {"name": "shelf", "role": "area", "polygon": CORNERS}
+    camera = {"name": "door", "source": "0", "zones": [area]}
+    settings = configured(camera, privacy=privacy, attention=ON["attention"])
     largest_row = max(payloads(settings)[0], key=len)
     assert json.loads(largest_row)["schema"] == "instore.periods/1"
     assert 0.9 * largest(settings, TOPICS).row <= len(largest_row) <= largest(settings, TOPICS).row

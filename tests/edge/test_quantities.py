@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from edge.quantities import DWELL, QUANTITIES, QUEUE, WAITING, ZONES, Contribution, require_bounded
-from edge.release.noise.ledger import FLOW_WEIGHTS, Level
+from edge.quantities import (
+    AGES,
+    CROSSED,
+    DWELL,
+    QUANTITIES,
+    QUEUE,
+    WAITING,
+    ZONES,
+    Contribution,
+    require_bounded,
+)
+from edge.release.noise.ledger import AGE_WEIGHTS, FLOW_WEIGHTS, Level
 
 
 @pytest.mark.parametrize(
@@ -25,10 +35,17 @@ def test_parts_that_one_visit_may_be_in_share_its_epsilon() -> None:
     assert QUANTITIES[DWELL].parts_of_visit(QUANTITIES[DWELL].cells(["one", "two"])) == 1
 
 
-@pytest.mark.parametrize("name", [name for name in QUANTITIES if name != "ages"])
-def test_quantities_by_window_have_a_share_of_windows(name: str) -> None:
-    assert (name in FLOW_WEIGHTS[Level.WINDOW]) == QUANTITIES[name].by_window
-    assert name in FLOW_WEIGHTS[Level.HOUR]
+WITH_AGES = {AGES, *CROSSED.values()}
+
+
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_every_quantity_has_a_share_of_one_budget_and_of_windows_where_it_has_numbers_by_window(
+    name: str,
+) -> None:
+    ours, other = (AGE_WEIGHTS, FLOW_WEIGHTS) if name in WITH_AGES else (FLOW_WEIGHTS, AGE_WEIGHTS)
+    assert (name in ours[Level.WINDOW]) == QUANTITIES[name].by_window
+    assert name in ours[Level.HOUR]
+    assert not any(name in other[level] for level in Level)
 
 
 @pytest.mark.parametrize("amount", [0, 301])

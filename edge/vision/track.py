@@ -86,6 +86,10 @@ JUMP_WITHIN = timedelta(seconds=0.35)
 JUMP_GROWTH = 0.3
 """E-folds by which the sides of such a face may differ: it is the same face a moment later."""
 
+VAGUE_AFTER = timedelta(seconds=0.5)
+"""Time unseen, up to the frame before, from which on a tentative track continues in the same clothes only:
+its velocity is hardly known, and any two false faces would make one."""
+
 TENTATIVE_SURCHARGE = 4.0
 """Surprise added under a tentative track: a confirmed one wins a conflict unless it fits far worse."""
 
@@ -120,7 +124,7 @@ class Tracker:
         self._motion = _Motion()
         self._next_id = 1
         self._at = datetime(1970, 1, 1, tzinfo=UTC)
-        self._elapsed = timedelta()
+        self._elapsed = self._before = timedelta()
 
     def update(self, faces: Faces, at: datetime, clothes: Colours | None = None) -> list[Track]:
         """Take one frame's faces; return the live tracks, oldest first, then those that this frame ended.
@@ -152,6 +156,7 @@ class Tracker:
         """Move event time on to `at`; by how much, at least 0."""
         step = max(at - self._at, timedelta())
         self._at = at
+        self._before = self._elapsed
         self._elapsed += step
         return step
 
@@ -170,7 +175,9 @@ class Tracker:
         """Tracks and faces that belong together, as indices of equal length."""
         if not (self._lives and len(measured)):
             return np.empty(0, np.intp), np.empty(0, np.intp)
-        surprise = self._motion.surprise(measured, noise) + self._clash(worn)
+        clash = self._clash(worn)
+        surprise = self._motion.surprise(measured, noise) + clash
+        surprise[self._vague()[:, None] & (clash >= 0)] = np.inf
         tentative = np.array([life.state is TrackState.TENTATIVE for life in self._lives])
         surcharge = TENTATIVE_SURCHARGE * tentative[:, None]
         impossible = SURPRISE_LIMIT + TENTATIVE_SURCHARGE
@@ -180,6 +187,15 @@ class Tracker:
         columns = face[rows].astype(np.intp)
         possible = cost[rows, columns] < impossible
         return rows[possible], columns[possible]
+
+    def _vague(self) -> NDArray[np.bool_]:
+        """Which tracks continue in the same clothes only, (N,): frames were there that did not show them."""
+        return np.array(
+            [
+                life.state is TrackState.TENTATIVE and self._before - life.last_seen > VAGUE_AFTER
+                for life in self._lives
+            ]
+        )
 
     def _clash(self, worn: Colours) -> Floats:
         """Surprise at the clothes of each face, (N, M): more or less the longer a track was not seen."""

@@ -275,14 +275,16 @@ def test_a_face_that_flickered_is_soon_forgotten():
     assert only(tracker.update(faces(), at(1.3))).state is TrackState.REMOVED
 
 
-def test_who_is_hidden_after_the_first_sight_is_the_same_in_the_same_clothes():
+@pytest.mark.parametrize(("clothes", "known"), [(GREEN, True), (RED, False), (None, False)])
+def test_who_is_hidden_after_the_first_sight_is_the_same_in_the_same_clothes_only(clothes, known):
     """Walks past at 5 face sizes a second; somebody hides the face for most of the first second."""
-    tracker, worn = Tracker(), np.array([GREEN], np.float32)
-    seen = [(0.0, faces((300, 300, SIZE)))]
-    seen += [(t, faces((300 + 5 * SIZE * t, 300, SIZE))) for t in (0.8, 1.0)]
-    tracks = [only(tracker.update(face, at(t), worn)) for t, face in seen]
-    assert [track.track_id for track in tracks] == [1, 1, 1]
-    assert tracks[-1].state is TrackState.CONFIRMED
+    tracker = Tracker()
+    tracker.update(faces((300, 300, SIZE)), at(0), np.array([GREEN], np.float32))
+    worn = None if clothes is None else np.array([clothes], np.float32)
+    tracker.update(faces(), at(0.6))
+    for seconds in (0.8, 1.0):
+        tracks = tracker.update(faces((300 + 5 * SIZE * seconds, 300, SIZE)), at(seconds), worn)
+    assert [track.track_id for track in tracks if track.face is not None] == [1 if known else 2]
 
 
 def test_a_visitor_who_stands_is_followed_at_one_frame_a_second():

@@ -158,12 +158,13 @@ def test_the_dashboard_talks_to_its_visitor_and_writes_nothing(place: Place) -> 
     command = [sys.executable, "-c", VISITED, "--config", str(config), "--set", f"web.port={port}"]
     seen = strace.watch(command, place.folder)
 
-    assert_silent(seen, place, peers={("127.0.0.1", port)}, writes={place.state})
+    assert ("127.0.0.1", port) in seen.addresses  # it was visited
+    assert_silent(seen, place, writes={place.state})
 
 
 def test_export_talks_to_nobody_and_writes_nothing(place: Place) -> None:
     with_history(place)
-    seen = watched(place, "export", "flow", "--config", place.configuration())
+    seen = watched(place, "export", "--what", "flow", "--config", place.configuration())
 
     assert_silent(seen, place, writes={place.state})
 

@@ -6,7 +6,7 @@ TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-training system-packages tools test test-edge test-gpu test-service test-training \
-         check format demo train-demo bench soak prove schemas detectors ansible asyncapi home-assistant node-red prometheus deb lock fuzz audit clean
+         check format demo train-demo bench fleet boards soak prove schemas detectors ansible asyncapi home-assistant node-red prometheus deb lock fuzz audit clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
@@ -92,6 +92,12 @@ train-demo: install install-training ## train a model on drawn faces and replay 
 
 bench: install ## measure speed and memory; the results go to bench/results
 	$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY))
+
+fleet: install system-packages ## send 50, 100 and 200 boxes' windows through brokers and bridges into PostgreSQL; minutes
+	$(BIN)/python -m bench.fleet
+
+boards: install ## write the boards for Grafana
+	$(BIN)/python -m deploy.grafana.boards
 
 soak: install ## simulate 8 hours of a store with random faults; set HOURS=24 SEED=7 for others
 	$(BIN)/python -m bench.soak --hours $(or $(HOURS),8) --seed $(or $(SEED),1)

@@ -135,6 +135,31 @@ class Mosquitto(Server):
         return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
+class Prometheus(Server):
+    """A server that scrapes nobody: it has what was put into its folder, and evaluates these rules."""
+
+    ready = "Server is ready to receive web requests."
+
+    def __init__(self, folder: Path, rules: Path) -> None:
+        super().__init__()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        text = f"global: {{evaluation_interval: 1s}}\nrule_files: [{rules}]\n"
+        (folder / "prometheus.yml").write_text(text)
+
+    def put(self, samples: str) -> None:
+        """Add samples in the text format of OpenMetrics, before it starts."""
+        file = self._folder / "samples"
+        file.write_text(samples + "\n# EOF\n")
+        command = [program("promtool"), "tsdb", "create-blocks-from", "openmetrics", str(file)]
+        subprocess.run([*command, str(self._folder / "data")], check=True, capture_output=True)
+
+    def _popen(self) -> subprocess.Popen[str]:
+        command = [program("prometheus"), f"--config.file={self._folder}/prometheus.yml"]
+        command += [f"--storage.tsdb.path={self._folder}/data", f"--web.listen-address=127.0.0.1:{self.port}"]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
 class PostgreSQL(Server):
     """A server with a cluster in a temporary folder.
 

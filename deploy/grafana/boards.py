@@ -14,7 +14,7 @@ from typing import Any
 
 from edge.files import write_atomically
 
-FOLDER = Path(__file__).parent / "boards"
+FOLDER = Path(__file__).parent / "dashboards"
 PROMETHEUS = {"type": "prometheus", "uid": "instore-prometheus"}
 POSTGRESQL = {"type": "grafana-postgresql-datasource", "uid": "instore-postgresql"}
 Json = dict[str, Any]

@@ -1,4 +1,4 @@
-"""Boxes, stores' brokers, bridges, a central broker that is killed, the consumer and PostgreSQL: all real."""
+"""Boxes, stores' brokers, bridges, a central broker that restarts, the consumer and PostgreSQL: all real."""
 
 from __future__ import annotations
 

@@ -120,9 +120,11 @@ def consumer(port: int, database: str) -> Iterator[int]:
         else:
             raise RuntimeError("the consumer does not start")
         log = process.stderr
-        threading.Thread(target=lambda: [None for _ in log], daemon=True).start()
+        reader = threading.Thread(target=lambda: [None for _ in log], daemon=True)
+        reader.start()
         yield process.pid
         process.terminate()
+        reader.join()  # its end: the log is closed next
 
 
 STORED = (

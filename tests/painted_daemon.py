@@ -31,7 +31,7 @@ PEOPLE = tuple(Person(tag=tag, age=20 + tag) for tag in range(1, 9))
 def write_crowd(folder: Path, visits: int, *, frames: int = 6, gap: int = 3) -> Path:
     """Pictures of one visitor after the other, each in `frames` of them, with `gap` empty ones between.
 
-    Without loss, so that the fakes can read the pixels. Played at five a second, a gap of twenty ends a track.
+    Without loss: the fakes read the pixels. Played at five a second, a gap of twenty ends a track.
     """
     folder.mkdir(parents=True)
     for number in range(visits * (frames + gap)):

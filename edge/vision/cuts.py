@@ -45,6 +45,10 @@ KEPT = 0.25
 a plain wall, and the wall stays as it was. Where the correlation is below ALIKE it was at least 0.35 at 3
 frames a second, on 12 recordings and 59 drawn scenes, and at most 0.14 between two recordings."""
 
+BLACK, WHITE = 24.0, 248.0
+"""Grey levels up to which a pixel is black, and from which on it is clipped, as an overexposed window: being
+so in both pictures is no sign of the same place."""
+
 LONGEST_STEP = timedelta(seconds=0.6)
 """Time between two frames from which on they are not compared: people move too far in it."""
 
@@ -83,7 +87,7 @@ class Cuts:
             return False
         before, was, level = self._edges, self._strength, self._small
         self._small, self._edges, self._strength = small, edges, strength
-        if level is None or (np.abs(small - level) < SAME_LEVEL).mean() >= KEPT:
+        if level is None or _kept(small, level) >= KEPT:
             return False
         return _is_another_place(_sums(before * edges), was, strength)
 
@@ -92,6 +96,13 @@ def _small(image: Image) -> Grid:
     step = max(1, min(image.shape[1] // (SAMPLES * SIZE[0]), image.shape[0] // (SAMPLES * SIZE[1])))
     green = np.ascontiguousarray(image[::step, ::step, 1])
     return np.asarray(cv2.resize(green, SIZE, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _kept(small: Grid, before: Grid) -> float:
+    """Share of the pixels, 0..1, that kept their brightness, of those not black or white both times."""
+    darker, lighter = np.minimum(small, before), np.maximum(small, before)
+    telling = (lighter > BLACK) & (darker < WHITE)
+    return float((lighter - darker < SAME_LEVEL)[telling].mean()) if telling.any() else 0.0
 
 
 def _edges(small: Grid) -> Grid:

@@ -65,6 +65,11 @@ def walkers(*lefts: int) -> list[Image]:
     return frames
 
 
+def overexposed(image: Image) -> Image:
+    """The sun shines in from above: the upper part is white, without an edge to the rest."""
+    return np.clip(image + np.linspace(600, -300, SHAPE[0]).clip(0)[:, None, None], 0, 255).astype(np.uint8)
+
+
 def black(image: Image) -> Image:
     return np.zeros_like(image)
 
@@ -104,6 +109,11 @@ def test_large_people_who_walk_before_a_plain_wall_at_three_frames_a_second_are_
 @pytest.mark.parametrize("light", [1.0, 0.4])
 def test_two_places_in_the_dark_are_a_cut(light: float):
     assert cuts(brighter(place(0), light), brighter(place(1), light)) == [False, True]
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_clipped_light_hides_no_cut(seed: int):
+    assert cuts(overexposed(place(0)), overexposed(place(seed))) == [False, True]
 
 
 @pytest.mark.parametrize("shape", [(1080, 1920, 3), (240, 320, 3), (32, 24, 3), (2, 2, 3)])

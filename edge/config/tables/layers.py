@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.config.tables.lines import Key, lines_of
+from edge.config.tables.owners import Owners
 from edge.config.tables.toml import STANDARD_INPUT, laid_over, named, parsed, read_text
 from edge.errors import ConfigurationError
 
@@ -59,29 +60,35 @@ def read_layers(path: Path, drafts: Mapping[Path, str] | None = None) -> list[La
 
     drafts: the text of files of `conf.d` that are not written, or not yet.
     """
-    drafts = drafts or {}
-    further = set() if path == STANDARD_INPUT else {*_files(path.parent / FOLDER), *drafts}
-    return [_read(file, drafts.get(file)) for file in (path, *sorted(further))]
+    text = read_text(path)
+    base = Layer(named(path), parsed(named(path), text), text)
+    if path == STANDARD_INPUT:
+        return [base]
+    drafts, owners = drafts or {}, Owners.of(path)
+    files = sorted({*_files(path.parent / FOLDER, owners), *drafts})
+    further = [_read(file, drafts.get(file), owners) for file in files]
+    return [base, *(layer for layer in further if layer)]
 
 
-def _read(path: Path, draft: str | None) -> Layer:
-    name = named(path)
-    text = read_text(path) if draft is None else draft
-    return Layer(name, parsed(name, text), text)
+def _read(path: Path, draft: str | None, owners: Owners) -> Layer | None:
+    """The file, or the draft in its place; None where the file is gone."""
+    name = str(path)
+    if draft is not None:
+        return Layer(name, parsed(name, draft), draft)
+    found = owners.read(path)
+    return Layer(name, table=found[1], text=found[0]) if found else None
 
 
-def _files(folder: Path) -> list[Path]:
-    """The files of the folder in order; hidden ones are drafts, and a link to nothing is no file yet."""
+def _files(folder: Path, owners: Owners) -> list[Path]:
+    """The files of the folder; hidden ones are drafts."""
     try:
-        found = sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix == ".toml" and not path.name.startswith(".") and path.exists()
-        )
+        names = [path for path in folder.iterdir() if path.suffix == ".toml"]
+        owners.require_folder(folder)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise ConfigurationError(f"{folder}: cannot be read: {error.strerror}") from None
+    found = [path for path in names if not path.name.startswith(".")]
     if len(found) > MOST_FILES:
         raise ConfigurationError(f"{folder}: holds {len(found)} files; allowed: at most {MOST_FILES}")
     return found

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from edge.config.encoding import text_of
 from edge.config.redaction import redact
@@ -45,11 +45,14 @@ def read_toml(path: Path) -> dict[str, Any]:
     return parsed(named(path), read_text(path))
 
 
-def read_text(path: Path) -> str:
-    """The text of a configuration file, or of standard input. Raises ConfigurationError that names it."""
+def read_text(path: Path, opened: Callable[[IO[bytes]], object] = lambda _: None) -> str:
+    """The text of a configuration file, or of standard input. Raises ConfigurationError that names it.
+
+    opened: is shown the open file before it is read.
+    """
     name = named(path)
     try:
-        content = _standard_input() if path == STANDARD_INPUT else _content(path)
+        content = _standard_input() if path == STANDARD_INPUT else _content(path, opened)
     except OSError as error:
         raise ConfigurationError(f"{name}: cannot be read: {error.strerror}") from None
     if len(content) > LARGEST:
@@ -71,8 +74,9 @@ def parsed(name: str, text: str) -> dict[str, Any]:
         raise ConfigurationError(f"{name}: {error}") from None
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, opened: Callable[[IO[bytes]], object]) -> bytes:
     with path.open("rb") as file:
+        opened(file)
         return file.read(LARGEST + 1)
 
 

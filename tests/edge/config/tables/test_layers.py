@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -90,15 +93,125 @@ class TestWhatWins:
         mqtt = box.load("mqtt.host=line", INSTORE_MQTT__HOST="v", INSTORE_MQTT__PREFIX="w").settings.mqtt
         assert (mqtt.host, mqtt.prefix) == ("line", "w")
 
-    def test_hidden_files_other_files_and_links_to_nothing_are_left_out(self, box: Box) -> None:
+    def test_hidden_files_and_other_files_are_left_out(self, box: Box) -> None:
         box.add(".draft.toml", "[mqtt]\nhost = 'b'")
         box.add("1.toml~", "[mqtt]\nhost = 'c'")
-        (box.further / "2.toml").symlink_to(box.further / "not-there")
+        assert box.settings.mqtt.host == "a"
+
+    def test_a_file_that_is_removed_after_the_folder_was_listed_is_left_out(
+        self, box: Box, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Path, "iterdir", lambda folder: iter([folder / "gone.toml"]))
         assert box.settings.mqtt.host == "a"
 
     def test_a_configuration_without_the_folder_is_as_it_was(self, box: Box) -> None:
         box.further.rmdir()
         assert box.settings.mqtt.host == "a"
+
+
+STRANGER = 54321
+"""The id of a user who owns nothing here."""
+
+DRAWING = "[[cameras]]\nname = 'door'\nlines = []\n"
+
+
+class TestOwners:
+    """A file of another user could send the broker's password elsewhere."""
+
+    @pytest.fixture
+    def strange(self, box: Box, monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+        """Paths that belong to the stranger; a link is another path than its target."""
+
+        def owned(path: Path, status: os.stat_result) -> os.stat_result:
+            fields = list(status)
+            fields[stat.ST_UID] = STRANGER if path in found else fields[stat.ST_UID]
+            return os.stat_result(fields)
+
+        found: set[Path] = set()
+        monkeypatch.setattr(Path, "lstat", lambda path: owned(path, os.lstat(path)))
+        by_path, by_file = os.stat, os.fstat
+        monkeypatch.setattr(Path, "stat", lambda path, **_: owned(path, by_path(path)))
+        opened = "/proc/self/fd/{}".format
+        monkeypatch.setattr(os, "fstat", lambda file: owned(Path(opened(file)).readlink(), by_file(file)))
+        return found
+
+    def test_a_file_of_another_user_is_refused_by_name(self, box: Box, strange: set[Path]) -> None:
+        box.add("1.toml", DRAWING)
+        assert box.settings.cameras[0].lines == ()
+        strange.add(box.further / "1.toml")
+        assert box.fault().startswith(f"conf.d/1.toml: belongs to the user with the id {STRANGER}; allowed: ")
+
+    def test_a_folder_of_another_user_is_refused(self, box: Box, strange: set[Path]) -> None:
+        box.add("1.toml", DRAWING)
+        strange.add(box.further)
+        assert box.fault().startswith("conf.d: belongs to the user with the id")
+
+    def test_files_of_the_owner_of_the_first_file_are_read(self, box: Box, strange: set[Path]) -> None:
+        box.add("1.toml", "[mqtt]\nhost = 'b'")
+        strange.update({box.path, box.further, box.further / "1.toml"})
+        assert box.settings.mqtt.host == "b"
+
+    @pytest.mark.parametrize("name", ["conf.d", "conf.d/1.toml"])
+    def test_what_every_user_may_write_is_refused(self, box: Box, name: str) -> None:
+        box.add("1.toml", DRAWING)
+        path = box.path.parent / name
+        path.chmod(path.stat().st_mode | stat.S_IWOTH)
+        assert box.fault() == f"{name}: can be written by every user; allowed: mode o-w"
+
+    def test_a_link_may_lead_to_lines_and_zones_of_another_user(self, box: Box, strange: set[Path]) -> None:
+        target = box.path.parent / "page.toml"
+        target.write_text(DRAWING)
+        (box.further / "1.toml").symlink_to(target)
+        strange.add(target)
+        assert box.settings.cameras[0].lines == ()
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "[mqtt]\nhost = 'b'",
+            "[[cameras]]\nname = 'door'\nsource = 'rtsp://192.0.2.66/1'",
+            "cameras = 5",
+            "[cameras]\nsource = '0'",
+        ],
+    )
+    def test_a_link_may_lead_to_nothing_else_of_another_user(
+        self, box: Box, strange: set[Path], text: str
+    ) -> None:
+        target = box.path.parent / "page.toml"
+        target.write_text(text)
+        (box.further / "1.toml").symlink_to(target)
+        strange.add(target)
+        says = box.fault()
+        assert says.startswith("conf.d/1.toml: belongs to the user with the id")
+        assert says.endswith("or a file with lines and zones of cameras alone")
+
+    def test_a_link_of_another_user_is_refused(self, box: Box, strange: set[Path]) -> None:
+        (box.further / "1.toml").symlink_to(box.path)
+        strange.add(box.further / "1.toml")
+        assert box.fault().startswith("conf.d/1.toml: belongs to the user with the id")
+
+    def test_a_link_to_nothing_is_named(self, box: Box) -> None:
+        (box.further / "1.toml").symlink_to(box.further / "not-there")
+        assert box.fault() == "conf.d/1.toml: cannot be read: No such file or directory"
+
+    def test_a_link_into_a_private_folder_is_named(self, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As of a service with a user of its own, for those who run a command beside it."""
+        link = box.further / "1.toml"
+        link.symlink_to(box.path.parent / "private" / "page.toml")
+        refuse = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        read = Path.open
+
+        def opened(path: Path, mode: str = "r") -> object:
+            if path == link:
+                raise refuse
+            return read(path, mode)
+
+        def exists(path: Path) -> bool:
+            raise refuse
+
+        monkeypatch.setattr(Path, "open", opened)
+        monkeypatch.setattr(Path, "exists", exists)
+        assert box.fault() == "conf.d/1.toml: cannot be read: Permission denied"
 
 
 class TestMessages:

@@ -45,7 +45,8 @@ CREATE TABLE IF NOT EXISTS instore.counts (
     PRIMARY KEY (window_id, starts)
 );
 CREATE INDEX IF NOT EXISTS counts_day ON instore.counts (site, camera, zone, day, starts);
-CREATE INDEX IF NOT EXISTS counts_sequence ON instore.counts (site, camera, zone, sequence);
+DROP INDEX IF EXISTS instore.counts_sequence;
+CREATE INDEX IF NOT EXISTS counts_ends ON instore.counts (site, camera, zone, ends, sequence);
 CREATE INDEX IF NOT EXISTS counts_starts ON instore.counts (starts);
 
 -- One row for each number that a counts message released. Its visits came in [since, ends); since is null where that
@@ -211,13 +212,44 @@ LANGUAGE sql IMMUTABLE AS $$
     WHERE visits IS NOT NULL
 $$;
 
--- The messages of one schema in a batch, each window_id once: the last one.
+-- The passages of each line of a flow message, with noise.
+CREATE OR REPLACE FUNCTION instore.lines(message jsonb)
+RETURNS TABLE (line text, "in" bigint, "out" bigint, entrance boolean) LANGUAGE sql IMMUTABLE AS $$
+    SELECT key, (value ->> 'in')::bigint, (value ->> 'out')::bigint, (value ->> 'entrance')::boolean
+    FROM jsonb_each(message -> 'lines')
+$$;
+
+-- A number that no store can have would break the sums of every board, so it is refused. A view casts those in figures
+-- and message each time that it is read, so they are read once when they are stored. Rows from before an update stay.
+CREATE OR REPLACE FUNCTION instore.is_count(VARIADIC numbers bigint[]) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(bool_and(n BETWEEN -999999999 AND 999999999), true) FROM unnest(numbers) AS n
+$$;
+CREATE OR REPLACE FUNCTION instore.are_counts(figures jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(bool_and(instore.is_count(visits)), true) FROM instore.numbers(figures)
+$$;
+CREATE OR REPLACE FUNCTION instore.lines_are_counts(message jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(bool_and(instore.is_count("in", "out")), true) FROM instore.lines(message)
+$$;
+ALTER TABLE instore.counts DROP CONSTRAINT IF EXISTS numbers, ADD CONSTRAINT numbers CHECK (
+    covered_seconds BETWEEN 0 AND 1e9 AND sequence BETWEEN 1 AND 1e15) NOT VALID;
+ALTER TABLE instore.cells DROP CONSTRAINT IF EXISTS numbers, ADD CONSTRAINT numbers CHECK (
+    visits BETWEEN -999999999 AND 999999999) NOT VALID;
+ALTER TABLE instore.periods DROP CONSTRAINT IF EXISTS numbers, ADD CONSTRAINT numbers CHECK (
+    instore.are_counts(figures) AND sequence BETWEEN 1 AND 1e15) NOT VALID;
+ALTER TABLE instore.flow DROP CONSTRAINT IF EXISTS numbers, ADD CONSTRAINT numbers CHECK (
+    instore.is_count(visits, entries, exits, inside) AND instore.lines_are_counts(message)
+    AND covered_seconds BETWEEN 0 AND 1e9 AND sequence BETWEEN 1 AND 1e15) NOT VALID;
+
+-- The messages of one schema in a batch, each window_id of a site once: the last one.
 CREATE OR REPLACE FUNCTION instore.of_schema(messages jsonb, name text) RETURNS TABLE (payload jsonb)
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT DISTINCT ON (message -> 'payload' ->> 'window_id') message -> 'payload'
-    FROM jsonb_array_elements(messages) WITH ORDINALITY AS given(message, place)
-    WHERE message -> 'payload' ->> 'schema' = name
-    ORDER BY message -> 'payload' ->> 'window_id', place DESC
+    SELECT DISTINCT ON (given.payload ->> 'site', (given.payload ->> 'window_id')::uuid) given.payload
+    FROM (
+        SELECT message -> 'payload' AS payload, place
+        FROM jsonb_array_elements(messages) WITH ORDINALITY AS one(message, place)
+        WHERE message -> 'payload' ->> 'schema' = name
+    ) AS given
+    ORDER BY given.payload ->> 'site', (given.payload ->> 'window_id')::uuid, place DESC
 $$;
 
 -- Adds the sites of these messages, their time zones and the hours of their days.
@@ -249,6 +281,7 @@ BEGIN
     END LOOP;
 END $$;
 
+-- A window_id belongs to the site that used it first. The same id from another site changes nothing.
 CREATE OR REPLACE FUNCTION instore.take_counts(messages jsonb) RETURNS void LANGUAGE sql AS $$
     WITH new AS (
         SELECT (payload ->> 'window_id')::uuid AS window_id, hour.day, payload,
@@ -273,17 +306,19 @@ CREATE OR REPLACE FUNCTION instore.take_counts(messages jsonb) RETURNS void LANG
             sequence = excluded.sequence, released = excluded.released, covered_seconds = excluded.covered_seconds,
             frames_analysed = excluded.frames_analysed, model = excluded.model, method = excluded.method,
             minimum = excluded.minimum
+        WHERE counts.site = excluded.site
+        RETURNING counts.window_id, counts.starts
     ),
     number AS (
         SELECT window_id, payload ->> 'site' AS site, payload ->> 'camera' AS camera, payload ->> 'zone' AS zone,
             day, starts, ends, found.*,
             CASE WHEN kind IN ('bracket', 'unclassified')
                 THEN coalesce((payload -> 'since' ->> cell)::timestamptz, starts) END AS since
-        FROM new, instore.numbers(payload) AS found
+        FROM new JOIN row_ USING (window_id, starts), instore.numbers(payload) AS found
     ),
     gone AS ( -- a window that comes again with other numbers, as from a box that lost its state
-        DELETE FROM instore.cells USING new
-        WHERE (cells.window_id, cells.starts) = (new.window_id, new.starts) AND NOT EXISTS (
+        DELETE FROM instore.cells USING row_
+        WHERE (cells.window_id, cells.starts) = (row_.window_id, row_.starts) AND NOT EXISTS (
             SELECT FROM number WHERE (number.window_id, number.kind, number.cell)
                 = (cells.window_id, cells.kind, cells.cell)
         )
@@ -292,6 +327,7 @@ CREATE OR REPLACE FUNCTION instore.take_counts(messages jsonb) RETURNS void LANG
     SELECT window_id, site, camera, zone, day, starts, ends, kind, cell, visits, since
     FROM number ORDER BY window_id
     ON CONFLICT (window_id, starts, kind, cell) DO UPDATE SET visits = excluded.visits, since = excluded.since
+    WHERE cells.site = excluded.site
 $$;
 
 CREATE OR REPLACE FUNCTION instore.take_periods(messages jsonb) RETURNS void LANGUAGE sql AS $$
@@ -302,6 +338,7 @@ CREATE OR REPLACE FUNCTION instore.take_periods(messages jsonb) RETURNS void LAN
         (payload -> 'figures' ->> 'end')::timestamptz, payload -> 'figures'
     FROM instore.of_schema(messages, 'instore.periods/1')
     ON CONFLICT (window_id, starts) DO UPDATE SET sequence = excluded.sequence, figures = excluded.figures
+    WHERE periods.site = excluded.site
 $$;
 
 CREATE OR REPLACE FUNCTION instore.take_flow(messages jsonb) RETURNS void LANGUAGE sql AS $$
@@ -315,6 +352,7 @@ CREATE OR REPLACE FUNCTION instore.take_flow(messages jsonb) RETURNS void LANGUA
     ON CONFLICT (window_id, starts) DO UPDATE SET
         sequence = excluded.sequence, visits = excluded.visits, entries = excluded.entries, exits = excluded.exits,
         inside = excluded.inside, covered_seconds = excluded.covered_seconds, message = excluded.message
+    WHERE flow.site = excluded.site
 $$;
 
 -- The last message of each topic counts. An empty one is a camera that was removed.
@@ -336,6 +374,7 @@ CREATE OR REPLACE FUNCTION instore.take_status(messages jsonb) RETURNS void LANG
     ON CONFLICT (topic) DO UPDATE SET
         state = excluded.state, since = excluded.since, reason = excluded.reason, version = excluded.version,
         model = excluded.model, received_at = now()
+    WHERE status.site = excluded.site
 $$;
 
 -- Stores a batch: a JSON list of {"topic": text, "payload": message}, in the order in which they came. All or nothing.
@@ -426,23 +465,23 @@ FROM instore.periods JOIN instore.stores USING (site), instore.numbers(figures) 
 
 -- The passages of each line, with noise.
 CREATE OR REPLACE VIEW instore.passages AS
-SELECT site, camera, period, starts, ends, line, (numbers ->> 'in')::bigint AS "in", (numbers ->> 'out')::bigint AS "out",
-    (numbers ->> 'entrance')::boolean AS entrance
-FROM instore.flow, jsonb_each(message -> 'lines') AS passage(line, numbers) WHERE camera IS NOT NULL;
+SELECT site, camera, period, starts, ends, passage.line, passage."in", passage."out", passage.entrance
+FROM instore.flow, instore.lines(message) AS passage WHERE camera IS NOT NULL;
 
--- Messages that never came: a full outbox dropped them, or a broker lost them. Those after the last one are not known.
+-- Messages that never came: a full outbox dropped them, or a broker lost them. Those after the last one are not known, and
+-- none between two where a box that lost its state counts from 1 again.
 CREATE OR REPLACE VIEW instore.gaps AS
 SELECT what, site, box, camera, zone, sequence - previous - 1 AS missing, previous AS after_sequence, after, starts AS before
 FROM (
     SELECT 'counts' AS what, site, NULL AS box, camera, zone, sequence, starts,
         lag(sequence) OVER topic AS previous, lag(ends) OVER topic AS after
-    FROM instore.counts WINDOW topic AS (PARTITION BY site, camera, zone ORDER BY sequence)
+    FROM instore.counts WINDOW topic AS (PARTITION BY site, camera, zone ORDER BY ends, sequence)
     UNION ALL
     SELECT 'periods', site, box, camera, zone, sequence, starts, lag(sequence) OVER topic, lag(ends) OVER topic
-    FROM instore.periods WINDOW topic AS (PARTITION BY site, box, camera, zone ORDER BY sequence)
+    FROM instore.periods WINDOW topic AS (PARTITION BY site, box, camera, zone ORDER BY ends, sequence)
     UNION ALL
     SELECT 'flow', site, box, camera, NULL, sequence, starts, lag(sequence) OVER topic, lag(ends) OVER topic
-    FROM instore.flow WINDOW topic AS (PARTITION BY site, box, camera ORDER BY sequence)
+    FROM instore.flow WINDOW topic AS (PARTITION BY site, box, camera ORDER BY ends, sequence)
 ) AS topic WHERE sequence > previous + 1;
 
 -- Boxes that are offline, or that have sent no window for half an hour. A box is known by its first status.

@@ -243,6 +243,38 @@ def test_gaps_name_the_messages_that_never_came(db: psycopg.Connection) -> None:
     assert rows(db, gaps) == [("counts", "door", 2, 2, start + 3 * QUARTER, start + 5 * QUARTER)]
 
 
+def test_gaps_are_found_after_a_box_counts_from_one_again(db: psycopg.Connection) -> None:
+    """Its lost state is no gap."""
+    register(db, "UTC", "00:00")
+    start = datetime(2026, 6, 1, tzinfo=UTC)
+    for n, sequence in enumerate((1, 2, 3, 4, 5, 1, 2, 5)):
+        take(db, [counts(start + n * QUARTER, start + (n + 1) * QUARTER, sequence=sequence)])
+    gaps = "SELECT missing, after_sequence, after FROM instore.gaps"
+    assert rows(db, gaps) == [(2, 2, start + 7 * QUARTER)]
+
+
+@pytest.mark.parametrize("absurd", [10**9, -(10**9), 2**63 - 1])
+def test_a_number_that_no_store_can_have_is_refused(db: psycopg.Connection, absurd: int) -> None:
+    """It would break the sums of every board."""
+    start = datetime(2026, 6, 1, 10, tzinfo=UTC)
+    lines = {"door": {"in": absurd, "out": 0, "entrance": True}}
+    figures = {"start": rfc3339(start), "end": rfc3339(start + QUARTER), "counts": {"65+": absurd}}
+    periods = {"schema": "instore.periods/1", "window_id": window_id("x"), "site": "store", "box": "box",
+               "sequence": 1, "period": "hour", "day": "2026-06-01", "timezone": "UTC",
+               "figures": figures}  # fmt: skip
+    coverage = {"seconds": 1e308, "frames_analysed": 1}
+    for body in (
+        counts(start, start + QUARTER, released={"65+": (absurd, start)}),
+        counts(start, start + QUARTER, coverage=coverage), counts(start, start + QUARTER, sequence=2**63 - 1),
+        flow(start) | {"visits": absurd}, flow(start) | {"entries": absurd}, flow(start) | {"lines": lines},
+        flow(start) | {"occupancy": {"inside": absurd}}, periods,
+    ):  # fmt: skip
+        with pytest.raises((psycopg.IntegrityError, psycopg.DataError)):
+            take(db, [body])
+    take(db, [counts(start, start + QUARTER, released={"65+": (10**9 - 1, start)})])
+    assert rows(db, "SELECT visits FROM instore.region_hours") == [(10**9 - 1,)]
+
+
 def flow(end: datetime, **fields: Any) -> Body:
     """A window of a box's flow."""
     names = {"site": "store", "box": "box", "camera": None, **fields}

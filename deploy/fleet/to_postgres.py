@@ -14,14 +14,17 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import select
 import signal
 import ssl
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -33,9 +36,17 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 log = logging.getLogger("to_postgres")
 
-TOPICS = ("instore/+/+/+/counts", "instore/+/+/+/periods", "instore/+/+/periods", "instore/+/+/flow",
-          "instore/+/+/status")  # fmt: skip
-SCHEMAS = ("instore.counts/2", "instore.periods/1", "instore.flow/1", "instore.box/1", "instore.camera/1")
+SCHEMAS = {
+    "counts": ("instore.counts/2",), "periods": ("instore.periods/1",), "flow": ("instore.flow/1",),
+    "status": ("instore.box/1", "instore.camera/1"),
+}  # fmt: skip
+"""The schemas of the messages of a topic, by its last level."""
+TOPICS = ("+/+/+/counts", "+/+/+/periods", "+/+/periods", "+/+/flow", "+/+/status")
+"""After the prefix: site, camera and zone; or site, and box or camera."""
+LONGEST_NAME = 255
+"""Bytes of a level of a topic; boxes allow 64. An index of PostgreSQL holds 2,700 bytes of a row."""
+SCHEMA_FAULTS = frozenset({"3F000", "42501", "42703", "42883", "42P01", "42P10"})
+"""SQLSTATE: the schema is missing or old, or the user has no rights in it."""
 BATCH = 500
 """Messages that are stored in one transaction, at most."""
 LINGER = 0.2
@@ -48,34 +59,77 @@ SESSION = 30 * 24 * 3600
 """Seconds for which the broker keeps messages while nobody is here."""
 
 
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
+
+
 class RefusedError(Exception):
     """A message that is none of ours; it says why."""
 
 
-def checked(topic: str, payload: bytes) -> str:
-    """The message as `instore.take` has it. Raises RefusedError.
+def checked(topic: str, payload: bytes, prefix: str = "instore") -> str:
+    """The message as `instore.take` has it. prefix: the first levels of its topic. Raises RefusedError.
 
-    A topic is what the broker's access rules bind to a site, so the message must be of the site in its topic.
+    The broker's access rules bind a topic to a site, so a message must be of the place in its topic.
     """
-    if not payload:
+    *place, kind = _levels(topic, prefix)
+    if not payload and kind == "status":
         return json.dumps({"topic": topic, "payload": None})
     try:
         text = payload.decode()
         body = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RefusedError(f"it is no JSON: {error}") from None
-    if not isinstance(body, dict) or body.get("schema") not in SCHEMAS:
-        raise RefusedError(f"its schema is unknown; allowed: {', '.join(SCHEMAS)}")
-    if body.get("site") not in topic.split("/"):
-        raise RefusedError(f"it is of site {body.get('site')!r}, which is not in its topic")
+    if not isinstance(body, dict) or body.get("schema") not in SCHEMAS[kind]:
+        raise RefusedError(f"its schema is unknown; allowed: {', '.join(SCHEMAS[kind])}")
+    _check_place(body, place)
+    for time_ in _times(body):
+        _check_time(time_)
     return f'{{"topic": {json.dumps(topic)}, "payload": {text}}}'
+
+
+def _levels(topic: str, prefix: str) -> list[str]:
+    """Those after the prefix. Raises RefusedError where there is no such topic."""
+    levels = topic.removeprefix(f"{prefix}/").split("/")
+    if not topic.startswith(f"{prefix}/") or not 3 <= len(levels) <= 4 or levels[-1] not in SCHEMAS:
+        raise RefusedError(f"its topic is unknown; allowed: {', '.join(f'{prefix}/{one}' for one in TOPICS)}")
+    if any(len(level.encode()) > LONGEST_NAME for level in levels):
+        raise RefusedError(f"a level of its topic is too long; allowed: at most {LONGEST_NAME} bytes")
+    return levels
+
+
+def _check_place(body: dict[str, Any], place: list[str]) -> None:
+    """Raises RefusedError where the message is of another site, camera, zone or box than its topic."""
+    if body.get("site") != place[0]:
+        raise RefusedError(f"it is of site {body.get('site')!r}, which is not that of its topic")
+    named = [body[name] for name in ("box", "camera", "zone") if body.get(name) is not None]
+    if named != place[1:]:
+        raise RefusedError(f"it is of {named}, and its topic is of {place[1:]}")
+
+
+def _times(body: dict[str, Any]) -> Iterator[object]:
+    """The times of a message that the database reads."""
+    figures, since = body.get("figures"), body.get("since")
+    for part in (body, figures if isinstance(figures, dict) else {}):
+        yield from (part[name] for name in ("start", "end") if name in part)
+    yield from since.values() if isinstance(since, dict) else (since,) if since is not None else ()
+
+
+def _check_time(text: object) -> None:
+    """Raises RefusedError. PostgreSQL would also take `infinity`, whose calendar has no end."""
+    try:
+        if not isinstance(text, str) or not _TIME.fullmatch(text):
+            raise ValueError(text)
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise RefusedError(f"{text!r} is no time; allowed: as 2026-01-31T08:00:00Z") from None
 
 
 class Database:
     """Stores batches; a lost connection is opened again, for as long as it takes."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, prefix: str) -> None:
         self._address = address
+        self._prefix = prefix
         self._connection: psycopg.Connection | None = None
         self.stored = 0
 
@@ -95,7 +149,8 @@ class Database:
     def _connect(self) -> psycopg.Connection:
         return psycopg.connect(
             self._address, autocommit=True, connect_timeout=10, application_name="to_postgres",
-            tcp_user_timeout=ANSWER_WITHIN, options=f"-c statement_timeout={ANSWER_WITHIN}",
+            tcp_user_timeout=ANSWER_WITHIN,
+            options=f"-c statement_timeout={ANSWER_WITHIN} -c lock_timeout={ANSWER_WITHIN // 2}",
         )  # fmt: skip
 
     def _store(self, connection: psycopg.Connection, messages: Sequence[MQTTMessage]) -> None:
@@ -103,7 +158,7 @@ class Database:
         good, refused = [], []
         for message in messages:
             try:
-                good.append(checked(message.topic, bytes(message.payload)))
+                good.append(checked(message.topic, bytes(message.payload), self._prefix))
             except RefusedError as error:
                 refused.append((message, str(error)))
         try:
@@ -112,7 +167,9 @@ class Database:
                     connection.execute("SELECT instore.take(%s::jsonb)", [f"[{','.join(good)}]"])
                 for message, reason in refused:
                     self._refuse(connection, message, reason)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except psycopg.Error as error:
+            if not _is_about_the_data(error):
+                raise
             if len(messages) > 1:
                 for message in messages:
                     self._store(connection, [message])
@@ -125,6 +182,20 @@ class Database:
             "INSERT INTO instore.refused (topic, payload, reason) VALUES (%s, %s, %s)",
             (message.topic.replace("\0", ""), bytes(message.payload[:4096]), reason),
         )
+
+
+def _is_about_the_data(error: psycopg.Error) -> bool:
+    """Whether the database rejects what it was given.
+
+    Class 54: too large or complex. 57014: it took too long, and not for a lock: lock_timeout is shorter.
+    """
+    state = error.sqlstate or ""
+    return (
+        isinstance(error, (psycopg.DataError, psycopg.IntegrityError))
+        or (isinstance(error, psycopg.ProgrammingError) and state != "" and state not in SCHEMA_FAULTS)
+        or state.startswith("54")
+        or state == "57014"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +351,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--database", default="", metavar="ADDRESS", help="as libpq has it; default: the PG... variables"
     )
-    made.add_argument("--topic", action="append", metavar="FILTER", help=f"default: {' '.join(TOPICS)}")
+    made.add_argument(
+        "--prefix", default="instore", metavar="LEVELS", help="the first levels of every topic (mqtt.prefix)"
+    )
     return made
 
 
@@ -295,7 +368,7 @@ def broker_of(arguments: argparse.Namespace) -> Broker:
     tls = ssl.create_default_context(cafile=arguments.ca) if secure else None
     password = arguments.password_file.read_text().partition("\n")[0] if arguments.password_file else ""
     port = url.port or (8883 if secure else 1883)
-    topics = tuple(arguments.topic or TOPICS)
+    topics = tuple(f"{arguments.prefix}/{topic}" for topic in TOPICS)
     return Broker(url.hostname, port, tls, arguments.user, password, arguments.client_id, topics)
 
 
@@ -304,7 +377,7 @@ def main(words: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     arguments = parser().parse_args(words)
     try:
-        consumer = Consumer(broker_of(arguments), Database(arguments.database))
+        consumer = Consumer(broker_of(arguments), Database(arguments.database, arguments.prefix))
     except (ValueError, OSError) as error:
         log.error("%s", error)
         return 2

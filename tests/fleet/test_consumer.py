@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import threading
@@ -15,11 +16,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from paho.mqtt.client import MQTTMessage
 from paho.mqtt.publish import multiple
 
 from bench.box import ROOT
 from bench.servers import Mosquitto, PostgreSQL
-from deploy.fleet.to_postgres import RefusedError, checked, main
+from deploy.fleet.to_postgres import Database, RefusedError, checked, main
 from tests.fleet.test_schema import QUARTER, counts, rows
 from tests.patience import PATIENCE
 
@@ -115,13 +117,93 @@ def test_what_cannot_be_stored_is_kept_apart_and_holds_up_nothing(
         assert rows(db, "SELECT sequence FROM instore.counts") == [(2,)]
         refused = rows(db, "SELECT payload, reason FROM instore.refused")
         assert len(refused) == 5
-        assert (json.dumps(foreign).encode(), "it is of site 'another', which is not in its topic") in refused
+        reason = "it is of site 'another', which is not that of its topic"
+        assert (json.dumps(foreign).encode(), reason) in refused
 
 
-@pytest.mark.parametrize("payload", [b"{", b"\xff", b"7", b"[" * 60_000, b'{"schema":"instore.today/1"}'])
+@pytest.mark.parametrize(
+    "payload", [b"", b"{", b"\xff", b"7", b"[" * 60_000, b'{"schema":"instore.today/1"}']
+)
 def test_a_message_that_is_none_of_ours_is_refused(payload: bytes) -> None:
     with pytest.raises(RefusedError):
         checked(TOPIC, payload)
+
+
+def test_a_message_is_of_the_place_that_its_topic_names() -> None:
+    """Site `attacker` may name its camera or zone like another site."""
+    body = counts(START, START + QUARTER)
+    for topic in (
+        "instore/attacker/store/all/counts", "instore/attacker/door/store/counts",
+        "instore/store/till/all/counts", "instore/store/door/queue/counts", "instore/store/door/counts",
+        "instore/store/door/all/periods", "instore/store/door/all/latest", "store/door/all/counts",
+        "other/store/door/all/counts",
+    ):  # fmt: skip
+        with pytest.raises(RefusedError):
+            checked(topic, json.dumps(body).encode())
+    checked("org/eu/instore/store/door/all/counts", json.dumps(body).encode(), "org/eu/instore")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"start": "infinity"}, {"end": "now"}, {"since": {"65+": "-infinity"}}, {"since": 7},
+     {"start": "2026-13-01T00:00:00Z"}, {"figures": {"start": "epoch"}}, {"camera": "x" * 6000}],
+)  # fmt: skip
+def test_times_and_names_are_those_that_a_box_can_send(changed: dict[str, Any]) -> None:
+    body = {**counts(START, START + QUARTER), **changed}
+    topic = f"instore/store/{body['camera']}/all/counts"
+    with pytest.raises(RefusedError):
+        checked(topic, json.dumps(body).encode())
+
+
+def message(body: dict[str, Any], topic: str = TOPIC) -> MQTTMessage:
+    made = MQTTMessage(topic=topic.encode())
+    made.payload = json.dumps(body).encode()
+    return made
+
+
+def test_what_the_database_cannot_take_in_is_refused_alone(database: str, db: psycopg.Connection) -> None:
+    """Too large for an index: class 54, which psycopg has under OperationalError, as a lost connection."""
+    name = "".join(random.Random(1).choices("abc019", k=30_000))  # a compressed one would fit
+    large = {**windows(1, 1)[0], "counts": {name: 5}}
+    (good,) = windows(2, 2)
+    store = Database(database, "instore")
+    assert store.try_to_store([message(large), message(good)])
+    assert rows(db, "SELECT sequence FROM instore.counts") == [(2,)]
+    assert len(rows(db, "SELECT * FROM instore.refused WHERE strpos(reason, 'index row') > 0")) == 1
+
+
+def test_what_takes_too_long_is_refused_alone(database: str, db: psycopg.Connection) -> None:
+    """As a query that reached statement_timeout; psycopg has it under OperationalError."""
+    db.execute(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'too slow' USING ERRCODE = '57014'; END $$;"
+        "CREATE TRIGGER slow BEFORE INSERT ON instore.counts FOR EACH ROW WHEN (NEW.sequence = 1)"
+        " EXECUTE FUNCTION slow()"
+    )
+    assert Database(database, "instore").try_to_store(list(map(message, windows(1, 2))))
+    assert rows(db, "SELECT sequence FROM instore.counts") == [(2,)]
+    assert len(rows(db, "SELECT * FROM instore.refused")) == 1
+
+
+def test_a_window_id_in_another_spelling_is_the_same_window(database: str, db: psycopg.Connection) -> None:
+    (body,) = windows(1, 1)
+    again = {**body, "window_id": body["window_id"].upper(), "sequence": 2}
+    assert Database(database, "instore").try_to_store([message(body), message(again)])
+    assert rows(db, "SELECT sequence FROM instore.counts") == [(2,)]
+    assert rows(db, "SELECT * FROM instore.refused") == []
+
+
+def test_a_window_id_of_another_site_changes_nothing(database: str, db: psycopg.Connection) -> None:
+    """Neither in the batch of the window, nor later."""
+    released = {"65+": (5, START), "0-17": (6, START)}
+    own = counts(START, START + QUARTER, released=released)
+    same = {"window_id": own["window_id"], "site": "attacker", "released": {"65+": (900, START)}}
+    foreign = message(counts(START, START + QUARTER, **same), "instore/attacker/door/all/counts")
+    store = Database(database, "instore")
+    for batch in ([message(own), foreign], [foreign]):
+        assert store.try_to_store(batch)
+        assert rows(db, "SELECT site, released FROM instore.counts") == [("store", 11)]
+        assert rows(db, "SELECT site, visits FROM instore.cells ORDER BY 2") == [("store", 5), ("store", 6)]
 
 
 def test_an_empty_message_clears_a_topic() -> None:

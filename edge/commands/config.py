@@ -35,7 +35,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     schema.set_defaults(command=_schema)
 
 
-_MASKED = "Secrets are in files, whose names are shown. Paths of cameras and of the webhook are masked."
+_MASKED = (
+    "Secrets are in files, whose names are shown. Masked as ***: paths of cameras, brokers and the webhook,\n"
+    "and a broker's user that has no password. Write those again before you use the output as a file."
+)
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -63,10 +66,15 @@ def _schema(_: argparse.Namespace) -> int:
 
 def shown(settings: Settings) -> dict[str, Any]:
     """The settings as tables, without what may be a secret: passwords are in files; some cameras have one in
-    the path of their URL, and so have webhooks."""
+    the path of their URL, and so have webhooks and brokers. A user without a password may be a token.
+    """
     table = settings.model_dump(by_alias=True, exclude_none=True)
     for camera in table["cameras"]:
         camera["source"] = without_path(camera["source"])
+    mqtt = table["mqtt"]
+    mqtt["url"], mqtt["failover"] = without_path(mqtt["url"]), [*map(without_path, mqtt["failover"])]
+    if mqtt["username"] and not mqtt["password_file"]:
+        mqtt["username"] = "***"
     table["webhook"]["url"] = without_path(table["webhook"]["url"])
     return table
 

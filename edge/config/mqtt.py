@@ -14,6 +14,9 @@ from edge.config.fields import Host, Seconds, Section, host_and_port, host_name,
 from edge.config.redaction import holds_credentials
 
 MOST_BROKERS = 4
+USUAL_PATH = "/mqtt"
+"""Of a broker's WebSocket."""
+
 DEFAULT_TOPIC = "{prefix}/{site}/{levels}"
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _PLACEHOLDERS = ("client_id", "prefix", "site", "source", "zone", "message", "levels")
@@ -38,8 +41,9 @@ class Broker:
 
     @property
     def name(self) -> str:
-        """Its URL, for messages."""
-        return f"{'ws' if self.path else 'mqtt'}{'s' if self.tls else ''}://{self.address}{self.path}"
+        """Its URL, for messages. Some brokers take a token in the path: only usual ones are shown."""
+        path = self.path if self.path in ("", "/", USUAL_PATH) else "/***"
+        return f"{'ws' if self.path else 'mqtt'}{'s' if self.tls else ''}://{self.address}{path}"
 
 
 def parse_broker(url: str) -> Broker:
@@ -51,7 +55,7 @@ def parse_broker(url: str) -> Broker:
         raise ValueError(f"must be the URL of a broker: {_FORMS}")
     if re.search(r"[^\x21-\x7e]", parts.path):
         raise ValueError("its path must be of printable ASCII characters; encode others with %")
-    path = (parts.path or "/mqtt") if webs else ""
+    path = (parts.path or USUAL_PATH) if webs else ""
     return Broker(host_name(parts.hostname or ""), _port(parts), parts.scheme in ("mqtts", "wss"), path)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from edge.backoff import Backoff
 from edge.clock import Clock
-from edge.config import MqttSettings
+from edge.config import Broker, MqttSettings
 from edge.delivery.access import BrokerAccess, read_access
 from edge.delivery.connection import POLL, Connection, DeliveryError, TooLargeError
 from edge.delivery.session import Session, Statuses, Store
@@ -104,9 +104,9 @@ class Publisher:
         self._on_failure = on_failure
         self._lock = threading.Lock()
         self._cameras: dict[str, CameraStatus] = {}
-        self._reasons: dict[str, str] = {}  # by broker: why it failed, as logged
-        self._losses: dict[str, list[str]] = {}  # by broker, as logged
-        self._largest: dict[str, int] = {}  # by broker: bytes of a packet, as its last connection has shown
+        self._reasons: dict[Broker, str] = {}  # by broker: why it failed, as logged
+        self._losses: dict[Broker, list[str]] = {}  # by broker, as logged
+        self._largest: dict[Broker, int] = {}  # by broker: bytes of a packet, as last seen
         self._opened_at: float | None = None
         self._short_lived = 0
         self._drain_within: float | None = None
@@ -182,11 +182,11 @@ class Publisher:
     def _adapt(self, connection: Connection) -> None:
         """Log what this broker does not do; keep to the size that it has shown when it ended the last one."""
         losses = connection.limits.losses
-        if losses != self._losses.get(self._access.name, []):
-            self._losses[self._access.name] = losses
+        if losses != self._losses.get(self._access.broker, []):
+            self._losses[self._access.broker] = losses
             for loss in losses:
                 log.warning("%s: the broker is limited: %s", self._access.name, loss)
-        if (largest := self._largest.get(self._access.name)) is not None:
+        if (largest := self._largest.get(self._access.broker)) is not None:
             connection.limit_packets(largest)
 
     def _converse(self, session: Session, stop: threading.Event, beat: Callable[[], None]) -> None:
@@ -239,13 +239,13 @@ class Publisher:
     def _report(self, error: OutsideError) -> None:
         """Count every failure; log it once, until the reason changes or the broker works again."""
         kind = error.kind if isinstance(error, DeliveryError) else MqttFailure.DISK
-        self._largest.pop(self._access.name, None)
+        self._largest.pop(self._access.broker, None)
         if isinstance(error, TooLargeError):
-            self._largest[self._access.name] = error.size - 1
+            self._largest[self._access.broker] = error.size - 1
         self._on_failure(kind)
         self._suspect_a_twin(kind)
-        if str(error) != self._reasons.get(self._access.name):
-            self._reasons[self._access.name] = str(error)
+        if str(error) != self._reasons.get(self._access.broker):
+            self._reasons[self._access.broker] = str(error)
             log.warning(
                 "%s: %s; %d messages wait",
                 self._access.name,

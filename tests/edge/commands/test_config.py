@@ -47,6 +47,28 @@ def test_no_secret_is_shown(path: Path, capsys: pytest.CaptureFixture[str], form
     assert "hunter2" not in shown
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_no_token_for_a_broker_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: list[str]
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        "[mqtt]\nurl = 'wss://b.example/hunter2'\nfailover = ['wss://c.example/hunter2/x']\n"
+        "username = 'hunter2'\n[[cameras]]\nname = 'door'\nsource = '0'\n"
+    )
+    assert main(["config", "show", "--config", str(path), *form]) == 0
+    text = capsys.readouterr().out
+    shown = (json.loads(text) if form else tomllib.loads(text))["mqtt"]
+    assert (shown["url"], shown["failover"]) == ("wss://b.example/***", ["wss://c.example/***"])
+    assert (shown["username"], "hunter2" in text) == ("***", False)
+
+
+def test_a_brokers_user_with_a_password_is_shown(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--set", "mqtt.username=box-7", "--set", "mqtt.password_file=p"]
+    assert main(["config", "show", "--config", str(path), *given]) == 0
+    assert tomllib.loads(capsys.readouterr().out)["mqtt"]["username"] == "box-7"
+
+
 def test_the_origins_are_shown(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["config", "show", "--config", str(path), "--origins", "--set", "box=edge-9"])
     shown = capsys.readouterr().out.splitlines()

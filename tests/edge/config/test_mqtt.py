@@ -34,7 +34,7 @@ def fault(**keys: Any) -> str:
         (
             "wss://[2001:db8::1]:9001/a/b",
             Broker("2001:db8::1", 9001, True, "/a/b"),
-            "wss://[2001:db8::1]:9001/a/b",
+            "wss://[2001:db8::1]:9001/***",
         ),
         ("wss://b/", Broker("b", 443, True, "/"), "wss://b:443/"),
     ],

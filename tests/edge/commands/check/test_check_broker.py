@@ -83,3 +83,11 @@ def test_each_broker_is_tested_with_the_names_of_its_topics(tmp_path: Path) -> N
     assert "127.0.0.1:1: cannot be reached" in first.detail
     assert "refuses the topics devices/edge-7/status/box, " in second.detail
     assert "/counts/" not in second.detail
+
+
+def test_a_path_that_may_be_a_token_is_not_shown(tmp_path: Path) -> None:
+    configured = settings("mqtt.url=ws://127.0.0.1:1/hunter2")
+    found = attempt("broker", lambda: check_broker(configured, tmp_path, SystemClock()))
+    assert found.status is Status.FAILED
+    assert found.detail.startswith("ws://127.0.0.1:1/***: ")
+    assert "hunter2" not in found.detail

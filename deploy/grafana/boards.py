@@ -23,7 +23,14 @@ _BOXES = 'instance=~"$instance"'
 _REGIONS = "region IN (${region:sqlstring})"
 _STORES = "site IN (${site:sqlstring})"
 _TIME = "{} >= $__timeFrom()::timestamptz AND {} < $__timeTo()::timestamptz"
-_DAYS = "day BETWEEN $__timeFrom()::timestamptz::date - 1 AND $__timeTo()::timestamptz::date + 1"
+_NEAR = "day BETWEEN $__timeFrom()::timestamptz::date - 1 AND $__timeTo()::timestamptz::date + 1"
+"""For the index; the days of a store are those of its own clock."""
+_BEGINS = "timezone - day_starts::interval"
+_DAYS = (
+    f"{_NEAR} AND day BETWEEN ($__timeFrom()::timestamptz AT TIME ZONE {_BEGINS})::date "
+    f"AND ($__timeTo()::timestamptz AT TIME ZONE {_BEGINS} - interval '1 microsecond')::date"
+)
+_STORE_DAYS = "instore.store_days JOIN instore.stores USING (site, region)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +109,17 @@ VISITORS = Board(
     [
         Panel("Visits by hour and age", "timeseries",
               'SELECT starts AS "time", cell AS metric, sum(visits)::bigint AS visits FROM instore.visits '
-              f"WHERE {_STORES} AND {_DAYS} AND {_TIME.format('starts', 'starts')} "
+              f"WHERE {_STORES} AND {_NEAR} AND {_TIME.format('starts', 'starts')} "
               "AND kind IN ('bracket', 'unclassified') GROUP BY starts, cell ORDER BY starts", 24,
               about="What was released, spread over its hours. Small counts come later."),
         Panel("Ages", "barchart",
-              f"SELECT cell, sum(visits)::bigint AS visits FROM instore.store_days WHERE {_STORES} "
+              f"SELECT cell, sum(visits)::bigint AS visits FROM {_STORE_DAYS} WHERE {_STORES} "
               f"AND {_DAYS} AND kind IN ('bracket', 'unclassified') GROUP BY cell ORDER BY cell"),
         Panel("Visits by day, store and kind", "table",
-              "SELECT day, site, kind, sum(visits)::bigint AS visits FROM instore.store_days "
+              f"SELECT day, site, kind, sum(visits)::bigint AS visits FROM {_STORE_DAYS} "
               f"WHERE {_STORES} AND {_DAYS} GROUP BY day, site, kind ORDER BY day DESC, site, kind"),
         Panel("Visits by region", "barchart",
-              "SELECT region, sum(visits)::bigint AS visits FROM instore.region_days "
+              f"SELECT region, sum(visits)::bigint AS visits FROM {_STORE_DAYS} "
               f"WHERE {_REGIONS} AND {_DAYS} GROUP BY region ORDER BY region"),
         Panel("In and out by hour", "timeseries",
               'SELECT starts AS "time", sum(entries)::bigint AS "in", sum(exits)::bigint AS out '
@@ -125,8 +132,9 @@ VISITORS = Board(
               f"AND {_TIME.format('starts', 'starts')} AND inside IS NOT NULL ORDER BY ends",
               about="From the numbers of the entrance lines, with their noise."),
         Panel("Watched, by camera", "table",
-              "SELECT site, camera, 100 * sum(covered_seconds) / sum(seconds) AS percent "
-              f"FROM instore.coverage WHERE {_STORES} AND {_DAYS} GROUP BY site, camera ORDER BY percent",
+              "SELECT site, camera, 100 * sum(covered_seconds) / nullif(sum(seconds), 0) AS percent "
+              "FROM instore.coverage JOIN instore.stores USING (site) "
+              f"WHERE {_STORES} AND {_DAYS} GROUP BY site, camera ORDER BY percent",
               unit="percent"),
         Panel("Boxes that are missing", "table",
               f"SELECT site, box, state, reason, last_end FROM instore.missing_boxes WHERE {_STORES} "

@@ -8,7 +8,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -131,13 +131,43 @@ def test_every_query_of_visitors_gives_rows(
     filled: psycopg.Connection, title_and_query: tuple[str, str]
 ) -> None:
     _, query = title_and_query
+    query = between(query, NOW - timedelta(days=7), NOW)
+    assert filled.execute(query).fetchall(), query
+
+
+def between(query: str, begins: datetime, ends: datetime) -> str:
+    """The query as Grafana sends it for this time and all stores."""
     for name, value in (
-        ("$__timeFrom()", f"'{NOW - timedelta(days=7)}'"), ("$__timeTo()", f"'{NOW}'"),
+        ("$__timeFrom()", f"'{begins}'"), ("$__timeTo()", f"'{ends}'"),
         ("${site:sqlstring}", "'store','closed'"), ("${region:sqlstring}", "'north'"),
     ):  # fmt: skip
         query = query.replace(name, value)
     assert "$" not in query
-    assert filled.execute(query).fetchall(), query
+    return query
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("Ages", [("65+", 10)]),
+        ("Visits by day, store and kind", [(date(2026, 6, 2), "store", "bracket", 10)]),
+        ("Visits by region", [("north", 10)]),
+        ("Watched, by camera", [("store", "door", 50)]),
+    ],
+)
+def test_days_are_those_of_the_chosen_time_by_the_stores_own_clock(
+    db: psycopg.Connection, title: str, expected: list[Any]
+) -> None:
+    """A day in a store ten hours behind that begins at four: the days around it are not in the sums."""
+    store = register(db, "Pacific/Honolulu", "04:00")
+    for n, visits in ((1, 7), (2, 10), (3, 8)):
+        start, end = store.day_bounds(date(2026, 6, n))
+        coverage = {"seconds": 450 if n == 2 else 0, "frames_analysed": 1}
+        for at in (start, end - QUARTER):
+            released = {"65+": (visits, at)} if at == start else {}
+            take(db, [counts(at, at + QUARTER, sequence=n, released=released, coverage=coverage)])
+    query = between(dict(queries("visitors"))[title], *store.day_bounds(date(2026, 6, 2)))
+    assert db.execute(query).fetchall() == expected
 
 
 def test_each_board_reads_one_source() -> None:

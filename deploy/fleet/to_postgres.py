@@ -1,7 +1,7 @@
 """Stores what boxes publish in PostgreSQL: the reference consumer of docs/fleet.md.
 
     python to_postgres.py --broker mqtts://broker.example:8883 --ca ca.pem --user dashboard \\
-        --password-file password --database "host=db.example dbname=instore user=instore"
+        --password-file password --database "host=db.example dbname=instore user=consumer"
 
 A message is acknowledged to the broker after the transaction that stored it. So a kill of this process or of
 the database loses nothing: what was not stored comes again, and what comes again is stored once, by its

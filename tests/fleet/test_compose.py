@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import ssl
 import subprocess
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 
 from bench.box import ROOT
-from bench.servers import Server, program
+from bench.servers import PostgreSQL, Server, program
 from deploy.fleet.to_postgres import broker_of, parser
+from tests.fleet.test_schema import QUARTER, counts, take
+from tests.patience import PATIENCE
 
 DEPLOY = ROOT / "deploy"
 TEXT = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
@@ -42,8 +49,11 @@ def test_what_depends_on_what_and_who_is_asked_exists() -> None:
     for source in sources["datasources"]:
         host = re.split(r"[:/]+", source["url"].removeprefix("http://"))[0]
         assert host in services
-    password = sources["datasources"][1]["secureJsonData"]["password"].removeprefix("$")
+    database = sources["datasources"][1]
+    password = database["secureJsonData"]["password"].removeprefix("$")
     assert password in services["grafana"]["environment"]
+    assert password in services["postgresql"]["environment"]
+    assert database["user"] == "grafana"
     mounts = [volume.split(":")[0] for one in services.values() for volume in one.get("volumes", [])]
     assert {name for name in mounts if re.fullmatch(r"\w+", name)} == set(COMPOSE["volumes"])
 
@@ -64,6 +74,37 @@ def test_the_consumer_takes_its_options(tmp_path: Path) -> None:
     assert (broker.host, broker.port, broker.user) == ("localhost", 8883, "dashboard")
     assert broker.tls is not None
     assert len(broker.password) > 20
+
+
+def as_user(database: str, user: str) -> psycopg.Connection:
+    """A connection; the server of the tests asks for no password."""
+    return psycopg.connect(f"{database} user={user}", autocommit=True)
+
+
+def test_the_boards_read_and_the_consumer_stores_each_with_rights_of_its_own(
+    postgresql: PostgreSQL, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where roles.sql runs again, as for another password."""
+    environment = COMPOSE["services"]["postgresql"]["environment"]
+    for name in ("INSTORE_CONSUMER_PASSWORD", "INSTORE_GRAFANA_PASSWORD"):
+        assert name in environment
+        monkeypatch.setenv(name, "it's one")
+    for _ in range(2):
+        name = str(psycopg.conninfo.conninfo_to_dict(database)["dbname"])
+        postgresql.run_sql("-f", str(DEPLOY / "fleet/roles.sql"), database=name)
+    start = datetime(2026, 6, 1, tzinfo=UTC)
+    with as_user(database, "consumer") as consumer:
+        take(consumer, [counts(start, start + QUARTER, released={"65+": (5, start)})])
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            consumer.execute("DROP TABLE instore.counts")
+    with as_user(database, "grafana") as grafana:
+        assert grafana.execute("SELECT sum(visits) FROM instore.visits").fetchall() == [(5,)]
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            grafana.execute("DELETE FROM instore.counts")
+        grafana.execute("SET default_transaction_read_only = off")
+        for forbidden in ("DELETE FROM instore.counts", "SELECT pg_read_file('/etc/passwd')"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                grafana.execute(forbidden)
 
 
 class Composed(Server):
@@ -96,3 +137,29 @@ def test_the_settings_of_the_broker_run(tmp_path: Path) -> None:
                    "--cafile", f"{tmp_path}/broker/ca.pem", "-u", "store-001", "-P", password,
                    "-t", "instore/store-001/door/status", "-m", "up"]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="its settings are for root, as in a container")
+def test_the_centre_has_as_many_connections_as_it_was_set_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store's broker has 500."""
+    monkeypatch.setenv("CONNECTIONS", "2")
+    with Composed(tmp_path) as broker, ExitStack() as stack:
+        tls = ssl.create_default_context(cafile=str(tmp_path / "broker/ca.pem"))
+
+        def connect() -> None:
+            plain = stack.enter_context(socket.create_connection(("localhost", broker.port), PATIENCE))
+            stack.enter_context(tls.wrap_socket(plain, server_hostname="localhost"))
+
+        connect()
+        connect()
+        with pytest.raises(OSError, match=r"reset|EOF"):
+            connect()
+
+
+def test_the_centre_may_open_a_file_for_each_connection() -> None:
+    (connections,) = re.findall(r"(?m)^# +CONNECTIONS=(\d+) deploy/mosquitto/setup", TEXT)
+    files = COMPOSE["services"]["broker"]["ulimits"]["nofile"]
+    assert files > 2 * int(connections)
+    assert f"LimitNOFILE={files}" in (DEPLOY / "fleet/central.conf").read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
 -- The database's users, with psql 14 or newer, after schema.sql and as its owner. Run it again to change a password:
 --   INSTORE_CONSUMER_PASSWORD=... INSTORE_GRAFANA_PASSWORD=... psql -v ON_ERROR_STOP=1 -d instore -f roles.sql
--- consumer: to_postgres.py. grafana: reads, and can do nothing else; whoever may edit a board writes SQL as this user.
+-- consumer: to_postgres.py. grafana: only reads, as everybody who may edit a board writes SQL as this user.
 \getenv consumer_password INSTORE_CONSUMER_PASSWORD
 \getenv grafana_password INSTORE_GRAFANA_PASSWORD
 \set ON_ERROR_STOP on

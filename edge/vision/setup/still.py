@@ -24,6 +24,9 @@ MINUTE = timedelta(minutes=1)
 SPACING = timedelta(seconds=0.9)
 """Between two pictures, at least: a still takes one a second."""
 
+LONGEST_GAP = timedelta(seconds=3)
+"""Between two pictures, at most: with fewer of them, somebody who stays for seconds could be half of a median."""
+
 FEWEST = 40
 """Pictures that make a median. Of two, each person would be seen through."""
 
@@ -66,7 +69,8 @@ class NoStillError(OutsideError):
 class Taking:
     """The pictures of a minute: a second apart, of one size, each another one than the one before.
 
-    A camera that hangs shows whom it showed last, so its pictures are not taken.
+    A camera that hangs shows whom it showed last, so its pictures are not taken. After a gap, or a clock that
+    was set, the minute begins again.
     """
 
     def __init__(self, find: Find, likely: Find | None = None) -> None:
@@ -91,7 +95,11 @@ class Taking:
 
     def add(self, frame: Frame) -> None:
         """Take this frame, unless it comes too soon or shows nothing new. Raises NoStillError."""
-        if frame.state is not CameraState.UP or not self._is_later(frame.captured_at):
+        if frame.state is not CameraState.UP:
+            return
+        if not self._follows(frame.captured_at):
+            self._begin_again()
+        if self._last is not None and frame.captured_at - self._last < SPACING:
             return
         image, covered = _shrunk(frame, self._find(frame))
         if self.taken and image.shape != self.taken[0][0].shape:
@@ -105,13 +113,18 @@ class Taking:
         """The still, uint8 (H, W, 3). Raises NoStillError where there is too little, or a face is left."""
         if self._first is None or not self.is_enough:
             raise NoStillError(
-                f"not made: needs {FEWEST} pictures that differ, of a minute; got {len(self.taken)}"
+                f"not made: needs {FEWEST} pictures that differ, of a minute; got {len(self.taken)} "
+                f"without a gap of more than {LONGEST_GAP.seconds} s"
             )
         return without_faces(composed(self.taken), self._first, self._likely)
 
-    def _is_later(self, at: datetime) -> bool:
-        """Also false after a clock was set back, until its time is reached again."""
-        return self._last is None or at - self._last >= SPACING
+    def _follows(self, at: datetime) -> bool:
+        """Whether a frame of this time is of the same run: there was no gap, and no clock was set."""
+        return self._last is None or self._last <= at <= self._last + LONGEST_GAP
+
+    def _begin_again(self) -> None:
+        self.taken.clear()
+        self._first = self._last = None
 
 
 def composed(taken: list[tuple[Image, Mask]]) -> Image:

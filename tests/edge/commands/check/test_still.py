@@ -115,12 +115,25 @@ def test_a_camera_that_hangs_makes_none() -> None:
 def test_a_clock_that_is_set_makes_none_of_a_few_pictures() -> None:
     ahead = [replace(one, captured_at=one.captured_at + timedelta(hours=1)) for one in frames(62)]
     assert not is_enough([*frames(5), *ahead[:30]])
-    assert not is_enough([*ahead[:30], *frames(100)])
+    assert not is_enough([*ahead[:30], *frames(45)])
+    assert is_enough([*ahead[:30], *frames(62)])
     assert is_enough([*frames(5), *ahead])
 
 
+def test_a_gap_is_no_part_of_the_minute() -> None:
+    """Else somebody who came after an outage would be in half of the pictures, and on the still."""
+    seconds = [0.9 * n for n in range(19)] + [45 + 0.9 * n for n in range(21)]
+    apart = [
+        replace(one, captured_at=EPOCH + timedelta(seconds=at))
+        for one, at in zip(frames(40), seconds, strict=True)
+    ]
+    assert not is_enough(apart)
+    assert not is_enough([*frames(40)[:20], *frames(70)[24:]])
+    assert is_enough([*frames(40)[:20], *frames(70)[22:]])  # a frame or two may be lost
+
+
 def test_a_picture_that_changes_its_size_is_a_warning() -> None:
-    larger = Frame("door", EPOCH + timedelta(seconds=9), np.zeros((180, 160, 3), np.uint8))
+    larger = Frame("door", EPOCH + timedelta(seconds=4), np.zeros((180, 160, 3), np.uint8))
     with pytest.raises(NoStillError, match="size of the picture changed"):
         is_enough([*frames(3), larger])
 

@@ -356,7 +356,7 @@ class Composition:
         return Tools(
             self._configured,
             watch=self._viewers.watch,
-            find=FaceLikes,
+            find=lambda camera: FaceLikes(camera, self.in_force.detection.engine),
             start=lambda name, work: self.threads.make(name, lambda _: work(), watched=False).start(),
             on_preview=self._say_preview,
             reload=self.reload_wanted.set,

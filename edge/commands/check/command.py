@@ -137,7 +137,7 @@ def _stills(settings: Settings, folder: Path, clock: Clock, picture: Path) -> di
     from edge.vision.setup.still import FaceLikes
 
     def still(camera: CameraSettings, target: Path) -> str:
-        with closing(FaceLikes(camera)) as find:
+        with closing(FaceLikes(camera, settings.detection.engine)) as find:
             return check_still(camera, folder, clock, find, target, likely=find.likely)
 
     cameras = settings.cameras

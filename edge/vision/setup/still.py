@@ -25,7 +25,7 @@ SPACING = timedelta(seconds=0.9)
 """Between two pictures, at least: a still takes one a second."""
 
 LONGEST_GAP = timedelta(seconds=3)
-"""Between two pictures, at most: with fewer of them, somebody who stays for seconds could be half of a median."""
+"""Between two pictures, at most: with fewer, somebody who stays for seconds could be half of a median."""
 
 FEWEST = 40
 """Pictures that make a median. Of two, each person would be seen through."""
@@ -158,11 +158,11 @@ def _is_shown(box: NDArray[np.float32], still: Image) -> bool:
 class FaceLikes:
     """Finds all in a frame that may be a face: every view, at any score."""
 
-    def __init__(self, camera: CameraSettings) -> None:
-        from edge.vision.detect import Scanner
-        from edge.vision.detect.mediapipe import MediaPipeDetector
+    def __init__(self, camera: CameraSettings, engine: str = "auto") -> None:
+        """engine: as of `detection.engine`."""
+        from edge.vision.detect import Scanner, detectors_on, engine_of
 
-        detector = MediaPipeDetector(camera.range, ANY_SCORE)
+        detector = detectors_on(engine_of(engine))(camera.range, ANY_SCORE)
         self._scanner = Scanner(detector, tile=camera.tile, full_scan_every=1.0, min_face=SMALLEST)
 
     def __call__(self, frame: Frame) -> Boxes:

@@ -14,6 +14,7 @@ import cv2
 from edge.capture import LatestFrame
 from edge.clock import Clock
 from edge.config import CameraSettings
+from edge.errors import InstoreError
 from edge.types import Image
 from edge.vision.setup.still import MINUTE, NoStillError, Taking
 from edge.web.access import Access
@@ -32,6 +33,9 @@ UNATTENDED = 30.0
 
 STEP = 0.5
 """Seconds between two looks whether it should still be there."""
+
+TROUBLE = (InstoreError, OSError, MemoryError, RuntimeError, ValueError, cv2.error)
+"""What cameras, disks and the libraries of detectors raise."""
 
 
 class State(StrEnum):
@@ -85,16 +89,21 @@ class Stills:
         self._idle.set()
 
     def ask(self, camera: CameraSettings, token: str) -> bool:
-        """Begin a still; False where another session has one."""
+        """Begin a still; False where another session has one.
+
+        A session has one thread: the still that it asks for later follows the one that is being made.
+        """
         with self._guard:
-            if self._still is not None:
-                if self._still.token != token:
-                    return False
-                self._still.ended.set()
+            earlier = self._still
+            if earlier is not None and earlier.token != token:
+                return False
             self._number += 1
-            made = self._still = Still(self._number, camera, token, self._clock.monotonic())
+            self._still = Still(self._number, camera, token, self._clock.monotonic())
+            if earlier is not None:
+                earlier.ended.set()
+                return True
             self._idle.clear()
-        self._tools.start(f"still-{made.number}", lambda: self._keep(made))
+        self._tools.start("still", self._run)
         return True
 
     def of(self, token: str) -> Still | None:
@@ -115,34 +124,59 @@ class Stills:
         """Wait until the thread of a still has ended, as it does soon after `stop`."""
         self._idle.wait(timeout)
 
+    def _run(self) -> None:
+        """Keep one still after the other, until none is asked for."""
+        self._tools.on_preview(True)
+        kept: Still | None = None
+        while (still := self._next(kept)) is not None:
+            self._keep(still)
+            kept = still
+
+    def _next(self, kept: Still | None) -> Still | None:
+        """The still that was asked for after this one. Where there is none, no preview runs any more."""
+        with self._guard:
+            if self._still is kept:
+                self._still = None
+                if not self._stop.is_set():
+                    self._tools.on_preview(False)
+                self._idle.set()
+            return self._still
+
     def _keep(self, still: Still) -> None:
         """Make a still and keep it for as long as somebody looks at it."""
-        self._tools.on_preview(True)
         log.info("a preview of camera %s begins", still.camera.name)
         try:
-            with (
-                closing(self._tools.find(still.camera)) as find,
-                self._tools.watch(still.camera.name) as slot,
-            ):
-                self._make(still, Taking(find, find.likely), slot)
-            until = self._clock.monotonic() + LONGEST
-            while self._is_looked_at(still, until):
-                self._clock.wait(self._stop, STEP)
-        finally:
-            self._forget(still)
-
-    def _make(self, still: Still, taking: Taking, slot: LatestFrame) -> None:
-        until = self._clock.monotonic() + MAKING
-        try:
-            while not taking.is_enough and self._is_looked_at(still, until):
-                frame = slot.take(STEP)
-                if frame is not None:
-                    taking.add(frame)
-                    still.seconds = taking.seconds
-            if not still.ended.is_set() and not self._stop.is_set():
-                self._show(still, taking.still())
+            self._make(still)
         except NoStillError as none:
             still.reason, still.state = str(none), State.FAILED
+        except TROUBLE as error:  # a click must not end the daemon where memory, disk or a library fails
+            log.warning("no still of camera %s: %s: %s", still.camera.name, type(error).__name__, error)
+            still.reason, still.state = f"not made: {error}", State.FAILED
+        until = self._clock.monotonic() + LONGEST
+        while self._is_looked_at(still, until):
+            self._clock.wait(self._stop, STEP)
+        still.ended.set()
+        still.picture = b""
+        log.info("the preview of camera %s has ended", still.camera.name)
+
+    def _make(self, still: Still) -> None:
+        if still.ended.is_set():  # before a detector is loaded
+            return
+        with (
+            closing(self._tools.find(still.camera)) as find,
+            self._tools.watch(still.camera.name) as slot,
+        ):
+            self._take(still, Taking(find, find.likely), slot)
+
+    def _take(self, still: Still, taking: Taking, slot: LatestFrame) -> None:
+        until = self._clock.monotonic() + MAKING
+        while not taking.is_enough and self._is_looked_at(still, until):
+            frame = slot.take(STEP)
+            if frame is not None:
+                taking.add(frame)
+                still.seconds = taking.seconds
+        if not still.ended.is_set() and not self._stop.is_set():
+            self._show(still, taking.still())
 
     def _show(self, still: Still, image: Image) -> None:
         done, content = cv2.imencode(".png", image)
@@ -157,15 +191,3 @@ class Stills:
         if still.ended.is_set() or self._stop.is_set():
             return False
         return now < until and now - still.asked_at < UNATTENDED and self._access.knows(still.token)
-
-    def _forget(self, still: Still) -> None:
-        still.picture = b""
-        with self._guard:
-            is_last = self._still is still
-            if is_last:
-                self._still = None
-        if is_last:
-            log.info("the preview of camera %s has ended", still.camera.name)
-            if not self._stop.is_set():
-                self._tools.on_preview(False)
-            self._idle.set()

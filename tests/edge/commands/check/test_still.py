@@ -152,9 +152,17 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         check_still(camera(recording), tmp_path, ManualClock(), white_squares, target)
 
 
-def test_the_real_detector_finds_the_people_of_the_scene() -> None:
+@pytest.mark.parametrize("engine", ["mediapipe", "onnxruntime"])
+def test_the_real_detector_finds_the_people_of_the_scene(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the configured engine: the other's library may not be installed, or not work here."""
+    unused = "MediaPipeDetector" if engine == "onnxruntime" else "OnnxDetector"
+    monkeypatch.setattr(
+        f"edge.vision.detect.{'mediapipe' if engine == 'onnxruntime' else 'onnx'}.{unused}", None
+    )
     image = compose(Scene(), 3.0)
-    find = FaceLikes(camera())
+    find = FaceLikes(camera(), engine)
     try:
         found = find(Frame("door", EPOCH, np.asarray(image, np.uint8)))
     finally:

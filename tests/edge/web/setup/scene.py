@@ -146,6 +146,14 @@ class Box:
         while self.previews.get(timeout=PATIENCE) is not runs:
             pass
 
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait for something that is said by a thread."""
+        for _ in range(int(PATIENCE / 0.01)):
+            if holds():
+                return
+            threading.Event().wait(0.01)
+        raise AssertionError("it did not come")
+
 
 def drawn(**more: Any) -> dict[str, Any]:
     """A zone of the entrance, as the browser sends it."""

@@ -20,7 +20,7 @@ from edge.vision.detect.mediapipe import MediaPipeDetector
 from edge.vision.setup.still import GREY, WIDEST, FaceLikes
 from edge.web.setup.stills import LONGEST, UNATTENDED
 from tests.edge.web.conftest import PASSWORD, Browser
-from tests.edge.web.setup.scene import FILE, Ahead, Box, drawn, face_in_view
+from tests.edge.web.setup.scene import FILE, Ahead, Box, Nobody, drawn, face_in_view
 from tests.patience import PATIENCE
 
 
@@ -190,6 +190,59 @@ class TestStill:
         assert user.picture(number).status_code == 404
         assert user.ask("/api/setup/still") == {"state": "none"}
         assert user.post("/api/setup/still", {"camera": "entrance"}).status_code == 409
+
+    @pytest.mark.parametrize(
+        "error",
+        [OSError("no space left"), RuntimeError("no graph"), MemoryError("no memory"), cv2.error("x")],
+    )
+    def test_a_detector_that_does_not_open_makes_none(self, tmp_path: Path, error: Exception) -> None:
+        """The test's `start` is the daemon's: what its thread raises would end the daemon."""
+
+        def broken() -> Any:
+            raise error
+
+        user = User(Box(tmp_path, (), broken))
+        assert user.make_still("failed")["reason"] == f"not made: {error}"
+        user.post("/api/setup/still/end", {})
+        user.box.wait_for_preview(False)
+
+    def test_a_session_has_one_thread_and_one_detector_at_a_time(self, tmp_path: Path) -> None:
+        opened, go_on = list[int](), threading.Event()
+
+        class Slow(Nobody):
+            def __init__(self) -> None:
+                opened.append(1)
+                assert go_on.wait(PATIENCE)
+
+        user, box = (made := User(Box(tmp_path, (), Slow))), made.box
+        for _ in range(20):
+            assert user.post("/api/setup/still", {"camera": "entrance"}).json["state"] == "making"
+        assert sum(thread.name.startswith("still") for thread in threading.enumerate()) == 1
+        go_on.set()
+        user.post("/api/setup/still/end", {})
+        box.wait_for_preview(False)
+        assert len(opened) <= 2  # those that were replaced before their turn open none
+        assert box.previews.empty()
+
+    def test_the_last_that_is_said_of_previews_is_true(self, user: User, monkeypatch: Any) -> None:
+        """A still that is asked for while the one before goes: its preview was said to have ended."""
+        said, asked = list[bool](), list[bool]()
+
+        def on_preview(runs: bool) -> None:
+            if not runs and not asked:
+                asked.append(True)
+                again.start()
+                again.join(0.2)  # its preview must not be said before this returns
+            said.append(runs)
+
+        again = threading.Thread(target=lambda: user.post("/api/setup/still", {"camera": "entrance"}))
+        stills = user.page._setup._stills
+        monkeypatch.setattr(stills, "_tools", _replaced(user.box, on_preview=on_preview))
+        user.make_still()
+        user.post("/api/setup/still/end", {})
+        user.box.wait_until(lambda: said[-1:] == [True] and len(said) == 3)
+        assert said == [True, False, True]
+        again.join(PATIENCE)
 
     def test_a_camera_without_pictures_makes_none(self, user: User) -> None:
         user.box._frames = ()

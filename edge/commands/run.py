@@ -41,8 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     def test(wanted: Settings) -> list[dict[str, Any]]:
         from edge.commands.check.command import check
+        from edge.commands.check.verdict import Live
 
-        return [verdict.as_dict() for verdict in check(wanted, folder, faces=False)]
+        live = Live(runtime.backend, runtime.is_connected)
+        return [verdict.as_dict() for verdict in check(wanted, folder, faces=False, live=live)]
 
     stop = stop_on_signals()
     reload = reload_on_signal(stop)

@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from http import HTTPStatus
@@ -55,6 +56,9 @@ log = logging.getLogger(__name__)
 PATIENCE = 60.0
 """Seconds without progress, beside the broker's time-out, after which a thread is stuck."""
 
+ASKED_ENDS = 0.5
+"""Seconds that a check or a still that the page has started gets at the end."""
+
 
 class Composition:
     """All stages of a daemon, joined; `close` gives back what they hold.
@@ -90,6 +94,9 @@ class Composition:
         self._parts = parts
         self._configured = configured
         self._viewers = Viewers()
+        self._asked: list[threading.Thread] = []
+        self._guard = threading.Lock()
+        self._is_offline = False
         self._begun_at = clock.now()
         self.reload_wanted = threading.Event()
         """Set where the page has written a file."""
@@ -357,21 +364,36 @@ class Composition:
             self._configured,
             watch=self._viewers.watch,
             find=lambda camera: FaceLikes(camera, self.in_force.detection.engine),
-            start=lambda name, work: self.threads.make(name, lambda _: work(), watched=False).start(),
+            start=self._start_asked,
             on_preview=self._say_preview,
             reload=self.reload_wanted.set,
             rejected=lambda: self.status.reload_rejected,
         )
 
+    def _start_asked(self, name: str, work: Callable[[], None]) -> None:
+        thread = self.threads.make(name, lambda _: work(), watched=False)
+        with self._guard:
+            thread.start()
+            self._asked = [*(one for one in self._asked if one.is_alive()), thread]
+
+    def wait_for_asked(self) -> bool:
+        """Give the threads that the page has started a moment; whether all ended."""
+        return self.threads.join(self._asked, self.clock.monotonic() + ASKED_ENDS, may_hang=True)
+
     def _say_preview(self, runs: bool) -> None:
-        if self.publisher:
-            self.publisher.preview = runs
-        status = self.statuses.box("online", self._begun_at, preview=runs)
-        self._record(self._topics.box_status, status)
+        with self._guard:
+            if self._is_offline:  # said at the end, and the last word
+                return
+            if self.publisher:
+                self.publisher.preview = runs
+            status = self.statuses.box("online", self._begun_at, preview=runs)
+            self._record(self._topics.box_status, status)
 
     def box_status(self, state: BoxState, reason: str = "") -> None:
         """Record that the daemon runs or has stopped, as the broker is told."""
-        self._record(self._topics.box_status, self.statuses.box(state, self.clock.now(), reason))
+        with self._guard:
+            self._is_offline = state == "offline"
+            self._record(self._topics.box_status, self.statuses.box(state, self.clock.now(), reason))
 
     def _record(self, topic: str, payload: bytes) -> None:
         if self.recorder:

@@ -34,6 +34,7 @@ from edge.daemon.reload import Reloader
 from edge.daemon.shutdown import Running, shut_down
 from edge.daemon.status import warn_of_a_small_outbox, warn_of_blanks, warn_of_what_leaves
 from edge.daemon.threads import TICK, Beat
+from edge.inference.backend import AgeBackend
 from edge.ops.memory import limit_arenas, trim
 from edge.ops.metrics import Metrics
 from edge.ops.systemd import Systemd
@@ -103,6 +104,16 @@ class Runtime:
     def cameras(self) -> list[CameraSnapshot]:
         """Every camera as it is now, for display."""
         return self._made.lanes.cameras
+
+    @property
+    def backend(self) -> AgeBackend:
+        """What runs the age model now."""
+        return self._made.backend
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker has accepted the daemon."""
+        return self._made.status.is_connected
 
     @property
     def stored(self) -> int:

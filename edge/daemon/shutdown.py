@@ -39,7 +39,7 @@ class Running:
 def shut_down(made: Composition, running: Running) -> bool:
     """End all threads and close all stages, within ten seconds. False: a thread hangs outside of Python.
 
-    Such a thread is in a camera's source or in TensorRT.
+    Such a thread is in a camera's source, in TensorRT, or in what the page has started.
     """
     made.backend.stop()
     _end_counting(made, running.counting)
@@ -49,7 +49,8 @@ def shut_down(made: Composition, running: Running) -> bool:
         log.warning("%d windows wait in the outbox; they are sent after the next start", depth)
     made.backend_in_use = running.counting.is_alive() or running.accelerate.is_alive()
     made.close()
-    return made.lanes.wait_for_sources() and not running.accelerate.is_alive()
+    ended = made.wait_for_asked()
+    return made.lanes.wait_for_sources() and ended and not running.accelerate.is_alive()
 
 
 def _end_counting(made: Composition, counting: threading.Thread) -> None:

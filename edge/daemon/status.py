@@ -73,6 +73,11 @@ class Status:
         self._metrics.webhook_up.set(posts)
 
     @property
+    def is_connected(self) -> bool:
+        """Whether the broker has accepted the connection that there is."""
+        return self._connected
+
+    @property
     def _receivers(self) -> str:
         broker = "broker connected" if self._connected else "broker not connected"
         webhook = "webhook accepts" if self._posts else "webhook has accepted nothing yet or fails"

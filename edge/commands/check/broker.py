@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edge import __version__
 from edge.clock import Clock
-from edge.commands.check.verdict import Warn
+from edge.commands.check.verdict import Live, Warn
 from edge.config import CameraSettings, Settings
 from edge.config.mqtt import parse_proxy
 from edge.delivery import Naming, Probe, Topics, last_will, probe
@@ -16,17 +16,22 @@ from edge.release.messages import StatusEncoder
 from edge.release.sizes import Sizes, largest
 
 
-def check_broker(settings: Settings, folder: Path, clock: Clock, number: int = 0) -> str:
+def check_broker(
+    settings: Settings, folder: Path, clock: Clock, number: int = 0, live: Live | None = None
+) -> str:
     """Connect once to one of the brokers, as the daemon does.
 
     A configured client id is used as it is, since rights may depend on it: a daemon that runs with it is
-    disconnected for a moment. number: of the broker, from 0.
+    disconnected for a moment. live: the daemon that runs the test; with such an id its own connection is
+    reported, and none is opened. number: of the broker, from 0.
 
     Raises BrokerError where the broker does not accept the box, one of its topics, or the size of its
     messages; Warn where the daemon works without something that the broker does not do.
     """
     where = _way(settings, number)
     topics, naming = Topics.of(settings), Naming.of(settings.mqtt)
+    if live and topics.id:
+        return _as_the_daemon(topics.id, live)
     sizes = largest(settings, topics)
     trials = _trials(settings, topics, sizes)
     result = probe(
@@ -51,6 +56,17 @@ def check_broker(settings: Settings, folder: Path, clock: Clock, number: int = 0
     if result.refused is None:
         return f"{connected}; the broker does not report on which topics this box may publish"
     return f"{connected}; this box may publish on all its {len(trials)} topics"
+
+
+def _as_the_daemon(client_id: str, live: Live) -> str:
+    """Whether the daemon is connected: a second connection of its id would end it, and send its last will."""
+    name = f"mqtt.client_id = {client_id!r}"
+    if not live.is_connected:
+        raise BrokerError(f"{name}: the daemon is not connected, see its log")
+    return (
+        f"{name}: the daemon is connected; its topics were not tested, which `instore-edge check` does while "
+        "the daemon is stopped"
+    )
 
 
 def _way(settings: Settings, number: int) -> str:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from edge.clock import Clock, SystemClock
-from edge.commands.check.verdict import Status, Verdict, attempt
+from edge.commands.check.verdict import Live, Status, Verdict, attempt
 from edge.commands.options import add_common, add_json, config_folder, read_settings
 from edge.config import CameraSettings, Settings
 from edge.ops import machine
@@ -67,11 +67,13 @@ def check(
     on_begin: Callable[[str], None] = lambda what: None,
     picture: Path | None = None,
     faces: bool = True,
+    live: Live | None = None,
 ) -> list[Verdict]:
     """Test what the daemon of `settings` depends on, one thing after the other.
 
     folder: where relative paths of the configuration start. on_begin: called with each thing before its test.
     picture: the file for stills of the cameras; None: none is made. faces: as of `check_camera`.
+    live: the daemon in whose process the tests run.
     """
     # Not at the top: they load OpenCV, which `check --help` does not need.
     from edge.commands.check.broker import check_broker
@@ -90,11 +92,11 @@ def check(
         **_cameras(settings, folder, clock, faces=faces),
         "views": partial(check_views, settings),
         "privacy": partial(check_privacy, settings),
-        "model": partial(check_model, settings, folder, clock),
+        "model": partial(check_model, settings, folder, clock, live.backend if live else None),
         "terms": partial(check_terms, settings, folder),
         **{
             f"broker {number + 1}" if number else "broker": partial(
-                check_broker, settings, folder, clock, number
+                check_broker, settings, folder, clock, number, live
             )
             for number in range(len(settings.mqtt.brokers) if settings.mqtt.enabled else 0)
         },

@@ -22,13 +22,19 @@ from edge.inference.precision import cpu_precision, gain_of_int8
 GUIDE = "`instore-training` makes one, see docs/training.md"
 
 
-def check_model(settings: Settings, folder: Path, clock: Clock) -> str:
+def check_model(settings: Settings, folder: Path, clock: Clock, live: AgeBackend | None = None) -> str:
     """Open the backend and time it: which one, in which precision, and what int8 gains on this CPU.
+
+    live: of the daemon that runs the test, which is named only: a second one would take the time and the
+    memory of the GPU from it, and so would an engine that is built.
 
     Raises Warn where another than the configured one has to be used, ConfigurationError and BackendError.
     """
     bundle = load_bundle(bundle_folder(settings.model.bundle, folder))
-    model, engines = settings.model, state_directory(settings, folder) / "engines"
+    model = settings.model
+    if live:
+        return _required(f"{bundle.name} {bundle.version} on {live.name} ({live.device})", live, model)
+    engines = state_directory(settings, folder) / "engines"
     passed_over: list[str] = []
     with tempfile.TemporaryDirectory() as nowhere:
         # The daemon's engines are tried. One that is built here is not kept: it would belong to another user.
@@ -44,7 +50,11 @@ def check_model(settings: Settings, folder: Path, clock: Clock) -> str:
     found = f"{bundle.name} {bundle.version} on {where}, {milliseconds:.1f} ms per face"
     if cpu_precision(model.precision, bundle) == "int8" and backend.name != "tensorrt":
         found += f"; {gain_of_int8()}"
-    found = "; not on ".join([found, *passed_over])
+    return _required("; not on ".join([found, *passed_over]), backend, model)
+
+
+def _required(found: str, backend: AgeBackend, model: ModelSettings) -> str:
+    """What was found. Raises it as Warn where it is not what is configured."""
     if not _is_configured(backend, model):
         raise Warn(found)
     return found

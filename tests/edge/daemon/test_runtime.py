@@ -40,6 +40,7 @@ from edge.inference.tensorrt_library import Library
 from edge.ops.reasons import BackendFault
 from edge.ops.systemd import Systemd
 from edge.vision.pipeline import Vision
+from edge.web.setup.tools import Configured
 from tests.fake_gpu import FakeCuda, FakeTensorRt
 from tests.fakes import PaintedAges, Person, paint, painted_vision
 from tests.mosquitto import free_port
@@ -101,6 +102,10 @@ def make(folder: Path, options: Settings, parts: Parts | None = None, **argument
         parts=parts or Parts(build_vision=see),
         **arguments,
     )
+
+
+def wait_for(event: threading.Event) -> None:
+    assert event.wait(PATIENCE)
 
 
 def see_after(event: threading.Event) -> Callable[..., Vision]:
@@ -323,6 +328,39 @@ def test_a_camera_that_is_removed_and_added_again_is_announced_again(tmp_path: P
         assert made.outbox.retained()[till] == b""
         made.announce(both)
         assert made.outbox.retained(cleared) == {till: first}
+
+
+def test_what_the_page_has_started_is_ended_with_the_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A still or a check that ends late must not say that the box is online, nor return into Python."""
+    (tmp_path / "page").write_text("correct horse battery")
+    web = {"enabled": True, "port": 0, "password_file": "page", "setup": True}
+    made = Composition(
+        settings(tmp_path, "door", web=web), beside=tmp_path, clock=SystemClock(), rng=random.Random(0),
+        resumes=False, parts=Parts(build_vision=see),
+        configured=Configured(None, lambda _: pytest.fail("nothing is read"), lambda _: ()),
+    )  # fmt: skip
+    answered = threading.Event()
+    with closing(made):
+        tools = made._tools()
+        assert tools and made.recorder
+        said: list[str] = []
+        monkeypatch.setattr(
+            made.recorder,
+            "record",
+            lambda retained: said.extend(json.loads(p)["state"] for p in retained.values()),
+        )
+        tools.start("check", lambda: wait_for(answered))
+        made.box_status("online")
+        tools.on_preview(True)
+        made.box_status("offline", "stopped")
+        tools.on_preview(False)
+        assert said == ["online", "online", "offline"]
+        assert not made.wait_for_asked()
+        answered.set()
+        made.threads.join(made._asked, made.clock.monotonic() + PATIENCE)
+        assert made.wait_for_asked()
 
 
 def test_a_reload_with_a_secret_that_is_not_there_changes_nothing(

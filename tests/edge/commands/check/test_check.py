@@ -8,7 +8,8 @@ import socket
 from contextlib import closing
 from http import HTTPStatus
 from pathlib import Path
-from typing import Literal
+from types import SimpleNamespace
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -30,6 +31,7 @@ from edge.config import LineSettings, Settings, ZoneSettings, load_settings
 from edge.delivery.outbox import Outbox
 from edge.errors import InstoreError
 from edge.inference import tensorrt
+from edge.inference.backend import AgeBackend
 from edge.inference.cuda import Cuda
 from edge.inference.reference_check import TOLERANCE
 from edge.inference.tensorrt_library import Library
@@ -277,6 +279,27 @@ def test_the_model_says_what_it_is_not_on_and_why(
     with pytest.raises(InstoreError, match="'tensorrt': no NVIDIA GPU is visible"):
         check_model(configured(model={"backend": "tensorrt"}), tmp_path, SystemClock())
     assert "not on" not in check_model(configured(model={"backend": "onnxruntime"}), tmp_path, SystemClock())
+
+
+def test_in_the_daemon_its_own_backend_is_named_and_no_other_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.commands.check.model.open_configured", lambda *_, **__: pytest.fail("opened"))
+    live = cast("AgeBackend", SimpleNamespace(name="onnxruntime", device="CPU, 1 thread, fp32"))
+    said = check_model(configured(), tmp_path, SystemClock(), live)
+    assert said.endswith(" on onnxruntime (CPU, 1 thread, fp32)")
+    with pytest.raises(Warn, match=r" on onnxruntime \(CPU"):
+        check_model(configured(model={"backend": "tensorrt"}), tmp_path, SystemClock(), live)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError("x"), ValueError("x")])
+def test_what_the_system_raises_is_a_verdict(error: Exception) -> None:
+    """Raised out of a test that the page has started, it ended the daemon."""
+
+    def test() -> str:
+        raise error
+
+    assert attempt("model", test) == Verdict("model", Status.FAILED, f"{type(error).__name__}: {error}")
 
 
 def bundle_with(folder: Path, *parts: PartTerms) -> Settings:

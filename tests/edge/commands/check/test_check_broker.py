@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from edge.clock import SystemClock
 from edge.commands.check.broker import check_broker
-from edge.commands.check.verdict import Status, Verdict, attempt
+from edge.commands.check.verdict import Live, Status, Verdict, attempt
+from edge.inference.backend import AgeBackend
 from edge.release.sizes import largest
 from tests.fakes import settings
 from tests.gates import TOPICS
@@ -55,6 +57,21 @@ def test_a_broker_without_limits_is_as_it_should_be(tmp_path: Path) -> None:
     assert found.status is Status.OK, found.detail
     assert "on all its 10 topics" in found.detail
     assert subscriber.messages == []
+
+
+@pytest.mark.parametrize(("connected", "status"), [(True, Status.OK), (False, Status.FAILED)])
+def test_in_the_daemon_its_own_client_id_is_not_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connected: bool, status: Status
+) -> None:
+    """The broker would end the daemon's connection, and send its last will."""
+    monkeypatch.setattr("edge.commands.check.broker.probe", lambda *_, **__: pytest.fail("it connects"))
+    live = Live(cast("AgeBackend", None), connected)
+    found = attempt(
+        "broker",
+        lambda: check_broker(settings("mqtt.client_id=edge-7"), tmp_path, SystemClock(), live=live),
+    )
+    assert found.status is status
+    assert f"the daemon is {'' if connected else 'not '}connected" in found.detail
 
 
 def test_more_brackets_make_larger_messages() -> None:

@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from fractions import Fraction
-from typing import TypeVar
+from operator import not_
+from typing import Annotated, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeFloat
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, NonNegativeFloat
 
 from edge.quantities import DWELL, IN, OUT, VISITS, ZONES
 from edge.release.books.camera import FlowFigures, PeriodFigures, Releases
@@ -66,7 +67,7 @@ class FlowSum(BaseModel):
 
     cameras: how many gave their visits. entries, exits: over the entrance lines; None where there is none.
     epsilon, lines_epsilon: of the noise of each camera's visits and of each line. variance: of the noise in
-    entries less exits. zones: of `ZONE_SUMS`, by quantity.
+    entries less exits. zones: of `ZONE_SUMS`, by quantity; earlier versions refuse a sum that has them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,7 +83,7 @@ class FlowSum(BaseModel):
     lines_epsilon: Fraction | None = None
     variance: NonNegativeFloat = 0.0
     watched: Watched = Watched()
-    zones: dict[str, CellSums] = {}
+    zones: Annotated[dict[str, CellSums], Field(exclude_if=not_)] = {}
 
     def with_camera(self, figure: NoisyFigure) -> FlowSum:
         """This and the visits of one more camera."""

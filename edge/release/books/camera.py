@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fractions import Fraction
+from operator import not_
 from typing import Annotated, Self, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
@@ -65,6 +66,8 @@ class ZoneBook(BaseModel):
 
     crossed: open periods of what is published by age as well, by quantity. last: the day of a camera that
     gives no more frames, which stays the one that is shown.
+
+    Versions before `crossed` refuse a book that has it, so it is written only where it holds something.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,7 +75,7 @@ class ZoneBook(BaseModel):
     waiting: Waiting
     day: Day
     ages: NoisyPeriods = NoisyPeriods()
-    crossed: dict[str, NoisyPeriods] = {}
+    crossed: Annotated[dict[str, NoisyPeriods], Field(exclude_if=not_)] = {}
     last: Day | None = None
 
     @property

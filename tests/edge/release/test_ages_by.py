@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from fractions import Fraction
 from typing import Any
@@ -50,6 +51,11 @@ def periods(box: Box, *windows: WindowCounts) -> list[dict[str, Any]]:
         box.gate.put(one)
     box.at = windows[-1].end
     return of(box.take(), "periods", camera="door")
+
+
+def _book(box: Box) -> Any:
+    """The zone's book on the disk."""
+    return json.loads(box.store.state("gate/camera/")["gate/camera/door"])["zones"]["shelf"]
 
 
 def later(first: WindowCounts, number: int, **fields: Any) -> WindowCounts:
@@ -118,6 +124,15 @@ class TestBudget:
         messages = periods(box, later(first, 1), later(first, 2, last=True))
         assert messages
         assert not {"dwell", "attention"} & {key for message in messages for key in message}
+
+    def test_switched_off_they_leave_the_state_that_earlier_versions_read(self) -> None:
+        first = counted(*BOTH)
+        box = Box(by_settings(*BOTH))
+        box.gate.put(first)
+        assert "crossed" in _book(box)
+        box.gate.rule = by_settings(NOISE)
+        box.gate.put(later(counted(NOISE), 1))
+        assert "crossed" not in _book(box)
 
     def test_switched_on_within_an_hour_they_say_since_when(self) -> None:
         first = counted(*BOTH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from math import sqrt
 from typing import Any
@@ -91,3 +92,11 @@ def test_a_sum_that_waits_survives_a_restart_and_an_older_state_is_read() -> Non
     assert message["zones"]["shelf"]["entries"] == 4
     older = '{"flow": [{"level": "hour", "start": "2026-01-31T00:00:00Z", "end": "2026-01-31T01:00:00Z"}]}'
     assert BoxBook.model_validate_json(older).flow[0].zones == {}
+
+
+def test_without_zones_a_sum_that_waits_is_one_that_earlier_versions_read() -> None:
+    box = Box(rule(OFF, cameras=CAMERAS))
+    box.gate.put(window(MIDNIGHT, camera="door", end=MIDNIGHT + HOUR))
+    (waits, *_) = json.loads(box.store.state("gate/box")["gate/box"])["flow"]
+    assert waits["cameras"] == 1
+    assert "zones" not in waits

@@ -18,12 +18,14 @@ from edge.inference import open_configured
 from edge.inference.backend import AgeBackend
 from edge.inference.engine_store import EngineStore
 from edge.inference.precision import cpu_precision, gain_of_int8
+from edge.vision.detect.engines import engine_of
 
 GUIDE = "`instore-training` makes one, see docs/training.md"
 
 
 def check_model(settings: Settings, folder: Path, clock: Clock, live: AgeBackend | None = None) -> str:
-    """Open the backend and time it: which one, in which precision, and what int8 gains on this CPU.
+    """Open the backend and time it: which one, in which precision, and what int8 gains on this CPU. And which
+    library runs the face networks.
 
     live: of the daemon that runs the test, which is named only: a second one would take the time and the
     memory of the GPU from it, and so would an engine that is built.
@@ -33,7 +35,7 @@ def check_model(settings: Settings, folder: Path, clock: Clock, live: AgeBackend
     bundle = load_bundle(bundle_folder(settings.model.bundle, folder))
     model = settings.model
     if live:
-        return _required(f"{bundle.name} {bundle.version} on {live.name} ({live.device})", live, model)
+        return _required(f"{bundle.name} {bundle.version} on {live.name} ({live.device})", live, settings)
     engines = state_directory(settings, folder) / "engines"
     passed_over: list[str] = []
     with tempfile.TemporaryDirectory() as nowhere:
@@ -50,12 +52,13 @@ def check_model(settings: Settings, folder: Path, clock: Clock, live: AgeBackend
     found = f"{bundle.name} {bundle.version} on {where}, {milliseconds:.1f} ms per face"
     if cpu_precision(model.precision, bundle) == "int8" and backend.name != "tensorrt":
         found += f"; {gain_of_int8()}"
-    return _required("; not on ".join([found, *passed_over]), backend, model)
+    return _required("; not on ".join([found, *passed_over]), backend, settings)
 
 
-def _required(found: str, backend: AgeBackend, model: ModelSettings) -> str:
-    """What was found. Raises it as Warn where it is not what is configured."""
-    if not _is_configured(backend, model):
+def _required(found: str, backend: AgeBackend, settings: Settings) -> str:
+    """What was found, and what finds the faces. Raises it as Warn where it is not what is configured."""
+    found += f"; {engine_of(settings.detection.engine)} finds the faces"
+    if not _is_configured(backend, settings.model):
         raise Warn(found)
     return found
 

@@ -278,7 +278,11 @@ def test_the_model_says_what_it_is_not_on_and_why(
     assert " ms per face; not on tensorrt: no NVIDIA GPU is visible: check that this service may" in said
     with pytest.raises(InstoreError, match="'tensorrt': no NVIDIA GPU is visible"):
         check_model(configured(model={"backend": "tensorrt"}), tmp_path, SystemClock())
-    assert "not on" not in check_model(configured(model={"backend": "onnxruntime"}), tmp_path, SystemClock())
+    assert said.endswith("; mediapipe finds the faces")
+    other = configured(model={"backend": "onnxruntime"}, detection={"engine": "onnxruntime"})
+    said = check_model(other, tmp_path, SystemClock())
+    assert "not on" not in said
+    assert said.endswith("; onnxruntime finds the faces")
 
 
 def test_in_the_daemon_its_own_backend_is_named_and_no_other_is_opened(

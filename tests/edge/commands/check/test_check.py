@@ -291,7 +291,7 @@ def test_in_the_daemon_its_own_backend_is_named_and_no_other_is_opened(
     monkeypatch.setattr("edge.commands.check.model.open_configured", lambda *_, **__: pytest.fail("opened"))
     live = cast("AgeBackend", SimpleNamespace(name="onnxruntime", device="CPU, 1 thread, fp32"))
     said = check_model(configured(), tmp_path, SystemClock(), live)
-    assert said.endswith(" on onnxruntime (CPU, 1 thread, fp32)")
+    assert said.endswith(" on onnxruntime (CPU, 1 thread, fp32); mediapipe finds the faces")
     with pytest.raises(Warn, match=r" on onnxruntime \(CPU"):
         check_model(configured(model={"backend": "tensorrt"}), tmp_path, SystemClock(), live)
 

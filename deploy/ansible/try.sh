@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs roll-out.yml against this machine, in a folder that stands for a box: a good release, a broken one that is
-# rolled back, and the good one again. Usage: try.sh ANSIBLE_PLAYBOOK INSTORE_EDGE
+# rolled back, the good one again, and one after a run that was cut off before it applied its files. Usage: try.sh ANSIBLE_PLAYBOOK INSTORE_EDGE
 set -eu
 playbook=$1 edge=$2
 here=$(cd "$(dirname "$0")" && pwd)
@@ -30,4 +30,10 @@ if roll_out "$box/bad"; then echo "a broken release was accepted" >&2; exit 1; f
 shown | grep -q '"host": "new.example"'
 roll_out "$box/good"
 [ "$(wc -l < "$box/applied")" = 2 ] # the one of the rollback; nothing has changed since
-echo "rolled out, rolled back, and nothing to do the third time"
+rm "$box/etc/conf.d.applied"
+printf 'box = "edge-7"\n' > "$box/etc/conf.d/80-box.toml"
+printf 'box = "edge-7"\n' > "$box/good/box-1/80-box.toml"
+roll_out "$box/good"
+[ "$(wc -l < "$box/applied")" = 3 ] # though it changed no file
+grep -q edge-9 "$box/etc/conf.d.before/80-box.toml"
+echo "rolled out, rolled back, nothing to do the third time, and applied what a run left that was cut off"

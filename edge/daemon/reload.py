@@ -41,6 +41,7 @@ class Reloader:
         self._apply(change)
         self._made.metrics.reloads.labels(ReloadResult.APPLIED).inc()
         self._made.status.reload_rejected = False
+        self._made.status.needs_restart = change.needs_restart
         set_level(change.settings.log.level)
         log.info("reload applied: %s", change)
         warn_of_blanks(change.settings, self._made.beside)

@@ -61,6 +61,8 @@ class Status:
         self._has_webhook = has_webhook
         self._connected = self._posts = False
         self.reload_rejected = False
+        self.needs_restart: tuple[str, ...] = ()
+        """Keys of the configuration that the last reload left at their old values."""
 
     def set_connected(self, connected: bool) -> None:
         """The broker accepted the connection, or it ended."""
@@ -98,7 +100,10 @@ class Status:
     def facts(self) -> dict[str, Any]:
         """For /healthz."""
         cameras = {camera.name: camera.status.state.value for camera in self._cameras()}
-        facts = {"cameras": cameras, "mqtt_connected": self._connected, "outbox_rows": self._waiting()}
+        facts: dict[str, Any] = {
+            "cameras": cameras, "mqtt_connected": self._connected, "outbox_rows": self._waiting(),
+            "reload_rejected": self.reload_rejected, "needs_restart": list(self.needs_restart),
+        }  # fmt: skip
         return {**facts, "webhook_accepts": self._posts} if self._has_webhook else facts
 
 

@@ -428,6 +428,26 @@ def test_a_reload_takes_the_pages_password_or_refuses_it(
     daemon._made.close()
 
 
+def test_health_shows_what_a_reload_did_not_take_over(tmp_path: Path) -> None:
+    options = settings(tmp_path, "door")
+    table = options.model_dump()
+    other = load_settings(None, instead={**table, "site": "another", "windows": {"length": 900}})
+    wrong = {"name": "till", "source": "rtsp://192.0.2.1/", "username": "viewer", "password_file": "nowhere"}
+    missing = load_settings(None, instead={**table, "cameras": [wrong]})
+    loads = [other, missing, options]
+    daemon = make(tmp_path, options, load=lambda: loads.pop(0))
+
+    def shown() -> tuple[object, object]:
+        daemon._reloader.reload()
+        facts = daemon._made.status.facts()
+        return facts["reload_rejected"], facts["needs_restart"]
+
+    assert shown() == (False, ["site.name", "windows.length"])
+    assert shown() == (True, ["site.name", "windows.length"])  # those of the last one that was applied
+    assert shown() == (False, [])
+    daemon._made.close()
+
+
 def test_windows_that_a_full_outbox_drops_are_counted_and_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -281,7 +281,15 @@ BEGIN
     END LOOP;
 END $$;
 
--- A window_id belongs to the site that used it first. The same id from another site changes nothing.
+-- A row belongs to the site that sent it first: from another site it is refused, and neither changed nor lost in silence.
+CREATE OR REPLACE FUNCTION instore.same_site(stored text, sent text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF stored <> sent THEN
+        RAISE EXCEPTION 'its row is of site %', stored USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN stored;
+END $$;
+
 CREATE OR REPLACE FUNCTION instore.take_counts(messages jsonb) RETURNS void LANGUAGE sql AS $$
     WITH new AS (
         SELECT (payload ->> 'window_id')::uuid AS window_id, hour.day, payload,
@@ -305,20 +313,18 @@ CREATE OR REPLACE FUNCTION instore.take_counts(messages jsonb) RETURNS void LANG
         ON CONFLICT (window_id, starts) DO UPDATE SET
             sequence = excluded.sequence, released = excluded.released, covered_seconds = excluded.covered_seconds,
             frames_analysed = excluded.frames_analysed, model = excluded.model, method = excluded.method,
-            minimum = excluded.minimum
-        WHERE counts.site = excluded.site
-        RETURNING counts.window_id, counts.starts
+            minimum = excluded.minimum, site = instore.same_site(counts.site, excluded.site)
     ),
     number AS (
         SELECT window_id, payload ->> 'site' AS site, payload ->> 'camera' AS camera, payload ->> 'zone' AS zone,
             day, starts, ends, found.*,
             CASE WHEN kind IN ('bracket', 'unclassified')
                 THEN coalesce((payload -> 'since' ->> cell)::timestamptz, starts) END AS since
-        FROM new JOIN row_ USING (window_id, starts), instore.numbers(payload) AS found
+        FROM new, instore.numbers(payload) AS found
     ),
     gone AS ( -- a window that comes again with other numbers, as from a box that lost its state
-        DELETE FROM instore.cells USING row_
-        WHERE (cells.window_id, cells.starts) = (row_.window_id, row_.starts) AND NOT EXISTS (
+        DELETE FROM instore.cells USING new
+        WHERE (cells.window_id, cells.starts) = (new.window_id, new.starts) AND NOT EXISTS (
             SELECT FROM number WHERE (number.window_id, number.kind, number.cell)
                 = (cells.window_id, cells.kind, cells.cell)
         )
@@ -327,7 +333,6 @@ CREATE OR REPLACE FUNCTION instore.take_counts(messages jsonb) RETURNS void LANG
     SELECT window_id, site, camera, zone, day, starts, ends, kind, cell, visits, since
     FROM number ORDER BY window_id
     ON CONFLICT (window_id, starts, kind, cell) DO UPDATE SET visits = excluded.visits, since = excluded.since
-    WHERE cells.site = excluded.site
 $$;
 
 CREATE OR REPLACE FUNCTION instore.take_periods(messages jsonb) RETURNS void LANGUAGE sql AS $$
@@ -337,8 +342,8 @@ CREATE OR REPLACE FUNCTION instore.take_periods(messages jsonb) RETURNS void LAN
         payload ->> 'timezone', (payload -> 'figures' ->> 'start')::timestamptz,
         (payload -> 'figures' ->> 'end')::timestamptz, payload -> 'figures'
     FROM instore.of_schema(messages, 'instore.periods/1')
-    ON CONFLICT (window_id, starts) DO UPDATE SET sequence = excluded.sequence, figures = excluded.figures
-    WHERE periods.site = excluded.site
+    ON CONFLICT (window_id, starts) DO UPDATE SET sequence = excluded.sequence, figures = excluded.figures,
+        site = instore.same_site(periods.site, excluded.site)
 $$;
 
 CREATE OR REPLACE FUNCTION instore.take_flow(messages jsonb) RETURNS void LANGUAGE sql AS $$
@@ -351,8 +356,8 @@ CREATE OR REPLACE FUNCTION instore.take_flow(messages jsonb) RETURNS void LANGUA
     FROM instore.of_schema(messages, 'instore.flow/1')
     ON CONFLICT (window_id, starts) DO UPDATE SET
         sequence = excluded.sequence, visits = excluded.visits, entries = excluded.entries, exits = excluded.exits,
-        inside = excluded.inside, covered_seconds = excluded.covered_seconds, message = excluded.message
-    WHERE flow.site = excluded.site
+        inside = excluded.inside, covered_seconds = excluded.covered_seconds, message = excluded.message,
+        site = instore.same_site(flow.site, excluded.site)
 $$;
 
 -- The last message of each topic counts. An empty one is a camera that was removed.
@@ -373,8 +378,8 @@ CREATE OR REPLACE FUNCTION instore.take_status(messages jsonb) RETURNS void LANG
     FROM last WHERE payload <> 'null'
     ON CONFLICT (topic) DO UPDATE SET
         state = excluded.state, since = excluded.since, reason = excluded.reason, version = excluded.version,
-        model = excluded.model, received_at = now()
-    WHERE status.site = excluded.site
+        model = excluded.model, received_at = now(),
+        site = instore.same_site(status.site, excluded.site)
 $$;
 
 -- Stores a batch: a JSON list of {"topic": text, "payload": message}, in the order in which they came. All or nothing.

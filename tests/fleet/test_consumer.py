@@ -194,7 +194,7 @@ def test_a_window_id_in_another_spelling_is_the_same_window(database: str, db: p
 
 
 def test_a_window_id_of_another_site_changes_nothing(database: str, db: psycopg.Connection) -> None:
-    """Neither in the batch of the window, nor later."""
+    """Neither in the batch of the window, nor later; it is kept apart."""
     released = {"65+": (5, START), "0-17": (6, START)}
     own = counts(START, START + QUARTER, released=released)
     same = {"window_id": own["window_id"], "site": "attacker", "released": {"65+": (900, START)}}
@@ -204,6 +204,9 @@ def test_a_window_id_of_another_site_changes_nothing(database: str, db: psycopg.
         assert store.try_to_store(batch)
         assert rows(db, "SELECT site, released FROM instore.counts") == [("store", 11)]
         assert rows(db, "SELECT site, visits FROM instore.cells ORDER BY 2") == [("store", 5), ("store", 6)]
+    assert rows(db, "SELECT topic, strpos(reason, 'its row is of site store') FROM instore.refused") == [
+        (foreign.topic, 1), (foreign.topic, 1),
+    ]  # fmt: skip
 
 
 def test_an_empty_message_clears_a_topic() -> None:

@@ -258,16 +258,12 @@ def test_a_number_that_no_store_can_have_is_refused(db: psycopg.Connection, absu
     """It would break the sums of every board."""
     start = datetime(2026, 6, 1, 10, tzinfo=UTC)
     lines = {"door": {"in": absurd, "out": 0, "entrance": True}}
-    figures = {"start": rfc3339(start), "end": rfc3339(start + QUARTER), "counts": {"65+": absurd}}
-    periods = {"schema": "instore.periods/1", "window_id": window_id("x"), "site": "store", "box": "box",
-               "sequence": 1, "period": "hour", "day": "2026-06-01", "timezone": "UTC",
-               "figures": figures}  # fmt: skip
     coverage = {"seconds": 1e308, "frames_analysed": 1}
     for body in (
         counts(start, start + QUARTER, released={"65+": (absurd, start)}),
         counts(start, start + QUARTER, coverage=coverage), counts(start, start + QUARTER, sequence=2**63 - 1),
         flow(start) | {"visits": absurd}, flow(start) | {"entries": absurd}, flow(start) | {"lines": lines},
-        flow(start) | {"occupancy": {"inside": absurd}}, periods,
+        flow(start) | {"occupancy": {"inside": absurd}}, periods(start, {"65+": absurd}),
     ):  # fmt: skip
         with pytest.raises((psycopg.IntegrityError, psycopg.DataError)):
             take(db, [body])
@@ -285,9 +281,32 @@ def flow(end: datetime, **fields: Any) -> Body:
     }  # fmt: skip
 
 
+def periods(start: datetime, numbers: dict[str, int]) -> Body:
+    """An hour of a box, cut short."""
+    figures = {"start": rfc3339(start), "end": rfc3339(start + QUARTER), "counts": numbers}
+    return {
+        "schema": "instore.periods/1", "window_id": window_id("an hour"), "site": "store", "box": "box",
+        "sequence": 1, "period": "hour", "day": "2026-06-01", "timezone": "UTC", "figures": figures,
+    }  # fmt: skip
+
+
 def box_status(box: str, state: str) -> Body:
     return {"schema": "instore.box/1", "site": "store", "box": box, "state": state, "since": None,
             "reason": "lost", "version": "1", "model": None}  # fmt: skip
+
+
+def test_a_row_of_another_site_is_refused(db: psycopg.Connection) -> None:
+    """The consumer keeps the message apart."""
+    start = datetime(2026, 6, 1, 10, tzinfo=UTC)
+    for body in (
+        counts(start, start + QUARTER),
+        flow(start),
+        periods(start, {}),
+        box_status("box", "online"),
+    ):
+        take(db, [body, body])
+        with pytest.raises(psycopg.IntegrityError, match="its row is of site store"):
+            take(db, [{**body, "site": "attacker"}])
 
 
 def test_boxes_and_stores_that_are_missing_are_named(db: psycopg.Connection) -> None:

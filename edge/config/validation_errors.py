@@ -13,6 +13,9 @@ from pydantic_core import ErrorDetails
 
 from edge.config.redaction import redact, redact_urls, redact_value
 
+MOST = 50
+"""Faults that are described; a person corrects some and tries again."""
+
 
 def faults(
     error: ValidationError,
@@ -22,21 +25,21 @@ def faults(
 ) -> str:
     """The message for invalid tables of the file `name`: a line for each fault, with credentials masked.
 
+    Of many faults it has the first, and the number of the others.
+
     place: where a key is set, such as a line of a file; None where the name alone is known.
     """
-    lines = [
-        f"{place(fault['loc']) or name}: {_describe(fault, model)}"
-        for fault in _causes(error.errors(include_url=False))
-    ]
+    causes = _causes(error.errors(include_url=False))
+    lines = [f"{place(fault['loc']) or name}: {_describe(fault, model)}" for fault in causes[:MOST]]
+    if len(causes) > MOST:
+        lines.append(f"{name}: {len(causes) - MOST} more")
     return redact("\n".join(lines))
 
 
 def _causes(faults: list[ErrorDetails]) -> list[ErrorDetails]:
     """The faults without mere consequences: a table with a fault inside is not also reported as a whole."""
-    keys = [fault["loc"] for fault in faults]
-    return [
-        f for f in faults if not any(len(k) > len(f["loc"]) and k[: len(f["loc"])] == f["loc"] for k in keys)
-    ]
+    tables = {fault["loc"][:length] for fault in faults for length in range(len(fault["loc"]))}
+    return [fault for fault in faults if fault["loc"] not in tables]
 
 
 _ALLOWED = {

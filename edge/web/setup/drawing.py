@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from edge.bundle import sha256_of
 from edge.config import CameraSettings, LineSettings, Section, Settings, ZoneSettings
 from edge.config.settings import MOST_LINES, MOST_ZONES
 from edge.config.tables.layers import FOLDER
@@ -27,9 +32,13 @@ HEAD = (
 
 
 class Drawing(Section):
-    """The lines and zones of one camera: all that the page can change."""
+    """The lines and zones of one camera: all that the page can change.
+
+    version: of what was there when somebody began to draw, see `OwnFile.version`; empty: whatever there is.
+    """
 
     camera: str
+    version: str = ""
     lines: Annotated[tuple[LineSettings, ...], Field(strict=False, max_length=MOST_LINES)] = ()
     zones: Annotated[tuple[ZoneSettings, ...], Field(strict=False, max_length=MOST_ZONES)] = ()
 
@@ -60,6 +69,7 @@ class OwnFile:
 
     def __init__(self, configured: Configured) -> None:
         self._configured = configured
+        self._guard = threading.Lock()
         file = configured.file
         self._path = file.parent / FOLDER / NAME if file else None
 
@@ -73,7 +83,7 @@ class OwnFile:
 
         Raises ConfigurationError where the result is no valid configuration, or another file goes over it.
         """
-        known = {camera.name for camera in in_force.cameras}
+        known = self._known(in_force)
         cameras = {entry["name"]: entry for entry in self._entries() if entry["name"] in known}
         cameras[drawing.camera] = drawing.as_table()
         text = HEAD + to_toml({"cameras": list(cameras.values())})
@@ -83,12 +93,43 @@ class OwnFile:
             _require_valid(in_force, drawing)
         return text
 
+    def version(self, camera: CameraSettings) -> str:
+        """Changes with the camera's lines and zones, in force and in the file."""
+        try:
+            written = [entry for entry in self._entries() if entry["name"] == camera.name]
+        except ConfigurationError:  # `text` reports it
+            written = []
+        return sha256_of(json.dumps([drawn_on(camera), written]).encode())[:16]
+
     def write(self, drawing: Drawing, in_force: Settings) -> str:
-        """Write the file; its path. Raises ConfigurationError as `text`, OutsideError where it cannot."""
+        """Write the file; its path. Raises ConfigurationError as `text`, OutsideError where it cannot, and
+        where the camera's lines and zones are no longer those of the drawing's version.
+        """
         if self._path is None:
             raise OutsideError("the daemon has no configuration file; copy the text")
-        text = self.text(drawing, in_force)
-        target = self._path.resolve()  # a link leads to a folder that the service may write
+        with self._guard:
+            self._require_unchanged(drawing, in_force)
+            return self._write(self._path, self.text(drawing, in_force))
+
+    def _require_unchanged(self, drawing: Drawing, in_force: Settings) -> None:
+        now = {camera.name: camera for camera in in_force.cameras}.get(drawing.camera)
+        if drawing.version and (now is None or drawing.version != self.version(now)):
+            raise OutsideError(
+                f"camera {drawing.camera!r}: its lines or zones were changed meanwhile; copy the text, load "
+                "the page again and draw on what is there now"
+            )
+
+    def _known(self, in_force: Settings) -> set[str]:
+        """The cameras in force, and those of the other files: one may wait for a reload."""
+        others: set[str] = set()
+        if self._path:
+            with suppress(ConfigurationError):  # they may need what is drawn, and `text` reports the rest
+                others = {camera.name for camera in self._configured.load({self._path: ""}).cameras}
+        return others | {camera.name for camera in in_force.cameras}
+
+    @staticmethod
+    def _write(path: Path, text: str) -> str:
+        target = path.resolve()  # a link leads to a folder that the service may write
         try:
             target.parent.mkdir(exist_ok=True)
             write_atomically(target, text)
@@ -126,7 +167,7 @@ def _require_in_force(settings: Settings, drawing: Drawing) -> None:
 def _require_valid(in_force: Settings, drawing: Drawing) -> None:
     """Raise ConfigurationError where the settings in force would not be valid with what is drawn."""
     table = in_force.model_dump(by_alias=True)
-    drawn = drawing.model_dump(by_alias=True, exclude={"camera"})
+    drawn = drawing.model_dump(by_alias=True, exclude={"camera", "version"})
     table["cameras"] = [
         {**camera, **drawn} if camera["name"] == drawing.camera else camera for camera in table["cameras"]
     ]

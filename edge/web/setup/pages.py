@@ -65,7 +65,9 @@ class SetUp:
         self._stills.close(CLOSING)
 
     def _drawn(self, _: Request) -> Response:
-        cameras = [drawn_on(camera) for camera in self._settings().cameras]
+        cameras = [
+            {**drawn_on(camera), "version": self._file.version(camera)} for camera in self._settings().cameras
+        ]
         return as_json({"cameras": cameras, "file": self._file.name, "rejected": self._tools.rejected()})
 
     def _draft(self, request: Request) -> Response:

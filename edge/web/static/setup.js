@@ -127,7 +127,7 @@ async function writeFile() {
   write.disabled = true;
   const drawn = drawingOf(found.camera, model.shapes);
   try {
-    const { path } = await ask("/api/setup/write", drawn);
+    const { path } = await ask("/api/setup/write", { ...drawn, version: found.camera.version });
     say(text("written", { path }));
     say(await taken(drawn) ? text("inForce", { path }) : text("notInForce", { path }));
   } catch (error) {
@@ -138,10 +138,12 @@ async function writeFile() {
 
 // Whether the daemon has taken over what was written, within half a minute.
 async function taken({ camera, lines, zones }) {
+  const own = found.cameras.find((one) => one.name === camera);
   const names = (one) => JSON.stringify([one.lines, one.zones].map((list) => list.map((shape) => [shape.name, shape.polygon ?? [shape.from, shape.to]])));
   for (let tries = 0; tries < 60; tries += 1) {
     const view = await ask("/api/setup");
     const now = view.cameras.find((one) => one.name === camera);
+    if (now) own.version = now.version;
     if (now && names(now) === names({ lines, zones })) return true;
     if (view.rejected) return false;
     await pause(0.5);

@@ -7,6 +7,8 @@ import threading
 import time
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from edge.errors import ConfigurationError
 from edge.types import Boxes, Frame
 from edge.vision.detect.mediapipe import MediaPipeDetector
 from edge.vision.setup.still import GREY, WIDEST, FaceLikes
+from edge.web.setup.drawing import drawing_of
 from edge.web.setup.stills import LONGEST, UNATTENDED
 from tests.edge.web.conftest import PASSWORD, Browser
 from tests.edge.web.setup.scene import FILE, Ahead, Box, Nobody, drawn, face_in_view
@@ -301,6 +304,54 @@ class TestConfiguration:
         user.post("/api/setup/write", {**drawn(), "camera": "till"})
         assert [len(camera.zones) for camera in user.box.settings.cameras] == [1, 1]
 
+    def test_what_somebody_else_has_written_is_not_lost(self, user: User) -> None:
+        """Two people draw on what they saw: the second learns of the first."""
+        seen = user.ask("/api/setup")["cameras"][0]["version"]
+        other = {**drawn(), "version": seen, "lines": [{"name": "a", "from": [0, 0], "to": [1, 1]}]}
+        user.page._setup._tools = _replaced(user.box, reload=lambda: None)  # it takes a moment
+        assert user.post("/api/setup/write", other).status_code == 200
+        for body in ({**drawn(), "version": seen}, {**drawn(), "version": "made up"}):
+            refused = user.post("/api/setup/write", body)
+            assert refused.status_code == 409 and "were changed meanwhile" in refused.json["error"]
+        assert "[1.0, 1.0]" in (user.box.folder / FILE).read_text()
+        again = user.ask("/api/setup")["cameras"][0]["version"]
+        assert user.post("/api/setup/write", {**drawn(), "version": again}).status_code == 200
+        till = user.ask("/api/setup")["cameras"][1]["version"]
+        assert (
+            user.post("/api/setup/write", {**drawn(), "camera": "till", "version": till}).status_code == 200
+        )
+
+    def test_two_who_write_at_once_write_both(self, user: User, monkeypatch: Any) -> None:
+        """Each reads the file, and writes it with the camera of its own."""
+        between = threading.Barrier(2)
+
+        def met(path: Path, text: str) -> None:
+            with suppress(threading.BrokenBarrierError):
+                between.wait(0.2)  # both have read: only where nothing keeps them apart
+            path.write_text(text)
+
+        monkeypatch.setattr("edge.web.setup.drawing.write_atomically", met)
+        names = ("entrance", "till")
+        file, in_force = user.page._setup._file, user.box.settings
+        threads = [
+            threading.Thread(target=file.write, args=(drawing_of({**drawn(), "camera": name}), in_force))
+            for name in names
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        entries = tomllib.loads((user.box.folder / FILE).read_text())["cameras"]
+        assert sorted(entry["name"] for entry in entries) == sorted(names)
+
+    def test_a_camera_that_waits_for_a_reload_keeps_its_lines_and_zones(self, user: User) -> None:
+        user.post("/api/setup/write", {**drawn(), "camera": "till"})
+        both = user.box.settings
+        user.box.settings = both.model_copy(update={"cameras": both.cameras[:1]})  # as before it was added
+        user.post("/api/setup/write", drawn())
+        entries = tomllib.loads((user.box.folder / FILE).read_text())["cameras"]
+        assert [entry["name"] for entry in entries] == ["till", "entrance"]
+
     def test_a_file_that_is_more_than_the_pages_is_left_alone(self, user: User) -> None:
         (user.box.folder / "conf.d").mkdir()
         (user.box.folder / FILE).write_text("[mqtt]\nhost = 'mine'\n")
@@ -342,8 +393,6 @@ def test_check_is_a_page(user: User) -> None:
 
 
 def _replaced(box: Box, **more: Any) -> Any:
-    from dataclasses import replace
-
     return replace(box.tools, **more)
 
 

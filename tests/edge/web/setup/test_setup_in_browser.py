@@ -66,7 +66,9 @@ def zones_of(box: Box, camera: int = 0) -> list[dict[str, Any]]:
     return tomllib.loads((box.folder / FILE).read_text())["cameras"][camera]["zones"]
 
 
-def test_a_zone_is_drawn_with_the_mouse_and_written(page: Page, served: WebServer, box: Box) -> None:
+def test_a_zone_is_drawn_with_the_mouse_and_written(
+    page: Page, served: WebServer, box: Box, problems: list[str]
+) -> None:
     log_in(page, served.url)
     page.get_by_role("button", name="New zone").click()
     press(page, (0.2, 0.2), (0.6, 0.2), (0.6, 0.7), (0.2, 0.7), (0.2, 0.2))
@@ -86,6 +88,16 @@ def test_a_zone_is_drawn_with_the_mouse_and_written(page: Page, served: WebServe
     assert (zone["name"], zone["role"]) == ("shoes", "queue")
     expected = [[0.2, 0.2], [0.6, 0.2], [0.8, 0.9], [0.2, 0.7]]
     assert [pytest.approx(corner, abs=0.01) for corner in expected] == zone["polygon"]
+    page.locator("#shape-1-name").fill("boots")
+    expect(page.locator("#words")).to_contain_text("boots: ")
+    page.get_by_role("button", name="Write").click()  # what the page itself has written is no other's change
+    expect(page.locator("#write")).to_be_enabled()
+    expect(page.locator("#faults")).to_have_text("")
+    assert zones_of(box)[0]["name"] == "boots"
+    (box.folder / FILE).write_text("[[cameras]]\nname = 'entrance'\nlines = []\nzones = []\n")
+    page.get_by_role("button", name="Write").click()
+    expect(page.locator("#faults")).to_contain_text("were changed meanwhile")
+    assert len(problems) == 1 and "409" in problems.pop()  # the browser logs each refusal
 
 
 def test_a_zone_and_a_line_are_drawn_by_keyboard_alone(page: Page, served: WebServer, box: Box) -> None:

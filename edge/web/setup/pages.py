@@ -148,10 +148,9 @@ class _Check:
             return {"runs": self._runs, "verdicts": self._verdicts}
 
     def _test(self, settings: Settings) -> None:
+        found = self._verdicts
         try:
             found = self._tools.configured.check(settings)
         finally:
-            with self._guard:
-                self._runs = False
-        with self._guard:
-            self._verdicts = found
+            with self._guard:  # both at once: who sees the end sees the results
+                self._runs, self._verdicts = False, found

@@ -10,6 +10,7 @@ import pytest
 from edge.clock import SystemClock
 from edge.commands.check.broker import check_broker
 from edge.commands.check.verdict import Live, Status, Verdict, attempt
+from edge.delivery import Probe
 from edge.inference.backend import AgeBackend
 from edge.release.sizes import largest
 from tests.fakes import settings
@@ -72,6 +73,22 @@ def test_in_the_daemon_its_own_client_id_is_not_used_again(
     )
     assert found.status is status
     assert f"the daemon is {'' if connected else 'not '}connected" in found.detail
+
+
+@pytest.mark.parametrize("live", [None, Live(cast("AgeBackend", None), is_connected=True)])
+def test_in_the_daemon_a_trial_leaves_no_last_will(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, live: Live | None
+) -> None:
+    """A trial that breaks would say of the daemon, which runs, that it is offline."""
+    wills: list[object] = []
+
+    def trial(*_: object, will: object, **__: object) -> Probe:
+        wills.append(will)
+        return Probe(connected=True, reason="", round_trip=0.0, refused=())
+
+    monkeypatch.setattr("edge.commands.check.broker.probe", trial)
+    check_broker(settings(), tmp_path, SystemClock(), live=live)
+    assert [will is None for will in wills] == [live is not None]
 
 
 def test_more_brackets_make_larger_messages() -> None:

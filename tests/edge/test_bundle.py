@@ -61,10 +61,10 @@ def test_the_shipped_bundle_is_whole():
 def test_the_shipped_bundle_states_the_terms_of_all_that_it_was_made_from():
     terms = load_bundle(BUILTIN).terms
     assert terms.commercial_use == "forbidden"
-    assert [(part.part, part.commercial_use) for part in terms.parts] == [
-        ("faces (labels.csv)", "forbidden"),
-        ("faceres-deep", "allowed"),
-    ]
+    *parts, teacher = [(part.part, part.commercial_use) for part in terms.parts]
+    assert parts == [("faces (labels.csv), aaf (labels.csv)", "forbidden"), ("faceres-deep", "allowed")]
+    assert "faceplugin-face-recognition-js 0.0.1" in teacher[0]
+    assert teacher[1] == "unknown"
 
 
 @pytest.mark.parametrize(

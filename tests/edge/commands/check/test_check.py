@@ -319,9 +319,9 @@ def test_terms_that_forbid_commercial_use_are_a_warning(tmp_path: Path) -> None:
     shipped = load_bundle(BUILTIN)
     assert verdict.status is Status.WARNING
     assert verdict.detail.startswith(
-        f"the terms of instore-age {shipped.version} forbid commercial use (faces (labels.csv), aaf (labels.csv): "
-        "UTKFace, for non-commercial research only; All-Age-Faces, no terms stated, for research only); a shop "
-        "needs a model whose terms allow it: "
+        f"the terms of instore-age {shipped.version} forbid commercial use (faces (labels.csv), "
+        "aaf (labels.csv): UTKFace, for non-commercial research only; All-Age-Faces, no terms stated, for "
+        "research only); a shop needs a model whose terms allow it: "
     )
 
 

@@ -7,8 +7,8 @@ export class Refused extends Error {
   }
 }
 
-export async function ask(path, body) {
-  const options = body === undefined ? {} : {
+export async function ask(path, body, signal) {
+  const options = body === undefined ? { signal } : {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
@@ -22,6 +22,9 @@ export async function ask(path, body) {
 
 export const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
+// Milliseconds: the box answers within 20 seconds; one that lost its power or its network never does.
+const LONGEST = 30000;
+
 // Calls `changed` whenever the box has published something; `connected` with whether it answers.
 export async function follow(version, changed, connected) {
   for (;;) {
@@ -29,7 +32,7 @@ export async function follow(version, changed, connected) {
       if (document.hidden) {
         await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
       }
-      const found = await ask(`/api/changes?after=${version}`);
+      const found = await ask(`/api/changes?after=${version}`, undefined, AbortSignal.timeout(LONGEST));
       connected(true);
       if (found.version !== version) {
         version = found.version;

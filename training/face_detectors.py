@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.vision.detect.networks import FOLDER, NETWORKS, Network, read_file
-from training.onnx_export import OPSET
+from training.onnx_export import OPSET, canonicalise
 
 FILL_IN = 124
 """DENSIFY in TensorFlow Lite's schema: from a sparse constant to a whole one."""
@@ -112,33 +112,26 @@ def _take_pictures(graph: Any) -> None:  # noqa: ANN401 (ONNX's protobuf has no 
 def _named(model: Any) -> bytes:  # noqa: ANN401 (ONNX's protobuf has no types)
     """The graph for any number of pictures, everything named by its place: the same bytes each time."""
     import onnx
-    from onnx import numpy_helper
 
     graph = model.graph
-    outputs = {value.name: value.type.tensor_type.shape.dim[2].dim_value for value in graph.output}
-    names = {"": "", graph.input[0].name: "image"}
-    names |= {name: "boxes" if numbers > 1 else "scores" for name, numbers in outputs.items()}
+    numbers = {value.name: value.type.tensor_type.shape.dim[2].dim_value for value in graph.output}
+    ports = {name: "boxes" if count > 1 else "scores" for name, count in numbers.items()}
+    _keep_batches(graph)
+    canonicalise(graph, {graph.input[0].name: "image"} | ports, "faces")
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())
+
+
+def _keep_batches(graph: Any) -> None:  # noqa: ANN401 (ONNX's protobuf has no types)
+    """Let each Reshape keep the number of pictures."""
+    from onnx import numpy_helper
+
     shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape"}
-    for place, node in enumerate(graph.node):
-        for name in (*node.input, *node.output):
-            names.setdefault(name, f"t{len(names):03}")
-        node.name = f"{node.op_type}_{place}"
-        node.input[:] = [names[name] for name in node.input]
-        node.output[:] = [names[name] for name in node.output]
     for constant in graph.initializer:
         if constant.name in shapes:
             shape = numpy_helper.to_array(constant).copy()
             shape[0] = RESHAPED
             constant.CopyFrom(numpy_helper.from_array(shape, constant.name))
-        constant.name = names[constant.name]
-    for value in (graph.input[0], *graph.output):
-        value.name = names[value.name]
-        value.type.tensor_type.shape.dim[0].dim_param = "N"
-    graph.initializer.sort(key=lambda constant: constant.name)
-    graph.ClearField("value_info")
-    graph.name = "faces"
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString())
 
 
 def main() -> None:

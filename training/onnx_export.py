@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +28,28 @@ def to_onnx(model: Any) -> bytes:  # noqa: ANN401 (Keras has no types)
             warnings.simplefilter("ignore", FutureWarning)  # Keras asks numpy for a name that it lost
             model.export(path, format="onnx", opset_version=OPSET, input_signature=signature, verbose=False)
         graph = onnx.load(path)
-    _canonicalise(graph.graph)
-    for value in (graph.graph.input[0], graph.graph.output[0]):
-        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    ports = {graph.graph.input[0].name: "image", graph.graph.output[0].name: "age"}
+    canonicalise(graph.graph, ports, "age")
     onnx.checker.check_model(graph, full_check=True)
     return bytes(graph.SerializeToString())
 
 
-def _canonicalise(graph: Any) -> None:  # noqa: ANN401 (ONNX's protobuf has no types)
-    """Name everything by its place, so that the same model always gives the same bytes."""
-    names = {"": "", graph.input[0].name: "image", graph.output[0].name: "age"}
+def canonicalise(graph: Any, ports: Mapping[str, str], name: str) -> None:  # noqa: ANN401 (as above)
+    """Name everything by its place, so that the same model always gives the same bytes, for N pictures.
+
+    ports: the names of inputs and outputs, from those they have. name: of the graph.
+    """
+    names = {"": "", **ports}
     for place, node in enumerate(graph.node):
-        for name in (*node.input, *node.output):
-            names.setdefault(name, f"t{len(names):03}")
+        for each in (*node.input, *node.output):
+            names.setdefault(each, f"t{len(names):03}")
         node.name = f"{node.op_type}_{place}"
-        node.input[:] = [names[name] for name in node.input]
-        node.output[:] = [names[name] for name in node.output]
-    for value in (graph.input[0], graph.output[0], *graph.initializer):
+        node.input[:] = [names[each] for each in node.input]
+        node.output[:] = [names[each] for each in node.output]
+    for value in (graph.input[0], *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    for value in (graph.input[0], *graph.output, *graph.initializer):
         value.name = names[value.name]
     graph.initializer.sort(key=lambda constant: constant.name)
     graph.ClearField("value_info")
-    graph.name = "age"
+    graph.name = name

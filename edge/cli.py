@@ -32,6 +32,10 @@ COMMANDS = {
     ),
     "demo": ("edge.commands.demo.command", "Run a broker, the daemon and a live view on this machine."),
     "bench": ("edge.commands.bench.command", "Measure how long each stage takes on recordings."),
+    "audit": (
+        "edge.commands.audit.command",
+        "Compare the visitors of the box with what a person counts: its error, with an interval.",
+    ),
     "engine": ("edge.commands.engine.command", "Build TensorRT engines of the age model."),
     "dashboard": (
         "edge.commands.dashboard",

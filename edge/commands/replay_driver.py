@@ -26,7 +26,7 @@ from edge.release.correction import Correction
 from edge.release.gate import Gate, MemoryStore
 from edge.release.messages import Model
 from edge.release.rule import Rule
-from edge.types import CameraState, Frame, Message, Progress, StreamEnded, WindowCounts
+from edge.types import CameraState, Frame, Message, Progress, StreamEnded, TrackEnded, WindowCounts
 from edge.vision.pipeline import Vision, build_vision
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -76,6 +76,28 @@ def replay(
                 yield from store.take()
         if recording.fault is not None:
             on_fault(recording.fault)
+
+
+def visitors(
+    camera: CameraSettings,
+    settings: Settings,
+    *,
+    beside: Path,
+    clock: Clock,
+    open_source: OpenSource = open_source,
+    make_vision: MakeVision = build_vision,
+    on_frame: Callable[[str, float], None] = lambda camera, offset: None,
+) -> int:
+    """How many visitors a recording has; no age is estimated. Raises ConfigurationError and SourceError."""
+    bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
+    metrics = Metrics(clock, [camera.name])
+    recording = _Recording(camera, partial(open_source, secrets_beside=beside, clock=clock), clock, EPOCH)
+    with closing(make_vision(camera, settings, bundle, metrics)) as vision:
+        messages = recording.messages(vision, partial(on_frame, camera.name))
+        found = sum(isinstance(message, TrackEnded) for message, _ in messages)
+    if recording.fault is not None:
+        raise recording.fault
+    return found
 
 
 class _Recording:

@@ -1,0 +1,68 @@
+"""`instore-edge audit` of recordings: asked before it is answered, and never written down."""
+
+from __future__ import annotations
+
+import io
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from edge.cli import main
+from edge.commands import replay_driver
+from tests.edge.commands.test_replay import ANN, BEA, record
+from tests.fakes import painted_vision
+
+
+@pytest.fixture
+def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A recording of two visitors, and a vision that sees painted ones."""
+    vision = partial(painted_vision, people=[ANN, BEA])
+    visitors = partial(replay_driver.visitors, make_vision=vision)
+    monkeypatch.setattr(replay_driver, "visitors", visitors)
+    return str(record(tmp_path / "door", 6, (ANN, 1, 3), (BEA, 2, 5)))
+
+
+def audit(monkeypatch: pytest.MonkeyPatch, answers: str, *words: str) -> int:
+    monkeypatch.setattr("sys.stdin", io.StringIO(answers))
+    return main(["audit", *words, "--set", "cameras.door.tile=0"])
+
+
+def test_the_box_answers_after_the_person(
+    clip: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert audit(monkeypatch, "3\n", clip) == 0
+    said = capsys.readouterr()
+    assert said.err == "Your count of the visitors in door: "
+    assert said.out == (
+        "door: 3 by you, 2 by the box\n"
+        "error of the box: no error is stated below 30 visitors; 3 were counted so far\n"
+    )
+
+
+def test_with_enough_visitors_there_is_an_error(
+    clip: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(Path(clip).parent.rglob("*"))
+    assert audit(monkeypatch, "40\n", clip, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["seen"], found["counted"], found["rounds"], found["reason"]) == (40, 2, 1, None)
+    assert found["error"] == {"share": -0.95, "low": -0.986, "high": -0.8}
+    assert sorted(Path(clip).parent.rglob("*")) == before
+
+
+def test_a_count_that_is_none_is_asked_for_again(
+    clip: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert audit(monkeypatch, "two\n-1\n2\n", clip) == 0
+    assert "'two': is no count; allowed: 0 to 999" in capsys.readouterr().err
+
+
+def test_without_a_count_the_box_says_nothing(
+    clip: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert audit(monkeypatch, "", clip) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "your count: none was entered" in said.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge.audit.book import Audit
 from edge.audit.error import LEVEL, Error, Sums
 
 
@@ -19,6 +20,21 @@ def as_json(sums: Sums) -> dict[str, Any]:
         "level": LEVEL,
         "reason": sums.reason,
     }
+
+
+def audit_as_json(audit: Audit) -> dict[str, Any]:
+    """The rounds since the last result of a camera, and that result."""
+    last = audit.last.model_dump(mode="json") if audit.last else None
+    return {"sums": as_json(audit.sums), "last": last}
+
+
+def audit_in_words(audit: Audit) -> str:
+    """The same for a person."""
+    sums, last = audit.sums, audit.last
+    rounds = f"{sums.rounds} round{'' if sums.rounds == 1 else 's'}"
+    since = f"{rounds}, {sums.seen} by you, {sums.counted} by the box: {in_words(sums)}"
+    result = f"{last.day}: {last.error} % of {last.visits} visitors" if last else "none"
+    return f"{since}; last result: {result}"
 
 
 def in_words(sums: Sums) -> str:

@@ -17,10 +17,10 @@ REPLAY_BOX = "(replay)"
 """The box's name in a replay: no camera can have this name, and no message contains it."""
 
 
-def add_clips(parser: argparse.ArgumentParser) -> None:
+def add_clips(parser: argparse.ArgumentParser, *, nargs: str = "+") -> None:
     """Add the recordings as positional arguments."""
     parser.add_argument(
-        "clips", nargs="+", type=Path, metavar="CLIP", help="video file or folder of pictures"
+        "clips", nargs=nargs, type=Path, metavar="CLIP", help="video file or folder of pictures"
     )
 
 

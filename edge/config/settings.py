@@ -498,7 +498,8 @@ class WebSettings(Section):
     """The page of the box. Beyond this machine it needs a password and TLS.
 
     names: host names by which browsers reach it, beside addresses and localhost. setup: whether lines and
-    zones can be drawn on it, which needs the password.
+    zones can be drawn on it, audit: whether visitors can be counted on a masked live picture; both need the
+    password.
     """
 
     enabled: bool = False
@@ -509,6 +510,7 @@ class WebSettings(Section):
     cert_file: str = ""
     key_file: str = ""
     setup: bool = False
+    audit: bool = False
 
     @property
     def address(self) -> str:
@@ -526,6 +528,8 @@ class WebSettings(Section):
             raise ValueError("'cert_file' and 'key_file' go together: one is missing")
         if self.setup and not self.password_file:
             raise ValueError("setup = true: Set up needs 'password_file'")
+        if self.audit and not self.password_file:
+            raise ValueError("audit = true: the audit needs 'password_file'")
         if not self.is_private and not (self.password_file and self.cert_file):
             raise ValueError(
                 f"host = {self.host!r} can be reached from other machines: needs 'password_file', "

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import __version__
+from edge.audit.book import FILE as AUDITS
+from edge.audit.book import AuditBook
 from edge.bundle import Bundle, bundle_folder, load_bundle, load_confusion
 from edge.capture import Camera, validate_source
 from edge.clock import Clock
@@ -41,11 +43,12 @@ from edge.ops.heartbeats import Heartbeats
 from edge.ops.http import HttpServer, PatientServer
 from edge.release.correction import Correction
 from edge.release.gate import Gate
-from edge.release.messages import BoxState, LoadedModel, Model, StatusEncoder
+from edge.release.messages import Audited, BoxState, LoadedModel, Model, StatusEncoder
 from edge.release.rule import Rule
 from edge.types import CameraStatus
 from edge.vision.detect import SharedDetectors
 from edge.vision.setup.still import FaceLikes
+from edge.web.audit.tools import AuditTools
 from edge.web.setup.tools import Configured, Tools
 
 if TYPE_CHECKING:
@@ -97,6 +100,7 @@ class Composition:
         self._asked: list[threading.Thread] = []
         self._guard = threading.Lock()
         self._is_offline = False
+        self._previews = 0
         self._begun_at = clock.now()
         self.reload_wanted = threading.Event()
         """Set where the page has written a file."""
@@ -133,6 +137,7 @@ class Composition:
         self.http = self._serve_pages() if self.settings.metrics.enabled else None
         if self.http:
             opened.callback(self.http.stop)
+        self.audits = AuditBook(self._state / AUDITS)
         self.outbox = self._open_outbox()
         opened.callback(self.outbox.close)
         self.web = self._serve_web() if self.settings.web.enabled else None
@@ -246,6 +251,7 @@ class Composition:
             clock=self.clock,
             current=lambda: self.in_force,
             tools=self._tools() if self.settings.web.setup else None,
+            audit=self._audit_tools() if self.settings.web.audit else None,
         )
         return PatientServer(make, self.clock, "page is")
 
@@ -281,7 +287,14 @@ class Composition:
 
     def _make_statuses(self) -> StatusEncoder:
         settings = self.settings
-        return StatusEncoder(settings.site.name, settings.box, __version__, self._loaded_model())
+        model = self._loaded_model()
+        return StatusEncoder(settings.site.name, settings.box, __version__, model, self._audited)
+
+    def _audited(self) -> dict[str, Audited]:
+        """The last results of the audits, of cameras that are configured."""
+        cameras, audits = {camera.name for camera in self.in_force.cameras}, self.audits.audits
+        last = {name: audits[name].last for name in cameras & audits.keys()}
+        return {name: Audited(**result.model_dump()) for name, result in sorted(last.items()) if result}
 
     def forget_camera(self, camera: str) -> None:
         """The camera was removed: its retained messages are cleared at the broker."""
@@ -334,6 +347,7 @@ class Composition:
             lost_after=settings.tracking.lost_after,
             resumes=self._resumes,
             show=self._viewers.show,
+            count=self._viewers.count,
         )
 
     def _make_camera(self, worker: VisionWorker) -> Camera:
@@ -370,6 +384,18 @@ class Composition:
             rejected=lambda: self.status.reload_rejected,
         )
 
+    def _audit_tools(self) -> AuditTools:
+        """What the audit gets."""
+        return AuditTools(
+            watch=self._viewers.watch,
+            visits=self._viewers.visits,
+            find=lambda camera: FaceLikes(camera, self.in_force.detection.engine),
+            start=self._start_asked,
+            on_preview=self._say_preview,
+            book=self.audits,
+            publish=self._say_audits,
+        )
+
     def _start_asked(self, name: str, work: Callable[[], None]) -> None:
         thread = self.threads.make(name, lambda _: work(), watched=False)
         with self._guard:
@@ -381,12 +407,23 @@ class Composition:
         return self.threads.join(self._asked, self.clock.monotonic() + ASKED_ENDS, may_hang=True)
 
     def _say_preview(self, runs: bool) -> None:
+        """A still or a live picture begins or has ended: there may be one of each."""
         with self._guard:
-            if self._is_offline:  # said at the end, and the last word
-                return
+            self._previews += 1 if runs else -1
             if self.publisher:
-                self.publisher.preview = runs
-            status = self.statuses.box("online", self._begun_at, preview=runs)
+                self.publisher.preview = self._previews > 0
+            self._record_online()
+
+    def _say_audits(self) -> None:
+        """An audit was finished."""
+        with self._guard:
+            if self.publisher:
+                self.publisher.renewals += 1
+            self._record_online()
+
+    def _record_online(self) -> None:
+        if not self._is_offline:  # said at the end, and the last word
+            status = self.statuses.box("online", self._begun_at, preview=self._previews > 0)
             self._record(self._topics.box_status, status)
 
     def box_status(self, state: BoxState, reason: str = "") -> None:

@@ -112,7 +112,9 @@ class Publisher:
         self._drain_within: float | None = None
         self._deadline: float | None = None
         self.preview = False
-        """Whether the status says that somebody looks at a setup still; any thread may set it."""
+        """Whether the status says that somebody looks at a picture; any thread may set it."""
+        self.renewals = 0
+        """Grows where the status of the box has something new; any thread may set it."""
 
     def camera_status(self, status: CameraStatus) -> None:
         """Publish this as the camera's state, now and on every connect."""
@@ -194,9 +196,9 @@ class Publisher:
         since, said = self._clock.now(), None
         while not (stop.is_set() and (session.idle(self._current()) or self._remaining(stop) == 0)):
             beat()
-            if said != self.preview:
-                said = self.preview
-                session.say(self._statuses.box("online", since, preview=said))
+            if said != (now := (self.preview, self.renewals)):
+                said = now
+                session.say(self._statuses.box("online", since, preview=self.preview))
             session.step(self._current())
             if session.progressed and self._lasted >= STEADY:
                 self._backoff.reset()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal
@@ -440,6 +440,21 @@ class Flow(Part):
     privacy: Privacy
 
 
+class Audited(Part):
+    """How far a camera's visitors were from those that a person counted; coarse, so no visit is told."""
+
+    day: date = Field(description="The store's day on which the audit was finished.")
+    visits: NonNegativeInt = Field(
+        description="Visitors that the person counted, in whole tens; rounded down."
+    )
+    error: int = Field(
+        description="The box's visitors less those, in per cent of them: whole per cent, below 100 visits in "
+        "steps of 5; -50 and 50 stand for all beyond.",
+        ge=-50,
+        le=50,
+    )
+
+
 class BoxStatus(Part):
     """The state of a box. Retained, and its Last Will."""
 
@@ -450,8 +465,12 @@ class BoxStatus(Part):
     since: Time | None = Field(description="null in a Last Will, which the broker sends at a later time.")
     reason: str
     preview: bool = Field(
-        default=False, description="Whether somebody makes or looks at a setup still on the box's page."
+        default=False,
+        description="Whether somebody makes or looks at a setup still or a live picture on the box's page.",
     )
+    audits: Annotated[
+        dict[Name, Audited], Field(description="By camera: the last audit that was finished.")
+    ] = Field(default={}, exclude_if=_is_empty)
     version: str
     model: LoadedModel | None = Field(
         default=None,
@@ -521,6 +540,7 @@ class StatusEncoder:
     box_name: str
     version: str
     model: LoadedModel | None = None
+    audits: Callable[[], Mapping[str, Audited]] = dict
 
     def box(
         self, state: BoxState, since: datetime | None, reason: str = "", *, preview: bool = False
@@ -534,6 +554,7 @@ class StatusEncoder:
                 since=since,
                 reason=reason,
                 preview=preview,
+                audits=dict(self.audits()),
                 version=self.version,
                 model=self.model,
             )

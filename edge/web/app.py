@@ -29,6 +29,8 @@ from edge.delivery.history import Reader
 from edge.errors import OutsideError
 from edge.web.access import SESSION, Access
 from edge.web.answers import as_json, body_of
+from edge.web.audit.pages import AuditPages
+from edge.web.audit.tools import AuditTools
 from edge.web.day import day_view
 from edge.web.setup.pages import SetUp
 from edge.web.setup.tools import Tools
@@ -65,7 +67,7 @@ Environ = dict[str, Any]
 class Page:
     """The application of one box. settings: those in force. stop: set when the server ends.
 
-    tools: for Set up; None where it is off.
+    tools: for Set up, audit: for the audit; None where it is off.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Page:
         *,
         stop: threading.Event,
         tools: Tools | None = None,
+        audit: AuditTools | None = None,
     ) -> None:
         self._reader = reader
         self._settings = settings
@@ -102,11 +105,17 @@ class Page:
             self._for_known |= self._setup.answers
             self._for_known["GET", "/setup"] = lambda _: self._file("setup.html")
             self._for_known["GET", "/check"] = lambda _: self._file("check.html")
+        self._audit: AuditPages | None = None
+        if audit is not None:
+            self._audit = AuditPages(audit, settings, access, clock, token=self._token, stop=stop)
+            self._for_known |= self._audit.answers
+            self._for_known["GET", "/audit"] = lambda _: self._file("audit.html")
 
     def close(self) -> None:
         """End what runs for the page; `stop` is set."""
-        if self._setup:
-            self._setup.close()
+        for part in (self._setup, self._audit):
+            if part:
+                part.close()
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(environ)
@@ -188,6 +197,7 @@ class Page:
                 "today": settings.site.time.day_of(now).isoformat(),
                 "password": not self._access.is_open,
                 "setup": self._setup is not None,
+                "audit": self._audit is not None,
             }
         )
 

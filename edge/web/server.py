@@ -26,6 +26,7 @@ from edge.delivery.history import Reader
 from edge.errors import ConfigurationError
 from edge.web.access import Access, checked_password, is_this_machine
 from edge.web.app import LONGEST, Page
+from edge.web.audit.tools import AuditTools
 from edge.web.setup.tools import Tools
 
 log = logging.getLogger(__name__)
@@ -63,10 +64,11 @@ class WebServer:
         clock: Clock,
         current: Callable[[], Settings] | None = None,
         tools: Tools | None = None,
+        audit: AuditTools | None = None,
     ) -> None:
         """path: the history. beside: the folder of relative secrets. current: the settings in force.
 
-        tools: for Set up, which has a password; None where it is off.
+        tools: for Set up, audit: for the audit, both with a password; None where it is off.
         """
         web = settings.web
         self._host = web.host
@@ -74,8 +76,9 @@ class WebServer:
         secrets = read_web(web, beside)
         self._access = Access(secrets.password, clock)
         self._page = Page(
-            Reader(path), current or (lambda: settings), self._access, clock, stop=self._stop, tools=tools
-        )
+            Reader(path), current or (lambda: settings), self._access, clock,
+            stop=self._stop, tools=tools, audit=audit,
+        )  # fmt: skip
         pause = partial(clock.wait, self._stop, PAUSE)
         self._server = _Server((web.host, web.port), self._page, pause)
         self._server.ssl_adapter = secrets.tls

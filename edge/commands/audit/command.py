@@ -7,9 +7,10 @@ import json
 import sys
 from typing import TextIO
 
+from edge.audit.book import FILE, Audit, read_audits
 from edge.audit.error import MOST, Sums
-from edge.audit.words import as_json, in_words
-from edge.commands.options import add_common, add_json, config_folder
+from edge.audit.words import as_json, audit_as_json, audit_in_words, in_words
+from edge.commands.options import add_common, add_json, config_folder, read_settings
 from edge.commands.recordings import add_clips, load_recordings
 from edge.errors import ConfigurationError
 
@@ -23,19 +24,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
         f"{parser.description}\n"
         "The recordings are analysed in memory. For each of them you enter your own count, one on a line,\n"
         "before the box's is shown: count each visitor once who looks towards the camera at some time.\n"
-        "Take many short recordings rather than a long one: errors that cancel within one are not seen."
+        "Take many short recordings rather than a long one: errors that cancel within one are not seen.\n"
+        "Without a recording: the audits that were made on the page of this box (web.audit = true)."
     )
     examples = [
         "instore-edge audit entrance-1.mp4 entrance-2.mp4",
+        "instore-edge audit",
         "echo 34 | instore-edge audit entrance.mp4 --json",
     ]
     add_common(parser, examples)
-    add_clips(parser)
+    add_clips(parser, nargs="*")
     add_json(parser)
     parser.set_defaults(command=_command)
 
 
 def _command(arguments: argparse.Namespace) -> int:
+    return _of_recordings(arguments) if arguments.clips else _of_box(arguments)
+
+
+def _of_box(arguments: argparse.Namespace) -> int:
+    """Print what was audited of each camera on the page."""
+    from edge.commands.check.state import state_folder  # it loads what reads the outbox
+
+    settings = read_settings(arguments)
+    audits = read_audits(state_folder(settings, config_folder(arguments)) / FILE)
+    found = {camera.name: audits.get(camera.name, Audit()) for camera in settings.cameras}
+    if arguments.json:
+        made = {name: audit_as_json(audit) for name, audit in found.items()}
+        sys.stdout.write(json.dumps(made, indent=2) + "\n")
+    else:
+        sys.stdout.writelines(f"{name}: {audit_in_words(audit)}\n" for name, audit in found.items())
+    return 0
+
+
+def _of_recordings(arguments: argparse.Namespace) -> int:
     """Print each round and the error of all; the recordings are analysed before anything is asked."""
     sums = Sums()
     for name, counted in _counts(arguments).items():

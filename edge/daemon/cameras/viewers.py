@@ -1,13 +1,14 @@
-"""Hands the frames of a camera to those who watch it, beside its analysis: the page's Set up."""
+"""Hands frames and visits of a camera to those who watch it: the page's Set up and audit."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from edge.capture import LatestFrame
-from edge.types import Frame
+from edge.types import Frame, TrackEnded
 
 
 class Viewers:
@@ -16,6 +17,7 @@ class Viewers:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._slots: tuple[tuple[str, LatestFrame], ...] = ()
+        self._audits: tuple[tuple[str, list[datetime]], ...] = ()
 
     def show(self, frame: Frame) -> None:
         """Give a frame to all who watch its camera; it costs nothing where nobody does."""
@@ -34,3 +36,21 @@ class Viewers:
         finally:
             with self._guard:
                 self._slots = tuple(one for one in self._slots if one is not mine)
+
+    def count(self, visit: TrackEnded) -> None:
+        """Note a visit for all who audit its camera."""
+        for camera, ended in self._audits:
+            if camera == visit.camera_id:
+                ended.append(visit.ended_at)
+
+    @contextmanager
+    def visits(self, camera: str) -> Iterator[list[datetime]]:
+        """When the visitors of a camera were last seen, as they are counted while the context is open."""
+        mine = (camera, list[datetime]())
+        with self._guard:
+            self._audits = (*self._audits, mine)
+        try:
+            yield mine[1]
+        finally:
+            with self._guard:
+                self._audits = tuple(one for one in self._audits if one is not mine)

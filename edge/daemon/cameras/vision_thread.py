@@ -25,6 +25,7 @@ class VisionWorker:
     analysed; a thread that waits for it holds no frame, so that the newest is analysed next. lost_after:
     seconds without a frame after which a live camera's visitors count as out of view. resumes: whether a
     later run resumes a live camera's open windows; else they close at the end. show: gets each frame first.
+    count: gets each visit as well.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class VisionWorker:
         lost_after: float = 3.0,
         resumes: bool = False,
         show: Callable[[Frame], None] = lambda frame: None,
+        count: Callable[[TrackEnded], None] = lambda visit: None,
     ) -> None:
         self.camera = camera
         self.watched = watched
@@ -53,6 +55,7 @@ class VisionWorker:
         self._lost_after = lost_after
         self._resumes = resumes
         self._show = show
+        self._count = count
         self._live = is_live(camera)
         self._lossless = camera.pace == "full" and not self._live
 
@@ -140,7 +143,9 @@ class VisionWorker:
         """Queue these; how many visitors were among them."""
         visitors = 0
         for message in messages:
-            visitors += isinstance(message, TrackEnded)
+            if isinstance(message, TrackEnded):
+                visitors += 1
+                self._count(message)
             if not self._queue.put(message, wait=self._lossless):
                 self._metrics.crops_dropped.labels(CropDrop.QUEUE_FULL).inc()
         return visitors

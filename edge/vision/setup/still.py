@@ -144,7 +144,7 @@ def without_faces(still: Image, of: Frame, find: Find) -> Image:
         shown = found[[_is_shown(box, still) for box in found]]
         if not len(shown):
             return still
-        still = np.where(_mask(shown, still.shape[:2])[..., None], np.uint8(GREY), still)
+        still = np.where(mask_of(shown, still.shape[:2])[..., None], np.uint8(GREY), still)
     raise NoStillError("not shown: something like a face is left on it")
 
 
@@ -188,10 +188,10 @@ def _shrunk(frame: Frame, found: Boxes) -> tuple[Image, Mask]:
     scale = min(1.0, WIDEST / max(width, height))
     size = round(width * scale), max(1, round(height * scale))
     small: Image = np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return small, _mask(found, small.shape[:2], scale)
+    return small, mask_of(found, small.shape[:2], scale)
 
 
-def _mask(found: Boxes, shape: tuple[int, ...], scale: float = 1.0) -> Mask:
+def mask_of(found: Boxes, shape: tuple[int, ...], scale: float = 1.0) -> Mask:
     """Where these boxes, in pixels of a picture that was shrunk by `scale`, cover a picture (H, W)."""
     covered = np.zeros(shape, np.uint8)
     for left, top, right, bottom in np.round(squares(found, COVERED) * scale).astype(int).tolist():

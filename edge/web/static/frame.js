@@ -11,6 +11,7 @@ export function header(about, here, ...more) {
   };
   return element("header", {}, element("h1", {}, about.site), ...more,
     element("nav", { "aria-label": TEXTS.title }, link("today", "/"),
+      about.audit ? link("audit", "/audit") : null,
       about.setup ? [link("setup", "/setup"), link("check", "/check")] : null,
       about.password ? element("button", { type: "button", onclick: leave }, TEXTS.logout) : null));
 }

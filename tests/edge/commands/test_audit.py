@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import date
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from edge.audit.book import FILE, AuditBook
 from edge.cli import main
 from edge.commands import replay_driver
 from tests.edge.commands.test_replay import ANN, BEA, record
@@ -66,3 +68,25 @@ def test_without_a_count_the_box_says_nothing(
     said = capsys.readouterr()
     assert said.out == ""
     assert "your count: none was entered" in said.err
+
+
+def test_the_audits_of_the_box_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("cameras = [{name = 'door', source = '0'}]\noutbox = {directory = '.'}\n")
+    words = ["audit", "--config", str(config)]
+    assert main(words) == 0
+    assert capsys.readouterr().out.endswith("0 were counted so far; last result: none\n")
+    book = AuditBook(tmp_path / FILE)
+    book.add("door", 40, 36)
+    book.finish("door", date(2026, 1, 31))
+    book.add("door", 3, 3)
+    assert main(words) == 0
+    assert capsys.readouterr().out == (
+        "door: 1 round, 3 by you, 3 by the box: no error is stated below 30 visitors; 3 were counted so far; "
+        "last result: 2026-01-31: -10 % of 40 visitors\n"
+    )
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["door"]["last"]["visits"] == 40
+    (tmp_path / FILE).write_text("{")
+    assert main(words) == 1
+    assert "is damaged" in capsys.readouterr().err

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -361,6 +362,26 @@ def test_what_the_page_has_started_is_ended_with_the_daemon(
         answered.set()
         made.threads.join(made._asked, made.clock.monotonic() + PATIENCE)
         assert made.wait_for_asked()
+
+
+def test_a_finished_audit_is_in_the_status_and_stays_there(tmp_path: Path) -> None:
+    (tmp_path / "page").write_text("correct horse battery")
+    web = {"enabled": True, "port": 0, "password_file": "page", "audit": True}
+    make = partial(
+        Composition, settings(tmp_path, "door", web=web), beside=tmp_path, clock=SystemClock(),
+        rng=random.Random(0), resumes=False, parts=Parts(build_vision=see),
+    )  # fmt: skip
+    with closing(make()) as made:
+        assert made.publisher and made.recorder
+        tools = made._audit_tools()
+        tools.book.add("door", 40, 36)
+        tools.book.add("gone", 40, 40)
+        assert tools.book.finish("door", date(2026, 1, 31)) and tools.book.finish("gone", date(2026, 1, 31))
+        tools.publish()
+        assert made.publisher.renewals == 1
+    with closing(make()) as made:
+        status = json.loads(made.statuses.box("online", made.clock.now()))
+    assert status["audits"] == {"door": {"day": "2026-01-31", "visits": 40, "error": -10}}
 
 
 def test_a_reload_with_a_secret_that_is_not_there_changes_nothing(

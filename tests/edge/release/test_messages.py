@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from edge.release.messages import (
     COUNTS,
     MODELS,
+    Audited,
     LoadedModel,
     StatusEncoder,
     decode_counts,
@@ -102,11 +103,13 @@ def test_every_message_is_valid_against_its_schema(method: str) -> None:
     model = LoadedModel(name="instore-age", version="2", commercial_use="forbidden")
     encoder = StatusEncoder("store", "box", "0.1.0", model)
     status = CameraStatus("door", CameraState.FROZEN, START, "the same picture for 30 s")
+    audited = Audited(day=START.date(), visits=30, error=-5)
     messages = [
         *payloads(f"privacy.method={method}"),
         encoder.box("online", START),
         encoder.box("offline", None),
         replace(encoder, model=None).box("offline", None),
+        replace(encoder, audits=lambda: {"door": audited}).box("online", START),
         encoder.camera(status),
     ]
     assert {json.loads(message)["schema"] for message in messages} == set(MODELS)

@@ -21,6 +21,7 @@ from edge.delivery.history import Reader
 from edge.types import CameraState
 from edge.web.access import Access
 from edge.web.app import Page
+from edge.web.audit.tools import AuditTools
 from edge.web.setup.tools import Tools
 from tests.edge.web.store import Store, settings
 from tests.fakes import ManualClock
@@ -52,13 +53,15 @@ class Browser:
         password: str | None = None,
         clock: Clock | None = None,
         tools: Tools | None = None,
+        audit: AuditTools | None = None,
     ) -> None:
         self.clock = ManualClock(NOW)
         self.stop = threading.Event()
         self.access = Access(password, clock or self.clock)
         self.page = Page(
-            Reader(path), lambda: by, self.access, clock or self.clock, stop=self.stop, tools=tools
-        )
+            Reader(path), lambda: by, self.access, clock or self.clock,
+            stop=self.stop, tools=tools, audit=audit,
+        )  # fmt: skip
         self._client = Client(self.page)
 
     def ask(self, path: str) -> Any:

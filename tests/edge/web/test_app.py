@@ -20,6 +20,7 @@ def test_without_a_password_this_machine_sees_the_page(browser: Browser) -> None
     assert b"/static/today.js" in browser.get("/").data
     assert browser.ask("/api/page") == {
         "site": "store-7", "today": "2026-01-31", "password": False, "setup": False,
+        "audit": False,
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 
 from edge.daemon.cameras.viewers import Viewers
-from edge.types import Frame
+from edge.types import Frame, TrackEnded
 from tests.fakes import EPOCH
 
 
@@ -23,3 +23,12 @@ def test_a_viewer_gets_the_newest_frame_of_its_camera_until_it_leaves() -> None:
         assert (first.take(), second.take(), other.take()) == (newest, newest, None)
     viewers.show(frame(3))
     assert first.take() is None
+
+
+def test_an_audit_gets_the_visits_of_its_camera_until_it_ends() -> None:
+    viewers, visits = Viewers(), [TrackEnded("door", n, frame(n).captured_at, timedelta(1)) for n in range(3)]
+    with viewers.visits("door") as door, viewers.visits("till") as till:
+        viewers.count(visits[0])
+        viewers.count(visits[1])
+    viewers.count(visits[2])
+    assert (door, till) == ([visit.ended_at for visit in visits[:2]], [])

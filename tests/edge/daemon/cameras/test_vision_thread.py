@@ -125,8 +125,10 @@ def kinds(messages: Iterable[object]) -> list[str]:
 
 class TestVisionWorker:
     def test_ends_with_who_is_in_view_and_the_end_of_the_stream(self) -> None:
-        lane = Lane()
+        visits: list[TrackEnded] = []
+        lane = Lane(count=visits.append)
         messages = lane.run(*frames(1))
+        assert [m for m in messages if isinstance(m, TrackEnded)] == visits
         assert kinds(messages[:5]) == ["Progress"] * 5
         assert kinds(messages[5:]) == ["FaceCrop"] * 2 + ["TrackEnded", "Progress", "StreamEnded"]
         assert messages[-1] == StreamEnded("door", at(0.8))

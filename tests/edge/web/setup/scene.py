@@ -97,10 +97,15 @@ class Box:
     """What the daemon gives to Set up. previews: what was said of previews, in order."""
 
     def __init__(
-        self, folder: Path, frames: Sequence[Frame] = (), find: Callable[[], Finder] = Nobody
+        self,
+        folder: Path,
+        frames: Sequence[Frame] = (),
+        find: Callable[[], Finder] = Nobody,
+        *,
+        base: str = BASE,
     ) -> None:
         self.path = folder / "config.toml"
-        self.path.write_text(BASE.lstrip())
+        self.path.write_text(base.lstrip())
         (folder / "page").write_text(PASSWORD)
         self.folder = folder
         self.previews: queue.Queue[bool] = queue.Queue()

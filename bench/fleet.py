@@ -1,9 +1,11 @@
-"""`make fleet`: boxes, stores' brokers, bridges, a central broker that restarts, consumer and PostgreSQL.
+"""`make fleet`: boxes, stores' brokers, bridges, a central broker that is killed, consumer and PostgreSQL.
 
     .venv/bin/python -m bench.fleet [--boxes 50,100,200] [--windows 24] [--kills 2] [--out FILE]
+                                    [--ways bridge,direct] [--centre rabbitmq] [--in-order]
 
 All of it runs on this machine, with the files of deploy/: the real outbox and publisher of each box, a broker
-with a bridge for every ten boxes, the reference consumer, and a PostgreSQL that waits for its disk. The boxes
+for every ten boxes with a bridge for each of them, the central broker, the reference consumer, and a
+PostgreSQL that waits for its disk; every connection has TLS, and a user and password of its box. The boxes
 begin with all their windows waiting, as after an outage of the line. Every window must be in the database
 once, or the command fails. Other work of the machine makes the times longer; processor time counts more.
 """
@@ -21,49 +23,25 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from bench import fleet_boxes
+from bench import fleet_boxes, fleet_brokers
 from bench.box import ROOT
 from bench.fleet_boxes import Boxes
 from bench.provenance import commit, keep, rounded
 from bench.servers import SCHEMA, Mosquitto, PostgreSQL
 from bench.tables import table
 
-DEPLOY = ROOT / "deploy"
 BOXES_A_BROKER = 10
-BOXES_A_PROCESS = 50
+GROUPS_A_PROCESS = 5
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 Report = dict[str, Any]
-
-
-def settings_in(file: Path, names: str) -> list[str]:
-    """The lines of a configuration that begin with one of these names (a regular expression)."""
-    return [line for line in file.read_text().splitlines() if re.match(names, line)]
-
-
-def central_settings() -> list[str]:
-    """Those of the central broker, but for TLS and passwords."""
-    kept = "autosave|max_|persistent|message_size"
-    return settings_in(DEPLOY / "mosquitto/instore.conf", kept) + settings_in(
-        DEPLOY / "fleet/central.conf", kept
-    )
-
-
-def bridge_settings(number: int, central: int, first: int, last: int) -> list[str]:
-    """A bridge to the central broker for the stores of these boxes: without TLS, quick to come back."""
-    kept = settings_in(
-        DEPLOY / "mosquitto/bridge.conf", "connection|bridge_protocol|cleansession|notif|try_private"
-    )
-    names = [f"address 127.0.0.1:{central}", f"remote_clientid bridge-{number}", "restart_timeout 1 5"]
-    topics = [f"topic instore/{fleet_boxes.site(box)}/# out 1" for box in range(first, last + 1)]
-    own = settings_in(DEPLOY / "mosquitto/instore.conf", "autosave|max_|persistent|message_size")
-    return [*own, *kept, *names, *topics]
 
 
 class Processes:
@@ -109,9 +87,13 @@ def _resident_mb(pid: int) -> float:
 
 
 @contextmanager
-def consumer(port: int, database: str) -> Iterator[int]:
+def consumer(port: int, keys: Path, protocol: str, database: str) -> Iterator[int]:
     """The reference consumer; its process."""
-    command = [sys.executable, str(DEPLOY / "fleet/to_postgres.py"), "--broker", f"mqtt://127.0.0.1:{port}"]
+    command = [
+        sys.executable, str(fleet_brokers.DEPLOY / "fleet/to_postgres.py"),
+        "--broker", f"mqtts://localhost:{port}", "--ca", str(keys / "ca.pem"), "--protocol", protocol,
+        "--user", fleet_brokers.READER, "--password-file", str(keys / "users" / fleet_brokers.READER),
+    ]  # fmt: skip
     with subprocess.Popen([*command, "--database", database], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
@@ -133,40 +115,74 @@ STORED = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run has. centre: one of CENTRES. direct: the boxes publish to it, without a store's broker.
+
+    kills: ends of the central broker; crash: by SIGKILL, else in order.
+    """
+
+    boxes: int
+    windows: int
+    kills: int
+    centre: str = "rabbitmq"
+    direct: bool = False
+    crash: bool = True
+
+    @property
+    def protocol(self) -> str:
+        """The newest version of MQTT that the central broker has."""
+        return "3.1.1" if self.centre == "rabbitmq" else "5"
+
+    @property
+    def groups(self) -> list[range]:
+        """The boxes that share a store's broker."""
+        return [
+            range(first, min(first + BOXES_A_BROKER, self.boxes))
+            for first in range(0, self.boxes, BOXES_A_BROKER)
+        ]
+
+
 class Run:
-    """One run with so many boxes."""
+    """One run of a plan."""
 
     def __init__(
-        self, stack: ExitStack, boxes: int, windows: int, folder: Path, database: PostgreSQL | None = None
+        self, stack: ExitStack, plan: Plan, folder: Path, database: PostgreSQL | None = None
     ) -> None:
-        self.boxes, self.windows = boxes, windows
-        self.processes = Processes()
+        self.plan, self.folder = plan, folder
+        self.processes, self.starts = Processes(), 0.0
         self.database = database or stack.enter_context(PostgreSQL(sync=True))
-        self.address = self.database.create("instore")
-        self.database.run_sql("-f", str(SCHEMA), database="instore")
-        self.central = stack.enter_context(Mosquitto(folder / "central", central_settings()))
-        self.consumer = stack.enter_context(consumer(self.central.port, self.address))
-        self.stores = [
-            stack.enter_context(self._store(folder, n, first))
-            for n, first in enumerate(range(0, boxes, BOXES_A_BROKER))
-        ]
-        self.lines = [self._start_boxes(stack, folder, first) for first in range(0, boxes, BOXES_A_PROCESS)]
+        name = f"fleet-{plan.centre}"
+        self.address = self.database.create(name)
+        self.database.run_sql("-f", str(SCHEMA), database=name)
+        self.keys = fleet_brokers.keys_of(plan.boxes, folder / "keys")
+        self.central = stack.enter_context(fleet_brokers.central(plan.centre, folder / "central", self.keys))
+        self.consumer = stack.enter_context(
+            consumer(self.central.port, self.keys, plan.protocol, self.address)
+        )
+        self.stores = [] if plan.direct else [stack.enter_context(self._store(of)) for of in plan.groups]
+        self.lines = [self._start_boxes(stack, groups) for groups in self._shares()]
         self.expected = [key for line in self.lines for _, key in line.recv()]
         self.db = stack.enter_context(psycopg.connect(self.address, autocommit=True))
 
-    def _store(self, folder: Path, number: int, first: int) -> Mosquitto:
-        last = min(first + BOXES_A_BROKER, self.boxes) - 1
-        return Mosquitto(folder / f"store-{number}", bridge_settings(number, self.central.port, first, last))
+    def _store(self, boxes: range) -> Mosquitto:
+        return fleet_brokers.store(self.folder / f"store-{boxes[0]}", self.keys, self.central.port, boxes)
 
-    def _start_boxes(self, stack: ExitStack, folder: Path, first: int) -> Any:  # noqa: ANN401 - a pipe's end
-        """Boxes of one process; they connect to the brokers of their stores."""
+    def _boxes(self) -> Iterator[Boxes]:
+        """Those of each group, which connect to the broker of their stores, or to the central one."""
+        for number, group in enumerate(self.plan.groups):
+            port = self.central.port if self.plan.direct else self.stores[number].port
+            protocol = self.plan.protocol if self.plan.direct else "5"
+            yield Boxes(group[0], group[-1], port, self.plan.windows, self.folder, self.keys, protocol)
+
+    def _shares(self) -> list[list[Boxes]]:
+        """The boxes of each process."""
+        groups = list(self._boxes())
+        return [groups[n : n + GROUPS_A_PROCESS] for n in range(0, len(groups), GROUPS_A_PROCESS)]
+
+    def _start_boxes(self, stack: ExitStack, groups: Sequence[Boxes]) -> Any:  # noqa: ANN401 - a pipe's end
+        """Boxes of one process."""
         ours, theirs = multiprocessing.Pipe()
-        last = min(first + BOXES_A_PROCESS, self.boxes) - 1
-        groups = [
-            Boxes(begin, min(begin + BOXES_A_BROKER - 1, last), self.stores[begin // BOXES_A_BROKER].port,
-                  self.windows, folder)
-            for begin in range(first, last + 1, BOXES_A_BROKER)
-        ]  # fmt: skip
         process = multiprocessing.get_context("spawn").Process(target=fleet_boxes.run, args=(groups, theirs))
         process.start()
         theirs.close()  # so that its end is noticed
@@ -205,29 +221,32 @@ class Run:
             "PostgreSQL": _resident_mb(self.database.pid),
         }
 
-    def measure(self, kills: int, within: float, *, crash: bool) -> Report:
+    def measure(self, within: float) -> Report:
         """Let the boxes go, end the central broker at even parts of the rows, and wait for all of them."""
         total, before, begun = len(self.expected), self.times(), time.monotonic()
         for line in self.lines:
             line.send("go")
         undisturbed = 0.0
-        for kill in range(1, kills + 1):
-            self.wait_for(kill * total // (kills + 1), within)
+        for kill in range(1, self.plan.kills + 1):
+            self.wait_for(kill * total // (self.plan.kills + 1), within)
             undisturbed = undisturbed or self.stored() / (time.monotonic() - begun)
             self.processes.ended("central", self.central.pid)
-            (self.central.kill if crash else self.central.stop)()
+            (self.central.kill if self.plan.crash else self.central.stop)()
             self.central.start()
+            self.starts += _seconds(self.central.pid)
         self.wait_for(total, within)
         took = time.monotonic() - begun
         used = {name: seconds - before[name] for name, seconds in self.times().items()}
+        used["central broker"] -= self.starts
         memory = self.memory()
         for line in self.lines:
             line.send("stop")
         boxes, left = zip(*(line.recv() for line in self.lines), strict=True)
         return {
-            "boxes": self.boxes, "windows": self.boxes * self.windows, "messages": total, "seconds": took,
+            **asdict(self.plan), "all_windows": self.plan.boxes * self.plan.windows, "messages": total,
+            "seconds": took,
             "messages_a_second": total / took, "before_the_first_kill": undisturbed or total / took,
-            "cpu_seconds": {**used, "boxes": sum(boxes)}, "memory_mb": memory, "left": sum(left),
+            "cpu_seconds": {**used, "boxes": sum(boxes)}, "cpu_seconds_of_starts": self.starts, "memory_mb": memory, "left": sum(left),
         }  # fmt: skip
 
     def faults(self) -> list[str]:
@@ -247,43 +266,31 @@ class Run:
         return faults + ([f"{doubled} rows twice"] if doubled else [])
 
 
-def measure(
-    boxes: int,
-    windows: int,
-    kills: int,
-    within: float = 300.0,
-    database: PostgreSQL | None = None,
-    *,
-    crash: bool = False,
-) -> Report:
+def measure(plan: Plan, within: float = 300.0, database: PostgreSQL | None = None) -> Report:
     """One run. database: a server that runs; None: one of its own that waits for its disk.
 
-    crash: the central broker is killed; else it is restarted in order.
     Raises AssertionError or TimeoutError where a window is not in the database once.
     """
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        run = Run(stack, boxes, windows, Path(folder), database)
-        report = run.measure(kills, within, crash=crash)
+        run = Run(stack, plan, Path(folder), database)
+        report = run.measure(within)
         faults = run.faults()
         assert not faults, "; ".join(faults)
-        return {**report, "kills": kills}
+        return report
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Measure and write the report; status 1 where a window is missing or doubled."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--boxes", default="50,100,200")
-    parser.add_argument("--windows", type=int, default=24, help="of each box, five minutes long")
-    parser.add_argument("--kills", type=int, default=2, help="ends of the central broker")
-    parser.add_argument("--crash", action="store_true", help="kill it; mosquitto may lose messages then")
-    parser.add_argument("--out", type=Path, default=ROOT / "bench/results/fleet")
-    arguments = parser.parse_args(words)
+    arguments = _parser().parse_args(words)
     runs = []
     for boxes in map(int, arguments.boxes.split(",")):
-        runs.append(measure(boxes, arguments.windows, arguments.kills, crash=arguments.crash))
-        print(boxes, "boxes:", rounded(runs[-1]), flush=True)
+        for way in arguments.ways.split(","):
+            plan = Plan(
+                boxes, arguments.windows, arguments.kills, arguments.centre, way == "direct",
+                not arguments.in_order,
+            )  # fmt: skip
+            runs.append(measure(plan))
+            print(boxes, "boxes:", rounded(runs[-1]), flush=True)
     report = rounded(
         {
             "taken_at": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit(),
@@ -294,7 +301,34 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--boxes", default="50,100,200")
+    parser.add_argument("--windows", type=int, default=24, help="of each box, five minutes long")
+    parser.add_argument("--kills", type=int, default=2, help="ends of the central broker")
+    parser.add_argument("--centre", choices=fleet_brokers.CENTRES, default="rabbitmq")
+    parser.add_argument("--ways", default="bridge", help="bridge: over stores' brokers; direct: without them")
+    parser.add_argument(
+        "--in-order", action="store_true", help="end it in order; mosquitto may lose messages in a kill"
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "bench/results/fleet")
+    return parser
+
+
 PARTS = ("central broker", "stores' brokers", "consumer", "PostgreSQL", "boxes")
+
+
+def name_of(run: Report) -> str:
+    """A run in a table."""
+    return f"{run['boxes']}, {'direct' if run['direct'] else 'bridges'}"
+
+
+def centre_ms(run: Report) -> float:
+    """Milliseconds of a core that a message costs at the centre."""
+    parts = ("central broker", "consumer", "PostgreSQL")
+    return float(1000 * sum(run["cpu_seconds"][part] for part in parts) / run["messages"])
 
 
 def text(report: Report) -> str:
@@ -303,45 +337,42 @@ def text(report: Report) -> str:
     speed = table(
         ["boxes", "windows", "messages", "s", "messages/s", "before the first end", "windows/s"],
         [
-            [str(run["boxes"]), str(run["windows"]), str(run["messages"]), f"{run['seconds']:.0f}",
+            [name_of(run), str(run["all_windows"]), str(run["messages"]), f"{run['seconds']:.0f}",
              f"{run['messages_a_second']:.0f}", f"{run['before_the_first_kill']:.0f}",
-             f"{run['windows'] / run['seconds']:.0f}"]
+             f"{run['all_windows'] / run['seconds']:.0f}"]
             for run in runs
         ],
     )  # fmt: skip
     cpu = table(
-        ["boxes", *PARTS],
+        ["boxes", *PARTS, "centre"],
         [
             [
-                str(run["boxes"]),
+                name_of(run),
                 *(f"{1000 * run['cpu_seconds'][part] / run['messages']:.2f}" for part in PARTS),
+                f"{centre_ms(run):.2f}",
             ]
             for run in runs
         ],
     )
     memory = table(
         ["boxes", *PARTS[:-1]],
-        [[str(run["boxes"]), *(f"{run['memory_mb'][part]:.0f}" for part in PARTS[:-1])] for run in runs],
+        [[name_of(run), *(f"{run['memory_mb'][part]:.0f}" for part in PARTS[:-1])] for run in runs],
     )
-    centre = [
-        1000 * sum(run["cpu_seconds"][part] for part in ("central broker", "consumer", "PostgreSQL"))
-        / run["messages"]
-        for run in runs
-    ]  # fmt: skip
-    by_size = ", ".join(f"{ms:.2f} with {run['boxes']}" for ms, run in zip(centre, runs, strict=True))
-    cameras = 60_000 / centre[-1]
+    plan, cameras = runs[0], 60_000 / centre_ms(runs[-1])
+    ended = "killed (SIGKILL)" if plan["crash"] else "ended in order"
     return f"""# The fleet on one machine
 
 `make fleet`, {report["taken_at"]}, commit {report["commit"]}, {report["cores"]} cores,
 load {report["load"]:.0f}. Other work shared the machine, so the times are longer than the parts need;
-processor time is the better figure. `bench/fleet.py` says what runs. The central broker was ended
-{runs[0]["kills"]} times in each run, and every window was in the database once: no gap, nothing
-doubled, nothing refused. A window gives three messages: `counts`, and `flow` of the camera and of the
-box. The boxes begin with all of them waiting.
+processor time is the better figure. `bench/fleet.py` says what runs. The central broker, {plan["centre"]},
+was {ended} {plan["kills"]} times in each run, and every window was in the database once: no gap,
+nothing doubled, nothing refused. Every connection has TLS and the user of its box. A window gives three
+messages: `counts`, and `flow` of the camera and of the box. The boxes begin with all of them waiting.
 
 {speed}
 
-Processor milliseconds a message:
+Processor milliseconds a message; the centre is central broker, consumer and PostgreSQL. A start of the central
+broker after an end takes {plan["cpu_seconds_of_starts"] / max(1, plan["kills"]):.1f} s of a core beside it:
 
 {cpu}
 
@@ -349,9 +380,8 @@ Memory at the end, in megabytes:
 
 {memory}
 
-The centre (central broker, consumer, PostgreSQL) takes, in ms of a core a message: {by_size} boxes.
 At one message for each camera and minute one core carries {cameras:,.0f} cameras: {cameras / 4:,.0f}
-stores of four. With the two `flow` messages of each window it is a third of that.
+stores of four, by the last row. With the two `flow` messages of each window it is a third of that.
 """
 
 

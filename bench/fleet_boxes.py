@@ -29,13 +29,18 @@ CAMERA = "door"
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """Boxes first..last, each in a store of its own, that publish to a broker. windows: of each."""
+    """Boxes first..last, each in a store of its own, that publish to a broker. windows: of each.
+
+    keys: certificates and passwords. protocol: of MQTT, as `mqtt.protocol`.
+    """
 
     first: int
     last: int
     port: int
     windows: int
     folder: Path
+    keys: Path
+    protocol: str
 
 
 def site(number: int) -> str:
@@ -72,7 +77,7 @@ def run(groups: Sequence[Boxes], line: Connection) -> None:
         line.send((after.user + after.system - before.user - before.system, left))
 
 
-def settings_of(number: int, port: int) -> Settings:
+def settings_of(number: int, boxes: Boxes) -> Settings:
     """The configuration of one box."""
     return load_settings(
         None,
@@ -80,14 +85,18 @@ def settings_of(number: int, port: int) -> Settings:
             "site": site(number),
             "box": "box",
             "cameras": [{"name": CAMERA, "source": "rtsp://192.0.2.1/door"}],
-            "mqtt": {"host": "127.0.0.1", "port": port, "drain_timeout": 60.0},
+            "mqtt": {
+                "url": f"mqtts://localhost:{boxes.port}", "protocol": boxes.protocol, "drain_timeout": 60.0,
+                "ca_file": str(boxes.keys / "ca.pem"),
+                "username": site(number), "password_file": str(boxes.keys / "users" / site(number)),
+            },
         },
-    )
+    )  # fmt: skip
 
 
 def filled(number: int, boxes: Boxes) -> Outbox:
     """The outbox of a box that counted for so many windows while the line was down."""
-    settings, rng = settings_of(number, boxes.port), random.Random(number)
+    settings, rng = settings_of(number, boxes), random.Random(number)
     # Every box has a disk of its own; here they would wait for each other's.
     outbox = Outbox(boxes.folder / f"box-{number}.db", 1_000_000, 1 << 30, sync=False)
     rule = Rule.of(settings, Model(name="painted", version="1"))
@@ -111,7 +120,7 @@ def painted_windows(number: int, windows: int, rng: random.Random) -> Sequence[W
 
 def publisher(number: int, boxes: Boxes, outbox: Outbox) -> Publisher:
     """The real publisher of a box."""
-    settings, clock = settings_of(number, boxes.port), SystemClock()
+    settings, clock = settings_of(number, boxes), SystemClock()
     made = Publisher(
         settings.mqtt, settings.site.name, settings.box,
         store=outbox, statuses=StatusEncoder(settings.site.name, settings.box, "bench"), clock=clock,

@@ -20,6 +20,7 @@ from typing import Any, Self
 from bench.box import ROOT
 
 SCHEMA = ROOT / "deploy" / "fleet" / "schema.sql"
+RABBITMQ = ROOT / "deploy" / "rabbitmq"
 _START_WITHIN = 60.0
 _MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a folder of its own in it
 _PATH = os.defpath + ":/usr/sbin:/usr/local/sbin"
@@ -112,17 +113,20 @@ class Server:
 
 
 class Mosquitto(Server):
-    """A broker that keeps its messages in `folder`; `more` are further lines of its configuration."""
+    """A broker that keeps its messages in `folder`; `more` are further lines of its configuration.
+
+    settings: of its listener, whose port is 8883 there; none: whoever connects may do everything.
+    """
 
     ready = " running"
 
-    def __init__(self, folder: Path, more: Iterable[str] = ()) -> None:
+    def __init__(self, folder: Path, more: Iterable[str] = (), settings: Path | None = None) -> None:
         super().__init__()
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / "mosquitto.conf"
+        text = settings.read_text() if settings else "listener 8883\nallow_anonymous true"
         lines = [
-            f"listener {self.port} 127.0.0.1",
-            "allow_anonymous true",
+            text.replace("listener 8883", f"listener {self.port} 127.0.0.1"),
             "log_dest stderr",
             f"user {pwd.getpwuid(os.getuid()).pw_name}",
             "persistence true",
@@ -133,6 +137,49 @@ class Mosquitto(Server):
     def _popen(self) -> subprocess.Popen[str]:
         command = [program("mosquitto"), "-c", str(self._file)]
         return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+class RabbitMQ(Server):
+    """A broker with the settings of deploy/rabbitmq; it keeps its messages in `folder`.
+
+    keys: the folder of deploy/mosquitto/setup, in which deploy/rabbitmq/definitions.py has run.
+    """
+
+    ready = "Server startup complete"
+
+    def __init__(self, folder: Path, keys: Path) -> None:
+        super().__init__()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._names = folder, free_port()
+        settings = (RABBITMQ / "rabbitmq.conf").read_text()
+        settings = settings.replace("ssl.default = 8883", f"ssl.default = 127.0.0.1:{self.port}")
+        settings = settings.replace("/etc/rabbitmq/instore", str(keys))
+        log = ("log.file = false", "log.console = true", "log.console.stdio = stderr")
+        (folder / "rabbitmq.conf").write_text("\n".join([settings, *log, ""]))
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        """One of its own, also for the daemon that names nodes (epmd)."""
+        places = {"CONFIG_FILE": "rabbitmq.conf", "MNESIA_BASE": "data", "LOG_BASE": "log",
+                  "PID_FILE": "pid", "GENERATED_CONFIG_DIR": "generated"}  # fmt: skip
+        return {
+            "PATH": _PATH, "HOME": str(self._folder), "LC_ALL": "C.UTF-8",
+            "ERL_EPMD_PORT": str(self._names), "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_CONF_ENV_FILE": str(RABBITMQ / "rabbitmq-env.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(RABBITMQ / "enabled_plugins"),
+            "RUNNING_UNDER_SYSTEMD": "1",  # its script then becomes the server
+            **{f"RABBITMQ_{name}": str(self._folder / place) for name, place in places.items()},
+        }  # fmt: skip
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        subprocess.run([program("epmd"), "-port", str(self._names), "-kill"], capture_output=True, check=True)
+
+    def _popen(self) -> subprocess.Popen[str]:
+        command = [program("rabbitmq-server", "/usr/lib/rabbitmq/bin")]
+        return subprocess.Popen(
+            command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
 
 
 class Prometheus(Server):

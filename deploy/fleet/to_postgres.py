@@ -47,6 +47,7 @@ LONGEST_NAME = 255
 """Bytes of a level of a topic; boxes allow 64. An index of PostgreSQL holds 2,700 bytes of a row."""
 SCHEMA_FAULTS = frozenset({"3F000", "42501", "42703", "42883", "42P01", "42P10"})
 """SQLSTATE: the schema is missing or old, or the user has no rights in it."""
+PROTOCOLS = {"5": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 BATCH = 500
 """Messages that are stored in one transaction, at most."""
 LINGER = 0.2
@@ -209,6 +210,19 @@ class Broker:
     password: str
     client_id: str
     topics: Sequence[str]
+    protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the client says how long its session is kept; in MQTT 3.1.1 the broker decides."""
+        return self.protocol is MQTTProtocolVersion.MQTTv5
+
+
+def _session() -> Properties:
+    made = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's has no types
+    made.SessionExpiryInterval = SESSION
+    made.ReceiveMaximum = 65535
+    return made
 
 
 class Consumer:
@@ -226,8 +240,10 @@ class Consumer:
         self._due = 0.0
         self._wait = 0.0
         self._stopped = False
-        version = CallbackAPIVersion.VERSION2
-        self._client = Client(version, broker.client_id, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True)
+        self._client = Client(
+            CallbackAPIVersion.VERSION2, broker.client_id, protocol=broker.protocol, manual_ack=True,
+            clean_session=None if broker.is_new else False,
+        )  # fmt: skip
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = lambda *_: log.info("the connection to the broker ended")
         self._client.on_subscribe = self._on_subscribe
@@ -262,12 +278,12 @@ class Consumer:
             self._pause()
 
     def _connect(self) -> bool:
-        session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's has no types
-        session.SessionExpiryInterval = SESSION
-        session.ReceiveMaximum = 65535
         host, port = self._broker.host, self._broker.port
         try:
-            self._client.connect(host, port, keepalive=30, clean_start=False, properties=session)
+            if self._broker.is_new:
+                self._client.connect(host, port, 30, clean_start=False, properties=_session())
+            else:  # the broker has settings of its own for what _session() asks for
+                self._client.connect(host, port, 30)
         except OSError as error:
             log.warning("broker %s:%d: %s", host, port, error)
             return False
@@ -343,6 +359,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--ca", type=Path, metavar="FILE", help="the authority of the broker's certificate (mqtts)"
     )
+    made.add_argument(
+        "--protocol", choices=PROTOCOLS, default="5", help="of MQTT; Debian's RabbitMQ has 3.1.1"
+    )
     made.add_argument("--user", default="")
     made.add_argument("--password-file", type=Path, metavar="FILE", help="its first line is the password")
     made.add_argument(
@@ -369,7 +388,16 @@ def broker_of(arguments: argparse.Namespace) -> Broker:
     password = arguments.password_file.read_text().partition("\n")[0] if arguments.password_file else ""
     port = url.port or (8883 if secure else 1883)
     topics = tuple(f"{arguments.prefix}/{topic}" for topic in TOPICS)
-    return Broker(url.hostname, port, tls, arguments.user, password, arguments.client_id, topics)
+    return Broker(
+        url.hostname,
+        port,
+        tls,
+        arguments.user,
+        password,
+        arguments.client_id,
+        topics,
+        PROTOCOLS[arguments.protocol],
+    )
 
 
 def main(words: Sequence[str] | None = None) -> int:

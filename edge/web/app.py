@@ -49,6 +49,7 @@ MOST_WAITING = 8
 LATER = 2.0
 """Seconds after which those are to ask again."""
 
+_PAGES = ("today", "setup", "check", "login")
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -260,7 +261,10 @@ def _extra_headers(refused: HTTPException) -> Mapping[str, str]:
 
 
 def _static_files() -> dict[str, bytes]:
+    """By name; page.html gives the HTML of every page, which differs in its program alone."""
     folder = resources.files("edge.web") / "static"
-    return {
+    files = {
         item.name: item.read_bytes() for item in folder.iterdir() if item.name.rpartition(".")[2] in _TYPES
     }
+    shell = files.pop("page.html")
+    return files | {f"{page}.html": shell.replace(b"PAGE", page.encode()) for page in _PAGES}

@@ -27,12 +27,16 @@ const LONGEST = 30000;
 
 // Calls `changed` whenever the box has published something; `connected` with whether it answers.
 export async function follow(version, changed, connected) {
+  let lost = false;
   for (;;) {
     try {
       if (document.hidden) {
         await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
       }
-      const found = await ask(`/api/changes?after=${version}`, undefined, AbortSignal.timeout(LONGEST));
+      // Without a version the box answers at once: it may be back, and nothing new may come for long.
+      const after = lost ? "" : version;
+      const found = await ask(`/api/changes?after=${after}`, undefined, AbortSignal.timeout(LONGEST));
+      lost = false;
       connected(true);
       if (found.version !== version) {
         version = found.version;
@@ -40,6 +44,7 @@ export async function follow(version, changed, connected) {
       }
       await pause(found.again_after);
     } catch {
+      lost = true;
       connected(false);
       await pause(1);
     }

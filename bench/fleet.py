@@ -104,9 +104,11 @@ def consumer(port: int, keys: Path, protocol: str, database: str) -> Iterator[in
         log = process.stderr
         reader = threading.Thread(target=lambda: [None for _ in log], daemon=True)
         reader.start()
-        yield process.pid
-        process.terminate()
-        reader.join()  # its end: the log is closed next
+        try:
+            yield process.pid
+        finally:
+            process.terminate()
+            reader.join()  # its end: the log is closed next
 
 
 STORED = (
@@ -244,9 +246,10 @@ class Run:
         boxes, left = zip(*(line.recv() for line in self.lines), strict=True)
         return {
             **asdict(self.plan), "all_windows": self.plan.boxes * self.plan.windows, "messages": total,
-            "seconds": took,
-            "messages_a_second": total / took, "before_the_first_kill": undisturbed or total / took,
-            "cpu_seconds": {**used, "boxes": sum(boxes)}, "cpu_seconds_of_starts": self.starts, "memory_mb": memory, "left": sum(left),
+            "seconds": took, "messages_a_second": total / took,
+            "before_the_first_kill": undisturbed or total / took,
+            "cpu_seconds": {**used, "boxes": sum(boxes)}, "cpu_seconds_of_starts": self.starts,
+            "memory_mb": memory, "left": sum(left),
         }  # fmt: skip
 
     def faults(self) -> list[str]:
@@ -359,6 +362,7 @@ def text(report: Report) -> str:
         [[name_of(run), *(f"{run['memory_mb'][part]:.0f}" for part in PARTS[:-1])] for run in runs],
     )
     plan, cameras = runs[0], 60_000 / centre_ms(runs[-1])
+    start = plan["cpu_seconds_of_starts"] / max(1, plan["kills"])
     ended = "killed (SIGKILL)" if plan["crash"] else "ended in order"
     return f"""# The fleet on one machine
 
@@ -371,8 +375,8 @@ messages: `counts`, and `flow` of the camera and of the box. The boxes begin wit
 
 {speed}
 
-Processor milliseconds a message; the centre is central broker, consumer and PostgreSQL. A start of the central
-broker after an end takes {plan["cpu_seconds_of_starts"] / max(1, plan["kills"]):.1f} s of a core beside it:
+Processor milliseconds a message; the centre is central broker, consumer and PostgreSQL. A start of the
+central broker after an end takes {start:.1f} s of a core beside:
 
 {cpu}
 

@@ -68,10 +68,12 @@ def run(groups: Sequence[Boxes], line: Connection) -> None:
         ]
         for thread in threads:
             thread.start()
-        line.recv()
-        stop.set()
-        for thread in threads:
-            thread.join()
+        try:
+            line.recv()
+        finally:  # also where the other end has failed: this process ends then
+            stop.set()
+            for thread in threads:
+                thread.join()
         after = os.times()
         left = sum(outbox.depth for *_, outbox in opened)
         line.send((after.user + after.system - before.user - before.system, left))

@@ -380,6 +380,7 @@ class Composition:
             find=lambda camera: FaceLikes(camera, self.in_force.detection.engine),
             start=self._start_asked,
             on_preview=self._say_preview,
+            on_fault=self.metrics.preview_failures.inc,
             reload=self.reload_wanted.set,
             rejected=lambda: self.status.reload_rejected,
         )

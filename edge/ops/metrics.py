@@ -192,6 +192,10 @@ class Metrics:
             "history_set_aside", "Unusable history files moved aside, by reason.", OutboxFault
         )
         self.history_failures = self._counter("history_failures", "Writes to the history that failed.")
+        self.preview_failures = self._counter(
+            "preview_failures",
+            "Stills of Set up that a fault of detector, memory or disk prevented.",
+        )
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"instore_{name}", text, labels, registry=self.registry)

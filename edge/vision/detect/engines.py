@@ -25,6 +25,15 @@ def engine_of(setting: str, machine: str | None = None) -> Engine:
     return "onnxruntime" if setting == "onnxruntime" else "mediapipe"
 
 
+def faults_of(engine: Engine) -> tuple[type[Exception], ...]:
+    """What this engine's library raises where it fails, as for want of memory."""
+    if engine == "onnxruntime":
+        from edge.inference.onnxruntime import FAULTS
+
+        return FAULTS
+    return RuntimeError, ValueError
+
+
 def detectors_on(engine: Engine) -> Callable[[Range, float], FaceDetector]:
     """Opens a detector from its range and the least score of a face, 0..1.
 

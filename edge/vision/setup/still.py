@@ -1,15 +1,17 @@
 """A still of a camera for the person who draws on it; it is made only when a person asks for one.
 
-It is the one picture that the program shows, so no face is on it. It is the median of a minute or more, which
-drops all that is in one place for less than half of that time. It is small, and grey wherever anything like a
-face, at any score, was found more than once in a while, and wherever a face is found on the still itself. A
-person who has turned the back to the camera for most of the minute is on it.
+It is the one picture that the program shows, so no face is on it. It is the median of a minute or more, in
+which each second weighs the same: it drops all that is in one place for less than half of that time. It is
+small, and grey wherever anything like a face, at any score, was found more than once in a while, and wherever
+a face is found on the still itself. A person who has turned the back to the camera for most of the minute is
+on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -57,6 +59,7 @@ COVERED_SHARE = 0.9
 
 GREY = 128
 
+T = TypeVar("T")
 Mask = NDArray[np.bool_]
 Find = Callable[[Frame], Boxes]
 """The boxes, float32 (N, 4), of all that may be a face in a frame."""
@@ -76,6 +79,7 @@ class Taking:
     def __init__(self, find: Find, likely: Find | None = None) -> None:
         """likely: finds faces on the still itself, at a score at which they are some; else `find`."""
         self.taken: list[tuple[Image, Mask]] = []
+        self._at: list[float] = []
         self._find = find
         self._likely = likely or find
         self._first: Frame | None = None
@@ -106,8 +110,9 @@ class Taking:
             raise NoStillError("not made: the size of the picture changed meanwhile")
         if self.taken and np.array_equal(image, self.taken[-1][0]):
             return
-        self.taken.append((image, covered))
         self._first, self._last = self._first or frame, frame.captured_at
+        self.taken.append((image, covered))
+        self._at.append(self.seconds)
 
     def still(self) -> Image:
         """The still, uint8 (H, W, 3). Raises NoStillError where there is too little, or a face is left."""
@@ -116,7 +121,7 @@ class Taking:
                 f"not made: needs {FEWEST} pictures that differ, of a minute; got {len(self.taken)} "
                 f"without a gap of more than {LONGEST_GAP.seconds} s"
             )
-        return without_faces(composed(self.taken), self._first, self._likely)
+        return without_faces(composed(self.taken, self._at), self._first, self._likely)
 
     def _follows(self, at: datetime) -> bool:
         """Whether a frame of this time is of the same run: there was no gap, and no clock was set."""
@@ -124,14 +129,28 @@ class Taking:
 
     def _begin_again(self) -> None:
         self.taken.clear()
+        self._at.clear()
         self._first = self._last = None
 
 
-def composed(taken: list[tuple[Image, Mask]]) -> Image:
-    """The median of pictures (H, W, 3), grey where many of them are covered (H, W)."""
-    still = np.median(np.stack([image for image, _ in taken]), axis=0).astype(np.uint8)
-    still[np.mean([covered for _, covered in taken], axis=0) >= OFTEN] = GREY
+def composed(taken: Sequence[tuple[Image, Mask]], at: Sequence[float]) -> Image:
+    """The median of pictures (H, W, 3), grey where many of them are covered (H, W).
+
+    at: seconds of each, ascending. Each second weighs the same, also where there are fewer pictures.
+    """
+    shown = _by_second(at)
+    still = np.median(np.stack([taken[n][0] for n in shown]), axis=0).astype(np.uint8)
+    for chosen in (shown, range(len(taken))):  # a face may be found on a picture that no second is nearest to
+        still[np.mean([taken[n][1] for n in chosen], axis=0) >= OFTEN] = GREY
     return np.asarray(still, np.uint8)
+
+
+def _by_second(at: Sequence[float]) -> list[int]:
+    """For each second from the first of these to the last, the nearest of them."""
+    times = np.asarray(at)
+    seconds = np.arange(times[0], times[-1] + SPACING.total_seconds() / 2, 1.0)
+    nearest: list[int] = np.abs(times - seconds[:, None]).argmin(axis=1).tolist()
+    return nearest
 
 
 def without_faces(still: Image, of: Frame, find: Find) -> Image:
@@ -155,14 +174,41 @@ def _is_shown(box: NDArray[np.float32], still: Image) -> bool:
     return bool(part.size) and float((part == GREY).all(axis=2).mean()) < COVERED_SHARE
 
 
+class DetectorError(OutsideError):
+    """The library of a detector failed: for the still alone, since a click must not end the daemon."""
+
+
+class _Detector:
+    """A detector whose library's faults are a DetectorError."""
+
+    def __init__(self, camera: CameraSettings, engine: str) -> None:
+        from edge.vision.detect import detectors_on, engine_of, faults_of
+
+        chosen = engine_of(engine)
+        self._faults: tuple[type[Exception], ...] = (*faults_of(chosen), MemoryError, cv2.error)
+        self._detector = self._try(lambda: detectors_on(chosen)(camera.range, ANY_SCORE))
+
+    def detect(self, image: Image) -> Faces:
+        return self._try(lambda: self._detector.detect(image))
+
+    def close(self) -> None:
+        self._detector.close()
+
+    def _try(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except self._faults as error:
+            raise DetectorError(f"the detector failed: {type(error).__name__}: {error}") from error
+
+
 class FaceLikes:
-    """Finds all in a frame that may be a face: every view, at any score."""
+    """Finds all in a frame that may be a face: every view, at any score. It raises DetectorError."""
 
     def __init__(self, camera: CameraSettings, engine: str = "auto") -> None:
         """engine: as of `detection.engine`."""
-        from edge.vision.detect import Scanner, detectors_on, engine_of
+        from edge.vision.detect import Scanner
 
-        detector = detectors_on(engine_of(engine))(camera.range, ANY_SCORE)
+        detector = _Detector(camera, engine)
         self._scanner = Scanner(detector, tile=camera.tile, full_scan_every=1.0, min_face=SMALLEST)
 
     def __call__(self, frame: Frame) -> Boxes:

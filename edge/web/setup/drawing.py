@@ -34,7 +34,7 @@ HEAD = (
 class Drawing(Section):
     """The lines and zones of one camera: all that the page can change.
 
-    version: of what was there when somebody began to draw, see `OwnFile.version`; empty: whatever there is.
+    version: of what was there when somebody began to draw, see `OwnFile.version`; only a draft has none.
     """
 
     camera: str
@@ -113,7 +113,7 @@ class OwnFile:
 
     def _require_unchanged(self, drawing: Drawing, in_force: Settings) -> None:
         now = {camera.name: camera for camera in in_force.cameras}.get(drawing.camera)
-        if drawing.version and (now is None or drawing.version != self.version(now)):
+        if now is None or drawing.version != self.version(now):
             raise OutsideError(
                 f"camera {drawing.camera!r}: its lines or zones were changed meanwhile; copy the text, load "
                 "the page again and draw on what is there now"

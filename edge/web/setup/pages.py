@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from werkzeug.exceptions import BadRequest, Conflict, NotFound
+from werkzeug.exceptions import BadRequest, Conflict, NotFound, PreconditionRequired
 from werkzeug.wrappers import Request, Response
 
 from edge.clock import Clock
@@ -82,6 +82,8 @@ class SetUp:
     def _write(self, request: Request) -> Response:
         try:
             drawing = self._drawing(request)
+            if not drawing.version:
+                raise PreconditionRequired("version: missing; send the camera's from GET /api/setup")
             path = self._file.write(drawing, self._settings())
         except InstoreError as error:
             raise Conflict(str(error)) from None

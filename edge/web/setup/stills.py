@@ -14,7 +14,7 @@ import cv2
 from edge.capture import LatestFrame
 from edge.clock import Clock
 from edge.config import CameraSettings
-from edge.errors import InstoreError
+from edge.errors import ConfigurationError, OutsideError
 from edge.types import Image
 from edge.vision.setup.still import MINUTE, NoStillError, Taking
 from edge.web.access import Access
@@ -34,8 +34,8 @@ UNATTENDED = 30.0
 STEP = 0.5
 """Seconds between two looks whether it should still be there."""
 
-TROUBLE = (InstoreError, OSError, MemoryError, RuntimeError, ValueError, cv2.error)
-"""What cameras, disks and the libraries of detectors raise."""
+TROUBLE = (OutsideError, ConfigurationError, OSError, MemoryError)
+"""What cameras, disks, detectors and memory raise; anything else is a bug, which ends the daemon."""
 
 
 class State(StrEnum):
@@ -150,6 +150,7 @@ class Stills:
         except NoStillError as none:
             still.reason, still.state = str(none), State.FAILED
         except TROUBLE as error:  # a click must not end the daemon where memory, disk or a library fails
+            self._tools.on_fault()
             log.warning("no still of camera %s: %s: %s", still.camera.name, type(error).__name__, error)
             still.reason, still.state = f"not made: {error}", State.FAILED
         until = self._clock.monotonic() + LONGEST
@@ -181,7 +182,7 @@ class Stills:
     def _show(self, still: Still, image: Image) -> None:
         done, content = cv2.imencode(".png", image)
         if not done:
-            raise RuntimeError("OpenCV encodes no PNG")
+            raise OutsideError("OpenCV encodes no PNG")
         still.size = (image.shape[1], image.shape[0])
         still.picture = content.tobytes()
         still.state = State.READY

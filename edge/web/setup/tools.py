@@ -43,8 +43,8 @@ class Configured:
 class Tools:
     """watch: the frames of a camera as they are analysed, while the context is open. find: the finder for a
     camera's still. start: runs work in a thread whose failure ends the daemon. on_preview: somebody makes or
-    looks at a still, or nobody does any more. reload: asks the daemon to read its configuration again.
-    rejected: whether the last reload was.
+    looks at a still, or nobody does any more. on_fault: a fault outside prevented a still. reload: asks the
+    daemon to read its configuration again. rejected: whether the last reload was.
     """
 
     configured: Configured
@@ -52,5 +52,6 @@ class Tools:
     find: Callable[[CameraSettings], Finder]
     start: Callable[[str, Callable[[], None]], None]
     on_preview: Callable[[bool], None]
+    on_fault: Callable[[], None]
     reload: Callable[[], None]
     rejected: Callable[[], bool]

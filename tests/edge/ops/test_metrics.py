@@ -64,7 +64,7 @@ def test_every_series_is_there_before_anything_happens():
     for name in (
         "decision_seconds_count", "windows_published_total", "mqtt_connected", "publish_lag_seconds_count",
         "last_publish_timestamp_seconds", "outbox_rows",
-        "outbox_bytes", "outbox_failures_total", "history_failures_total",
+        "outbox_bytes", "outbox_failures_total", "history_failures_total", "preview_failures_total",
     ):  # fmt: skip
         assert labels(metrics, f"instore_{name}") == [{}], name
 

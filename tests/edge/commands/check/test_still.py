@@ -132,6 +132,22 @@ def test_a_gap_is_no_part_of_the_minute() -> None:
     assert is_enough([*frames(40)[:20], *frames(70)[22:]])  # a frame or two may be lost
 
 
+def test_each_second_weighs_the_same_where_pictures_are_missing() -> None:
+    """Somebody is there for 26 of 62 s, and on 26 of 40 pictures."""
+    seconds = [float(n) for n in range(26)] + [25 + 2.7 * n for n in range(1, 15)]
+    somebody, nobody, covered = picture((400, 200)), picture(), np.zeros((540, 960), np.bool_)
+    taken = [(somebody if at < 26 else nobody, covered) for at in seconds]
+    assert (composed(taken, seconds) == WALL).all()
+
+
+def test_what_is_found_on_pictures_close_to_each_other_is_covered() -> None:
+    """Also where each second is nearest to another picture."""
+    found, plain = np.ones((4, 4), np.bool_), np.full((4, 4, 3), WALL, np.uint8)
+    seconds = sorted([float(n) for n in range(41)] + [n + 0.5 for n in range(10)])
+    taken = [(plain, found if at % 1 else ~found) for at in seconds]
+    assert (composed(taken, seconds) == GREY).all()
+
+
 def test_a_picture_that_changes_its_size_is_a_warning() -> None:
     larger = Frame("door", EPOCH + timedelta(seconds=4), np.zeros((180, 160, 3), np.uint8))
     with pytest.raises(NoStillError, match="size of the picture changed"):
@@ -190,7 +206,7 @@ def test_a_still_on_which_faces_are_found_again_and_again_is_none() -> None:
 
 def test_lines_and_zones_are_drawn_where_they_are() -> None:
     zone = {"name": "till", "role": "staff", "polygon": [[0.1, 0.1], [0.4, 0.1], [0.4, 0.4], [0.1, 0.4]]}
-    plain = composed([(np.full((270, 480, 3), WALL, np.uint8), np.zeros((270, 480), np.bool_))])
+    plain = composed([(np.full((270, 480, 3), WALL, np.uint8), np.zeros((270, 480), np.bool_))], [0.0])
     shown = drawn(plain, camera(lines=[LINE], zones=[zone]))
     changed = np.abs(shown.astype(int) - plain).max(axis=2) > 0
     assert changed[135, 100:380].all()  # the line

@@ -111,16 +111,21 @@ class Box:
         self.previews: queue.Queue[bool] = queue.Queue()
         self.reloads = 0
         self.rejected = False
+        self.faults = 0
         self.failure: BaseException | None = None
         self._frames, self._find = frames, find
         self.settings = load_settings(self.path)
         self.tools = Tools(
             Configured(self.path, self.load, self.check), watch=self.watch, find=self.find, start=self.start,
-            on_preview=self.previews.put, reload=self.reload, rejected=lambda: self.rejected,
+            on_preview=self.previews.put, on_fault=self.fault, reload=self.reload,
+            rejected=lambda: self.rejected,
         )  # fmt: skip
 
     def load(self, drafts: Mapping[Path, str]) -> Settings:
         return load(self.path, drafts=drafts).settings
+
+    def fault(self) -> None:
+        self.faults += 1
 
     def reload(self) -> None:
         self.reloads += 1

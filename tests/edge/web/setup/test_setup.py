@@ -7,7 +7,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.config import load_settings
+from edge.config import CameraSettings, load_settings
 from edge.errors import ConfigurationError
+from edge.inference.onnxruntime import FAULTS
 from edge.types import Boxes, Frame
 from edge.vision.detect.mediapipe import MediaPipeDetector
-from edge.vision.setup.still import GREY, WIDEST, FaceLikes
+from edge.vision.detect.onnx import OnnxDetector
+from edge.vision.setup.still import GREY, WIDEST, DetectorError, FaceLikes
 from edge.web.setup.drawing import drawing_of
 from edge.web.setup.stills import LONGEST, UNATTENDED
 from tests.edge.web.conftest import PASSWORD, Browser
@@ -56,6 +58,11 @@ class User(Browser):
             pause.wait(0.05)
         assert found["state"] == until, found
         return found
+
+    def write(self, body: dict[str, Any]) -> Any:
+        """Write a drawing that was begun on what there is now."""
+        cameras = {one["name"]: one["version"] for one in self.ask("/api/setup")["cameras"]}
+        return self.post("/api/setup/write", {"version": cameras.get(body["camera"], "gone"), **body})
 
     def picture(self, number: int) -> Any:
         return self.get(f"/api/setup/picture?number={number}")
@@ -196,10 +203,9 @@ class TestStill:
         assert user.post("/api/setup/still", {"camera": "entrance"}).status_code == 409
 
     @pytest.mark.parametrize(
-        "error",
-        [OSError("no space left"), RuntimeError("no graph"), MemoryError("no memory"), cv2.error("x")],
+        "error", [OSError("no space left"), DetectorError("the detector failed"), MemoryError("no memory")]
     )
-    def test_a_detector_that_does_not_open_makes_none(self, tmp_path: Path, error: Exception) -> None:
+    def test_a_fault_outside_makes_none_and_is_counted(self, tmp_path: Path, error: Exception) -> None:
         """The test's `start` is the daemon's: what its thread raises would end the daemon."""
 
         def broken() -> Any:
@@ -207,8 +213,38 @@ class TestStill:
 
         user = User(Box(tmp_path, (), broken))
         assert user.make_still("failed")["reason"] == f"not made: {error}"
+        assert user.box.faults == 1
         user.post("/api/setup/still/end", {})
         user.box.wait_for_preview(False)
+
+    @pytest.mark.parametrize(
+        ("engine", "detector", "error"),
+        [
+            ("onnxruntime", OnnxDetector, FAULTS[0]("no kernel")),
+            ("mediapipe", MediaPipeDetector, RuntimeError("no graph")),
+            ("mediapipe", MediaPipeDetector, MemoryError("no memory")),
+        ],
+    )
+    def test_a_detector_that_fails_on_a_picture_is_a_fault_outside(
+        self, monkeypatch: Any, minute: list[Frame], engine: str, detector: type, error: Exception
+    ) -> None:
+        def broken(*_: object) -> Any:
+            raise error
+
+        monkeypatch.setattr(detector, "detect", broken)
+        find = FaceLikes(CameraSettings(name="door", source="0"), engine)
+        with closing(find), pytest.raises(DetectorError, match=f"the detector failed: .*{error}"):
+            find(minute[0])
+
+    def test_a_bug_in_the_thread_of_a_still_ends_the_daemon(self, tmp_path: Path) -> None:
+        def broken() -> Any:
+            raise ValueError("a bug")
+
+        box = Box(tmp_path, (), broken)
+        User(box).post("/api/setup/still", {"camera": "entrance"})
+        box.wait_until(lambda: box.failure is not None)
+        assert str(box.failure) == "a bug"
+        assert box.faults == 0
 
     def test_a_session_has_one_thread_and_one_detector_at_a_time(self, tmp_path: Path) -> None:
         opened, go_on = list[int](), threading.Event()
@@ -282,7 +318,7 @@ class TestConfiguration:
     def test_what_is_not_valid_is_said_and_not_written(self, user: User, body: Any, says: str) -> None:
         answer = user.post("/api/setup/draft", body).json
         assert says in " ".join(answer["faults"])
-        refused = user.post("/api/setup/write", body)
+        refused = user.write(body)
         assert refused.status_code == 409 and says in refused.json["error"]
         assert not (user.box.folder / FILE).exists() and user.box.reloads == 0
 
@@ -295,13 +331,13 @@ class TestConfiguration:
         assert answer["faults"][-1] == "drawn: 6450 more"
 
     def test_what_is_written_is_read_by_the_daemon(self, user: User) -> None:
-        assert user.post("/api/setup/write", drawn()).json == {"path": str(user.box.folder / FILE)}
+        assert user.write(drawn()).json == {"path": str(user.box.folder / FILE)}
         assert user.box.reloads == 1
         entrance, till = user.box.settings.cameras
         assert [zone.name for zone in entrance.zones] == ["shoes"]
         assert (entrance.lines, till.lines) == ((), ())
         assert user.box.path.read_text().count("door") == 1  # the other file is as it was
-        user.post("/api/setup/write", {**drawn(), "camera": "till"})
+        user.write({**drawn(), "camera": "till"})
         assert [len(camera.zones) for camera in user.box.settings.cameras] == [1, 1]
 
     def test_what_somebody_else_has_written_is_not_lost(self, user: User) -> None:
@@ -313,6 +349,8 @@ class TestConfiguration:
         for body in ({**drawn(), "version": seen}, {**drawn(), "version": "made up"}):
             refused = user.post("/api/setup/write", body)
             assert refused.status_code == 409 and "were changed meanwhile" in refused.json["error"]
+        unsaid = user.post("/api/setup/write", drawn())
+        assert unsaid.status_code == 428 and unsaid.json["error"].startswith("version: missing; send")
         assert "[1.0, 1.0]" in (user.box.folder / FILE).read_text()
         again = user.ask("/api/setup")["cameras"][0]["version"]
         assert user.post("/api/setup/write", {**drawn(), "version": again}).status_code == 200
@@ -333,10 +371,11 @@ class TestConfiguration:
         monkeypatch.setattr("edge.web.setup.drawing.write_atomically", met)
         names = ("entrance", "till")
         file, in_force = user.page._setup._file, user.box.settings
-        threads = [
-            threading.Thread(target=file.write, args=(drawing_of({**drawn(), "camera": name}), in_force))
-            for name in names
+        drawings = [
+            drawing_of({**drawn(), "camera": camera.name, "version": file.version(camera)})
+            for camera in in_force.cameras
         ]
+        threads = [threading.Thread(target=file.write, args=(drawing, in_force)) for drawing in drawings]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -345,17 +384,17 @@ class TestConfiguration:
         assert sorted(entry["name"] for entry in entries) == sorted(names)
 
     def test_a_camera_that_waits_for_a_reload_keeps_its_lines_and_zones(self, user: User) -> None:
-        user.post("/api/setup/write", {**drawn(), "camera": "till"})
+        user.write({**drawn(), "camera": "till"})
         both = user.box.settings
         user.box.settings = both.model_copy(update={"cameras": both.cameras[:1]})  # as before it was added
-        user.post("/api/setup/write", drawn())
+        user.write(drawn())
         entries = tomllib.loads((user.box.folder / FILE).read_text())["cameras"]
         assert [entry["name"] for entry in entries] == ["till", "entrance"]
 
     def test_a_file_that_is_more_than_the_pages_is_left_alone(self, user: User) -> None:
         (user.box.folder / "conf.d").mkdir()
         (user.box.folder / FILE).write_text("[mqtt]\nhost = 'mine'\n")
-        refused = user.post("/api/setup/write", drawn())
+        refused = user.write(drawn())
         assert (
             refused.status_code == 409 and "holds keys that the page does not write" in refused.json["error"]
         )
@@ -364,20 +403,20 @@ class TestConfiguration:
     def test_a_later_file_that_goes_over_it_is_said(self, user: User) -> None:
         (user.box.folder / "conf.d").mkdir()
         (user.box.folder / "conf.d" / "95.toml").write_text("[[cameras]]\nname = 'entrance'\nzones = []\n")
-        assert "goes over what is drawn" in user.post("/api/setup/write", drawn()).json["error"]
+        assert "goes over what is drawn" in user.write(drawn()).json["error"]
 
     def test_a_link_leads_to_where_the_service_may_write(self, user: User) -> None:
         (user.box.folder / "conf.d").mkdir()
         (user.box.folder / "state").mkdir()
         target = user.box.folder / "state" / "page.toml"
         (user.box.folder / FILE).symlink_to(target)
-        assert user.post("/api/setup/write", drawn()).json == {"path": str(target)}
+        assert user.write(drawn()).json == {"path": str(target)}
         assert (user.box.folder / FILE).is_symlink()
         assert [zone.name for zone in user.box.settings.cameras[0].zones] == ["shoes"]
 
     def test_a_folder_that_cannot_be_written_is_named(self, user: User) -> None:
         (user.box.folder / "conf.d").symlink_to("/proc/self")
-        refused = user.post("/api/setup/write", drawn())
+        refused = user.write(drawn())
         assert refused.status_code == 409 and "cannot be written" in refused.json["error"]
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs with apt the packages that pip cannot install. Without apt or root it lists them and fails.
 #   system-packages.sh run      what the daemon itself needs
-#   system-packages.sh test     also a broker, PostgreSQL, Prometheus, an RTSP server and a browser for the tests
+#   system-packages.sh test     also two brokers, PostgreSQL, Prometheus, an RTSP server and a browser for the tests
 #   system-packages.sh build    also what builds the Debian package
 #   system-packages.sh service  also what boots a Debian in which the package is tested
 set -eu
@@ -30,6 +30,7 @@ fi
 if [ "${1:-run}" = test ]; then
     need mosquitto program mosquitto
     need mosquitto-clients program mosquitto_pub
+    need rabbitmq-server program rabbitmq-server
     need openssl program openssl
     need postgresql postgresql initdb
     need postgresql-client program psql
@@ -77,7 +78,7 @@ $run apt-get update -qq
 # shellcheck disable=SC2086 # the list is split on purpose
 $run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 # Debian's packages start servers for the whole machine; the tests start their own, so stop those.
-for service in mosquitto postgresql prometheus; do
+for service in mosquitto postgresql prometheus rabbitmq-server; do
     case "$missing " in
     *" $service "*)
         if command -v systemctl >/dev/null; then

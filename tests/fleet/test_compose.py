@@ -1,4 +1,4 @@
-"""deploy/compose.yaml names files, options and hosts that exist; its broker's settings run without it."""
+"""deploy/compose.yaml names files, options and hosts that exist."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import psycopg
 import pytest
 import yaml
 
+from bench import fleet_brokers
 from bench.box import ROOT
-from bench.servers import PostgreSQL, Server, program
+from bench.servers import PostgreSQL
 from deploy.fleet.to_postgres import broker_of, parser
 from tests.fleet.test_schema import QUARTER, counts, take
 from tests.patience import PATIENCE
@@ -34,12 +35,15 @@ def variables(text: str, values: dict[str, str]) -> str:
 
 def test_every_file_that_it_mounts_or_builds_from_exists() -> None:
     mounted = re.findall(r'"(\./[^:"]+):', TEXT)
-    assert len(mounted) >= 5
-    build = COMPOSE["services"]["consumer"]["build"]
-    files = [*(DEPLOY / path for path in mounted), DEPLOY / build["context"] / build["dockerfile"]]
-    assert [str(path) for path in files if not path.exists()] == []
-    copied = re.findall(r"(?m)^COPY (\S+)", (DEPLOY / "fleet/Containerfile").read_text(encoding="utf-8"))
-    assert all((ROOT / path).is_file() for path in copied)
+    assert len(mounted) >= 4
+    builds = [one["build"] for one in COMPOSE["services"].values() if "build" in one]
+    images = [DEPLOY / build["context"] / build["dockerfile"] for build in builds]
+    assert len(images) == 2
+    assert [str(path) for path in (*images, *(DEPLOY / path for path in mounted)) if not path.exists()] == []
+    copied = re.findall(
+        r"(?m)^COPY (.*) \S+$", "".join(image.read_text(encoding="utf-8") for image in images)
+    )
+    assert all((ROOT / path).is_file() for paths in copied for path in paths.split())
 
 
 def test_what_depends_on_what_and_who_is_asked_exists() -> None:
@@ -107,46 +111,26 @@ def test_the_boards_read_and_the_consumer_stores_each_with_rights_of_its_own(
                 grafana.execute(forbidden)
 
 
-class Composed(Server):
-    """mosquitto with the settings of the file, but for its port and the places inside of the container."""
-
-    ready = " running"
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        text = variables(COMPOSE["configs"]["mosquitto"]["content"], made(folder / "broker"))
-        settings = folder / "broker/instore.conf"
-        settings.write_text(settings.read_text().replace("listener 8883", f"listener {self.port}"))
-        text = text.replace("/mosquitto/data", str(folder))
-        text = text.replace("include_dir /central", f"include_dir {folder}/central")
-        (folder / "central").mkdir()
-        (folder / "central/central.conf").write_bytes((DEPLOY / "fleet/central.conf").read_bytes())
-        self._file = folder / "mosquitto.conf"
-        self._file.write_text(text)
-
-    def _popen(self) -> subprocess.Popen[str]:
-        command = [program("mosquitto"), "-c", str(self._file)]
-        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+def test_the_broker_finds_its_files() -> None:
+    """The settings of the image are those of deploy/rabbitmq, which tests/fleet/test_fleet.py runs."""
+    copied = (DEPLOY / "rabbitmq/Containerfile").read_text(encoding="utf-8")
+    settings = (DEPLOY / "rabbitmq/rabbitmq.conf").read_text(encoding="utf-8")
+    mounted = [volume.rsplit(":", 2) for volume in COMPOSE["services"]["broker"]["volumes"]]
+    assert any(place == "/etc/rabbitmq/instore" for _, place, *_ in mounted)
+    named = set(re.findall(r"/etc/rabbitmq/instore/(\S+)", settings))
+    assert named == {"server.pem", "server.key", "definitions.json"}
+    assert re.findall(r"deploy/rabbitmq/(\w\S+)", copied)[:3] == [
+        "rabbitmq.conf", "rabbitmq-env.conf", "enabled_plugins",
+    ]  # fmt: skip
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="its settings are for root, as in a container")
-def test_the_settings_of_the_broker_run(tmp_path: Path) -> None:
-    with Composed(tmp_path) as broker:
-        password = (tmp_path / "broker/users/store-001").read_text().strip()
-        command = ["mosquitto_pub", "-h", "localhost", "-p", str(broker.port), "-V", "5", "-q", "1",
-                   "--cafile", f"{tmp_path}/broker/ca.pem", "-u", "store-001", "-P", password,
-                   "-t", "instore/store-001/door/status", "-m", "up"]  # fmt: skip
-        subprocess.run(command, check=True, capture_output=True)
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="its settings are for root, as in a container")
-def test_the_centre_has_as_many_connections_as_it_was_set_up_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_central_mosquitto_has_as_many_connections_as_it_was_set_up_for(tmp_path: Path) -> None:
     """A store's broker has 500."""
-    monkeypatch.setenv("CONNECTIONS", "2")
-    with Composed(tmp_path) as broker, ExitStack() as stack:
-        tls = ssl.create_default_context(cafile=str(tmp_path / "broker/ca.pem"))
+    setup = [str(DEPLOY / "mosquitto/setup"), str(tmp_path / "keys"), "localhost", "dashboard"]
+    subprocess.run(setup, check=True, capture_output=True, env={**os.environ, "CONNECTIONS": "2"})
+    broker = fleet_brokers.central("mosquitto", tmp_path / "central", tmp_path / "keys")
+    with broker, ExitStack() as stack:
+        tls = ssl.create_default_context(cafile=str(tmp_path / "keys/ca.pem"))
 
         def connect() -> None:
             plain = stack.enter_context(socket.create_connection(("localhost", broker.port), PATIENCE))
@@ -159,7 +143,8 @@ def test_the_centre_has_as_many_connections_as_it_was_set_up_for(
 
 
 def test_the_centre_may_open_a_file_for_each_connection() -> None:
-    (connections,) = re.findall(r"(?m)^# +CONNECTIONS=(\d+) deploy/mosquitto/setup", TEXT)
+    text = (ROOT / "docs/fleet.md").read_text(encoding="utf-8")
+    (connections,) = re.findall(r"CONNECTIONS=(\d+) deploy/mosquitto/setup", text)
     files = COMPOSE["services"]["broker"]["ulimits"]["nofile"]
     assert files > 2 * int(connections)
     assert f"LimitNOFILE={files}" in (DEPLOY / "fleet/central.conf").read_text(encoding="utf-8")

@@ -49,7 +49,7 @@ MOST_WAITING = 8
 LATER = 2.0
 """Seconds after which those are to ask again."""
 
-_PAGES = ("today", "setup", "check", "login")
+_PAGES = ("today", "setup", "check", "audit", "login")
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

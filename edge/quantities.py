@@ -10,10 +10,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 VISITS, IN, OUT, AGES = "visits", "in", "out", "ages"
 ZONES, DWELL, QUEUE, WAITING = "zones", "dwell", "queue", "waiting"
 ATTENTION, GROUPS = "attention", "groups"
+MISSED = "missed"
 AGES_BY_DWELL, AGES_BY_ATTENTION = "ages by dwell", "ages by attention"
 
 CROSSED: Mapping[str, str] = {DWELL: AGES_BY_DWELL, ATTENTION: AGES_BY_ATTENTION}
@@ -27,6 +29,19 @@ LOOKED = "looked"
 
 MEMBERS = "members"
 """The one part of groups."""
+
+
+class Missed(StrEnum):
+    """Why a track was no visit, though it may have been a visitor: the cells of `MISSED`."""
+
+    BRIEF = "brief"
+    """Seen in fewer frames than `tracking.confirm_hits`."""
+    SMALL = "small"
+    """Never larger than a face that can be judged."""
+    UNCLEAR = "unclear"
+    """In most looks both face models saw eyes, nose and mouth in the same places, but not well enough."""
+    TURNED = "turned"
+    """In most looks they did not: a head from behind or the side, one blurred beyond that, or a thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +88,15 @@ QUANTITIES: Mapping[str, Quantity] = {
     WAITING: Quantity(joint=True, limit=3, bounds=(0, 30, 60, 120, 180, 300, 600)),
     ATTENTION: Quantity(bounds=_ATTENTION),
     GROUPS: Quantity(bounds=(1, 2, 3, 4, 5), most=5),
+    MISSED: Quantity(),
     AGES_BY_DWELL: Quantity(bounds=_DWELL),
     AGES_BY_ATTENTION: Quantity(bounds=_ATTENTION),
 }
 """By name. The visits that entered a zone; the time that a visit spent in its own zone, in seconds; the
 person-seconds spent in a queue; the time that a visit spent in a queue, in seconds; the time that a visit
 looked at the camera's target, in seconds; groups by how many came together, of which a visit more or less
-changes five at most (`edge.vision.relations.groups`)."""
+changes five at most (`edge.vision.relations.groups`); tracks that were no visits, each in one cell by its
+reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,6 +200,15 @@ class GroupEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackMissed:
+    """A track that was no visit has ended. at: when it was seen last. reason: the cell that it counts in."""
+
+    camera_id: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """A camera's event time so far, and what happened to its frames since the last `Progress`."""
 
@@ -238,7 +247,7 @@ class CountingPlan:
     tallies: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
-Message = FaceCrop | TrackEnded | GroupEnded | Progress | StreamEnded | CountingPlan
+Message = FaceCrop | TrackEnded | GroupEnded | TrackMissed | Progress | StreamEnded | CountingPlan
 """What the counting thread receives: plans from the main thread, all else from the vision threads in
 order."""
 

@@ -30,11 +30,13 @@ from edge.quantities import (
     GROUPS,
     LOOKED,
     MEMBERS,
+    MISSED,
     QUANTITIES,
     QUEUE,
     UNCLASSIFIED,
     WAITING,
     ZONES,
+    Missed,
 )
 from edge.store_time import (
     ALWAYS_OPEN,
@@ -377,6 +379,12 @@ class GroupSettings(Section):
     enabled: bool = False
 
 
+class MissedSettings(Section):
+    """How many tracks were no visits, by reason."""
+
+    enabled: bool = False
+
+
 class CropSettings(Section):
     """How many pictures of a visitor the age model gets, and how far apart in time."""
 
@@ -585,6 +593,7 @@ class Settings(Section):
     tracking: TrackingSettings = TrackingSettings()
     attention: AttentionSettings = AttentionSettings()
     groups: GroupSettings = GroupSettings()
+    missed: MissedSettings = MissedSettings()
     crops: CropSettings = CropSettings()
     model: ModelSettings = ModelSettings()
     windows: WindowSettings = WindowSettings()
@@ -602,7 +611,8 @@ class Settings(Section):
         """By quantity, the cells that a camera counts beside visits and lines."""
         parts = {ATTENTION: (LOOKED, self.attention.enabled), GROUPS: (MEMBERS, self.groups.enabled)}
         more = {name: QUANTITIES[name].cells([part]) for name, (part, enabled) in parts.items() if enabled}
-        return camera.cells | more
+        missed = {MISSED: tuple(Missed)} if self.missed.enabled else {}
+        return camera.cells | more | missed
 
     def crossed_cells_of(self, camera: CameraSettings) -> dict[str, tuple[str, ...]]:
         """By quantity, the cells of a camera's visits by zone, bracket and step: of `privacy.ages_by`."""

@@ -23,13 +23,14 @@ from edge.types import (
     Progress,
     StreamEnded,
     TrackEnded,
+    TrackMissed,
     Visit,
 )
 
 Infer = Callable[[Image], NDArray[np.float32]]
 """A batch of crops, uint8 (N, S, S, 3) RGB, to calibrated age distributions, float32 (N, 101)."""
 
-Output = Visit | GroupEnded | Progress | StreamEnded | CountingPlan
+Output = Visit | GroupEnded | TrackMissed | Progress | StreamEnded | CountingPlan
 
 
 class Classifier:
@@ -101,7 +102,8 @@ class Classifier:
         if isinstance(message, StreamEnded):
             for key in [key for key in self._ages if key[0] == message.camera_id]:
                 del self._ages[key]
-        return [message] if isinstance(message, GroupEnded | Progress | StreamEnded | CountingPlan) else []
+        passed_on = GroupEnded | TrackMissed | Progress | StreamEnded | CountingPlan
+        return [message] if isinstance(message, passed_on) else []
 
 
 def _visit(ended: TrackEnded, age: float | None) -> Visit:

@@ -17,7 +17,7 @@ from edge.counting.batching import Classifier, Output
 from edge.counting.windows import Aggregator
 from edge.inference.backend import AgeBackend
 from edge.ops.metrics import Metrics
-from edge.types import CountingPlan, GroupEnded, Image, Message, Progress, Visit, WindowCounts
+from edge.types import CountingPlan, GroupEnded, Image, Message, Progress, TrackMissed, Visit, WindowCounts
 
 
 class Counting:
@@ -73,6 +73,9 @@ class Counting:
             return []
         if isinstance(output, GroupEnded):
             self._aggregator.count_group(output)
+            return []
+        if isinstance(output, TrackMissed):
+            self._aggregator.count_missed(output)
             return []
         if isinstance(output, Progress):
             return self._aggregator.progress(output)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 from edge.brackets import Bracket, bracket_of, parse_brackets
 from edge.ops.reasons import FrameDrop
-from edge.quantities import CROSSED, GROUPS, MEMBERS, QUANTITIES, cell_of, crossed_cell, step_of
+from edge.quantities import CROSSED, GROUPS, MEMBERS, MISSED, QUANTITIES, cell_of, crossed_cell, step_of
 from edge.types import (
     CameraState,
     CountingPlan,
@@ -27,6 +27,7 @@ from edge.types import (
     Passages,
     Progress,
     StreamEnded,
+    TrackMissed,
     Visit,
     WindowCounts,
     ZoneCounts,
@@ -160,10 +161,17 @@ class Aggregator:
 
     def count_group(self, group: GroupEnded) -> None:
         """Count visitors who came together in the window of `group.at`, or in the oldest open one."""
-        camera = self._camera(group.camera_id, group.at)
-        window = camera.windows.setdefault(max(self._start(group.at), camera.first), _Window())
         cell = cell_of(MEMBERS, QUANTITIES[GROUPS].step(group.size))
-        window.tallies.setdefault(GROUPS, Counter())[cell] += 1
+        self._window(group.camera_id, group.at).tallies.setdefault(GROUPS, Counter())[cell] += 1
+
+    def count_missed(self, missed: TrackMissed) -> None:
+        """Count a track that was no visit in the window of `missed.at`, or in the oldest open one."""
+        window = self._window(missed.camera_id, missed.at)
+        window.tallies.setdefault(MISSED, Counter())[missed.reason] += 1
+
+    def _window(self, camera_id: str, at: datetime) -> _Window:
+        camera = self._camera(camera_id, at)
+        return camera.windows.setdefault(max(self._start(at), camera.first), _Window())
 
     def progress(self, progress: Progress) -> list[WindowCounts]:
         """Move a camera's event time on and note what was watched; the windows that close, oldest first."""

@@ -17,7 +17,7 @@ FIXED = (
 )
 """Keys that need a restart: the names of topics and windows, and what is opened once."""
 
-VISION = ("detection", "tracking", "attention", "groups", "crops")
+VISION = ("detection", "tracking", "attention", "groups", "missed", "crops")
 """Tables that the vision of every camera depends on."""
 
 

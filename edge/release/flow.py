@@ -12,16 +12,27 @@ from edge.quantities import (
     IN,
     LOOKED,
     MEMBERS,
+    MISSED,
     OUT,
     QUANTITIES,
     QUEUE,
     WAITING,
     ZONES,
+    Missed,
     cell_of,
     part_of,
 )
 from edge.release.books.box import CellSums
-from edge.release.messages import AgesBy, AttentionFlow, GroupsFlow, Histogram, QueueFlow, Stated, ZoneFlow
+from edge.release.messages import (
+    AgesBy,
+    AttentionFlow,
+    GroupsFlow,
+    Histogram,
+    MissedFlow,
+    QueueFlow,
+    Stated,
+    ZoneFlow,
+)
 from edge.release.noise.periods import NoisyFigure
 from edge.release.noise.sampler import mean_error, mean_error_of_sum, variance
 
@@ -107,6 +118,12 @@ def groups(figures: Figures) -> GroupsFlow | None:
     several = size.visits[1:]
     error = _error_of_sum(figures, GROUPS, len(several))
     return GroupsFlow(sizes=size.bounds, groups=size.visits, several=sum(several), error=error)
+
+
+def missed(figures: Figures) -> MissedFlow | None:
+    """How many tracks were no visits, by reason."""
+    found = values(figures).get(MISSED)
+    return MissedFlow(**found) if found and found.keys() == set(Missed) else None
 
 
 def ages_by(figures: Figures, quantity: str) -> AgesBy | None:

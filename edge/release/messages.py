@@ -373,6 +373,22 @@ class GroupsFlow(Part):
     error: float = Field(description="Mean absolute error of several by the noise.")
 
 
+class MissedFlow(Part):
+    """Tracks that were no visits, by reason; with noise, so numbers may be negative. Each is in one of them.
+
+    One person may be several tracks, and a track may be a thing.
+    """
+
+    brief: int = Field(description="Seen in fewer frames than tracking.confirm_hits.")
+    small: int = Field(description="Refused, and never larger than 24 pixels.")
+    unclear: int = Field(
+        description="In most looks eyes, nose and mouth were found, but too blurred, dark or covered."
+    )
+    turned: int = Field(
+        description="In most looks they were not: a head from behind or from the side, or a thing like one."
+    )
+
+
 class ZoneFlow(Part):
     """What was counted in a zone of a camera; null: the budget withholds it."""
 
@@ -427,6 +443,10 @@ class Flow(Part):
     ] = Field(default=None, exclude_if=_is_empty)
     groups: Annotated[
         GroupsFlow | None,
+        Field(description="Of one camera, by hour and day; null: the budget withholds it."),
+    ] = Field(default=None, exclude_if=_is_empty)
+    missed: Annotated[
+        MissedFlow | None,
         Field(description="Of one camera, by hour and day; null: the budget withholds it."),
     ] = Field(default=None, exclude_if=_is_empty)
     quantities: Annotated[

@@ -13,7 +13,7 @@ from edge.release.books.box import FlowSum, PeriodSum, epsilon_of_lines, passage
 from edge.release.books.camera import PeriodFigures
 from edge.release.books.day import Day
 from edge.release.correction import Correction
-from edge.release.flow import ages_by, attention, groups, stated, stated_sums, zones, zones_of
+from edge.release.flow import ages_by, attention, groups, missed, stated, stated_sums, zones, zones_of
 from edge.release.messages import (
     AttentionFlow,
     Counts,
@@ -22,6 +22,7 @@ from edge.release.messages import (
     Flow,
     GroupsFlow,
     Message,
+    MissedFlow,
     Occupancy,
     Passages,
     Periods,
@@ -57,6 +58,7 @@ class _Numbers(TypedDict, total=False):
     zones: dict[str, ZoneFlow]
     attention: AttentionFlow | None
     groups: GroupsFlow | None
+    missed: MissedFlow | None
     quantities: dict[str, Stated]
     entries: int | None
     exits: int | None
@@ -134,6 +136,7 @@ class Rows:
             zones=zones(beside),
             attention=attention(beside, self._rule.watching_from),
             groups=groups(beside),
+            missed=missed(beside),
             quantities=stated(beside),
         )
         return self._flow(self._topics.flow(camera), names, figure, numbers)

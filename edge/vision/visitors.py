@@ -18,7 +18,8 @@ from edge.bundle import Bundle
 from edge.config import CameraSettings, Settings
 from edge.ops.metrics import Metrics
 from edge.ops.reasons import TrackEnd
-from edge.types import FaceCrop, Faces, Frame, Message, Track, TrackEnded, TrackState
+from edge.quantities import Missed
+from edge.types import FaceCrop, Faces, Frame, Message, Track, TrackEnded, TrackMissed, TrackState
 from edge.vision.attention import Gaze, Target
 from edge.vision.clothes import Colours
 from edge.vision.crops import BestCrops, Crop, cut_face, quality
@@ -43,12 +44,17 @@ HOPELESS = 0.3
 """Second opinion below which a view of more of the surroundings is not asked for: on recordings and drawn
 scenes that view made a sure face of 303 of 2,184 doubtful looks above it, and of none of 347 below."""
 
+JUDGED_FROM = 24.0
+"""Pixels of the longer side of a face below which one that was refused is missed as too small."""
+
 
 @dataclass(slots=True, eq=False)
 class _Visitor:
     """What is kept of a track while it lives; deleted when the track ends.
 
     returned: whether it is a visitor who was counted and left; None as long as that is not known.
+    looks: how often it was looked at; agreed: in how many of them both models saw eyes, nose and mouth in the
+    same places. largest: pixels of the longer side of its largest box.
     """
 
     verdict: FaceVerdict
@@ -60,6 +66,9 @@ class _Visitor:
     next_look: datetime
     place: Place = field(default_factory=Place)
     confirmed: bool = False
+    looks: int = 0
+    agreed: int = 0
+    largest: float = 0.0
     counted: bool = False
     returned: bool | None = None
 
@@ -79,6 +88,19 @@ class _Visitor:
             return TrackEnd.STAFF
         is_person = self.verdict.is_face and not self.place.is_poster
         return TrackEnd.VISITOR if is_person else TrackEnd.NOT_A_FACE
+
+    @property
+    def missed(self) -> Missed | None:
+        """Why this track was no visit, if it ended now; None for visits, staff and pictures."""
+        if self.stay.is_staff or self.place.is_poster:
+            return None
+        if self.end is TrackEnd.TOO_SHORT:
+            return Missed.BRIEF
+        if self.end is not TrackEnd.NOT_A_FACE:
+            return None
+        if self.largest < JUDGED_FROM:
+            return Missed.SMALL
+        return Missed.UNCLEAR if 2 * self.agreed > self.looks else Missed.TURNED
 
 
 class Visitors:
@@ -109,6 +131,7 @@ class Visitors:
         self._visitors: dict[int, _Visitor] = {}
         self._departed = Departed(settings.tracking.reentry)
         self._groups = Groups(camera.name, enabled=settings.groups.enabled)
+        self._tells_missed = settings.missed.enabled
 
     def look(self, frame: Frame, faces: Faces, tracks: Sequence[Track], worn: Colours) -> None:
         """Look again at the live tracks that this frame shows and that are due; keep their best crops.
@@ -136,11 +159,13 @@ class Visitors:
         self._departed.forget()
 
     def count_ended(self, tracks: Iterable[Track]) -> Iterator[Message]:
-        """Count these tracks, which have ended, where they are visitors not counted before; forget them."""
+        """Count these tracks, which have ended, as visits or missed, unless counted before; forget them."""
         for track in tracks:
             visitor = self._visitors.pop(track.track_id, None)
             if visitor is not None:
                 yield from self._count(track, visitor)
+                if self._tells_missed and not visitor.counted and (reason := visitor.missed):
+                    yield TrackMissed(self._camera, track.last_seen, reason)
                 if visitor.end is TrackEnd.RECOUNTED:
                     self._departed.add(visitor.sights)
                 self._groups.end(track.track_id, track.last_seen, counted=visitor.counted)
@@ -193,7 +218,8 @@ class Visitors:
     def _look_at(self, visitor: _Visitor, frame: Frame, face: Faces) -> None:
         """Ask for a second opinion on one face, and keep its crop where the second model saw it well."""
         opinion = self._opinion.examine(frame.image, face.xyxy[0])
-        self._judge(visitor.verdict, frame, face, opinion)
+        self._judge(visitor, frame, face, opinion)
+        visitor.largest = max(visitor.largest, float((face.xyxy[0, 2:] - face.xyxy[0, :2]).max()))
         visitor.place.add(face.xyxy[0], frame.captured_at)
         visitor.gaze.see(opinion, frame.captured_at)
         visitor.next_look = frame.captured_at + self._pause(visitor)
@@ -202,12 +228,17 @@ class Visitors:
             if crop.quality >= self._crops.min_quality:
                 visitor.crops.offer(crop)
 
-    def _judge(self, verdict: FaceVerdict, frame: Frame, face: Faces, opinion: Opinion) -> None:
+    def _judge(self, visitor: _Visitor, frame: Frame, face: Faces, opinion: Opinion) -> None:
         """Add this look to the verdict; where it is no sure face, with a view of more of its surroundings."""
         first, second = float(face.score[0]), opinion.score
-        if second >= HOPELESS and not verdict.sure(first, second):
-            second = max(second, self._opinion.agree(frame.image, face.xyxy[0], face.keypoints[0]))
-        verdict.add(first, second)
+        sure = visitor.verdict.sure(first, second)
+        wide = 0.0
+        if second >= HOPELESS and not sure:
+            wide = self._opinion.agree(frame.image, face.xyxy[0], face.keypoints[0])
+            second = max(second, wide)
+        visitor.looks += 1
+        visitor.agreed += sure or wide > 0
+        visitor.verdict.add(first, second)
 
     def _crop(self, frame: Frame, opinion: Opinion) -> Crop:
         image = cut_face(frame.image, opinion.xyxy, self._bundle.crop_scale, self._bundle.input_size)

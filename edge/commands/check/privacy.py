@@ -16,6 +16,7 @@ from edge.quantities import (
     DWELL,
     GROUPS,
     IN,
+    MISSED,
     OUT,
     QUANTITIES,
     QUEUE,
@@ -46,6 +47,7 @@ _NAMES = {
     WAITING: "each step of waiting",
     ATTENTION: "each step of attention",
     GROUPS: "each size of groups",
+    MISSED: "each reason of missed",
 }
 _ANY_MODEL = Model(name="any", version="any")
 """The rule is the same for every model; messages alone name it."""

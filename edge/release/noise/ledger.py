@@ -34,6 +34,7 @@ from edge.quantities import (
     DWELL,
     GROUPS,
     IN,
+    MISSED,
     OUT,
     QUEUE,
     VISITS,
@@ -57,7 +58,7 @@ FLOW_LEVELS = {Level.WINDOW: Fraction(1, 2), Level.HOUR: Fraction(3, 8), Level.D
 """How `privacy.flow_epsilon` is divided over levels: a number that holds more visits can take more noise.
 It does not depend on the configuration, so a change of it at any moment lets no visit spend more."""
 
-_BESIDE = {ZONES: 2, DWELL: 2, QUEUE: 2, WAITING: 1, ATTENTION: 2, GROUPS: 4, "missed": 1}
+_BESIDE = {ZONES: 2, DWELL: 2, QUEUE: 2, WAITING: 1, ATTENTION: 2, GROUPS: 4, MISSED: 1}
 
 FLOW_WEIGHTS: Mapping[Level, Mapping[str, int]] = {
     Level.WINDOW: {VISITS: 2, IN: 1, OUT: 1},

@@ -37,7 +37,7 @@ from edge.release.noise import periods
 from edge.release.noise.ledger import Level
 from edge.release.released import NoisyCount, noisy_count
 from edge.release.rule import Rule
-from edge.types import Crossing, GroupEnded, Progress, StreamEnded, Visit, WindowCounts
+from edge.types import Crossing, GroupEnded, Progress, StreamEnded, TrackMissed, Visit, WindowCounts
 from tests.gates import MIDNIGHT, MODEL, TOPICS
 
 CAMERA = "door"
@@ -50,7 +50,7 @@ LINES = ("mat", "arch")
 ZONES_OF_STORE = {"hall": "area", "till": "queue", "bar": "queue", "shelf": "area"}
 """They overlap: a visit may be in all of them."""
 
-Event = Visit | GroupEnded
+Event = Visit | GroupEnded | TrackMissed
 Schedule = Sequence[tuple[int, Settings]]
 """The settings that hold from the start of a window on, by its number."""
 
@@ -174,9 +174,17 @@ def _window(aggregator: Aggregator, events: Sequence[Event], number: int) -> lis
     closed = aggregator.progress(Progress(CAMERA, start + LATE, analysed=1))
     for event in events:
         if start <= event.at < end:
-            count = aggregator.count if isinstance(event, Visit) else aggregator.count_group
-            count(event)  # type: ignore[arg-type]
+            _count(aggregator, event)
     return closed
+
+
+def _count(aggregator: Aggregator, event: Event) -> None:
+    if isinstance(event, Visit):
+        aggregator.count(event)
+    elif isinstance(event, GroupEnded):
+        aggregator.count_group(event)
+    else:
+        aggregator.count_missed(event)
 
 
 def _put(gate: Gate, closed: Sequence[WindowCounts]) -> None:

@@ -7,6 +7,8 @@ from fractions import Fraction
 
 import pytest
 
+from edge.quantities import Missed
+from edge.types import TrackMissed
 from tests.gates import MIDNIGHT
 from tests.privacy.flow.neighbours import (
     FIRST,
@@ -19,11 +21,21 @@ from tests.privacy.flow.neighbours import (
     with_true_occupancy,
     worst,
 )
-from tests.privacy.flow.store import CROSSED_AGES, EVERYTHING, WINDOW, beyond_the_draws, settings, visit
+from tests.privacy.flow.store import (
+    CAMERA,
+    CROSSED_AGES,
+    EVERYTHING,
+    WINDOW,
+    beyond_the_draws,
+    settings,
+    visit,
+)
 
 ALL = [(0, settings(*EVERYTHING, *CROSSED_AGES))]
 WAITS = [(0, settings(*EVERYTHING, "privacy.minimum=1000"))]
 """No cell is ever released."""
+
+MISSING = [(0, settings(*EVERYTHING, "missed.enabled=true"))]
 
 
 def test_the_worst_visit_spends_the_budget_to_the_last() -> None:
@@ -57,6 +69,14 @@ def test_the_ledger_keeps_the_promise_of_wrong_shares() -> None:
         found = spent(ALL, *with_groups(worst()))
     assert found.is_kept
     assert found.flow > 0
+
+
+def test_a_visit_and_a_track_of_it_that_was_missed_spend_the_budget_together() -> None:
+    """A person whom the tracker lost once before they were counted; each track is missed once at most."""
+    (with_it, without), lost = with_groups(worst()), TrackMissed(CAMERA, FIRST, Missed.BRIEF)
+    alone, both, twice = (spent(MISSING, [*with_it, *[lost] * n], without) for n in range(3))
+    assert alone.flow < both.flow == both.flow_epsilon
+    assert not twice.is_kept
 
 
 def test_with_reentry_a_visit_and_the_one_that_it_hides_spend_the_budget_together() -> None:

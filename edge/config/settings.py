@@ -489,12 +489,12 @@ class HistorySettings(Section):
     max_bytes: Annotated[int, Field(ge=1 << 20)] = 1 << 30
 
 
-class MetricsSettings(Section):
-    """The address for Prometheus and health checks. Port 0 takes a free one."""
+class ListeningSettings(Section):
+    """Where a server of the box listens."""
 
-    enabled: bool = True
+    enabled: bool = False
     host: Host = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 9108
+    port: Annotated[int, Field(ge=0, le=65535)]
 
     @property
     def address(self) -> str:
@@ -502,7 +502,14 @@ class MetricsSettings(Section):
         return host_and_port(self.host, self.port)
 
 
-class WebSettings(Section):
+class MetricsSettings(ListeningSettings):
+    """The address for Prometheus and health checks. Port 0 takes a free one."""
+
+    enabled: bool = True
+    port: Annotated[int, Field(ge=0, le=65535)] = 9108
+
+
+class WebSettings(ListeningSettings):
     """The page of the box. Beyond this machine it needs a password and TLS.
 
     names: host names by which browsers reach it, beside addresses and localhost. setup: whether lines and
@@ -510,8 +517,6 @@ class WebSettings(Section):
     password.
     """
 
-    enabled: bool = False
-    host: Host = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 9109
     names: Annotated[tuple[Host, ...], Field(strict=False)] = ()
     password_file: str = ""
@@ -519,11 +524,6 @@ class WebSettings(Section):
     key_file: str = ""
     setup: bool = False
     audit: bool = False
-
-    @property
-    def address(self) -> str:
-        """Host and port, for messages."""
-        return host_and_port(self.host, self.port)
 
     @property
     def is_private(self) -> bool:

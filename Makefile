@@ -45,14 +45,14 @@ test: check install-training system-packages ## run lint, types, import rules an
 	  test-edge test-training
 	@echo "every check and every test passed"
 
-# Tests marked `together` run two at a time. The others have deadlines or measure, and mostly wait: they run
-# two at a time as well, and what fails then is run again alone.
+# Tests marked `together` run two at a time. The others have deadlines or measure, and wait for most of the time:
+# they run four at a time, and what fails then is run again alone.
 BOX_TESTS := $(BIN)/python -m pytest tests --ignore=tests/training --ignore=tests/service
 
 test-edge: install system-packages ## run the tests of the box
 	status=0; \
 	$(BOX_TESTS) -n 2 -m "together and not gpu" || status=1; \
-	$(BOX_TESTS) -n 2 --dist loadfile -m "not together and not gpu" || \
+	$(BOX_TESTS) -n 4 --dist loadfile -m "not together and not gpu" || \
 	  $(BOX_TESTS) --last-failed -m "not together and not gpu" || status=1; \
 	exit $$status
 

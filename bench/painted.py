@@ -17,7 +17,7 @@ from edge.bundle import Bundle
 from edge.config import CameraSettings, Settings
 from edge.ops.metrics import Metrics
 from edge.types import AGES, Boxes, Faces, Image
-from edge.vision.detect import Scanner
+from edge.vision.detect import Scanner, tile_side
 from edge.vision.pipeline import Vision
 from edge.vision.second_opinion import SecondOpinion
 
@@ -164,7 +164,7 @@ def painted_vision(camera: CameraSettings, settings: Settings, bundle: Bundle, m
     """A `Vision` whose detectors find these painted people."""
     scanner = Scanner(
         PaintedFaces(people),
-        tile=camera.tile,
+        tile=tile_side(camera.tile, settings.detection.min_face),
         full_scan_every=settings.detection.full_scan_every,
         min_face=settings.detection.min_face,
         still_scan_every=settings.detection.still_scan_every,

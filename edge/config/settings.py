@@ -162,10 +162,10 @@ def _require_own_names(what: str, names: list[str]) -> None:
             raise ValueError(f"two {what} are named {name!r}: every one needs a name of its own")
 
 
-def _tile(side: int) -> int:
+def _tile(side: int | Literal["auto"]) -> int | Literal["auto"]:
     # Tiles smaller than the detector's own input show no more detail; thousands would stop the camera.
-    if side != 0 and not 192 <= side <= 4096:
-        raise ValueError("must be 0 for no tiles, or 192 to 4096 pixels")
+    if side not in ("auto", 0) and not 192 <= int(side) <= 4096:
+        raise ValueError('must be "auto", 0 for no tiles, or 192 to 4096 pixels')
     return side
 
 
@@ -267,7 +267,7 @@ class CameraSettings(Section):
     rotation: Literal[0, 90, 180, 270] = 0
     roi: Region = (0.0, 0.0, 1.0, 1.0)
     range: Literal["far", "near"] = "far"
-    tile: Annotated[int, AfterValidator(_tile)] = 540
+    tile: Annotated[int | Literal["auto"], AfterValidator(_tile)] = "auto"
     decoder_threads: Annotated[int, Field(ge=1, le=16)] = 1
     open_timeout: Seconds = 10.0
     read_timeout: Seconds = 10.0

@@ -20,7 +20,14 @@ from edge.ops.metrics import Metrics
 from edge.types import Boxes, Faces, Frame, Image, Message, Track, TrackState
 from edge.vision.clothes import colours
 from edge.vision.cuts import Cuts
-from edge.vision.detect import Scanner, SharedDetectors, detectors_on, engine_of, why_too_small
+from edge.vision.detect import (
+    Scanner,
+    SharedDetectors,
+    detectors_on,
+    engine_of,
+    tile_side,
+    why_too_small,
+)
 from edge.vision.second_opinion import SecondOpinion
 from edge.vision.track import Tracker, TrackerSettings
 from edge.vision.visitors import Visitors
@@ -149,7 +156,7 @@ def build_detection(
     key = camera.range, detection.min_score
     scanner = Scanner(
         detectors.open(key, partial(detector, *key)),
-        tile=camera.tile,
+        tile=tile_side(camera.tile, detection.min_face),
         full_scan_every=detection.full_scan_every,
         min_face=detection.min_face,
         still_scan_every=detection.still_scan_every,

@@ -6,7 +6,7 @@ from edge.vision.detect.detector import FaceDetector
 from edge.vision.detect.engines import detectors_on, engine_of, faults_of
 from edge.vision.detect.scan import Scanner, why_too_small
 from edge.vision.detect.shared import SharedDetectors
-from edge.vision.detect.tiles import plan_tiles
+from edge.vision.detect.tiles import plan_tiles, tile_side
 
 __all__ = [
     "FaceDetector",
@@ -16,5 +16,6 @@ __all__ = [
     "engine_of",
     "faults_of",
     "plan_tiles",
+    "tile_side",
     "why_too_small",
 ]

@@ -24,7 +24,7 @@ EDGE = 2.0
 """Pixels: a box this close to an inner edge of its tile is cut off; the next tile shows the whole face."""
 
 TILES_PER_FRAME = 4
-"""The most tiles searched in a frame between full scans, those with tracks first: it bounds the cost."""
+"""The most tiles searched in a frame before their turn, those with tracks first: it bounds the cost."""
 
 FAINT = 8 / 192
 """Share of a small picture's longer side up to which the whole shows a face poorly, eight of the detector's
@@ -61,10 +61,10 @@ def why_too_small(image: Image, min_face: int) -> str:
 class Scanner:
     """Finds the faces of one camera, frame after frame.
 
-    A view is the whole picture or one of its tiles. All are searched once every `full_scan_every` seconds of
-    the camera's time. Between those only tiles with a track or motion are searched, and the whole picture if
-    they leave something out. A still view without a track is skipped for up to `still_scan_every` seconds: an
-    empty aisle costs almost nothing.
+    A view is the whole picture or one of its tiles. Each is searched at least every `full_scan_every` seconds
+    of the camera's time, a few in each frame, so that no frame costs much more than another. Besides these,
+    tiles with a track or motion are searched, and the whole picture if they leave something out. A still
+    view without a track is skipped for up to `still_scan_every` seconds: an empty aisle costs almost nothing.
     """
 
     def __init__(
@@ -106,34 +106,65 @@ class Scanner:
         whole = np.array([[0, 0, width, height]], np.float32)
         tiles = plan_tiles(width, height, self._tile)
         self._small = self._tile > 0 and not len(tiles)
+        self._fits = OVERLAP * float(_longer(tiles).max(initial=0))
         self._views = np.concatenate([whole, halves(width, height) if self._small else tiles])
         self._faint = FAINT * max(width, height)
         self._scan_every = self._every * (RARELY if self._small else 1)
         self._changes = Changes(self._views, width, height)
-        self._next_full: datetime | None = None
+        self._searched: list[datetime | None] = [None] * len(self._views)
+        self._shown: datetime | None = None
         self._next_sweep: list[datetime] = []
 
     def _views_to_search(self, image: Image, at: datetime, tracks: Boxes) -> list[int]:
         """Indices of the views to search, the whole first."""
-        changed, overdue = self._changes.show(image), self._overdue(at)
-        chosen = self._views_at_scan if self._is_full_scan_due(at) else self._views_between
-        return np.flatnonzero(chosen(changed, tracks) | overdue).tolist()
-
-    def _views_at_scan(self, changed: Shares, tracks: Boxes) -> Mask:
-        """Which views a full scan searches: those that changed or hold a track."""
-        tiles = holding(self._views[1:], tracks) | (changed[1:] >= self._still)
-        return np.concatenate([[self._whole_matters(changed, tracks)], tiles])
-
-    def _views_between(self, changed: Shares, tracks: Boxes) -> Mask:
-        """Which views are searched between full scans."""
-        whole = self._whole_matters(changed, tracks)
-        if self._small:
-            faint = tracks[_longer(tracks) <= self._faint]
-            return np.concatenate([[whole], holding(self._views[1:], faint)])
+        changed, due = self._changes.show(image), self._due(at)
         held = holding(self._views[1:], tracks)
-        tiles = self._choose(held, changed[1:] >= MOVING)
-        left_out = ((held | (changed[1:] >= self._still)) & ~tiles).any()
-        return np.concatenate([[whole and (left_out or not self._fit(tracks) or not len(tiles))], tiles])
+        shows = held | (changed[1:] >= self._still)
+        if self._small:
+            tiles = self._faint_halves(tracks) | (shows & due[1:].any())
+        else:
+            tiles = self._choose(held, changed[1:] >= MOVING)
+            tiles |= self._longest_ago(shows & due[1:] & ~tiles, at)
+        whole = self._whole_matters(changed, tracks) and (due[0] or self._needs_whole(shows, tiles, tracks))
+        views = np.flatnonzero(np.concatenate([[whole], tiles]) | self._overdue(at)).tolist()
+        self._note(views, at)
+        return views
+
+    def _faint_halves(self, tracks: Boxes) -> Mask:
+        """Which halves of a small picture show a track better than the whole does."""
+        return holding(self._views[1:], tracks[_longer(tracks) <= self._faint])
+
+    def _longest_ago(self, due: Mask, at: datetime) -> Mask:
+        """Those of the tiles that are due whose turn it is: as many as keep up with all of them."""
+        chosen = np.zeros(len(due), np.bool_)
+        line = sorted(np.flatnonzero(due).tolist(), key=lambda tile: self._searched[tile + 1] or at)
+        chosen[line[: math.ceil(len(due) * self._share_of_scan(at))]] = True
+        return chosen
+
+    def _share_of_scan(self, at: datetime) -> float:
+        """The time since the frame before, in times of a full scan; 1 at the first frame."""
+        if self._shown is None or at < self._shown:  # the clock was set back
+            return 1.0
+        return min((at - self._shown) / self._scan_every, 1.0)
+
+    def _note(self, views: list[int], at: datetime) -> None:
+        """Note what is searched `at`: tiles at the first frame as if one after the other before it."""
+        begins = self._shown is None or at < self._shown
+        spread = self._scan_every / len(self._views) if begins and not self._small else timedelta(0)
+        for view in views:
+            self._searched[view] = at - view * spread
+        self._shown = at
+
+    def _due(self, at: datetime) -> Mask:
+        """Which views were not searched for the time of a full scan."""
+        every = self._scan_every
+        return np.array([last is None or _is_due(last + every, at, every) for last in self._searched])
+
+    def _needs_whole(self, shows: Mask, tiles: Mask, tracks: Boxes) -> bool:
+        """Whether the `tiles` that are searched leave out something that one of all tiles `shows`."""
+        if self._small or not len(tiles):
+            return True
+        return bool((shows & ~tiles).any()) or not self._fit(tracks)
 
     def _whole_matters(self, changed: Shares, tracks: Boxes) -> bool:
         """Whether the whole picture may show something new, or a track that has to be followed."""
@@ -141,13 +172,7 @@ class Scanner:
 
     def _fit(self, tracks: Boxes) -> bool:
         """Whether every track is small enough to be whole in some tile."""
-        return bool((_longer(tracks) <= OVERLAP * self._tile).all())
-
-    def _is_full_scan_due(self, at: datetime) -> bool:
-        due = self._next_full is None or _is_due(self._next_full, at, self._scan_every)
-        if due:
-            self._next_full = at + self._scan_every
-        return due
+        return bool((_longer(tracks) <= self._fits).all())
 
     def _overdue(self, at: datetime) -> Mask:
         """Which views to search even if they are still. Their turns are spread over time."""

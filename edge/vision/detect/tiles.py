@@ -4,6 +4,7 @@ changes."""
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -14,6 +15,12 @@ from edge.types import Boxes, Image
 
 OVERLAP = 0.25
 """Neighbouring tiles share this part of a side; a face up to that size is whole in at least one of them."""
+
+SIDE_PER_FACE = 33.75
+"""Side of a tile in sides of the smallest face: 540 px for one of 16, with which all thresholds were chosen."""
+
+LARGER = 1.2
+"""Tiles may have this times their side where fewer cover the picture then."""
 
 GREY_WIDTH = 160
 """Width in pixels of the small grey picture in which changes are detected."""
@@ -27,17 +34,41 @@ CHANGE_LEVEL = 12
 comes to a difference of 1.8."""
 
 
-def plan_tiles(width: int, height: int, tile: int) -> Boxes:
-    """Square tiles of side `tile` that cover a picture, as float32 (N, 4); (0, 4) where the picture is small.
+def tile_side(setting: int | Literal["auto"], min_face: int) -> int:
+    """The side of a tile in pixels, from `cameras.tile` and `detection.min_face`."""
+    return round(SIDE_PER_FACE * min_face) if setting == "auto" else setting
 
+
+def plan_tiles(width: int, height: int, tile: int) -> Boxes:
+    """Square tiles that cover a picture, as float32 (N, 4); (0, 4) where the picture is small.
+
+    As few as sides of up to `LARGER` times `tile` allow, and as small as so few can be, but not below `tile`.
     A picture shorter than 1.5 tiles on its longer side needs none; `halves` serve its smallest faces. `tile`
     0 turns tiles off.
     """
     if tile == 0 or max(width, height) < 1.5 * tile:
         return np.zeros((0, 4), np.float32)
-    lefts, tops = _offsets(width, tile), _offsets(height, tile)
-    boxes = [(x, y, min(x + tile, width), min(y + tile, height)) for y in tops for x in lefts]
+    columns, rows = _count(width, LARGER * tile), _count(height, LARGER * tile)
+    side = math.ceil(max(_least(width, columns), _least(height, rows), tile))
+    lefts, tops = _offsets(width, side, columns), _offsets(height, side, rows)
+    boxes = [(x, y, min(x + side, width), min(y + side, height)) for y in tops for x in lefts]
     return np.array(boxes, np.float32)
+
+
+def _count(length: int, most: float) -> int:
+    """How many tiles of up to `most` pixels cover one side of a picture."""
+    return 1 + max(math.ceil((length - most) / (most * (1 - OVERLAP))), 0)
+
+
+def _least(length: int, count: int) -> float:
+    """The side of `count` tiles that just cover a length."""
+    return length / (1 + (count - 1) * (1 - OVERLAP))
+
+
+def _offsets(length: int, side: int, count: int) -> list[int]:
+    """Starts of evenly spaced tiles along one side; the last ends at the edge."""
+    room = max(length - side, 0)
+    return [round(i * room / max(count - 1, 1)) for i in range(count)]
 
 
 def halves(width: int, height: int) -> Boxes:
@@ -46,14 +77,6 @@ def halves(width: int, height: int) -> Boxes:
     if width >= height:
         return np.array([(0, 0, part, height), (width - part, 0, width, height)], np.float32)
     return np.array([(0, 0, width, part), (0, height - part, width, height)], np.float32)
-
-
-def _offsets(length: int, tile: int) -> list[int]:
-    """Starts of evenly spaced tiles along one side; the last ends at the edge."""
-    if length <= tile:
-        return [0]
-    steps = math.ceil((length - tile) / (tile * (1 - OVERLAP)))
-    return [round(i * (length - tile) / steps) for i in range(steps + 1)]
 
 
 def holding(tiles: Boxes, boxes: Boxes) -> NDArray[np.bool_]:

@@ -41,6 +41,9 @@ ANY_SCORE = 0.05
 SMALLEST = 8
 """Pixels of the smallest face that is covered."""
 
+TILE = 480
+"""Pixels of a tile's side where the camera's own is not set: smaller faces than counted ones are covered."""
+
 COVERED = 2.5
 """Side of what is covered, in faces: with hair and chin."""
 
@@ -208,8 +211,9 @@ class FaceLikes:
         """engine: as of `detection.engine`."""
         from edge.vision.detect import Scanner
 
+        tile = TILE if camera.tile == "auto" else camera.tile
         detector = _Detector(camera, engine)
-        self._scanner = Scanner(detector, tile=camera.tile, full_scan_every=1.0, min_face=SMALLEST)
+        self._scanner = Scanner(detector, tile=tile, full_scan_every=1.0, min_face=SMALLEST)
 
     def __call__(self, frame: Frame) -> Boxes:
         return self._scan(frame).xyxy

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.vision.detect.scan import EDGE
-from edge.vision.detect.tiles import OVERLAP, Changes, halves, holding, plan_tiles
+from edge.vision.detect.tiles import LARGER, OVERLAP, Changes, halves, holding, plan_tiles, tile_side
 
 SIZES = st.tuples(st.integers(200, 4000), st.integers(200, 4000), st.integers(192, 1200))
 
@@ -27,8 +30,31 @@ def test_halves_cover_the_picture_and_share_a_quarter(size: tuple[int, int], box
     assert halves(*size).tolist() == boxes
 
 
-def test_full_hd_takes_fifteen():
-    assert len(plan_tiles(1920, 1080, 540)) == 15
+@pytest.mark.parametrize(
+    ("size", "tile", "count", "side"),
+    [
+        ((1920, 1080), 480, 15, 480),
+        ((1920, 1080), 540, 8, 618),
+        ((1280, 720), 540, 6, 540),
+        ((960, 540), 540, 2, 549),
+        ((1080, 1920), 540, 8, 618),
+    ],
+)
+def test_as_few_tiles_as_a_fifth_more_of_a_side_allows_and_as_small_as_these_can_be(
+    size: tuple[int, int], tile: int, count: int, side: int
+):
+    tiles = plan_tiles(*size, tile)
+    assert len(tiles) == count
+    assert (tiles[:, 2] - tiles[:, 0]).max() == side
+
+
+@pytest.mark.parametrize(
+    ("setting", "min_face", "side"), [("auto", 16, 540), ("auto", 32, 1080), (540, 16, 540), (0, 16, 0)]
+)
+def test_the_smallest_face_decides_how_large_a_tile_is(
+    setting: int | Literal["auto"], min_face: int, side: int
+):
+    assert tile_side(setting, min_face) == side
 
 
 @given(size=SIZES)
@@ -41,9 +67,11 @@ def test_tiles_lie_in_the_picture_and_cover_every_pixel(size: tuple[int, int, in
     assert (tiles[:, 2] <= width).all()
     assert (tiles[:, 3] <= height).all()
     covered = np.zeros((height, width), np.bool_)
+    side = (tiles[:, 2:] - tiles[:, :2]).max()
+    assert side <= math.ceil(LARGER * tile)
     for left, top, right, bottom in tiles:
-        assert right - left == min(tile, width)
-        assert bottom - top == min(tile, height)
+        assert right - left == min(side, width)
+        assert bottom - top == min(side, height)
         covered[top:bottom, left:right] = True
     assert covered.all()
 
@@ -55,11 +83,11 @@ def test_a_face_up_to_the_overlap_is_whole_in_a_tile_and_in_the_one_that_holds_i
     width, height, tile = size
     tiles = plan_tiles(width, height, tile)
     # A pixel for rounded tiles, and what the scanner takes for cut at either side.
-    side = min(OVERLAP * tile - 1 - 2 * EDGE, width, height)
-    left, top = x * (width - side), y * (height - side)
-    face = np.array([[left, top, left + side, top + side]], np.float32)
     if not len(tiles):
         return
+    side = min(OVERLAP * float((tiles[:, 2:] - tiles[:, :2]).max()) - 1 - 2 * EDGE, width, height)
+    left, top = x * (width - side), y * (height - side)
+    face = np.array([[left, top, left + side, top + side]], np.float32)
     inner = np.array([tiles[:, 0] > 0, tiles[:, 1] > 0, tiles[:, 2] < width, tiles[:, 3] < height]).T * EDGE
     room = np.concatenate([face[:, :2] - tiles[:, :2], tiles[:, 2:] - face[:, 2:]], axis=1) - inner
     whole = np.asarray((room >= -1e-3).all(axis=1))
@@ -95,7 +123,7 @@ class TestChanges:
         changes = self.searched(image)
         image[20:120, 20:80] = 220
         share = changes.show(image)
-        assert share[0] == pytest.approx(100 * 60 / 270**2, rel=0.15)
+        assert share[0] == pytest.approx(100 * 60 / float(self.TILES[0, 2]) ** 2, rel=0.15)
         left, top = self.TILES[:, 0], self.TILES[:, 1]
         assert not share[(left > 80) | (top > 120)].any()
 

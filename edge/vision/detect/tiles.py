@@ -17,7 +17,7 @@ OVERLAP = 0.25
 """Neighbouring tiles share this part of a side; a face up to that size is whole in at least one of them."""
 
 SIDE_PER_FACE = 33.75
-"""Side of a tile in sides of the smallest face: 540 px for one of 16, with which all thresholds were chosen."""
+"""Side of a tile in sides of the smallest face: 540 px for one of 16, for which thresholds were chosen."""
 
 LARGER = 1.2
 """Tiles may have this times their side where fewer cover the picture then."""

@@ -42,7 +42,7 @@ SMALLEST = 8
 """Pixels of the smallest face that is covered."""
 
 TILE = 480
-"""Pixels of a tile's side where the camera's own is not set: smaller faces than counted ones are covered."""
+"""Pixels of a tile's side where the camera sets none: smaller faces than counted ones are covered."""
 
 COVERED = 2.5
 """Side of what is covered, in faces: with hair and chin."""

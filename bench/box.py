@@ -11,68 +11,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from bench.material import pictures
-from bench.resident import resident_mb
 from edge.capture import Picture, Source
-from edge.clock import SystemClock
+from edge.commands.bench.box import WatchedBox, Work
 from edge.config import CameraSettings, load_settings
 from edge.daemon.parts import Parts
-from edge.daemon.runtime import Runtime
-from edge.ops.metrics import Metrics
 from edge.types import Image
 
 ROOT = Path(__file__).parent.parent
-WARM_UP = 2.0
-"""Seconds from the last camera's first frame to the start of the measurement."""
-
 HELD = 50
 """Pictures of a clip held in memory, at most: 300 MB at 1080p, for any number of cameras."""
-
-GIVE_UP = 60.0
-"""A box fails when a camera gives no frame within so many seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """The work of a box in `seconds` of wall time.
-
-    cores: seconds of processor time for each second. decision_p50_ms, decision_p95_ms: from a frame's capture
-    to the last decision on it; 0 where time does not pass as on the clock. rss_mb: 10^6 bytes at the end.
-    """
-
-    cameras: int
-    seconds: float
-    analysed: int
-    dropped: int
-    cores: float
-    decision_p50_ms: float
-    decision_p95_ms: float
-    rss_mb: float
-
-    @property
-    def fps(self) -> float:
-        """Frames analysed a second, by all cameras together."""
-        return self.analysed / self.seconds
-
-    @property
-    def cpu_ms_per_frame(self) -> float:
-        """Milliseconds of processor time for each analysed frame."""
-        return 1000 * self.cores * self.seconds / max(self.analysed, 1)
 
 
 def work(clip: Path, cameras: int, *, fps: float, seconds: float, memory: bool = False, pace: str = "real",
@@ -143,80 +99,6 @@ class Held:
         """Keep the pictures: other cameras play them as well."""
 
 
-class _ExactMetrics(Metrics):
-    """The daemon's series; the time of every decision is also appended to `delays`, in seconds."""
-
-    def __init__(self, delays: list[float], *arguments: Any, **named: Any) -> None:  # noqa: ANN401
-        super().__init__(*arguments, **named)
-        self._delays = delays
-
-    def decided(self, seconds: float) -> None:
-        self._delays.append(seconds)
-        super().decided(seconds)
-
-
-class _Watched:
-    """A runtime whose work `run` measures."""
-
-    def __init__(self, config: Path, parts: Parts) -> None:
-        delays: list[float] = []
-        settings = load_settings(config)
-        self.runtime = Runtime(
-            settings,
-            beside=config.parent,
-            clock=SystemClock(),
-            rng=random.Random(0),
-            resumes=False,
-            parts=replace(parts, metrics=partial(_ExactMetrics, delays)),
-        )
-        self.delays = delays
-
-    def run(self, seconds: float) -> Work:
-        stop = threading.Event()
-        found: list[Work] = []
-        watch = threading.Thread(target=self._watch, args=(seconds, stop, found), daemon=True)
-        watch.start()
-        self.runtime.run(stop)
-        watch.join()
-        if not found:
-            raise SystemExit(f"no frame of some camera within {GIVE_UP:g} s")
-        return found[0]
-
-    def _watch(self, seconds: float, stop: threading.Event, found: list[Work]) -> None:
-        deadline = time.monotonic() + GIVE_UP
-        while not all(camera.analysed for camera in self.runtime.cameras) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if time.monotonic() < deadline:
-            time.sleep(WARM_UP)
-            found.append(self._measure(seconds))
-        stop.set()
-
-    def _measure(self, seconds: float) -> Work:
-        self.delays.clear()
-        wall, cpu, frames, dropped = time.monotonic(), time.process_time(), self._analysed(), self._dropped()
-        time.sleep(seconds)
-        wall, cpu = time.monotonic() - wall, time.process_time() - cpu
-        delays = np.array(self.delays or [0.0]) * 1000
-        p50, p95 = np.percentile(delays, (50, 95)).tolist()
-        return Work(
-            cameras=len(self.runtime.cameras),
-            seconds=wall,
-            analysed=self._analysed() - frames,
-            dropped=self._dropped() - dropped,
-            cores=cpu / wall,
-            decision_p50_ms=p50,
-            decision_p95_ms=p95,
-            rss_mb=resident_mb(),
-        )
-
-    def _analysed(self) -> int:
-        return sum(camera.analysed for camera in self.runtime.cameras)
-
-    def _dropped(self) -> int:
-        (family,) = self.runtime.metrics.dropped.collect()
-        return int(sum(s.value for s in family.samples if s.name.endswith("_total")))
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.box", description=__doc__.splitlines()[0])
     parser.add_argument("config", type=Path)
@@ -232,7 +114,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return Held(images, camera.max_fps)
 
         parts = Parts(open_source=held)
-    print(json.dumps(asdict(_Watched(arguments.config, parts).run(arguments.seconds))))
+    box = WatchedBox(load_settings(arguments.config), arguments.config.parent, parts)
+    print(json.dumps(asdict(box.run(arguments.seconds))))
     return 0
 
 

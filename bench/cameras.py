@@ -12,19 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.box import Work, work
+from bench.box import work
 from bench.material import Material, picture_size
 from bench.tables import table
-
-FPS = 5.0
-IN_TIME_MS = 200.0
-DROPS = 1 / 200
-MOST = 64
-"""Cameras tried at most: beyond, the number of threads and sockets distorts the measurement."""
-
-TRIALS = 4
-STEP = 1.1
-"""The trials end when the smallest number that fails is at most so many times the largest that keeps up."""
+from edge.commands.bench.box import Work
+from edge.commands.bench.density import DROPS, FPS, IN_TIME_MS, TRIALS, keeps_up, most_cameras
 
 Report = dict[str, Any]
 
@@ -63,36 +55,6 @@ def cases(material: Material) -> list[tuple[str, Path, bool, int | None]]:
         ("idle, 1080p, from memory", material.idle_large, True, 16),
         ("idle, 1080p, decoded", material.idle_large, False, None),
     ]
-
-
-def keeps_up(done: Work) -> bool:
-    """Whether the box dropped at most one frame in 200 and decided on 95 % of the others in time."""
-    frames = done.analysed + done.dropped
-    return done.analysed > 0 and done.dropped <= DROPS * frames and done.decision_p95_ms <= IN_TIME_MS
-
-
-def most_cameras(
-    trial: Callable[[int], Work], first: int, trials: int = TRIALS, cores: float = 2.0
-) -> list[Work]:
-    """Try numbers of cameras, from `first` on, towards the most that a box keeps up with; all trials."""
-    done: list[Work] = []
-    low, high = 0, MOST + 1
-    cameras = min(first, MOST)
-    while len(done) < trials and low < cameras < high:
-        done.append(found := trial(cameras))
-        low, high = (cameras, high) if keeps_up(found) else (low, cameras)
-        if high <= max(low * STEP, low + 1):
-            break
-        cameras = _next(found, low, high, cores)
-    return done
-
-
-def _next(last: Work, low: int, high: int, cores: float) -> int:
-    """The number that the last trial predicts, between the known bounds."""
-    predicted = round(0.95 * last.cameras * cores / max(last.cores, 0.01))
-    if high > MOST:  # nothing has failed yet
-        return min(max(predicted, low + 1), MOST)
-    return predicted if low < predicted < high else (low + high) // 2
 
 
 def section(found: list[Report]) -> str:

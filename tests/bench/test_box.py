@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.box import Held, Work, configuration, work
+from bench.box import Held, configuration, work
+from edge.commands.bench.box import Work
 from edge.config import load_settings
 
 

@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 import pytest
 
-from bench.box import Work
-from bench.cameras import MOST, keeps_up, most_cameras, section
+from bench.cameras import section
+from edge.commands.bench.box import Work
+from edge.commands.bench.density import MOST, keeps_up, most_cameras
 
 
 def box(cameras: int, capacity: int, cores_each: float = 0.1) -> Work:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench import memory
-from bench.box import Work
 from bench.material import Material, pictures
+from edge.commands.bench.box import Work
 
 
 def test_a_leak_is_seen_and_noise_is_not():

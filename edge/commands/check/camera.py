@@ -19,7 +19,21 @@ from edge.vision.detect import why_too_small
 from edge.vision.pipeline import build_detection
 
 FRAMES = 10
-"""Frames read from a camera: enough to measure its rate."""
+"""Frames read from a camera."""
+
+STREAMED = 30
+"""The same of one that sends at its own rate. The last `STEADY` show it: the first come in a burst."""
+
+STEADY = 20
+
+ALL = 120.0
+"""Frames a second: all that a camera sends."""
+
+WASTED = 2.0
+"""Frames sent for each analysed one from which on the camera had better send fewer: each is decoded."""
+
+LARGE = 1440
+"""Lines of a picture from which on decoding takes most of the time, and a smaller stream is advised."""
 
 SEARCHED = 4
 """How many of them are searched for faces, the last ones: a single frame may miss a face."""
@@ -33,16 +47,22 @@ def check_camera(
     Raises SourceError and ConfigurationError; `Warn` where the picture is dark, frozen or too small.
     """
     validate_source(camera, folder)
-    feed = Feed(camera, partial(open_source, secrets_beside=folder, clock=clock), clock)
+    streams = camera.source.startswith(("rtsp://", "rtsps://"))
+    read = camera.model_copy(update={"max_fps": ALL}) if streams else camera
+    feed = Feed(read, partial(open_source, secrets_beside=folder, clock=clock), clock)
     with closing(feed.frames()) as frames:
-        taken = list(islice(frames, FRAMES))
+        taken = list(islice(frames, STREAMED if streams else FRAMES))
     if not taken:
         raise SourceError("no frame arrived")
-    seen = f"{_size(taken[-1])}{_rate(taken)}, {feed.status.state}"
+    steady = taken[-STEADY:]
+    seen = f"{_size(taken[-1])}{_rate(steady)}, {feed.status.state}"
     if feed.status.state is not CameraState.UP:
         raise Warn(f"{seen}: {feed.status.reason}")
     if faces:
-        seen = f"{seen}, {_in_view(_faces(camera, settings, taken[-SEARCHED:]))}"
+        apart = steady[:: -(len(steady) // SEARCHED or 1)][:SEARCHED]
+        seen = f"{seen}, {_in_view(_faces(camera, settings, apart[::-1]))}"
+    if streams and (advised := advice(_per_second(steady), camera.max_fps, taken[-1].image.shape[0])):
+        seen = f"{seen}; {advised}"
     if small := why_too_small(taken[-1].image, settings.detection.min_face):
         raise Warn(f"{seen}; {small}")
     return seen
@@ -57,9 +77,27 @@ def _size(frame: Frame) -> str:
     return f"{width}x{height}"
 
 
-def _rate(frames: list[Frame]) -> str:
+def advice(rate: float, max_fps: float, lines: int) -> str:
+    """What would spare the box work; empty where there is nothing. rate: frames a second that are sent."""
+    found = []
+    if rate >= WASTED * max_fps:
+        found.append(f"max_fps = {max_fps:g} analyses {max_fps:g} of them: let the camera send about as many")
+    if lines >= LARGE:
+        found.append(
+            f"{lines} lines take long to decode: use the camera's second stream (sub-stream), if it has one "
+            "in which the faces are still 24 pixels or wider; its address is in the camera's manual"
+        )
+    return "; ".join(found)
+
+
+def _per_second(frames: list[Frame]) -> float:
     seconds = (frames[-1].captured_at - frames[0].captured_at).total_seconds()
-    return f", {(len(frames) - 1) / seconds:.1f} frames per second" if seconds > 0 else ""
+    return (len(frames) - 1) / seconds if seconds > 0 else 0.0
+
+
+def _rate(frames: list[Frame]) -> str:
+    rate = _per_second(frames)
+    return f", {rate:.1f} frames per second" if rate else ""
 
 
 def _faces(camera: CameraSettings, settings: Settings, frames: list[Frame]) -> int:

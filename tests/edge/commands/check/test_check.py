@@ -19,7 +19,7 @@ from edge.bundle import BUILTIN, PartTerms, Terms, load_bundle
 from edge.clock import SystemClock
 from edge.commands.check import port as port_module
 from edge.commands.check import state
-from edge.commands.check.camera import check_camera
+from edge.commands.check.camera import advice, check_camera
 from edge.commands.check.command import render
 from edge.commands.check.configuration import check_configuration
 from edge.commands.check.host import check_clock, check_service
@@ -88,6 +88,22 @@ def test_a_camera_with_too_small_pictures_is_a_warning(tmp_path: Path) -> None:
     verdict = attempt("camera", lambda: check_camera(settings.cameras[0], settings, tmp_path, ManualClock()))
     assert verdict.status is Status.WARNING
     assert "pictures of 120x90 are too small for detection.min_face = 16" in verdict.detail
+
+
+@pytest.mark.parametrize(
+    ("rate", "max_fps", "lines", "advised"),
+    [
+        (25.0, 10.0, 1080, "max_fps = 10 analyses 10 of them: let the camera send about as many"),
+        (15.0, 10.0, 1080, ""),
+        (10.0, 10.0, 2160, "2160 lines take long to decode: use the camera's second stream"),
+        (0.0, 10.0, 480, ""),
+    ],
+)
+def test_a_camera_that_sends_more_than_is_needed_is_advised_to_send_less(
+    rate: float, max_fps: float, lines: int, advised: str
+) -> None:
+    assert advice(rate, max_fps, lines).startswith(advised)
+    assert bool(advice(rate, max_fps, lines)) is bool(advised)
 
 
 def test_an_outbox_to_be_is_not_made(tmp_path: Path) -> None:

@@ -312,7 +312,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--windows", type=int, default=24, help="of each box, five minutes long")
     parser.add_argument("--kills", type=int, default=2, help="ends of the central broker")
     parser.add_argument("--centre", choices=fleet_brokers.CENTRES, default="rabbitmq")
-    parser.add_argument("--ways", default="bridge", help="bridge: over stores' brokers; direct: without them")
+    parser.add_argument(
+        "--ways", default="bridge,direct", help="bridge: over stores' brokers; direct: without them"
+    )
     parser.add_argument(
         "--in-order", action="store_true", help="end it in order; mosquitto may lose messages in a kill"
     )

@@ -111,6 +111,8 @@ def test_axe_finds_no_fault(page: Page, served: WebServer, scheme: str, width: i
     found = Axe().run(page)
     assert [fault["id"] for fault in found.response["violations"]] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    name = page.get_by_role("rowheader", name="entrance").bounding_box()
+    assert name is not None and name["height"] < 50  # it stands on one line
 
 
 def test_it_follows_within_a_second(page: Page, served: WebServer, store: Store) -> None:

@@ -32,8 +32,10 @@ TRIALS = 4
 STEP = 1.1
 """The trials end when the smallest number that fails is at most so many times the largest that keeps up."""
 
-OWN_TRIALS, SECONDS, WARM_UP = 4, 3.0, 1.0
-"""Trials of the command, and the length of each: half a minute with their starts."""
+OWN_TRIALS, WARM_UP = 4, 1.0
+SHORTEST, LONGEST = 3.0, 8.0
+"""Seconds of a trial of the command: `LONGEST` for one camera, so that its 95th percentile is of 40 frames,
+and fewer for more cameras. All take half a minute, with their starts."""
 
 DRAWN_SECONDS, DRAWN_FPS, DRAWN_SIZE = 6.0, 10.0, (1920, 1080)
 BUSY_FROM = 3.0
@@ -136,8 +138,9 @@ def measure(
 
     def trial(cameras: int) -> Work:
         on_trial(cameras)
+        seconds = max(SHORTEST, LONGEST / cameras)
         with tempfile.TemporaryDirectory(prefix="instore-bench-") as state:
-            return WatchedBox(box_of(settings, camera, cameras, state), beside).run(SECONDS, WARM_UP)
+            return WatchedBox(box_of(settings, camera, cameras, state), beside).run(seconds, WARM_UP)
 
     cores = len(os.sched_getaffinity(0))
     return Density(camera.name, tuple(most_cameras(trial, max(1, cores // 2), OWN_TRIALS, cores)))

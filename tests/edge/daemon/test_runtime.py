@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,11 @@ from edge.inference.fallback import ServingBackend, serve
 from edge.inference.tensorrt_library import Library
 from edge.ops.reasons import BackendFault
 from edge.ops.systemd import Systemd
+from edge.types import TrackEnded
 from edge.vision.pipeline import Vision
 from edge.web.setup.tools import Configured
 from tests.fake_gpu import FakeCuda, FakeTensorRt
-from tests.fakes import PaintedAges, Person, paint, painted_vision
+from tests.fakes import EPOCH, PaintedAges, Person, paint, painted_vision
 from tests.mosquitto import free_port
 from tests.patience import PATIENCE
 from tests.samples import sample
@@ -379,6 +380,10 @@ def test_a_finished_audit_is_in_the_status_and_stays_there(tmp_path: Path) -> No
         assert tools.book.finish("door", date(2026, 1, 31)) and tools.book.finish("gone", date(2026, 1, 31))
         tools.publish()
         assert made.publisher.renewals == 1
+        worker = made._make_worker(made.settings.cameras[0], made.settings)
+        with tools.visits("door") as visits:
+            worker._count(TrackEnded("door", 1, EPOCH, timedelta(seconds=1)))
+        assert visits == [EPOCH]
     with closing(make()) as made:
         status = json.loads(made.statuses.box("online", made.clock.now()))
     assert status["audits"] == {"door": {"day": "2026-01-31", "visits": 40, "error": -10}}

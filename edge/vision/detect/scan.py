@@ -143,7 +143,7 @@ class Scanner:
 
     def _share_of_scan(self, at: datetime) -> float:
         """The time since the frame before, in times of a full scan; 1 at the first frame."""
-        if self._shown is None or at < self._shown:  # the clock was set back
+        if not self._scan_every or self._shown is None or at < self._shown:
             return 1.0
         return min((at - self._shown) / self._scan_every, 1.0)
 

@@ -97,6 +97,9 @@ class TestWhere:
         look(scan, blank(), 5.4)
         assert len(detector.looks) == 16
 
+    def test_everywhere_in_each_frame_where_no_time_is_between_full_scans(self):
+        assert self.looks((blank(), 0, NOBODY), (blank(), 0.2, NOBODY), full_scan_every=0.0) == [15, 15]
+
     def test_everywhere_when_the_clock_went_back(self):
         frames = [(blank(), t, NOBODY) for t in (100, 50, 50.01)]
         assert self.looks(*frames) == [15, 15, 0]

@@ -5,7 +5,8 @@ so velocity is an Ornstein-Uhlenbeck process: correlated over `PERSISTENCE` seco
 the prediction exact for any time step, and a visitor out of sight slows down instead of moving on at full
 speed. Lengths are measured in face sizes: one set of numbers is right for near and far and for every
 resolution. Faces are assigned to tracks so that the whole assignment is most likely. A face that fits none
-continues a track that was close by a moment ago and found no other (a sudden move), or else starts a new one.
+continues a track that was close by a moment ago and found no other (a sudden move), or one in the same
+clothes that it can have reached (a turn out of sight), or else starts a new one.
 
 All times are those of the frames: neither frame rate nor dropped frames change what the settings mean.
 `bench/trackers.py` compares this with trackers of a library; the constants were tuned on its scenes, with
@@ -23,11 +24,12 @@ from numpy.typing import NDArray
 
 from edge.geometry import centres, overlap
 from edge.types import Boxes, Faces, Track, TrackState
-from edge.vision.clothes import half_hidden
+from edge.vision.clothes import Outfit, half_hidden
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Colours = NDArray[np.float32]
+Bools = NDArray[np.bool_]
 
 PERSISTENCE = 2.0
 """Seconds over which a visitor's velocity stays correlated."""
@@ -56,17 +58,9 @@ COLOUR_COUNTS = 1.0
 """Seconds unseen from which on the colour of clothes counts in full. After a moment the place is enough, and
 a person who half hides another lends them a colour."""
 
-SAME_COLOUR = 12.0
-"""Distance of two colours, in grey levels, that is as likely of one visitor as of two, unless those of the
-track vary by more than half of it. On recordings it is 2 to 15 (median) of one visitor within three seconds,
-and 16 to 70 of two."""
-
-COLOUR_WEIGHT = 4.0
-"""Surprise taken off for the same colour, and the most that is added for another one: on recordings the
-first is about eight times as likely of one visitor as of two, the second as much less."""
-
-NEWEST = 0.2
-"""Weight of the newest sight in the mean colour of a track."""
+COLOUR_WEIGHT = 6.0
+"""Surprise taken off for the same colour, and the most that is added for another one. 4 to 6 give the same
+counts on recordings; on walks 6 parts more people who follow each other."""
 
 HALF_HIDDEN = np.array([0.1, 0.1, 0.3, 0.3])
 """NOISE of a face near a larger one, which may hide a part: its box is up to 1.4 times too large or small."""
@@ -80,11 +74,21 @@ JUMP = 1.5
 jump and bob faster than the filter expects. 1.5 to 2.0 give the same counts on recordings, 1.25 splits
 more."""
 
-JUMP_WITHIN = timedelta(seconds=0.35)
-"""Time unseen after which that ends: the filter knows so little then that its own reach is as wide."""
+JUMP_WITHIN = 0.35
+"""Seconds unseen after which that ends: the filter knows so little then that its own reach is as wide."""
 
 JUMP_GROWTH = 0.3
 """E-folds by which the sides of such a face may differ: it is the same face a moment later."""
+
+TURN = 5.0
+"""Face sizes a second, from where it was seen last, within which a face in the same clothes continues a
+track: people who are hidden stop and turn round, and the filter expects them to go on."""
+
+TURN_WITHIN = 1.5
+"""Seconds unseen after which that ends: somebody else in such clothes may have come."""
+
+NOWHERE = 3.0
+"""Above every detour that is possible."""
 
 VAGUE_AFTER = timedelta(seconds=0.5)
 """Time unseen, up to the frame before, from which on a tentative track continues in the same clothes only:
@@ -141,7 +145,10 @@ class Tracker:
         measured = _measure(faces.xyxy)
         worn = np.full((len(faces), 3), np.nan, np.float32) if clothes is None else clothes
         noise = np.where(half_hidden(faces.xyxy)[:, None], HALF_HIDDEN, NOISE)
-        rows, columns = self._rejoin(measured, *self._associate(measured, noise, worn))
+        unlike = self._unlike(worn)
+        back = (unlike < 1) & ~self._taken(measured)
+        rows, columns = self._associate(measured, noise, unlike, back)
+        rows, columns = self._rejoin(measured, back, rows, columns)
         self._motion.correct(rows, measured[columns], noise[columns])
         self._note(rows, columns, worn)
         ended += self._remove([self._doubtful(life) for life in self._lives])
@@ -171,13 +178,20 @@ class Tracker:
     def _doubtful(self, life: _Life) -> bool:
         return life.state is TrackState.TENTATIVE and self._unseen(life) > self._doubt_after
 
-    def _associate(self, measured: Floats, noise: Floats, worn: Colours) -> tuple[Indices, Indices]:
-        """Tracks and faces that belong together, as indices of equal length."""
+    def _associate(
+        self, measured: Floats, noise: Floats, unlike: Floats, back: Bools
+    ) -> tuple[Indices, Indices]:
+        """Tracks and faces that belong together, as indices of equal length.
+
+        Same clothes, as far as a face is not where another track was a moment ago, make a pair more likely,
+        and are needed where the track is vague.
+        """
         if not (self._lives and len(measured)):
             return np.empty(0, np.intp), np.empty(0, np.intp)
-        clash = self._clash(worn)
+        clash = self._clash(unlike)
+        clash[~back] = np.maximum(clash[~back], 0)
         surprise = self._motion.surprise(measured, noise) + clash
-        surprise[self._vague()[:, None] & (clash >= 0)] = np.inf
+        surprise[self._vague()[:, None] & ~back] = np.inf
         tentative = np.array([life.state is TrackState.TENTATIVE for life in self._lives])
         surcharge = TENTATIVE_SURCHARGE * tentative[:, None]
         impossible = SURPRISE_LIMIT + TENTATIVE_SURCHARGE
@@ -197,30 +211,53 @@ class Tracker:
             ]
         )
 
-    def _clash(self, worn: Colours) -> Floats:
+    def _unlike(self, worn: Colours) -> Floats:
+        """How far the clothes of each face are from those of each track, (N, M): `Outfit.unlike`."""
+        rows = [life.outfit.unlike(worn) for life in self._lives]
+        return np.array(rows, np.float64).reshape(len(rows), len(worn))
+
+    def _taken(self, measured: Floats) -> Bools:
+        """Which faces are close to where a track was a moment ago, (M,): they are of that one, if of any.
+
+        Without it, a track lost long ago wins the face of a person in such clothes who just moved suddenly.
+        """
+        seen = self._unseen_seconds() <= JUMP_WITHIN
+        return np.asarray((self._motion.apart(measured)[seen] < JUMP).any(axis=0))
+
+    def _clash(self, unlike: Floats) -> Floats:
         """Surprise at the clothes of each face, (N, M): more or less the longer a track was not seen."""
-        unseen = np.array([self._unseen(life).total_seconds() for life in self._lives])
-        before = np.array([life.clothes for life in self._lives])
-        usual = np.array([max(SAME_COLOUR, 2 * life.shade) for life in self._lives])
-        apart = np.linalg.norm(worn - before[:, None], axis=2) / usual[:, None]
-        weight = COLOUR_WEIGHT * np.minimum(unseen / COLOUR_COUNTS, 1)
-        clash: Floats = np.nan_to_num(np.minimum(apart - 1, 1) * weight[:, None])
+        weight = COLOUR_WEIGHT * np.minimum(self._unseen_seconds() / COLOUR_COUNTS, 1)
+        clash: Floats = np.nan_to_num(np.minimum(unlike - 1, 1) * weight[:, None])
         return clash
 
-    def _rejoin(self, measured: Floats, rows: Indices, columns: Indices) -> tuple[Indices, Indices]:
-        """The assignment, and beside it faces and tracks left over that were close a moment ago."""
-        idle = np.array([self._unseen(life) <= JUMP_WITHIN for life in self._lives], np.bool_)
-        idle[rows] = False
-        free = np.ones(len(measured), np.bool_)
-        free[columns] = False
-        left, lost = np.flatnonzero(free), np.flatnonzero(idle)
-        if not (len(left) and len(lost)):
+    def _rejoin(
+        self, measured: Floats, back: Bools, rows: Indices, columns: Indices
+    ) -> tuple[Indices, Indices]:
+        """The assignment, and beside it faces and tracks left over that are close enough to be one."""
+        detour = self._detour(measured, back)
+        detour[rows] = np.inf
+        detour[:, columns] = np.inf
+        near = np.isfinite(detour)
+        lost, left = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
+        if not len(left):
             return rows, columns
-        apart = self._motion.jumps(measured[left])[lost]
-        face, _ = lap.lapjv(np.minimum(apart, JUMP), extend_cost=True, return_cost=False)
+        cost = np.minimum(detour[np.ix_(lost, left)], NOWHERE)
+        face, _ = lap.lapjv(cost, extend_cost=True, return_cost=False)
         pairs = np.flatnonzero(face >= 0)
-        pairs = pairs[apart[pairs, face[pairs]] < JUMP]
+        pairs = pairs[cost[pairs, face[pairs]] < NOWHERE]
         return np.concatenate([rows, lost[pairs]]), np.concatenate([columns, left[face[pairs]]])
+
+    def _detour(self, measured: Floats, back: Bools) -> Floats:
+        """How unlikely it is that each track moved suddenly (0 to 1) or turned round (1 to 2) to be each
+        face, (N, M). Infinite where it can be neither."""
+        unseen = self._unseen_seconds()[:, None]
+        apart, reach = self._motion.jumps(measured), np.maximum(TURN * unseen, 1e-6)
+        turned = back & (unseen <= TURN_WITHIN) & (apart < reach)
+        detour = np.where(turned, 1 + apart / reach, np.inf)
+        return np.where((unseen <= JUMP_WITHIN) & (apart < JUMP), apart / JUMP, detour)
+
+    def _unseen_seconds(self) -> Floats:
+        return np.array([self._unseen(life).total_seconds() for life in self._lives])
 
     def _note(self, rows: Indices, columns: Indices, worn: Colours) -> None:
         """Note which tracks this frame shows and which it does not."""
@@ -235,7 +272,7 @@ class Tracker:
         life.face, life.last_seen, life.hits = face, self._elapsed, life.hits + 1
         if life.hits >= self._settings.confirm_hits:
             life.state = TrackState.CONFIRMED
-        life.wear(clothes)
+        life.outfit.add(clothes)
 
     def _start(self, faces: Faces, measured: Floats, taken: Indices, worn: Colours) -> None:
         """Start a track on each face of a sufficient score that continues none, and lies on none."""
@@ -253,7 +290,9 @@ class Tracker:
     def _recent(self, faces: Faces) -> Boxes:
         """Where the tracks are that this frame shows, and where those should be that were lost just now."""
         held = faces.xyxy[[life.face for life in self._lives if life.face is not None]]
-        lost = [life.face is None and self._unseen(life) <= JUMP_WITHIN for life in self._lives]
+        lost = [
+            life.face is None and self._unseen(life).total_seconds() <= JUMP_WITHIN for life in self._lives
+        ]
         return np.concatenate([held, self._motion.boxes()[np.array(lost, np.bool_)]])
 
     def _remove(self, over: list[bool]) -> list[Track]:
@@ -293,18 +332,8 @@ class _Life:
     last_seen: timedelta
     state: TrackState = TrackState.TENTATIVE
     hits: int = 0
-    clothes: Colours = field(default_factory=lambda: np.full(3, np.nan, np.float32))
-    shade: float = 0.0
+    outfit: Outfit = field(default_factory=Outfit)
     face: int | None = None
-
-    def wear(self, clothes: Colours) -> None:
-        """Take the colour of one sight, NaN where it is unknown."""
-        if np.isnan(self.clothes).any():
-            self.clothes = clothes
-        elif not np.isnan(clothes).any():
-            apart = clothes - self.clothes
-            self.shade += NEWEST * (float(np.linalg.norm(apart)) - self.shade)
-            self.clothes = self.clothes + NEWEST * apart
 
 
 class _Motion:
@@ -359,14 +388,15 @@ class _Motion:
         surprise: Floats = (error**2 / variance + np.log(variance)).sum(axis=2)
         return surprise
 
-    def jumps(self, measured: Floats) -> Floats:
-        """Distances in face sizes of M measurements from where N tracks were seen last, (N, M).
-
-        Infinite where the sizes differ.
-        """
+    def apart(self, measured: Floats) -> Floats:
+        """Distances in face sizes of M measurements from where N tracks were seen last, (N, M)."""
         error = (measured - self._seen[:, None]) / self._units()[:, None]
-        distance = np.hypot(error[..., 0], error[..., 1])
-        return np.where(np.abs(error[..., 2:]).max(axis=2) < JUMP_GROWTH, distance, np.inf)
+        return np.asarray(np.hypot(error[..., 0], error[..., 1]))
+
+    def jumps(self, measured: Floats) -> Floats:
+        """The same, infinite where the sizes differ."""
+        growth = np.abs(measured - self._seen[:, None])[..., 2:].max(axis=2)
+        return np.where(growth < JUMP_GROWTH, self.apart(measured), np.inf)
 
     def correct(self, rows: Indices, measured: Floats, noise: Floats) -> None:
         """Kalman update of these rows, each with its measurement and the standard deviation of that."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.vision.clothes import colours, half_hidden
+from edge.vision.clothes import Outfit, colours, half_hidden
 
 FACE = np.array([100, 40, 140, 80], np.float32)
 
@@ -56,3 +56,37 @@ def test_is_unknown_where_a_nearer_person_may_hide_it():
 def test_a_face_is_half_hidden_beside_a_nearer_one_only(left: int, hides: bool):
     nearer = np.array([left, 45, left + 60, 105], np.float32)
     assert half_hidden(np.stack([FACE, nearer])).tolist() == [hides, False]
+
+
+def worn(*seen: list[float]) -> Outfit:
+    outfit = Outfit()
+    for colour in seen:
+        outfit.add(np.array(colour, np.float32))
+    return outfit
+
+
+def test_an_outfit_is_the_mean_of_its_first_sights():
+    assert worn([40, 4, 0], [60, 8, 0]).mean.tolist() == [50, 6, 0]
+    assert worn([40, 4, 0], [np.nan] * 3).mean.tolist() == [40, 4, 0]
+
+
+@pytest.mark.parametrize(
+    ("seen", "colour", "same"),
+    [
+        ([[80, 5, 5]] * 9, [98, 5, 5], True),  # in the shade
+        ([[80, 5, 5]] * 9, [80, 5, -1], False),
+        ([[80, 5, 5]], [80, 5, 0], True),  # seen once, it is less sure
+        ([[80, 5, 5]] * 9, [80, 5, 0], False),
+        ([[80, 0, 0], [80, 8, 8]] * 9, [80, 15, 4], True),  # a pattern
+        ([[80, 60, 5]] * 9, [80, 54, 5], True),  # a strong colour in other light
+    ],
+)
+def test_the_same_outfit_is_known_by_hue_rather_than_by_brightness(
+    seen: list[list[float]], colour: list[float], same: bool
+):
+    (apart,) = worn(*seen).unlike(np.array([colour], np.float32))
+    assert (apart < 1) == same
+
+
+def test_what_was_not_seen_is_unlike_nothing():
+    assert np.isnan(Outfit().unlike(np.zeros((2, 3), np.float32))).all()

@@ -249,6 +249,7 @@ RED, GREEN = [76.0, -43, 127], [150.0, -85, -107]
         (1.0, RED, GREEN, False),
         (0.5, RED, GREEN, True),  # so soon the place is enough
         (2.0, RED, [90.0, -40, 120], True),  # in other light
+        (2.0, [80.0, 5, 5], [84.0, -3, -1], False),  # as bright, of another hue
         (2.0, RED, [np.nan] * 3, True),
         (2.0, [np.nan] * 3, GREEN, True),
     ],
@@ -285,6 +286,29 @@ def test_who_is_hidden_after_the_first_sight_is_the_same_in_the_same_clothes_onl
     for seconds in (0.8, 1.0):
         tracks = tracker.update(faces((300 + 5 * SIZE * seconds, 300, SIZE)), at(seconds), worn)
     assert [track.track_id for track in tracks if track.face is not None] == [1 if known else 2]
+
+
+@pytest.mark.parametrize(("clothes", "known"), [(GREEN, True), (RED, False)])
+def test_who_turns_round_out_of_sight_is_the_same_in_the_same_clothes_only(clothes, known):
+    """Walks at 5 face sizes a second, is hidden, and comes out behind the place of the last sight."""
+    tracker = Tracker()
+    for number in range(10):
+        tracker.update(faces((300 + SIZE * number / 2, 300, SIZE)), at(number / 10), np.array([GREEN]))
+    tracker.update(faces(), at(1.0))
+    back = faces((300 + 0.3 * SIZE, 300, SIZE))
+    assert ids(tracker.update(back, at(1.8), np.array([clothes]))) == {0: 1 if known else 2}
+
+
+def test_who_was_lost_long_ago_does_not_win_a_face_that_just_moved():
+    """Two in the same clothes at one place: the second drops by a face size."""
+    tracker = Tracker()
+    for number in range(5):
+        tracker.update(faces((300, 300, SIZE)), at(number / 10), np.array([GREEN]))
+    tracker.update(faces(), at(0.8))
+    for number in range(3):
+        tracker.update(faces((300, 300 - 6 * SIZE, SIZE)), at(0.9 + number / 10), np.array([RED]))
+    moved = faces((300, 300 - 4.7 * SIZE, SIZE))
+    assert ids(tracker.update(moved, at(1.2), np.array([GREEN]))) == {0: 2}
 
 
 def test_a_visitor_who_stands_is_followed_at_one_frame_a_second():

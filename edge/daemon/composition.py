@@ -47,6 +47,7 @@ from edge.release.messages import Audited, BoxState, LoadedModel, Model, StatusE
 from edge.release.rule import Rule
 from edge.types import CameraStatus
 from edge.vision.detect import SharedDetectors
+from edge.vision.setup.masked import LiveFaces
 from edge.vision.setup.still import FaceLikes
 from edge.web.audit.tools import AuditTools
 from edge.web.setup.tools import Configured, Tools
@@ -390,7 +391,7 @@ class Composition:
         return AuditTools(
             watch=self._viewers.watch,
             visits=self._viewers.visits,
-            find=lambda camera: FaceLikes(camera, self.in_force.detection.engine),
+            find=lambda camera: LiveFaces(camera, self.in_force.detection.engine),
             start=self._start_asked,
             on_preview=self._say_preview,
             book=self.audits,

@@ -216,14 +216,15 @@ class FaceLikes:
         self._scanner = Scanner(detector, tile=tile, full_scan_every=1.0, min_face=SMALLEST)
 
     def __call__(self, frame: Frame) -> Boxes:
-        return self._scan(frame).xyxy
+        return self.scan(frame).xyxy
 
     def likely(self, frame: Frame) -> Boxes:
         """Those that are likely to be a face."""
-        found = self._scan(frame)
+        found = self.scan(frame)
         return found.xyxy[found.score >= LIKELY]
 
-    def _scan(self, frame: Frame) -> Faces:
+    def scan(self, frame: Frame) -> Faces:
+        """All of them, with their scores."""
         self._scanner.restart()  # so that each frame is searched as a whole
         return self._scanner.scan(frame.image, frame.captured_at, np.zeros((0, 4), np.float32))
 

@@ -17,8 +17,7 @@ from edge.config import load_settings
 from edge.errors import ConfigurationError, OutsideError
 from edge.types import Frame
 from edge.vision.detect.mediapipe import MediaPipeDetector
-from edge.vision.setup.masked import WIDEST
-from edge.vision.setup.still import GREY, FaceLikes
+from edge.vision.setup.masked import WIDEST, LiveFaces
 from edge.web.audit.rounds import LONGEST, MARGIN, UNATTENDED
 from tests.edge.web.audit.scene import AuditedBox
 from tests.edge.web.conftest import PASSWORD, Browser
@@ -186,9 +185,9 @@ class TestBlind:
 
 
 class TestPicture:
-    def test_faces_are_covered(self, tmp_path: Path, minute: list[Frame]) -> None:
+    def test_faces_are_coarse(self, tmp_path: Path, minute: list[Frame]) -> None:
         camera = AuditedBox(tmp_path).settings.cameras[0]
-        box = AuditedBox(tmp_path, minute, lambda: FaceLikes(camera))
+        box = AuditedBox(tmp_path, minute, lambda: LiveFaces(camera))
         user = User(box)
         user.begin()
         answer = user.get("/api/audit/picture")
@@ -199,8 +198,9 @@ class TestPicture:
         (face, *_) = detector.detect(minute[0].image).xyxy * WIDEST / 640
         left, top, right, bottom = face.round().astype(int)
         assert right - left > 8
-        assert np.abs(shown[top:bottom, left:right].astype(int) - GREY).max() < 12  # JPEG
-        assert len(detector.detect(np.asarray(shown, np.uint8))) == 0
+        plain = cv2.resize(minute[0].image, shown.shape[1::-1], interpolation=cv2.INTER_AREA)
+        fine, coarse = (_steps(image[top:bottom, left:right]) for image in (plain, shown))
+        assert coarse < fine / 3
         detector.close()
         user.post("/api/audit/drop", {})
         user.box.wait_for_preview(True)
@@ -248,6 +248,11 @@ class TestPicture:
             user.ahead.by += 20
             user.ask("/api/audit/round")
         user.wait_for("asked")
+
+
+def _steps(part: Any) -> float:
+    """The share of neighbours in a row that differ; JPEG blurs the edges of blocks."""
+    return float((np.abs(np.diff(part.astype(int), axis=1)).max(axis=2) > 6).mean())
 
 
 class TestResult:

@@ -41,6 +41,9 @@ MOVING = 0.01
 """A tile is moving if this share of it changed: a 40 px face in a 540 px tile is 0.55 % of it, and the person
 below it several times that."""
 
+ROUNDED = 0.1
+"""Share of the time between two frames by which a full scan may be late: times of frames are rounded."""
+
 STILL = 0.001
 """A view is still if less than this share of it changed since it was last searched: two pixels of the small
 grey picture of a tile at 1080p, where the smallest face covers three and the person below it ten times as
@@ -61,10 +64,12 @@ def why_too_small(image: Image, min_face: int) -> str:
 class Scanner:
     """Finds the faces of one camera, frame after frame.
 
-    A view is the whole picture or one of its tiles. Each is searched at least every `full_scan_every` seconds
-    of the camera's time, a few in each frame, so that no frame costs much more than another. Besides these,
-    tiles with a track or motion are searched, and the whole picture if they leave something out. A still
-    view without a track is skipped for up to `still_scan_every` seconds: an empty aisle costs almost nothing.
+    A view is the whole picture or one of its tiles. Each is searched again within `full_scan_every` seconds
+    of the camera's time (the halves of a small picture within three times that), a few in each frame, so that
+    no frame costs much more than another. The time of the next frame is taken from the last two: where frames
+    come unevenly, a search may be late by up to the time between two. Besides these, tiles with a track or
+    motion are searched, and the whole picture if they leave something out. A still view without a track is
+    skipped for up to `still_scan_every` seconds: an empty aisle costs almost nothing.
     """
 
     def __init__(
@@ -117,14 +122,14 @@ class Scanner:
 
     def _views_to_search(self, image: Image, at: datetime, tracks: Boxes) -> list[int]:
         """Indices of the views to search, the whole first."""
-        changed, due = self._changes.show(image), self._due(at)
+        changed, due = self._changes.show(image), self._waits(at) == 0
         held = holding(self._views[1:], tracks)
         shows = held | (changed[1:] >= self._still)
         if self._small:
             tiles = self._faint_halves(tracks) | (shows & due[1:].any())
         else:
             tiles = self._choose(held, changed[1:] >= MOVING)
-            tiles |= self._longest_ago(shows & due[1:] & ~tiles, at)
+            tiles |= self._longest_ago(shows & ~tiles, at)
         whole = self._whole_matters(changed, tracks) and (due[0] or self._needs_whole(shows, tiles, tracks))
         views = np.flatnonzero(np.concatenate([[whole], tiles]) | self._overdue(at)).tolist()
         self._note(views, at)
@@ -134,18 +139,32 @@ class Scanner:
         """Which halves of a small picture show a track better than the whole does."""
         return holding(self._views[1:], tracks[_longer(tracks) <= self._faint])
 
-    def _longest_ago(self, due: Mask, at: datetime) -> Mask:
-        """Those of the tiles that are due whose turn it is: as many as keep up with all of them."""
-        chosen = np.zeros(len(due), np.bool_)
-        line = sorted(np.flatnonzero(due).tolist(), key=lambda tile: self._searched[tile + 1] or at)
-        chosen[line[: math.ceil(len(due) * self._share_of_scan(at))]] = True
+    def _longest_ago(self, shown: Mask, at: datetime) -> Mask:
+        """Those of the tiles to search now, longest ago first: as few as leave each of the later frames no
+        more than its part of all tiles.
+        """
+        chosen = np.zeros(len(shown), np.bool_)
+        waits = self._waits(at)[1:]
+        line = sorted(np.flatnonzero(shown).tolist(), key=lambda tile: self._searched[tile + 1] or at)
+        each = math.ceil(len(shown) / max(self._frames_of(self._scan_every, at), 1))
+        needed = np.arange(1, len(line) + 1) - waits[line] * each
+        chosen[line[: min(int(needed.max(initial=0)), each)]] = True
         return chosen
 
-    def _share_of_scan(self, at: datetime) -> float:
-        """The time since the frame before, in times of a full scan; 1 at the first frame."""
-        if not self._scan_every or self._shown is None or at < self._shown:
-            return 1.0
-        return min((at - self._shown) / self._scan_every, 1.0)
+    def _waits(self, at: datetime) -> NDArray[np.int_]:
+        """For how many frames beyond this one each view can wait until its full scan is due."""
+        every = self._scan_every
+        return np.array(
+            [
+                0 if last is None or at < last else self._frames_of(last + every - at, at)
+                for last in self._searched
+            ]
+        )
+
+    def _frames_of(self, time: timedelta, at: datetime) -> int:
+        """How many frames come in a time, if they come as far apart as this one and the one before it."""
+        step = at - self._shown if self._shown is not None else timedelta(0)
+        return max(math.floor(time / step + ROUNDED), 0) if step > timedelta(0) else 0
 
     def _note(self, views: list[int], at: datetime) -> None:
         """Note what is searched `at`: tiles at the first frame as if one after the other before it."""
@@ -154,11 +173,6 @@ class Scanner:
         for view in views:
             self._searched[view] = at - view * spread
         self._shown = at
-
-    def _due(self, at: datetime) -> Mask:
-        """Which views were not searched for the time of a full scan."""
-        every = self._scan_every
-        return np.array([last is None or _is_due(last + every, at, every) for last in self._searched])
 
     def _needs_whole(self, shows: Mask, tiles: Mask, tracks: Boxes) -> bool:
         """Whether the `tiles` that are searched leave out something that one of all tiles `shows`."""

@@ -118,8 +118,9 @@ class Changes:
         before, now = self._searched[view], self._patch(view)
         if before is None or not now.size:
             return 1.0
-        changed = cv2.compare(cv2.absdiff(now, before), CHANGE_LEVEL, cv2.CMP_GE)
-        return float(cv2.countNonZero(changed) / now.size)
+        # Not cv2.absdiff: it takes a patch of one pixel for a scalar.
+        changed = np.maximum(now, before) - np.minimum(now, before) >= CHANGE_LEVEL
+        return float(np.count_nonzero(changed) / now.size)
 
     def _patch(self, view: int) -> NDArray[np.uint8]:
         left, top, right, bottom = self._spots[view]

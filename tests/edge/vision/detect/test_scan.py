@@ -91,7 +91,7 @@ class TestWhere:
             detector.looks.clear()
             look(scan, blank(), seconds)
             counts.append(len(detector.looks) - 1)
-        assert counts == [15, 3, 15, 0]
+        assert counts == [15, 3, 15, 3]  # three, so that they are not due in one frame again
         scan.restart()
         detector.looks.clear()
         look(scan, blank(), 5.4)
@@ -133,6 +133,72 @@ class TestWhere:
         seen = [len(look(scan, scene(*places), t / 10, tracks)) for t in range(1, 9)]
         assert max(seen) <= 2 * TILES_PER_FRAME
         assert min(seen) >= 1
+
+
+class TestTimes:
+    """The seconds from one search of a tile to the next, tiles with tracks among them, all changing."""
+
+    def worst(self, steps: list[float], *, tracks: bool = False, **changes: Any) -> float:
+        rng = np.random.default_rng(2)
+        searched = Noting(blank())
+        scan = scanner(searched, full_scan_every=1.0, **changes)
+        for step in steps:
+            searched.seconds += step
+            corners = rng.uniform(0, 1000, (2 if tracks else 0, 2)).astype(np.float32)
+            look(scan, searched.image, searched.seconds, np.concatenate([corners, corners + 40], axis=1))
+        assert len(searched.gaps) == len(TILES) + 1
+        return max(searched.gaps.values())
+
+    @pytest.mark.parametrize("tracks", [False, True])
+    @pytest.mark.parametrize("fps", [1, 1.5, 2, 3, 5, 7, 9.5, 25])
+    def test_are_a_full_scan_at_most_at_an_even_rate(self, fps: float, tracks: bool):
+        assert self.worst([round(1 / fps, 6)] * round(6 * fps), tracks=tracks) <= 1.01
+
+    @pytest.mark.parametrize("fps", [1, 2, 5])
+    def test_and_up_to_one_frame_more_where_frames_come_unevenly(self, fps: float):
+        steps = (np.random.default_rng(1).uniform(0.5, 1.5, round(10 * fps)) / fps).tolist()
+        assert self.worst(steps) < 1 + max(steps)
+        assert self.worst(steps, tracks=True) < 1 + max(steps)
+
+    def test_few_are_searched_in_a_frame_all_the_same(self):
+        searched = Noting(blank())
+        scan = scanner(searched)
+        for number in range(41):
+            searched.seconds = number / 10
+            searched.count = 0
+            look(scan, searched.image, searched.seconds)
+            assert number == 0 or searched.count <= 1 + 2
+        assert searched.count
+
+
+class Noting:
+    """Finds nobody, and notes when which part of the one image was searched."""
+
+    def __init__(self, image: np.ndarray) -> None:
+        self.image = image
+        self.seconds = 0.0
+        self.count = 0
+        self.gaps: dict[tuple[int, tuple[int, ...]], float] = {}
+        self._last: dict[tuple[int, tuple[int, ...]], float] = {}
+
+    def detect(self, part: np.ndarray) -> Faces:
+        view = part.ctypes.data - self.image.ctypes.data, part.shape
+        gap = self.seconds - self._last.get(view, self.seconds)
+        self.gaps[view] = max(gap, self.gaps.get(view, 0.0))
+        self._last[view] = self.seconds
+        self.count += 1
+        return Faces.empty()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (1, 3000)])
+def test_the_smallest_pictures_are_searched_as_others(width: int, height: int):
+    scan = scanner(detector := PaintedFaces([]), still_scan_every=10.0)
+    for number in range(3):
+        look(scan, np.full((height, width, 3), 40 * number, np.uint8), number)
+    assert len(detector.looks) >= 3
 
 
 class TestStill:

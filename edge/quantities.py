@@ -37,7 +37,7 @@ class Missed(StrEnum):
     BRIEF = "brief"
     """Seen in fewer frames than `tracking.confirm_hits`."""
     SMALL = "small"
-    """Never larger than a face that can be judged."""
+    """Never larger than 24 pixels, nor than one and a half `detection.min_face`."""
     UNCLEAR = "unclear"
     """In most looks both face models saw eyes, nose and mouth in the same places, but not well enough."""
     TURNED = "turned"
@@ -88,7 +88,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     WAITING: Quantity(joint=True, limit=3, bounds=(0, 30, 60, 120, 180, 300, 600)),
     ATTENTION: Quantity(bounds=_ATTENTION),
     GROUPS: Quantity(bounds=(1, 2, 3, 4, 5), most=5),
-    MISSED: Quantity(),
+    MISSED: Quantity(most=2),
     AGES_BY_DWELL: Quantity(bounds=_DWELL),
     AGES_BY_ATTENTION: Quantity(bounds=_ATTENTION),
 }
@@ -96,7 +96,8 @@ QUANTITIES: Mapping[str, Quantity] = {
 person-seconds spent in a queue; the time that a visit spent in a queue, in seconds; the time that a visit
 looked at the camera's target, in seconds; groups by how many came together, of which a visit more or less
 changes five at most (`edge.vision.relations.groups`); tracks that were no visits, each in one cell by its
-reason."""
+reason, of which a track more or less, or a visit and all that go on from each other with it, changes two at
+most (`edge.vision.relations.fragments`)."""
 
 
 @dataclass(frozen=True, slots=True)

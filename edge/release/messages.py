@@ -376,11 +376,15 @@ class GroupsFlow(Part):
 class MissedFlow(Part):
     """Tracks that were no visits, by reason; with noise, so numbers may be negative. Each is in one of them.
 
-    One person may be several tracks, and a track may be a thing.
+    A track may be a thing. One that goes on where another was lost is not counted. The noise is for one
+    track: `visit_epsilon` covers a visit and a missed track that go on from each other; each further missed
+    track of a person spends the part of `missed` once more.
     """
 
     brief: int = Field(description="Seen in fewer frames than tracking.confirm_hits.")
-    small: int = Field(description="Refused, and never larger than 24 pixels.")
+    small: int = Field(
+        description="Refused, and never larger than 24 pixels, or 1.5 times detection.min_face if larger."
+    )
     unclear: int = Field(
         description="In most looks eyes, nose and mouth were found, but too blurred, dark or covered."
     )

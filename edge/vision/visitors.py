@@ -25,6 +25,7 @@ from edge.vision.clothes import Colours
 from edge.vision.crops import BestCrops, Crop, cut_face, quality
 from edge.vision.lines import Lines, Path
 from edge.vision.posters import Place
+from edge.vision.relations.fragments import Fragments
 from edge.vision.relations.groups import Groups
 from edge.vision.relations.reentry import Departed, Sights
 from edge.vision.second_opinion import FaceVerdict, Opinion, SecondOpinion
@@ -47,11 +48,15 @@ scenes that view made a sure face of 303 of 2,184 doubtful looks above it, and o
 JUDGED_FROM = 24.0
 """Pixels of the longer side of a face below which one that was refused is missed as too small."""
 
+BARELY = 1.5
+"""The same in sides of the smallest face that is looked for: one just above it is seen for moments only."""
+
 
 @dataclass(slots=True, eq=False)
 class _Visitor:
     """What is kept of a track while it lives; deleted when the track ends.
 
+    fragment: whether it goes on where another track was lost.
     returned: whether it is a visitor who was counted and left; None as long as that is not known.
     looks: how often it was looked at; agreed: in how many of them both models saw eyes, nose and mouth in the
     same places. largest: pixels of the longer side of its largest box.
@@ -64,6 +69,7 @@ class _Visitor:
     gaze: Gaze
     sights: Sights
     next_look: datetime
+    fragment: bool = False
     place: Place = field(default_factory=Place)
     confirmed: bool = False
     looks: int = 0
@@ -89,16 +95,18 @@ class _Visitor:
         is_person = self.verdict.is_face and not self.place.is_poster
         return TrackEnd.VISITOR if is_person else TrackEnd.NOT_A_FACE
 
-    @property
-    def missed(self) -> Missed | None:
-        """Why this track was no visit, if it ended now; None for visits, staff and pictures."""
-        if self.stay.is_staff or self.place.is_poster:
+    def missed(self, judged_from: float) -> Missed | None:
+        """Why this track was no visit, if it ended now; None for visits, fragments, staff and pictures.
+
+        judged_from: pixels of the longer side of a face below which it is too small.
+        """
+        if self.fragment or self.stay.is_staff or self.place.is_poster:
             return None
         if self.end is TrackEnd.TOO_SHORT:
             return Missed.BRIEF
         if self.end is not TrackEnd.NOT_A_FACE:
             return None
-        if self.largest < JUDGED_FROM:
+        if self.largest < judged_from:
             return Missed.SMALL
         return Missed.UNCLEAR if 2 * self.agreed > self.looks else Missed.TURNED
 
@@ -131,7 +139,8 @@ class Visitors:
         self._visitors: dict[int, _Visitor] = {}
         self._departed = Departed(settings.tracking.reentry)
         self._groups = Groups(camera.name, enabled=settings.groups.enabled)
-        self._tells_missed = settings.missed.enabled
+        self._fragments = Fragments(settings.tracking.lost_after) if settings.missed.enabled else None
+        self._judged_from = max(JUDGED_FROM, BARELY * settings.detection.min_face)
 
     def look(self, frame: Frame, faces: Faces, tracks: Sequence[Track], worn: Colours) -> None:
         """Look again at the live tracks that this frame shows and that are due; keep their best crops.
@@ -139,6 +148,8 @@ class Visitors:
         worn: float32 (N, 3), `edge.vision.clothes` of each face.
         """
         self._departed.pass_time(frame.captured_at)
+        if self._fragments:
+            self._fragments.pass_time(frame.captured_at)
         self._groups.see([(t.track_id, t.xyxy) for t in tracks if t.face is not None], frame.captured_at)
         for track in tracks:
             visitor = self._of(track, frame.captured_at)
@@ -157,6 +168,8 @@ class Visitors:
     def forget_departed(self) -> None:
         """The picture shows another place: nobody comes back there."""
         self._departed.forget()
+        if self._fragments:
+            self._fragments.forget()
 
     def count_ended(self, tracks: Iterable[Track]) -> Iterator[Message]:
         """Count these tracks, which have ended, as visits or missed, unless counted before; forget them."""
@@ -164,11 +177,15 @@ class Visitors:
             visitor = self._visitors.pop(track.track_id, None)
             if visitor is not None:
                 yield from self._count(track, visitor)
-                if self._tells_missed and not visitor.counted and (reason := visitor.missed):
-                    yield TrackMissed(self._camera, track.last_seen, reason)
+                yield from self._missed(track, visitor)
                 if visitor.end is TrackEnd.RECOUNTED:
                     self._departed.add(visitor.sights)
                 self._groups.end(track.track_id, track.last_seen, counted=visitor.counted)
+
+    def _missed(self, track: Track, visitor: _Visitor) -> Iterator[TrackMissed]:
+        """A track that has ended and was no visit, where `[missed]` is enabled."""
+        if self._fragments and not visitor.counted and (reason := visitor.missed(self._judged_from)):
+            yield TrackMissed(self._camera, track.last_seen, reason)
 
     def groups(self, now: datetime | None) -> Iterator[Message]:
         """The groups that are known by now; None: nobody comes any more."""
@@ -201,6 +218,8 @@ class Visitors:
                 Sights.at(track.xyxy, now),
                 next_look=now,
             )
+            if self._fragments:
+                visitor.fragment = self._fragments.begin(visitor.sights) is not None
             self._visitors[track.track_id] = visitor
         return visitor
 

@@ -92,10 +92,10 @@ class Departed:
             return False
         apart = float(np.linalg.norm(one.worn_last - other.worn_first))
         soon = timedelta(0) < other.begin - one.end <= self._within
-        return soon and apart <= SAME_COLOUR and _near(one.last, other.first)
+        return soon and apart <= SAME_COLOUR and near(one.last, other.first)
 
 
-def _near(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+def near(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
     """Whether two boxes are of faces at the same place, near and far."""
     before, after = _size(one), _size(other)
     apart = float(np.hypot(*(_middle(one) - _middle(other))))

@@ -72,10 +72,14 @@ def test_the_ledger_keeps_the_promise_of_wrong_shares() -> None:
 
 
 def test_a_visit_and_a_track_of_it_that_was_missed_spend_the_budget_together() -> None:
-    """A person whom the tracker lost once before they were counted; each track is missed once at most."""
-    (with_it, without), lost = with_groups(worst()), TrackMissed(CAMERA, FIRST, Missed.BRIEF)
-    alone, both, twice = (spent(MISSING, [*with_it, *[lost] * n], without) for n in range(3))
-    assert alone.flow < both.flow == both.flow_epsilon
+    """A person whom the tracker lost once before they were counted, and somebody whose track goes on from
+    theirs, who would have been missed without them.
+    """
+    with_it, without = with_groups(worst())
+    lost, hidden = (TrackMissed(CAMERA, FIRST, reason) for reason in (Missed.BRIEF, Missed.TURNED))
+    alone, one = (spent(MISSING, [*with_it, *[lost] * n], without) for n in range(2))
+    both, twice = (spent(MISSING, [*with_it, *[lost] * n], [*without, hidden]) for n in (1, 2))
+    assert alone.flow < one.flow < both.flow == both.flow_epsilon
     assert not twice.is_kept
 
 

@@ -6,8 +6,6 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,7 @@ from edge.clock import SystemClock
 from edge.commands.options import add_common, add_json, config_folder
 from edge.commands.recordings import add_clips, load_recordings
 from edge.errors import ConfigurationError
-from edge.ops.terminal import Progress, progress_bars, spinner
+from edge.ops.terminal import Progress, progress_bars
 
 if TYPE_CHECKING:
     from edge.commands.bench.stage_times import ClipTimes
@@ -28,7 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "With --cameras: how many cameras this box takes, by its own measurement in half a minute. It\n"
         "plays one recording, or a drawn 1080p scene, as so many cameras at 5 frames a second. The box\n"
         "takes a number if 95 % of the frames are decided on within 200 ms and one in 200 is dropped at\n"
-        "most. Stop the daemon meanwhile: both would share the cores."
+        "most. Stop the daemon meanwhile: both would share the cores.\n"
+        "The drawn scene is MPEG-4, which costs less to decode than a camera's H.264 or H.265, so the box\n"
+        "takes fewer real cameras. Better record a busy minute of your own camera, and name that."
     )
     examples = [
         "instore-edge bench entrance.mp4",
@@ -56,24 +56,18 @@ def _count_cameras(arguments: argparse.Namespace) -> int:
     from edge.commands.bench.density import draw, measure  # its libraries take a second to load
 
     found = []
-    with tempfile.TemporaryDirectory(prefix="instore-bench-") as folder, spinner() as show:
+    with tempfile.TemporaryDirectory(prefix="instore-bench-") as folder, progress_bars() as progress:
         if not arguments.clips:
-            show("drawing a scene")
             arguments.clips = [Path(folder) / "drawn-1080p.mp4"]
-            draw(arguments.clips[0])
+            draw(arguments.clips[0], progress)
         settings = load_recordings(arguments)
         for camera in settings.cameras:
-            begin = partial(_show_trial, show, camera.name)
-            found.append(measure(settings, camera, config_folder(arguments), begin))
+            found.append(measure(settings, camera, config_folder(arguments), progress))
     if arguments.json:
         sys.stdout.write(json.dumps([one.as_dict() for one in found], indent=2) + "\n")
     else:
         sys.stdout.writelines(f"{one.in_words()}\n" for one in found)
     return 0
-
-
-def _show_trial(show: Callable[[str], None], clip: str, cameras: int) -> None:
-    show(f"{clip}: trying {cameras} camera{'' if cameras == 1 else 's'}")
 
 
 def _measure_clips(arguments: argparse.Namespace) -> int:

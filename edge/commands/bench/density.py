@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from edge.commands.bench.box import WatchedBox, Work
 from edge.commands.demo.scene import Scene, compose
 from edge.config import CameraSettings, Settings
 from edge.errors import OutsideError
+from edge.ops.terminal import Progress, silent
 
 FPS = 5.0
 IN_TIME_MS = 200.0
@@ -131,19 +133,23 @@ def _of(one: Work) -> str:
     )
 
 
-def measure(
-    settings: Settings, camera: CameraSettings, beside: Path, on_trial: Callable[[int], None]
-) -> Density:
-    """Find the number for the recording of this camera, with the detection and model of the settings."""
+def measure(settings: Settings, camera: CameraSettings, beside: Path, progress: Progress = silent) -> Density:
+    """Find the number for the recording of this camera, with the detection and model of the settings.
+
+    progress: called with the finished trials and the most that there can be, before each and at the end.
+    """
+    step, finished = f"trials of {camera.name}", count()
 
     def trial(cameras: int) -> Work:
-        on_trial(cameras)
+        progress(step, next(finished), OWN_TRIALS)
         seconds = max(SHORTEST, LONGEST / cameras)
         with tempfile.TemporaryDirectory(prefix="instore-bench-") as state:
             return WatchedBox(box_of(settings, camera, cameras, state), beside).run(seconds, WARM_UP)
 
     cores = len(os.sched_getaffinity(0))
-    return Density(camera.name, tuple(most_cameras(trial, max(1, cores // 2), OWN_TRIALS, cores)))
+    trials = tuple(most_cameras(trial, max(1, cores // 2), OWN_TRIALS, cores))
+    progress(step, len(trials), len(trials))
+    return Density(camera.name, trials)
 
 
 def box_of(settings: Settings, camera: CameraSettings, cameras: int, state: str) -> Settings:
@@ -165,15 +171,17 @@ def box_of(settings: Settings, camera: CameraSettings, cameras: int, state: str)
     )
 
 
-def draw(path: Path) -> None:
+def draw(path: Path, progress: Progress = silent) -> None:
     """Write the clip that is played where none is given: visitors in view all the time, at 1080p, MPEG-4.
 
-    Raises OutsideError where it cannot be written.
+    progress: called with the written frames and their number. Raises OutsideError where it cannot be written.
     """
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), DRAWN_FPS, DRAWN_SIZE)
     if not writer.isOpened():
         raise OutsideError(f"{path}: cannot be written; the folder must exist and be writable")
     scene = Scene()
-    for number in range(math.ceil(DRAWN_SECONDS * DRAWN_FPS)):
+    frames = math.ceil(DRAWN_SECONDS * DRAWN_FPS)
+    for number in range(frames):
         writer.write(cv2.resize(compose(scene, BUSY_FROM + number / DRAWN_FPS), DRAWN_SIZE))
+        progress("frames of a drawn scene", number + 1, frames)
     writer.release()

@@ -64,6 +64,30 @@ def test_the_command_draws_a_scene_where_no_recording_is_given(
     assert (found["clip"], found["cameras"], found["bounded"]) == ("drawn-1080p", 2, True)
 
 
+def test_the_bars_know_how_much_there_is_to_draw_and_to_try(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shown: list[tuple[str, float, float | None]] = []
+    monkeypatch.setattr(density, "WatchedBox", Box)
+    monkeypatch.setattr(density, "DRAWN_SECONDS", 0.2)
+    density.draw(tmp_path / "clip.mp4", lambda *report: shown.append(report))
+    assert shown == [("frames of a drawn scene", n, 2) for n in (1, 2)]
+    shown.clear()
+    by = settings(f"cameras.door.source={tmp_path / 'clip.mp4'}")
+    found = density.measure(by, by.cameras[0], tmp_path, lambda *report: shown.append(report))
+    tried = len(found.trials)
+    assert shown[:-1] == [("trials of door", n, density.OWN_TRIALS) for n in range(tried)]
+    assert shown[-1] == ("trials of door", tried, tried)
+
+
+def test_the_help_says_that_the_drawn_scene_is_light(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["bench", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "drawn scene is MPEG-4, which costs less to decode than a camera's H.264" in shown
+    assert "record a busy minute of your own camera" in shown
+
+
 def test_without_a_recording_there_is_nothing_else_to_measure(capsys: pytest.CaptureFixture[Any]) -> None:
     assert main(["bench"]) == 2
     assert "CLIP: none is given; name a recording, or use --cameras" in capsys.readouterr().err

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
+from fractions import Fraction
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError, model_validator
 
-from edge.audit.error import Error, Sums
+from edge.audit.error import FEWEST, Sums
 from edge.errors import OutsideError
 from edge.files import PRIVATE, write_atomically
 
@@ -20,88 +22,113 @@ FILE = "audits.json"
 """In the state folder."""
 
 TENS = 10
-"""Visitors of an audit are published in whole tens, rounded down."""
+"""Visitors of a result are published in whole tens."""
 
-MANY = 100
-"""Visitors from which on the error is published in single per cent; below, in steps of `STEP`. In single per
-cent the error of 30 visitors would say how many of them there were."""
+EPSILON = Fraction(1)
+"""Of a result, for each visitor of its rounds: a half for the visitors, a half for the difference."""
 
-STEP = 5
+LARGEST = 100
+"""Per cent: the largest error that is published, for itself and all beyond."""
 
-LARGEST = 50
-"""Per cent: the largest error that is published, for itself and all beyond. -100 would say that the box
-counted nobody."""
+Noise = Callable[[Fraction], int]
+"""A draw of discrete Laplace noise of this epsilon, for a number that a visitor changes by at most one."""
 
 
 class Result(BaseModel):
-    """What leaves the box of an audit that was finished. error: per cent, -50 to 50."""
+    """What leaves the box of its rounds, with noise. error: per cent, -100 to 100. epsilon: of both."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     day: date
     visits: NonNegativeInt
     error: int
+    epsilon: float
 
 
 class Audit(BaseModel):
-    """Of one camera. sums: the rounds since the last result."""
+    """Of one camera. sums: all rounds under `setup`. block: those since the last result.
+
+    setup: says whether rounds were counted by the same box: a hash of what decides who is counted.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    setup: str = ""
     sums: Sums = Sums()
+    block: Sums = Sums()
     last: Result | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.block.rounds > self.sums.rounds or self.block.seen > self.sums.seen:
+            raise ValueError("more rounds since the last result than in all")
+        return self
+
+    def under(self, setup: str) -> Audit:
+        """This audit for a box of this setup: it begins again where it is another one."""
+        return self if setup == self.setup else Audit(setup=setup)
 
 
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    version: Literal[1] = 1
     cameras: dict[str, Audit] = {}
 
 
-def published(sums: Sums, error: Error, day: date) -> Result:
-    """What may leave the box of these sums: numbers that do not say how many visitors there were."""
-    step = 1 if sums.seen >= MANY else STEP
-    per_cent = step * round(100 * error.share / step)
+def published(block: Sums, day: date, noise: Noise) -> Result:
+    """What may leave the box of these rounds. Two draws; the rest is computed from the numbers with noise.
+
+    That the rounds were enough is exact, so no fewer than `FEWEST` visitors are stated.
+    """
+    seen = max(block.seen + noise(EPSILON / 2), FEWEST)
+    per_cent = round(100 * (block.counted - block.seen + noise(EPSILON / 2)) / seen)
     return Result(
         day=day,
-        visits=sums.seen // TENS * TENS,
+        visits=round(seen / TENS) * TENS,
         error=max(-LARGEST, min(per_cent, LARGEST)),
+        epsilon=float(EPSILON),
     )
 
 
 class AuditBook:
-    """The audits of a box; for several threads. path: the file, which need not exist yet.
+    """The audits of a box; for several threads. path: the file, which need not exist yet. noise: for results.
 
     A file that cannot be read is set aside: the audits begin again. Raises OutsideError where the disk fails.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, noise: Noise) -> None:
         self._path = path
+        self._noise = noise
         self._guard = threading.Lock()
         self._cameras = dict(_read(path).cameras)
 
-    @property
-    def audits(self) -> Mapping[str, Audit]:
-        """By camera."""
+    def audit(self, camera: str, setup: str) -> Audit:
+        """The audit of a camera as it is set up now."""
         with self._guard:
-            return dict(self._cameras)
+            return self._cameras.get(camera, Audit()).under(setup)
 
-    def add(self, camera: str, seen: int, counted: int) -> Sums:
-        """Add a round: what the person and the box counted. The sums with it."""
+    def add(self, camera: str, setup: str, seen: int, counted: int) -> None:
+        """Add a round: what the person and the box counted."""
         with self._guard:
-            found = self._cameras.get(camera, Audit())
-            sums = found.sums.with_round(seen, counted)
-            self._write(camera, found.model_copy(update={"sums": sums}))
-            return sums
+            found = self._cameras.get(camera, Audit()).under(setup)
+            more = {
+                "sums": found.sums.with_round(seen, counted),
+                "block": found.block.with_round(seen, counted),
+            }
+            self._write(camera, found.model_copy(update=more))
 
-    def finish(self, camera: str, day: date) -> Result | None:
-        """End the camera's audit; its visitors are in no later one. None: too few for an error."""
+    def finish(self, camera: str, setup: str, day: date) -> Result | None:
+        """Make a result of the rounds since the last one, which are in no later one. None: too few.
+
+        Its noise is drawn once, and kept with it: where it cannot be written, nothing of it has left.
+        """
         with self._guard:
-            sums = self._cameras.get(camera, Audit()).sums
-            if (error := sums.error) is None:
+            found = self._cameras.get(camera, Audit()).under(setup)
+            if not found.block.is_enough:
                 return None
-            result = published(sums, error, day)
-            self._write(camera, Audit(last=result))
+            result = published(found.block, day, self._noise)
+            self._write(camera, found.model_copy(update={"block": Sums(), "last": result}))
             return result
 
     def _write(self, camera: str, audit: Audit) -> None:

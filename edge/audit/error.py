@@ -19,11 +19,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, model_validator
 
 FEWEST = 30
 """Visitors that the person must have counted before an error is stated."""
+
+FEWEST_ROUNDS = 5
+"""Rounds, the same. With one, the interval holds the truth in 80 % of the cases: see `Sums.cancelled`."""
 
 LEVEL = 0.95
 """The probability of an interval."""
@@ -61,6 +65,20 @@ class Sums(BaseModel):
     products: int = 0
     seen_squares: NonNegativeInt = 0
 
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        """Refuse sums that no rounds have: they were damaged or changed by hand."""
+        fits = (
+            self.counted - self.seen == self.extra - self.missed
+            and self.missed <= self.seen <= self.rounds * MOST
+            and self.missed + self.extra <= self.squares
+            and self.seen <= self.seen_squares
+            and self.products**2 <= self.squares * self.seen_squares
+        )
+        if not (fits and (self.rounds or not self.counted)):
+            raise ValueError("sums that do not belong together")
+        return self
+
     def with_round(self, seen: int, counted: int) -> Sums:
         """These and one more round."""
         difference = counted - seen
@@ -86,9 +104,14 @@ class Sums(BaseModel):
         return max((wrong - self.missed - self.extra) / 2, 0.0)
 
     @property
+    def is_enough(self) -> bool:
+        """Whether an error is stated."""
+        return self.seen >= FEWEST and self.rounds >= FEWEST_ROUNDS
+
+    @property
     def error(self) -> Error | None:
-        """The error of the box; None below `FEWEST` visitors."""
-        if self.seen < FEWEST:
+        """The error of the box; None where too little was counted."""
+        if not self.is_enough:
             return None
         hidden = min(self.cancelled, self.seen - self.missed)
         return error_of(self.missed + hidden, self.extra + hidden, self.seen)
@@ -96,9 +119,10 @@ class Sums(BaseModel):
     @property
     def reason(self) -> str | None:
         """Why no error is stated; None where one is."""
-        if self.seen >= FEWEST:
+        if self.is_enough:
             return None
-        return f"no error is stated below {FEWEST} visitors; {self.seen} were counted so far"
+        so_far = f"{self.rounds} round{'' if self.rounds == 1 else 's'} so far"
+        return f"no error is stated below {FEWEST} visitors and {FEWEST_ROUNDS} rounds; {so_far}"
 
 
 def error_of(missed: float, extra: float, seen: int) -> Error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import secrets
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -44,12 +45,13 @@ from edge.ops.http import HttpServer, PatientServer
 from edge.release.correction import Correction
 from edge.release.gate import Gate
 from edge.release.messages import Audited, BoxState, LoadedModel, Model, StatusEncoder
+from edge.release.noise.sampler import discrete_laplace
 from edge.release.rule import Rule
 from edge.types import CameraStatus
 from edge.vision.detect import SharedDetectors
 from edge.vision.setup.masked import LiveFaces
 from edge.vision.setup.still import FaceLikes
-from edge.web.audit.tools import AuditTools
+from edge.web.audit.tools import AuditTools, setup_of
 from edge.web.setup.tools import Configured, Tools
 
 if TYPE_CHECKING:
@@ -138,7 +140,7 @@ class Composition:
         self.http = self._serve_pages() if self.settings.metrics.enabled else None
         if self.http:
             opened.callback(self.http.stop)
-        self.audits = AuditBook(self._state / AUDITS)
+        self.audits = self._open_audits()
         self.outbox = self._open_outbox()
         opened.callback(self.outbox.close)
         self.web = self._serve_web() if self.settings.web.enabled else None
@@ -194,6 +196,12 @@ class Composition:
     def _close_backend(self) -> None:
         if not self.backend_in_use:
             self.backend.close()
+
+    def _open_audits(self) -> AuditBook | None:
+        """What is kept of audits; it is not read where they are off, and its results are not published."""
+        if not (self.settings.web.enabled and self.settings.web.audit):
+            return None
+        return AuditBook(self._state / AUDITS, lambda epsilon: discrete_laplace(epsilon, secrets.randbelow))
 
     def _open_outbox(self) -> Outbox:
         bounds, set_aside = self.settings.outbox, self.metrics.outbox_set_aside
@@ -252,7 +260,7 @@ class Composition:
             clock=self.clock,
             current=lambda: self.in_force,
             tools=self._tools() if self.settings.web.setup else None,
-            audit=self._audit_tools() if self.settings.web.audit else None,
+            audit=self._audit_tools(),
         )
         return PatientServer(make, self.clock, "page is")
 
@@ -292,10 +300,18 @@ class Composition:
         return StatusEncoder(settings.site.name, settings.box, __version__, model, self._audited)
 
     def _audited(self) -> dict[str, Audited]:
-        """The last results of the audits, of cameras that are configured."""
-        cameras, audits = {camera.name for camera in self.in_force.cameras}, self.audits.audits
-        last = {name: audits[name].last for name in cameras & audits.keys()}
-        return {name: Audited(**result.model_dump()) for name, result in sorted(last.items()) if result}
+        """The last results of the audits, of cameras as they are configured now."""
+        if self.audits is None:
+            return {}
+        names = sorted(camera.name for camera in self.in_force.cameras)
+        last = {name: self.audits.audit(name, self._setup_of(name)).last for name in names}
+        return {name: Audited(**result.model_dump()) for name, result in last.items() if result}
+
+    def _setup_of(self, name: str) -> str:
+        """What decides who is counted at a camera; empty where it is not configured."""
+        model = f"{self.bundle.name} {self.bundle.version}"
+        found = [camera for camera in self.in_force.cameras if camera.name == name]
+        return setup_of(found[0], self.in_force, model) if found else ""
 
     def forget_camera(self, camera: str) -> None:
         """The camera was removed: its retained messages are cleared at the broker."""
@@ -349,6 +365,7 @@ class Composition:
             resumes=self._resumes,
             show=self._viewers.show,
             count=self._viewers.count,
+            reach=self._viewers.reach,
         )
 
     def _make_camera(self, worker: VisionWorker) -> Camera:
@@ -386,8 +403,10 @@ class Composition:
             rejected=lambda: self.status.reload_rejected,
         )
 
-    def _audit_tools(self) -> AuditTools:
-        """What the audit gets."""
+    def _audit_tools(self) -> AuditTools | None:
+        """What the audit gets; None where it is off."""
+        if self.audits is None:
+            return None
         return AuditTools(
             watch=self._viewers.watch,
             visits=self._viewers.visits,
@@ -395,6 +414,7 @@ class Composition:
             start=self._start_asked,
             on_preview=self._say_preview,
             book=self.audits,
+            setup=self._setup_of,
             publish=self._say_audits,
         )
 

@@ -465,17 +465,22 @@ class Flow(Part):
 
 
 class Audited(Part):
-    """How far a camera's visitors were from those that a person counted; coarse, so no visit is told."""
+    """How far a camera's visitors were from those that a person counted in 5 rounds or more; with noise.
+
+    The rounds are in no other result. That 30 visitors or more were counted is exact.
+    """
 
     day: date = Field(description="The store's day on which the audit was finished.")
-    visits: NonNegativeInt = Field(
-        description="Visitors that the person counted, in whole tens; rounded down."
-    )
+    visits: int = Field(description="Visitors that the person counted, with noise, to whole tens.", ge=30)
     error: int = Field(
-        description="The box's visitors less those, in per cent of them: whole per cent, below 100 visits in "
-        "steps of 5; -50 and 50 stand for all beyond.",
-        ge=-50,
-        le=50,
+        description="The box's visitors less those, with noise, in whole per cent of `visits` before it was "
+        "rounded; -100 and 100 stand for all beyond.",
+        ge=-100,
+        le=100,
+    )
+    epsilon: float = Field(
+        description="Of this result for each visitor: a half for the visitors, a half for the difference. "
+        "It is no part of `visit_epsilon` of other messages."
     )
 
 

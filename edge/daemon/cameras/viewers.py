@@ -9,6 +9,7 @@ from datetime import datetime
 
 from edge.capture import LatestFrame
 from edge.types import Frame, TrackEnded
+from edge.web.audit.tools import Counted
 
 
 class Viewers:
@@ -17,7 +18,7 @@ class Viewers:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._slots: tuple[tuple[str, LatestFrame], ...] = ()
-        self._audits: tuple[tuple[str, list[datetime]], ...] = ()
+        self._audits: tuple[tuple[str, Counted], ...] = ()
 
     def show(self, frame: Frame) -> None:
         """Give a frame to all who watch its camera; it costs nothing where nobody does."""
@@ -39,14 +40,20 @@ class Viewers:
 
     def count(self, visit: TrackEnded) -> None:
         """Note a visit for all who audit its camera."""
-        for camera, ended in self._audits:
+        for camera, counted in self._audits:
             if camera == visit.camera_id:
-                ended.append(visit.ended_at)
+                counted.ended.append(visit.ended_at)
+
+    def reach(self, camera: str, at: datetime) -> None:
+        """Note for all who audit a camera that its visits up to this moment of it were given to `count`."""
+        for name, counted in self._audits:
+            if name == camera:
+                counted.reach(at)
 
     @contextmanager
-    def visits(self, camera: str) -> Iterator[list[datetime]]:
-        """When the visitors of a camera were last seen, as they are counted while the context is open."""
-        mine = (camera, list[datetime]())
+    def visits(self, camera: str) -> Iterator[Counted]:
+        """The visitors of a camera, as they are counted while the context is open."""
+        mine = (camera, Counted())
         with self._guard:
             self._audits = (*self._audits, mine)
         try:

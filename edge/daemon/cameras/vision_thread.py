@@ -25,7 +25,7 @@ class VisionWorker:
     analysed; a thread that waits for it holds no frame, so that the newest is analysed next. lost_after:
     seconds without a frame after which a live camera's visitors count as out of view. resumes: whether a
     later run resumes a live camera's open windows; else they close at the end. show: gets each frame first.
-    count: gets each visit as well.
+    count: gets each visit as well. reach: gets how far the camera has come, after its visits.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class VisionWorker:
         resumes: bool = False,
         show: Callable[[Frame], None] = lambda frame: None,
         count: Callable[[TrackEnded], None] = lambda visit: None,
+        reach: Callable[[str, datetime], None] = lambda camera, at: None,
     ) -> None:
         self.camera = camera
         self.watched = watched
@@ -56,6 +57,7 @@ class VisionWorker:
         self._resumes = resumes
         self._show = show
         self._count = count
+        self._reach = reach
         self._live = is_live(camera)
         self._lossless = camera.pace == "full" and not self._live
 
@@ -134,6 +136,7 @@ class VisionWorker:
     def _send(self, result: VisionResult, at: datetime, state: CameraState, analysed: int = 0) -> None:
         """Queue what a step gave, then the progress."""
         visitors = self._send_messages(result.messages)
+        self._reach(self.camera.name, at)
         self._metrics.captured.labels(self.camera.name).inc(analysed)
         lost = self.watched.take_lost_frames()
         self._queue.put(Progress(self.camera.name, at, analysed, lost, state))

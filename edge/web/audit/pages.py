@@ -9,8 +9,7 @@ from http import HTTPStatus
 from werkzeug.exceptions import BadRequest, Conflict, NotFound
 from werkzeug.wrappers import Request, Response
 
-from edge.audit.book import Audit
-from edge.audit.error import MOST
+from edge.audit.error import FEWEST, FEWEST_ROUNDS, MOST
 from edge.audit.words import audit_as_json
 from edge.clock import Clock
 from edge.config import CameraSettings, Settings
@@ -59,10 +58,10 @@ class AuditPages:
         self._rounds.close(CLOSING)
 
     def _audits(self, _: Request) -> Response:
-        """What was audited of each camera so far. Rounds that are compared only."""
-        audits = self._tools.book.audits
+        """What was audited of each camera so far: an error or the number of rounds, and no count."""
+        book, setup = self._tools.book, self._tools.setup
         cameras = [camera.name for camera in self._settings().cameras]
-        found = [{"camera": name, **audit_as_json(audits.get(name, Audit()))} for name in cameras]
+        found = [{"camera": name, **audit_as_json(book.audit(name, setup(name)))} for name in cameras]
         return as_json({"cameras": found})
 
     def _round(self, request: Request) -> Response:
@@ -106,11 +105,12 @@ class AuditPages:
         return self._round(request)
 
     def _publish(self, request: Request) -> Response:
-        """End the audit of a camera: its error goes to the status of the box."""
+        """Make a result of the rounds since the last one: it goes to the status of the box."""
         settings = self._settings()
         day = settings.site.time.day_of(self._clock.now())
-        if self._tools.book.finish(self._camera(request).name, day) is None:
-            raise Conflict("too few visitors were counted for an error")
+        camera = self._camera(request).name
+        if self._tools.book.finish(camera, self._tools.setup(camera), day) is None:
+            raise Conflict(f"needs {FEWEST} visitors and {FEWEST_ROUNDS} rounds since the last result")
         self._tools.publish()
         return self._audits(request)
 

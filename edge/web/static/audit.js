@@ -95,7 +95,7 @@ async function publish(camera) {
   }
 }
 
-const perCent = (share) => `${share > 0 ? "+" : ""}${(100 * share).toFixed(1)} %`;
+const perCent = (share) => `${share > 0 ? "+" : ""}${share} %`;
 
 function errorOf({ error, level, reason, rounds }) {
   if (!error) return rounds ? reason : TEXTS.none;
@@ -105,13 +105,13 @@ function errorOf({ error, level, reason, rounds }) {
 
 function showResults({ cameras }) {
   found.cameras = cameras;
-  const rows = cameras.map(({ camera, sums, last }) => [
-    camera, String(sums.rounds), String(sums.seen), String(sums.counted), errorOf(sums),
+  const rows = cameras.map(({ camera, sums, since, last }) => [
+    camera, String(sums.rounds), errorOf(sums), String(since.rounds),
     last ? text("lastAudit", last) : TEXTS.none,
-    sums.error ? button(`publish-${camera}`, TEXTS.publishAudit, () => publish(camera)) : "",
+    since.is_enough ? button(`publish-${camera}`, TEXTS.publishAudit, () => publish(camera)) : "",
   ]);
-  const heads = [TEXTS.camera, TEXTS.rounds, TEXTS.byYou, TEXTS.byBox, TEXTS.boxError, TEXTS.inStatus, TEXTS.result];
-  const made = table(TEXTS.sinceLast, heads, rows);
+  const heads = [TEXTS.camera, TEXTS.rounds, TEXTS.boxError, TEXTS.newRounds, TEXTS.inStatus, TEXTS.result];
+  const made = table(TEXTS.auditTable, heads, rows);
   made.classList.add("cameras", "audits");
   results.replaceChildren(made);
 }

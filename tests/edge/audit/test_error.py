@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.audit.error import FEWEST, LEVEL, Error, Sums, error_of
+from edge.audit.error import FEWEST, FEWEST_ROUNDS, LEVEL, Error, Sums, error_of
 
 
 def audit(*rounds: tuple[int, int]) -> Sums:
@@ -30,10 +30,12 @@ def test_the_parts_are_the_intervals_of_the_sources() -> None:
 
 
 def test_nothing_is_stated_of_few_visitors() -> None:
-    few = audit((FEWEST - 1, FEWEST - 1))
+    few = audit(*[(FEWEST, FEWEST)] * (FEWEST_ROUNDS - 1))
     assert few.error is None
-    assert few.reason == "no error is stated below 30 visitors; 29 were counted so far"
-    enough = few.with_round(1, 1)
+    assert few.reason == "no error is stated below 30 visitors and 5 rounds; 4 rounds so far"
+    small = audit((FEWEST - 1, FEWEST - 1), *[(0, 0)] * (FEWEST_ROUNDS - 1))
+    assert small.error is None
+    enough = small.with_round(1, 1)
     assert enough.reason is None
     assert stated(enough).share == 0
 
@@ -46,13 +48,13 @@ def test_no_error_among_thirty_is_no_proof_of_none() -> None:
 
 
 def test_a_box_that_counts_nobody_misses_all() -> None:
-    found = stated(audit((40, 0)))
+    found = stated(audit(*[(8, 0)] * 5))
     assert (found.share, found.low) == (-1, -1)
     assert -1 < found.high < -0.8
 
 
 def test_a_box_that_counts_each_visitor_twice_or_more_has_an_error_above_one() -> None:
-    assert stated(audit((30, 90))).share == 2
+    assert stated(audit(*[(6, 18)] * 5)).share == 2
 
 
 def test_errors_that_cancel_within_rounds_widen_the_interval() -> None:
@@ -72,7 +74,7 @@ def test_errors_that_cancel_within_rounds_widen_the_interval() -> None:
         (3, 0.1, 0.1, 120, 0.92),
         (6, 0.2, 0.1, 120, 0.90),
         (15, 0.1, 0.05, 300, 0.90),
-        (30, 0.05, 0.05, 60, 0.91),
+        (30, 0.05, 0.05, 150, 0.88),
     ],
 )
 def test_the_interval_holds_the_truth(

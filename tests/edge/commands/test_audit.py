@@ -13,6 +13,7 @@ import pytest
 from edge.audit.book import FILE, AuditBook
 from edge.cli import main
 from edge.commands import replay_driver
+from edge.commands.audit import command
 from tests.edge.commands.test_replay import ANN, BEA, record
 from tests.fakes import painted_vision
 
@@ -39,7 +40,7 @@ def test_the_box_answers_after_the_person(
     assert said.err == "Your count of the visitors in door: "
     assert said.out == (
         "door: 3 by you, 2 by the box\n"
-        "error of the box: no error is stated below 30 visitors; 3 were counted so far\n"
+        "error of the box: no error is stated below 30 visitors and 5 rounds; 1 round so far\n"
     )
 
 
@@ -47,10 +48,11 @@ def test_with_enough_visitors_there_is_an_error(
     clip: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(Path(clip).parent.rglob("*"))
-    assert audit(monkeypatch, "40\n", clip, "--json") == 0
+    monkeypatch.setattr(command, "_counts", lambda _: {f"door-{n}": 2 for n in range(5)})
+    assert audit(monkeypatch, "8\n" * 5, clip, "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["seen"], found["counted"], found["rounds"], found["reason"]) == (40, 2, 1, None)
-    assert found["error"] == {"share": -0.95, "low": -0.986, "high": -0.8}
+    assert (found["seen"], found["counted"], found["rounds"], found["reason"]) == (40, 10, 5, None)
+    assert found["error"] == {"share": -75, "low": -86, "high": -57}
     assert sorted(Path(clip).parent.rglob("*")) == before
 
 
@@ -75,15 +77,15 @@ def test_the_audits_of_the_box_are_shown(tmp_path: Path, capsys: pytest.CaptureF
     config.write_text("cameras = [{name = 'door', source = '0'}]\noutbox = {directory = '.'}\n")
     words = ["audit", "--config", str(config)]
     assert main(words) == 0
-    assert capsys.readouterr().out.endswith("0 were counted so far; last result: none\n")
-    book = AuditBook(tmp_path / FILE)
-    book.add("door", 40, 36)
-    book.finish("door", date(2026, 1, 31))
-    book.add("door", 3, 3)
+    assert capsys.readouterr().out.endswith("0 rounds so far; last result: none\n")
+    book = AuditBook(tmp_path / FILE, lambda _: 0)
+    for _ in range(5):
+        book.add("door", "", 8, 7)
+    book.finish("door", "", date(2026, 1, 31))
+    book.add("door", "", 3, 3)
     assert main(words) == 0
     assert capsys.readouterr().out == (
-        "door: 1 round, 3 by you, 3 by the box: no error is stated below 30 visitors; 3 were counted so far; "
-        "last result: 2026-01-31: -10 % of 40 visitors\n"
+        "door: 6 rounds: -12 %, 95 % interval -25 % to +0 %; last result: 2026-01-31: -12 % of 40 visitors\n"
     )
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["door"]["last"]["visits"] == 40

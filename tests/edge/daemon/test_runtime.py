@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.audit.book import FILE
 from edge.clock import Clock, SystemClock
 from edge.config import Settings, load_settings
 from edge.daemon import shutdown
@@ -369,24 +370,36 @@ def test_a_finished_audit_is_in_the_status_and_stays_there(tmp_path: Path) -> No
     (tmp_path / "page").write_text("correct horse battery")
     web = {"enabled": True, "port": 0, "password_file": "page", "audit": True}
     make = partial(
-        Composition, settings(tmp_path, "door", web=web), beside=tmp_path, clock=SystemClock(),
+        Composition, beside=tmp_path, clock=SystemClock(),
         rng=random.Random(0), resumes=False, parts=Parts(build_vision=see),
     )  # fmt: skip
-    with closing(make()) as made:
+    audited = settings(tmp_path, "door", web=web)
+    with closing(make(audited)) as made:
         assert made.publisher and made.recorder
         tools = made._audit_tools()
-        tools.book.add("door", 40, 36)
-        tools.book.add("gone", 40, 40)
-        assert tools.book.finish("door", date(2026, 1, 31)) and tools.book.finish("gone", date(2026, 1, 31))
+        assert tools
+        for name in ("door", "gone"):
+            for _ in range(5):
+                tools.book.add(name, tools.setup(name), 100, 90)
+            assert tools.book.finish(name, tools.setup(name), date(2026, 1, 31))
+        kept = tools.book.audit("door", tools.setup("door")).last
         tools.publish()
         assert made.publisher.renewals == 1
         worker = made._make_worker(made.settings.cameras[0], made.settings)
         with tools.visits("door") as visits:
             worker._count(TrackEnded("door", 1, EPOCH, timedelta(seconds=1)))
-        assert visits == [EPOCH]
-    with closing(make()) as made:
+            worker._reach("door", EPOCH)
+        assert (visits.ended, visits.reached) == ([EPOCH], EPOCH)
+    with closing(make(audited)) as made:
         status = json.loads(made.statuses.box("online", made.clock.now()))
-    assert status["audits"] == {"door": {"day": "2026-01-31", "visits": 40, "error": -10}}
+    assert kept and abs(kept.visits - 500) <= 50
+    assert status["audits"] == {"door": kept.model_dump(mode="json")}
+    (tmp_path / "state" / FILE).write_text("damaged")
+    off = audited.model_copy(update={"web": audited.web.model_copy(update={"audit": False})})
+    with closing(make(off)) as made:
+        assert made.audits is None
+        assert made._audit_tools() is None
+        assert "audits" not in json.loads(made.statuses.box("online", made.clock.now()))
 
 
 def test_a_reload_with_a_secret_that_is_not_there_changes_nothing(

@@ -103,7 +103,7 @@ def test_every_message_is_valid_against_its_schema(method: str) -> None:
     model = LoadedModel(name="instore-age", version="2", commercial_use="forbidden")
     encoder = StatusEncoder("store", "box", "0.1.0", model)
     status = CameraStatus("door", CameraState.FROZEN, START, "the same picture for 30 s")
-    audited = Audited(day=START.date(), visits=30, error=-5)
+    audited = Audited(day=START.date(), visits=30, error=-5, epsilon=1.0)
     messages = [
         *payloads(f"privacy.method={method}"),
         encoder.box("online", START),

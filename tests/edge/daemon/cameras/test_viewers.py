@@ -8,6 +8,7 @@ import numpy as np
 
 from edge.daemon.cameras.viewers import Viewers
 from edge.types import Frame, TrackEnded
+from edge.web.audit.tools import Counted
 from tests.fakes import EPOCH
 
 
@@ -30,5 +31,17 @@ def test_an_audit_gets_the_visits_of_its_camera_until_it_ends() -> None:
     with viewers.visits("door") as door, viewers.visits("till") as till:
         viewers.count(visits[0])
         viewers.count(visits[1])
+        viewers.reach("door", EPOCH)
     viewers.count(visits[2])
-    assert (door, till) == ([visit.ended_at for visit in visits[:2]], [])
+    assert (door.ended, till.ended) == ([visit.ended_at for visit in visits[:2]], [])
+    assert (door.reached, till.reached) == (EPOCH, None)
+
+
+def test_an_audit_learns_of_a_time_that_went_back() -> None:
+    counted = Counted()
+    for seconds in (1, 5, 4.9, 6):
+        counted.reach(frame(seconds).captured_at)
+    assert not counted.set_back
+    counted.reach(frame(2).captured_at)
+    counted.reach(frame(9).captured_at)
+    assert counted.set_back

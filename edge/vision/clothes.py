@@ -6,8 +6,6 @@ on anybody, and nothing of a face is in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -75,32 +73,49 @@ def half_hidden(boxes: Boxes) -> NDArray[np.bool_]:
     return _behind(boxes, boxes, HAIR)
 
 
-@dataclass(slots=True)
-class Outfit:
-    """The colour that a visitor wears, the mean of what was seen. sights: how often it was seen."""
+class Outfits:
+    """The colours that N visitors wear, each the mean of what was seen, and how much they change."""
 
-    mean: Colours = field(default_factory=lambda: np.full(3, np.nan, np.float32))
-    change: Colours = field(default_factory=lambda: np.zeros(3, np.float32))
-    sights: int = 0
+    def __init__(self) -> None:
+        self._mean = np.empty((0, 3), np.float32)
+        self._change = np.empty((0, 3), np.float32)
+        self._sights = np.empty(0, np.intp)
 
-    def add(self, colour: Colours) -> None:
-        """Take the colour of one sight, (3,), NaN where it is unknown."""
-        if np.isnan(colour).any():
-            return
-        self.sights += 1
-        apart = np.zeros(3, np.float32) if self.sights == 1 else colour - self.mean
-        self.change = self.change + NEWEST * (np.abs(apart) - self.change)
-        self.mean = colour if self.sights == 1 else self.mean + self._weight * apart
+    def start(self, colours: Colours) -> None:
+        """Add visitors whose first sights have these colours (M, 3), NaN where unknown."""
+        count = len(self._mean)
+        self._mean = np.concatenate([self._mean, np.zeros_like(colours)])
+        self._change = np.concatenate([self._change, np.zeros_like(colours)])
+        self._sights = np.concatenate([self._sights, np.zeros(len(colours), np.intp)])
+        self.add(count + np.arange(len(colours)), colours)
 
-    def unlike(self, colours: Colours) -> Colours:
-        """How far these colours (N, 3) are from the mean, (N,): below 1 the same, NaN where unknown."""
-        varies = np.maximum(SHADES * self.change, LIGHT * np.abs(self.mean))
-        usual = np.maximum(SAME_COLOUR, varies) * np.sqrt(1 + self._weight)
-        return np.asarray(np.linalg.norm((colours - self.mean) / usual, axis=1), np.float32)
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Forget all other rows."""
+        self._mean, self._change, self._sights = self._mean[rows], self._change[rows], self._sights[rows]
 
-    @property
-    def _weight(self) -> float:
-        return max(NEWEST, 1 / max(self.sights, 1))
+    def add(self, rows: NDArray[np.intp], colours: Colours) -> None:
+        """Take one sight of each of these rows, (M, 3), NaN where its colour is unknown."""
+        known = ~np.isnan(colours).any(axis=1)
+        rows, colours = rows[known], colours[known]
+        first = self._sights[rows] == 0
+        self._mean[rows[first]] = colours[first]
+        self._sights[rows] += 1
+        apart = colours - self._mean[rows]
+        self._change[rows] += NEWEST * (np.abs(apart) - self._change[rows])
+        self._mean[rows] += _weights(self._sights[rows]).astype(np.float32) * apart
+
+    def unlike(self, colours: Colours) -> NDArray[np.float64]:
+        """How far M colours (M, 3) are from the means, (N, M): below 1 the same, NaN where unknown."""
+        varies = np.maximum(SHADES * self._change, LIGHT * np.abs(self._mean))
+        usual = np.maximum(SAME_COLOUR, varies) * np.sqrt(1 + _weights(self._sights))
+        usual[self._sights == 0] = np.nan
+        apart = (colours - self._mean[:, None]) / usual[:, None]
+        return np.asarray(np.sqrt((apart**2).sum(axis=2)), np.float64)
+
+
+def _weights(sights: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Weight of the newest of so many sights in the mean, (N, 1)."""
+    return np.asarray(np.maximum(NEWEST, 1 / np.maximum(sights, 1))[:, None])
 
 
 def _behind(parts: Boxes | NDArray[np.intp], boxes: Boxes, above: float) -> NDArray[np.bool_]:

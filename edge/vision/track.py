@@ -15,7 +15,7 @@ seeds other than it reports.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import lap
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from edge.geometry import centres, overlap
 from edge.types import Boxes, Faces, Track, TrackState
-from edge.vision.clothes import Outfit, half_hidden
+from edge.vision.clothes import Outfits, half_hidden
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -126,6 +126,7 @@ class Tracker:
         self._lost_after = timedelta(seconds=settings.lost_after)
         self._lives: list[_Life] = []
         self._motion = _Motion()
+        self._outfits = Outfits()
         self._next_id = 1
         self._at = datetime(1970, 1, 1, tzinfo=UTC)
         self._elapsed = self._before = timedelta()
@@ -145,12 +146,13 @@ class Tracker:
         measured = _measure(faces.xyxy)
         worn = np.full((len(faces), 3), np.nan, np.float32) if clothes is None else clothes
         noise = np.where(half_hidden(faces.xyxy)[:, None], HALF_HIDDEN, NOISE)
-        unlike = self._unlike(worn)
+        unlike = self._outfits.unlike(worn)
         back = (unlike < 1) & ~self._taken(measured)
         rows, columns = self._associate(measured, noise, unlike, back)
         rows, columns = self._rejoin(measured, back, rows, columns)
         self._motion.correct(rows, measured[columns], noise[columns])
-        self._note(rows, columns, worn)
+        self._outfits.add(rows, worn[columns])
+        self._note(rows, columns)
         ended += self._remove([self._doubtful(life) for life in self._lives])
         self._start(faces, measured, columns, worn)
         return self._tracks(faces) + ended
@@ -211,11 +213,6 @@ class Tracker:
             ]
         )
 
-    def _unlike(self, worn: Colours) -> Floats:
-        """How far the clothes of each face are from those of each track, (N, M): `Outfit.unlike`."""
-        rows = [life.outfit.unlike(worn) for life in self._lives]
-        return np.array(rows, np.float64).reshape(len(rows), len(worn))
-
     def _taken(self, measured: Floats) -> Bools:
         """Which faces are close to where a track was a moment ago, (M,): they are of that one, if of any.
 
@@ -234,6 +231,8 @@ class Tracker:
         self, measured: Floats, back: Bools, rows: Indices, columns: Indices
     ) -> tuple[Indices, Indices]:
         """The assignment, and beside it faces and tracks left over that are close enough to be one."""
+        if len(rows) == len(self._lives) or len(columns) == len(measured):
+            return rows, columns
         detour = self._detour(measured, back)
         detour[rows] = np.inf
         detour[:, columns] = np.inf
@@ -259,20 +258,19 @@ class Tracker:
     def _unseen_seconds(self) -> Floats:
         return np.array([self._unseen(life).total_seconds() for life in self._lives])
 
-    def _note(self, rows: Indices, columns: Indices, worn: Colours) -> None:
+    def _note(self, rows: Indices, columns: Indices) -> None:
         """Note which tracks this frame shows and which it does not."""
         for life in self._lives:
             life.face = None
             if life.state is TrackState.CONFIRMED:
                 life.state = TrackState.LOST
         for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-            self._hit(self._lives[row], column, worn[column])
+            self._hit(self._lives[row], column)
 
-    def _hit(self, life: _Life, face: int, clothes: Colours) -> None:
+    def _hit(self, life: _Life, face: int) -> None:
         life.face, life.last_seen, life.hits = face, self._elapsed, life.hits + 1
         if life.hits >= self._settings.confirm_hits:
             life.state = TrackState.CONFIRMED
-        life.outfit.add(clothes)
 
     def _start(self, faces: Faces, measured: Floats, taken: Indices, worn: Colours) -> None:
         """Start a track on each face of a sufficient score that continues none, and lies on none."""
@@ -283,9 +281,10 @@ class Tracker:
         fresh &= ~(overlap(faces.xyxy, self._recent(faces)) > SAME_PLACE).any(axis=1)
         for column in np.flatnonzero(fresh).tolist():
             self._lives.append(_Life(self._next_id, self._elapsed, self._elapsed))
-            self._hit(self._lives[-1], column, worn[column])
+            self._hit(self._lives[-1], column)
             self._next_id += 1
         self._motion.start(measured[fresh])
+        self._outfits.start(worn[fresh])
 
     def _recent(self, faces: Faces) -> Boxes:
         """Where the tracks are that this frame shows, and where those should be that were lost just now."""
@@ -305,7 +304,9 @@ class Tracker:
                 life.state, life.face = TrackState.REMOVED, None
                 ended.append(self._track(life, box))
         self._lives = [life for life, gone in zip(self._lives, over, strict=True) if not gone]
-        self._motion.keep(~np.array(over))
+        kept = ~np.array(over)
+        self._motion.keep(kept)
+        self._outfits.keep(kept)
         return ended
 
     def _tracks(self, faces: Faces) -> list[Track]:
@@ -332,7 +333,6 @@ class _Life:
     last_seen: timedelta
     state: TrackState = TrackState.TENTATIVE
     hits: int = 0
-    outfit: Outfit = field(default_factory=Outfit)
     face: int | None = None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.vision.clothes import Outfit, colours, half_hidden
+from edge.vision.clothes import Outfits, colours, half_hidden
 
 FACE = np.array([100, 40, 140, 80], np.float32)
 
@@ -58,16 +58,20 @@ def test_a_face_is_half_hidden_beside_a_nearer_one_only(left: int, hides: bool):
     assert half_hidden(np.stack([FACE, nearer])).tolist() == [hides, False]
 
 
-def worn(*seen: list[float]) -> Outfit:
-    outfit = Outfit()
-    for colour in seen:
-        outfit.add(np.array(colour, np.float32))
-    return outfit
+def worn(*seen: list[float]) -> Outfits:
+    """What one visitor wears who was seen in these colours."""
+    outfits = Outfits()
+    outfits.start(np.array(seen[:1], np.float32))
+    for colour in seen[1:]:
+        outfits.add(np.array([0]), np.array([colour], np.float32))
+    return outfits
 
 
-def test_an_outfit_is_the_mean_of_its_first_sights():
-    assert worn([40, 4, 0], [60, 8, 0]).mean.tolist() == [50, 6, 0]
-    assert worn([40, 4, 0], [np.nan] * 3).mean.tolist() == [40, 4, 0]
+@pytest.mark.parametrize(
+    ("second", "mean"), [([60, 8, 0], [50, 6, 0]), ([np.nan, np.nan, np.nan], [40, 4, 0])]
+)
+def test_an_outfit_is_the_mean_of_its_first_sights(second: list[float], mean: list[float]):
+    assert worn([40, 4, 0], second).unlike(np.array([mean], np.float32)).tolist() == [[0]]
 
 
 @pytest.mark.parametrize(
@@ -84,9 +88,22 @@ def test_an_outfit_is_the_mean_of_its_first_sights():
 def test_the_same_outfit_is_known_by_hue_rather_than_by_brightness(
     seen: list[list[float]], colour: list[float], same: bool
 ):
-    (apart,) = worn(*seen).unlike(np.array([colour], np.float32))
+    ((apart,),) = worn(*seen).unlike(np.array([colour], np.float32))
     assert (apart < 1) == same
 
 
 def test_what_was_not_seen_is_unlike_nothing():
-    assert np.isnan(Outfit().unlike(np.zeros((2, 3), np.float32))).all()
+    assert np.isnan(worn([np.nan] * 3).unlike(np.zeros((2, 3), np.float32))).all()
+
+
+def test_outfits_of_many_are_those_of_each():
+    seen = np.random.default_rng(1).normal(80, 10, (9, 4, 3)).astype(np.float32)
+    seen[3, 2] = np.nan
+    outfits = Outfits()
+    outfits.start(seen[0, :1])
+    outfits.start(seen[0, 1:])
+    for frame in seen[1:]:
+        outfits.add(np.arange(4), frame)
+    outfits.keep(np.array([True, False, True, True]))
+    each = [worn(*seen[:, one].tolist()).unlike(seen[-1])[0] for one in (0, 2, 3)]
+    assert outfits.unlike(seen[-1]).tolist() == [one.tolist() for one in each]

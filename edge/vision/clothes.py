@@ -104,6 +104,11 @@ class Outfits:
         self._change[rows] += NEWEST * (np.abs(apart) - self._change[rows])
         self._mean[rows] += _weights(self._sights[rows]).astype(np.float32) * apart
 
+    @property
+    def means(self) -> Colours:
+        """The colours (N, 3), NaN where none was seen."""
+        return np.where(self._sights[:, None] > 0, self._mean, np.float32(np.nan))
+
     def unlike(self, colours: Colours) -> NDArray[np.float64]:
         """How far M colours (M, 3) are from the means, (N, M): below 1 the same, NaN where unknown."""
         varies = np.maximum(SHADES * self._change, LIGHT * np.abs(self._mean))

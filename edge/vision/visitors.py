@@ -81,7 +81,7 @@ class _Visitor:
     @property
     def is_known(self) -> bool:
         """Whether it is a face, in clothes that were seen."""
-        return self.confirmed and self.verdict.is_face and self.sights.worn_first is not None
+        return self.confirmed and self.verdict.is_face and self.sights.shows_clothes
 
     @property
     def end(self) -> TrackEnd:

@@ -34,7 +34,7 @@ def faces_of(raw: Array, logits: Array, anchors: Array, min_score: float, letter
     score = scores[likely]
     points = _points(raw[likely], anchors[likely])
     groups = _groups(points, score)
-    merged = np.stack([np.average(points[group], axis=0, weights=score[group]) for group in groups])
+    merged = np.stack([_mean(points[group], score[group]) for group in groups])
     best = np.array([score[group[0]] for group in groups], np.float32)
     found = letterbox.back(merged.astype(np.float32))
     return Faces(_whole_pixels(found[:, :CORNERS].reshape(-1, 4)), best, found[:, CORNERS:])
@@ -54,19 +54,23 @@ def _points(raw: Array, anchors: Array) -> Array:
 def _groups(points: Array, score: Array) -> list[NDArray[np.intp]]:
     """The boxes of each face, its surest first."""
     boxes = points[:, :CORNERS].reshape(-1, 4)
+    large = areas(boxes)
     left, groups = np.argsort(-score, kind="stable"), []
     while len(left):
-        same = _iou(boxes[left[:1]], boxes[left])[0] > SAME
+        shared = intersections(boxes[left[:1]], boxes[left])[0]
+        either = large[left[0]] + large[left] - shared
+        iou = np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)
+        same = iou > SAME
         same[0] = True
         groups.append(left[same])
         left = left[~same]
     return groups
 
 
-def _iou(a: Boxes, b: Boxes) -> Array:
-    shared = intersections(a, b)
-    either = areas(a)[:, None] + areas(b)[None] - shared
-    return np.asarray(np.divide(shared, either, out=np.zeros_like(shared), where=either > 0), np.float32)
+def _mean(points: Array, weights: Array) -> Array:
+    """As `np.average` along the first axis, (8, 2), to the last bit in half of its time."""
+    weights = weights[:, None, None]
+    return np.asarray((points * weights).sum(axis=0) / weights.sum(axis=0), np.float32)
 
 
 def _whole_pixels(boxes: Boxes) -> Boxes:

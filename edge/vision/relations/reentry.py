@@ -11,11 +11,13 @@ entry, or keeps one visit from being counted. The noise is drawn for two (`Rule.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edge.vision.clothes import Outfits
 
 NEAR = 3.0
 """Face sizes between where somebody was seen last and is seen again: those who walk out of view are lost a
@@ -27,23 +29,30 @@ SETTLED = timedelta(seconds=10)
 GROWTH = 0.5
 """E-folds by which the two faces may differ in size: another depth is another place."""
 
-SAME_COLOUR = 20.0
-"""Distance of two colours, in grey levels, up to which they are the same clothes, as in the tracker."""
+
+ONE = np.zeros(1, np.intp)
+"""The row of a single visitor."""
+
+
+def _unseen() -> Outfits:
+    """The clothes of one visitor, not seen yet."""
+    worn = Outfits()
+    worn.start(np.full((1, 3), np.nan, np.float32))
+    return worn
 
 
 @dataclass(slots=True, eq=False)
 class Sights:
     """Where a visitor was seen first and last, in pixels, and in what clothes.
 
-    first, last: float32 (4,). worn_first, worn_last: float32 (3,), see `edge.vision.clothes`; None: not seen.
+    first, last: float32 (4,).
     """
 
     begin: datetime
     first: NDArray[np.float32]
     last: NDArray[np.float32]
     end: datetime
-    worn_first: NDArray[np.float32] | None = None
-    worn_last: NDArray[np.float32] | None = None
+    worn: Outfits = field(default_factory=_unseen)
 
     @classmethod
     def at(cls, box: NDArray[np.float32], at: datetime) -> Sights:
@@ -53,9 +62,12 @@ class Sights:
     def see(self, box: NDArray[np.float32], worn: NDArray[np.float32], at: datetime) -> None:
         """Take a sight of the moment `at`. worn: NaN where the clothes are not shown."""
         self.last, self.end = box, at
-        if not np.isnan(worn).any():
-            self.worn_last = worn
-            self.worn_first = worn if self.worn_first is None else self.worn_first
+        self.worn.add(ONE, worn[None])
+
+    @property
+    def shows_clothes(self) -> bool:
+        """Whether the clothes were seen."""
+        return not np.isnan(self.worn.means).any()
 
 
 class Departed:
@@ -67,7 +79,7 @@ class Departed:
 
     def add(self, sights: Sights) -> None:
         """Remember a visitor who was counted and has left."""
-        if self._within and sights.worn_last is not None:
+        if self._within and sights.shows_clothes:
             self._left.append(sights)
 
     def take_back(self, sights: Sights) -> bool:
@@ -87,12 +99,14 @@ class Departed:
         self._left = []
 
     def _returned(self, one: Sights, other: Sights) -> bool:
-        """Whether `other` began where, soon after, and in the same clothes as `one` ended."""
-        if one.worn_last is None or other.worn_first is None:
-            return False
-        apart = float(np.linalg.norm(one.worn_last - other.worn_first))
+        """Whether `other` began soon after `one` ended, at the same place and in the same clothes."""
         soon = timedelta(0) < other.begin - one.end <= self._within
-        return soon and apart <= SAME_COLOUR and near(one.last, other.first)
+        return soon and near(one.last, other.first) and _same_clothes(one.worn, other.worn)
+
+
+def _same_clothes(before: Outfits, after: Outfits) -> bool:
+    """As the tracker decides it; False where those of one were not seen."""
+    return bool(before.unlike(after.means)[0, 0] < 1)
 
 
 def near(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:

@@ -114,11 +114,29 @@ class TestOther:
         assert fates(stays, SOON) == {"visitor": 1, "recounted": 1, "not_a_face": 1}
 
 
+BOX = np.array([100, 100, 140, 140], np.float32)
+
+
 def sights(begin: float, end: float, worn: tuple[float, float, float] = (90, 0, 0), x: float = 0) -> Sights:
-    box = np.array([100 + x, 100, 140 + x, 140], np.float32)
-    one = Sights.at(box, EPOCH + timedelta(seconds=begin))
+    one = Sights.at(BOX + np.array([x, 0, x, 0], np.float32), EPOCH + timedelta(seconds=begin))
     one.see(one.first, np.array(worn, np.float32), EPOCH + timedelta(seconds=end))
     return one
+
+
+class TestClothes:
+    def test_of_another_hue_are_of_another_visitor(self) -> None:
+        departed = Departed(30)
+        departed.add(sights(0, 10))
+        assert not departed.take_back(sights(15, 20, worn=(90, 12, 0)))
+        assert departed.take_back(sights(15, 20, worn=(95, 1, 0)))
+
+    def test_that_a_hand_hides_at_the_last_sight_are_the_same(self) -> None:
+        departed, before = Departed(30), Sights.at(BOX, EPOCH)
+        for second in range(10):
+            luma = 90 if second < 9 else 130
+            before.see(BOX, np.array([luma, 0, 0], np.float32), EPOCH + timedelta(seconds=second))
+        departed.add(before)
+        assert departed.take_back(sights(15, 20))
 
 
 class TestMemory:

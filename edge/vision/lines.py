@@ -31,8 +31,8 @@ NEAR = 0.25
 """Face sizes from the line below which neither the first nor the last sight of a visitor tells a side."""
 
 LEAD = timedelta(seconds=0.2)
-"""Time for which somebody who was lost on the way is taken to have gone on: a face is often hidden at a door,
-by its frame or by who holds it."""
+"""Time for which somebody who was lost on the way is taken to have gone on, and who was found on the way to
+have come: a face is often hidden at a door, by its frame or by who holds it."""
 
 PACE_OVER = timedelta(seconds=0.3)
 """Time over which their pace is taken."""
@@ -54,13 +54,15 @@ class _Passage:
     """One visitor and one line.
 
     side: where they are known to be, 0 at first. since: when they were first seen on the other side. inside:
-    whether they went there between the ends of the line. crossed: when and to which side, alternating.
+    whether they went there between the ends of the line. trail: the last sights, and at first, until their
+    pace is known (begun), all. crossed: when and to which side, alternating.
     """
 
     uturn_within: timedelta
     side: int = 0
     last: _Place | None = None
     trail: deque[tuple[datetime, _Place]] = field(default_factory=deque)
+    begun: bool = False
     since: datetime | None = None
     inside: bool = False
     crossed: list[tuple[datetime, int]] = field(default_factory=list)
@@ -68,6 +70,21 @@ class _Passage:
     def see(self, place: _Place, at: datetime) -> None:
         """Take the place of the moment `at`."""
         self._follow(place, at)
+        if self.begun:
+            self._take(place, at)
+        elif at - self.trail[0][0] >= PACE_OVER:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Take the first sights, and before them where the visitor should have been."""
+        self.begun = True
+        sights = [(place, at) for at, place in self.trail]
+        if (behind := self._led(-LEAD)) is not None:
+            self._take(*behind)
+        for place, at in sights:
+            self._take(place, at)
+
+    def _take(self, place: _Place, at: datetime) -> None:
         if self.since is not None and at < self.since:
             self.since = at  # the clock was set back
         side = place.side
@@ -81,8 +98,10 @@ class _Passage:
 
     def end(self) -> list[int]:
         """The sides that the visitor crossed to, at most one of each; the last sight needs no wait."""
-        if (ahead := self._ahead()) is not None:
-            self.see(*ahead)
+        if not self.begun:
+            self._begin()
+        if (ahead := self._led(LEAD)) is not None:
+            self._take(*ahead)
         if self.last is not None and self.last.side == -self.side and abs(self.last.across) >= NEAR:
             self._cross(self.last.side)
         return [side for _, side in self.crossed[-(2 - len(self.crossed) % 2) :]]
@@ -90,19 +109,22 @@ class _Passage:
     def _follow(self, place: _Place, at: datetime) -> None:
         """Keep the places of the last moments, from at least PACE_OVER ago where there are such."""
         if self.trail and at < self.trail[-1][0]:
+            if not self.begun:
+                self._begin()
             self.trail.clear()  # the clock was set back
         self.trail.append((at, place))
         while len(self.trail) > 2 and at - self.trail[1][0] >= PACE_OVER:
             self.trail.popleft()
 
-    def _ahead(self) -> tuple[_Place, datetime] | None:
-        """Where they are LEAD after they were seen last, at the pace of the last moments."""
+    def _led(self, lead: timedelta) -> tuple[_Place, datetime] | None:
+        """Where they are `lead` after the last sight of the trail, or below 0 before its first."""
         if len(self.trail) < 2 or (took := self.trail[-1][0] - self.trail[0][0]) < LEAD / 2:
             return None
-        (_, one), (at, other) = self.trail[0], self.trail[-1]
-        share = LEAD / took
-        across = other.across + share * (other.across - one.across)
-        return _Place(across, other.along + share * (other.along - one.along)), at + LEAD
+        (_, one), (_, other) = self.trail[0], self.trail[-1]
+        at, place = self.trail[-1 if lead > timedelta(0) else 0]
+        share = lead / took
+        across = place.across + share * (other.across - one.across)
+        return _Place(across, place.along + share * (other.along - one.along)), at + lead
 
     def _held(self, at: datetime) -> bool:
         return self.since is not None and at - self.since >= HOLD

@@ -61,6 +61,9 @@ ABOVE, BELOW = (500.0, 100.0), (500.0, 400.0)
         (way((500, 238), BELOW), ["in"]),  # found a quarter of a face before it
         (way(ABOVE, (500, 246)), ["in"]),  # lost before it, on the way, at 2 faces a second
         (way(ABOVE, (500, 230)), []),  # too far before it
+        (way((500, 254), BELOW), ["in"]),  # found beyond it, on the way, at 2 faces a second
+        (way((500, 270), BELOW), []),  # too far beyond it
+        ([(500, 255), (500, 255), *way((500, 255), BELOW)], []),  # found on it, standing
         ([*way(ABOVE, (500, 255)), (500, 255), (500, 255)], []),  # lost on it, standing
         (way(ABOVE, (500, 400), ABOVE), []),  # a return within five seconds
         (way(ABOVE, BELOW, BELOW, BELOW, BELOW, ABOVE), ["in", "out"]),  # a return after six

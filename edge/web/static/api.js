@@ -7,8 +7,11 @@ export class Refused extends Error {
   }
 }
 
-export async function ask(path, body, signal) {
-  const options = body === undefined ? { signal } : {
+// Milliseconds: the box answers within 20 seconds; one that lost its power or its network never does.
+const LONGEST = 30000;
+
+export async function ask(path, body) {
+  const options = body === undefined ? { signal: AbortSignal.timeout(LONGEST) } : {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
@@ -22,20 +25,19 @@ export async function ask(path, body, signal) {
 
 export const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
-// Milliseconds: the box answers within 20 seconds; one that lost its power or its network never does.
-const LONGEST = 30000;
-
 // Calls `changed` whenever the box has published something; `connected` with whether it answers.
 export async function follow(version, changed, connected) {
   let lost = false;
   for (;;) {
     try {
-      if (document.hidden) {
-        await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+      if (document.hidden && !lost) {
+        // A hidden page asks seldom: some browsers call one hidden that is seen, and it has to notice a loss.
+        const seen = new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+        await Promise.race([seen, pause(LONGEST / 1000)]);
       }
       // Without a version the box answers at once: it may be back, and nothing new may come for long.
       const after = lost ? "" : version;
-      const found = await ask(`/api/changes?after=${after}`, undefined, AbortSignal.timeout(LONGEST));
+      const found = await ask(`/api/changes?after=${after}`);
       lost = false;
       connected(true);
       if (found.version !== version) {

@@ -25,25 +25,23 @@ export async function ask(path, body) {
 
 export const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
-// Calls `changed` whenever the box has published something; `connected` with whether it answers.
-export async function follow(version, changed, connected) {
+// Calls `changed` at first and whenever the box has published something; `connected` with whether it answers.
+export async function follow(changed, connected) {
+  let version = "";
   let lost = false;
   for (;;) {
     try {
-      if (document.hidden && !lost) {
-        // A hidden page asks seldom: some browsers call one hidden that is seen, and it has to notice a loss.
-        const seen = new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
-        await Promise.race([seen, pause(LONGEST / 1000)]);
+      if (document.hidden) {
+        await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
       }
       // Without a version the box answers at once: it may be back, and nothing new may come for long.
-      const after = lost ? "" : version;
-      const found = await ask(`/api/changes?after=${after}`);
+      const found = await ask(`/api/changes?after=${lost ? "" : version}`);
+      if (found.version !== version) {
+        await changed();
+        version = found.version; // not before: what could not be read is asked for again
+      }
       lost = false;
       connected(true);
-      if (found.version !== version) {
-        version = found.version;
-        await changed();
-      }
       await pause(found.again_after);
     } catch {
       lost = true;

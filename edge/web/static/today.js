@@ -8,7 +8,7 @@ import { TEXTS, text } from "./texts.js";
 const MINUTE = 60_000;
 const shown = { day: "", place: "", about: null, days: [], today: "" };
 const main = element("main", { id: "figures" });
-const state = element("span", { class: "state", role: "status" }, TEXTS.live);
+const state = element("span", { class: "state", role: "status" });
 
 const number = (n) => (n === null || n === undefined ? TEXTS.none : String(Math.max(0, n)));
 const percent = (share) => `${Math.round(100 * share)} %`;
@@ -440,7 +440,6 @@ async function refresh() {
   const [view, ...others] = shown.days;
   shown.days = [await dayOf(view.day), ...others];
   draw();
-  connected(true);
 }
 
 async function load() {
@@ -450,7 +449,6 @@ async function load() {
   shown.days = await Promise.all([day, shifted(day, -1), shifted(day, -7)].map(dayOf));
   draw();
   connected(true);
-  return shown.days[0].version;
 }
 
 async function start() {
@@ -460,16 +458,15 @@ async function start() {
   shown.place = placed({});
   document.body.append(
     element("a", { class: "skip", href: "#figures" }, TEXTS.skip), header(about, "today", state), main, element("footer"));
-  const version = await load();
   let width = main.clientWidth;
   new ResizeObserver(() => {
-    if (main.clientWidth !== width) {
+    if (main.clientWidth !== width && shown.days.length) {
       width = main.clientWidth;
       draw();
     }
   }).observe(main);
   setInterval(() => shown.days.length && !shown.day && load().catch(() => connected(false)), 15 * MINUTE);
-  follow(version, refresh, connected);
+  follow(() => (shown.days.length ? refresh() : load()), connected);
 }
 
 start();

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from edge.clock import SystemClock
 from edge.config import Settings
@@ -144,6 +144,27 @@ def test_a_lost_connection_is_said_and_found_again(page: Page, problems: list[st
     expect(status).to_have_text("Live", timeout=within)
     again.stop()
     problems.clear()  # of the attempts in between
+
+
+def test_a_box_that_goes_while_the_page_loads_is_asked_again(
+    page: Page, problems: list[str], served: WebServer
+) -> None:
+    refused: list[str] = []
+
+    def refuse(route: Route) -> None:
+        refused.append(route.request.url)
+        route.abort()
+
+    page.route("**/api/day?*", refuse)
+    page.goto(served.url)
+    status = page.get_by_role("status")
+    expect(status).to_contain_text("No connection")
+    assert refused
+    page.unroute("**/api/day?*")
+    expect(status).to_have_text("Live")
+    expect(page.locator(".card").first).to_be_visible()
+    assert all("ERR_" in problem for problem in problems)
+    problems.clear()
 
 
 def test_names_are_never_code(page: Page, tmp_path: Path) -> None:

@@ -30,7 +30,6 @@ def day_view(reader: Reader, settings: Settings, day: date, now: datetime) -> Js
     retained = _of_this_box(reader.retained(), settings)
     last = max((body["end"] for body in flow if body["period"] == "window"), default=None)
     return {
-        "version": reader.version,
         "site": settings.site.name,
         "box": settings.box,
         "timezone": settings.site.timezone,

@@ -20,7 +20,7 @@ import cv2
 from edge.clock import Clock
 from edge.config import CameraSettings
 from edge.errors import OutsideError
-from edge.types import Frame
+from edge.types import Frame, Image
 from edge.vision.setup.masked import Masked
 from edge.web.access import Access
 from edge.web.audit.tools import AuditTools, Counted
@@ -232,9 +232,7 @@ class Rounds:
                 self._note_time(found, frame)
                 image = masked.picture(frame)
                 if image is not None:
-                    found.picture = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[
-                        1
-                    ].tobytes()
+                    found.picture = _jpeg(image)
                     found.pictures += 1
                 self._clock.wait(found.ended, EVERY)
 
@@ -296,6 +294,14 @@ class Rounds:
         if now >= until or now - found.asked_at >= UNATTENDED or not self._access.knows(found.token):
             found.dropped.set()
         return not found.dropped.is_set() and not self._stop.is_set()
+
+
+def _jpeg(image: Image) -> bytes:
+    """Raises OutsideError and cv2.error where it cannot be encoded."""
+    done, content = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))
+    if not done:
+        raise OutsideError("OpenCV encodes no JPEG")
+    return content.tobytes()
 
 
 def _between(begin: datetime, end: datetime) -> float:

@@ -339,6 +339,7 @@ class TestPicture:
             user.box.pass_time(STEP)
             user.ask("/api/audit/round")
         user.wait_for("asked")
+        assert user.ask("/api/audit/round")["seconds"] >= LONGEST
 
 
 def _fail(error: Exception) -> Any:

@@ -12,8 +12,7 @@ from playwright.sync_api import Page, expect
 
 from edge.web.server import WebServer
 from tests.edge.web.audit.scene import AuditedBox
-from tests.edge.web.conftest import PASSWORD
-from tests.edge.web.setup.scene import Ahead, face_in_view
+from tests.edge.web.setup.scene import Ahead, face_in_view, log_in, served_page
 
 
 @pytest.fixture
@@ -28,21 +27,12 @@ def clock(box: AuditedBox) -> Ahead:
 
 @pytest.fixture
 def served(box: AuditedBox, clock: Ahead) -> Iterator[WebServer]:
-    web = box.settings.web.model_copy(update={"port": 0})
-    server = WebServer(
-        box.folder / "none", box.settings.model_copy(update={"web": web}), beside=box.folder,
-        clock=clock, current=lambda: box.settings, audit=box.audit,
-    )  # fmt: skip
-    server.start()
-    yield server
-    server.stop()
-    assert box.failure is None
+    with served_page(box, clock, audit=box.audit) as server:
+        yield server
 
 
 def open_audit(page: Page, url: str) -> None:
-    page.goto(url)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
+    log_in(page, url)
     page.get_by_role("link", name="Audit").click()
     expect(page.get_by_role("heading", name="Count visitors yourself")).to_be_visible()
 

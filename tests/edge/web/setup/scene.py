@@ -12,13 +12,15 @@ from typing import Any, cast
 
 import cv2
 import numpy as np
+from playwright.sync_api import Page
 
 from edge.capture import LatestFrame
-from edge.clock import SystemClock
+from edge.clock import Clock, SystemClock
 from edge.commands.demo.scene import Scene, compose
 from edge.config import CameraSettings, Settings, load_settings
 from edge.config.load import load
 from edge.types import Boxes, Frame, Image
+from edge.web.server import WebServer
 from edge.web.setup.tools import Configured, Finder, Tools
 from tests.edge.web.conftest import PASSWORD
 from tests.fakes import EPOCH
@@ -169,3 +171,24 @@ def drawn(**more: Any) -> dict[str, Any]:
     """A zone of the entrance, as the browser sends it."""
     zone = {"name": "shoes", "role": "area", "polygon": [[0.1, 0.1], [0.4, 0.1], [0.4, 0.4]]}
     return {"camera": "entrance", "lines": [], "zones": [zone], **more}
+
+
+@contextmanager
+def served_page(box: Box, clock: Clock, **parts: Any) -> Iterator[WebServer]:
+    """The page of the box on a free port, with these parts: `tools`, `audit`."""
+    web = box.settings.web.model_copy(update={"port": 0})
+    server = WebServer(
+        box.folder / "none", box.settings.model_copy(update={"web": web}), beside=box.folder,
+        clock=clock, current=lambda: box.settings, **parts,
+    )  # fmt: skip
+    server.start()
+    yield server
+    server.stop()
+    assert box.failure is None
+
+
+def log_in(page: Page, url: str) -> None:
+    """Open the page, with its password."""
+    page.goto(url)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")

@@ -17,7 +17,7 @@ from playwright.sync_api import Locator, Page, expect
 from edge.web.server import WebServer
 from tests.daemon import Daemon
 from tests.edge.web.conftest import PASSWORD
-from tests.edge.web.setup.scene import FILE, Ahead, Box, face_in_view
+from tests.edge.web.setup.scene import FILE, Ahead, Box, face_in_view, log_in, served_page
 from tests.mosquitto import Mosquitto, Received, Subscriber, free_port
 from tests.painted_daemon import write_crowd
 
@@ -31,21 +31,12 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 @pytest.fixture
 def served(box: Box) -> Iterator[WebServer]:
-    web = box.settings.web.model_copy(update={"port": 0})
-    server = WebServer(
-        box.folder / "none", box.settings.model_copy(update={"web": web}), beside=box.folder,
-        clock=Ahead(), current=lambda: box.settings, tools=box.tools,
-    )  # fmt: skip
-    server.start()
-    yield server
-    server.stop()
-    assert box.failure is None
+    with served_page(box, Ahead(), tools=box.tools) as server:
+        yield server
 
 
-def log_in(page: Page, url: str) -> None:
-    page.goto(url)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
+def open_set_up(page: Page, url: str) -> None:
+    log_in(page, url)
     page.get_by_role("link", name="Set up").click()
     expect(page.locator("#text")).to_have_value(re.compile("cameras"))
 
@@ -69,7 +60,7 @@ def zones_of(box: Box, camera: int = 0) -> list[dict[str, Any]]:
 def test_a_zone_is_drawn_with_the_mouse_and_written(
     page: Page, served: WebServer, box: Box, problems: list[str]
 ) -> None:
-    log_in(page, served.url)
+    open_set_up(page, served.url)
     page.get_by_role("button", name="New zone").click()
     press(page, (0.2, 0.2), (0.6, 0.2), (0.6, 0.7), (0.2, 0.7), (0.2, 0.2))
     page.locator("#shape-1-name").fill("shoes")
@@ -101,7 +92,7 @@ def test_a_zone_is_drawn_with_the_mouse_and_written(
 
 
 def test_a_zone_and_a_line_are_drawn_by_keyboard_alone(page: Page, served: WebServer, box: Box) -> None:
-    log_in(page, served.url)
+    open_set_up(page, served.url)
     page.locator("#camera").focus()
     page.keyboard.press("ArrowDown")
     expect(page.locator("#camera")).to_have_value("till")
@@ -136,7 +127,7 @@ def test_a_zone_and_a_line_are_drawn_by_keyboard_alone(page: Page, served: WebSe
 
 
 def test_a_finger_moves_a_corner(page: Page, served: WebServer, box: Box) -> None:
-    log_in(page, served.url)
+    open_set_up(page, served.url)
     area = picture(page).bounding_box()
     assert area
     session = page.context.new_cdp_session(page)
@@ -155,7 +146,7 @@ def test_a_finger_moves_a_corner(page: Page, served: WebServer, box: Box) -> Non
 
 
 def test_what_is_not_valid_cannot_be_written(page: Page, served: WebServer, box: Box) -> None:
-    log_in(page, served.url)
+    open_set_up(page, served.url)
     page.get_by_role("button", name="New zone").click()
     press(page, (0.2, 0.2), (0.6, 0.7), (0.6, 0.2), (0.2, 0.7))
     page.get_by_role("button", name="Finish").click()
@@ -167,7 +158,7 @@ def test_what_is_not_valid_cannot_be_written(page: Page, served: WebServer, box:
 
 
 def test_names_are_never_code(page: Page, served: WebServer, box: Box) -> None:
-    log_in(page, served.url)
+    open_set_up(page, served.url)
     page.locator("#shape-0-name").fill(HOSTILE.replace("/", ""))
     expect(page.locator("#words")).to_contain_text("onerror")
     page.get_by_role("button", name="Write").click()
@@ -183,7 +174,7 @@ def test_names_are_never_code(page: Page, served: WebServer, box: Box) -> None:
 def test_axe_finds_no_fault(page: Page, served: WebServer, box: Box, scheme: Any, width: int) -> None:
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 900})
-    log_in(page, served.url)
+    open_set_up(page, served.url)
     page.get_by_role("button", name="Make a picture").click()
     expect(page.locator("#picture image")).to_be_attached()
     page.locator("#corner-0-0").focus()
@@ -233,7 +224,7 @@ def test_the_daemon_takes_over_what_is_drawn_and_the_page_survives_restarts(
         }
         with Daemon(tmp_path, tables, module="tests.painted_daemon") as daemon:
             daemon.wait_for_line(lambda line: "ready" in line)
-            log_in(page, f"http://127.0.0.1:{port}/")
+            open_set_up(page, f"http://127.0.0.1:{port}/")
             page.get_by_role("button", name="Make a picture").click()
             subscriber.wait_for(lambda messages: last(messages, STATUS).get("preview") is True)
             expect(page.locator("#says")).to_have_text(re.compile(r": [1-9]\d* of 60 seconds"))

@@ -12,14 +12,13 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import CameraSettings
 from edge.geometry import squares
 from edge.types import Boxes, Frame, Image
-from edge.vision.setup.still import COVERED_SHARE, LIKELY, ROUNDS, FaceLikes, Find, Mask
+from edge.vision.setup.still import COVERED_SHARE, LIKELY, ROUNDS, FaceLikes, Find, Mask, shrunk
 
 SEARCHED = 640
 """Pixels: the longer side of the picture that is searched first."""
@@ -88,7 +87,7 @@ class Masked:
 
     def picture(self, frame: Frame) -> Image | None:
         """The frame as it is shown, uint8 (H, W, 3) BGR; None where it must not be."""
-        searched, shown = _shrunk(frame.image, SEARCHED), _shrunk(frame.image, WIDEST)
+        searched, shown = shrunk(frame.image, SEARCHED), shrunk(frame.image, WIDEST)
         found = self._find(Frame(frame.camera_id, frame.captured_at, searched))
         found = found * np.float32(shown.shape[1] / searched.shape[1])
         boxes = np.concatenate([found, *self._recent(frame.captured_at, found)])
@@ -154,10 +153,3 @@ def _is_shown(box: Boxes, coarse: Mask) -> bool:
     left, top, right, bottom = np.clip(box, 0, None).astype(int).tolist()
     part = coarse[top : bottom + 1, left : right + 1]
     return bool(part.size) and float(part.mean()) < COVERED_SHARE
-
-
-def _shrunk(image: Image, widest: int) -> Image:
-    height, width = image.shape[:2]
-    scale = min(1.0, widest / max(width, height))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -166,7 +166,7 @@ def without_faces(still: Image, of: Frame, find: Find) -> Image:
         shown = found[[_is_shown(box, still) for box in found]]
         if not len(shown):
             return still
-        still = np.where(mask_of(shown, still.shape[:2])[..., None], np.uint8(GREY), still)
+        still = np.where(_mask(shown, still.shape[:2])[..., None], np.uint8(GREY), still)
     raise NoStillError("not shown: something like a face is left on it")
 
 
@@ -235,14 +235,24 @@ class FaceLikes:
 
 def _shrunk(frame: Frame, found: Boxes) -> tuple[Image, Mask]:
     """The frame at the width of the still, and where something was found on it."""
-    height, width = frame.image.shape[:2]
-    scale = min(1.0, WIDEST / max(width, height))
-    size = round(width * scale), max(1, round(height * scale))
-    small: Image = np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return small, mask_of(found, small.shape[:2], scale)
+    small = shrunk(frame.image, WIDEST)
+    return small, _mask(found, small.shape[:2], scale_to(frame.image, WIDEST))
 
 
-def mask_of(found: Boxes, shape: tuple[int, ...], scale: float = 1.0) -> Mask:
+def scale_to(image: Image, widest: int) -> float:
+    """What shrinks a picture to `widest` pixels on its longer side; 1 where it is smaller."""
+    return min(1.0, float(widest / max(image.shape[:2])))
+
+
+def shrunk(image: Image, widest: int) -> Image:
+    """The picture with at most `widest` pixels on its longer side."""
+    height, width = image.shape[:2]
+    scale = scale_to(image, widest)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _mask(found: Boxes, shape: tuple[int, ...], scale: float = 1.0) -> Mask:
     """Where these boxes, in pixels of a picture that was shrunk by `scale`, cover a picture (H, W)."""
     covered = np.zeros(shape, np.uint8)
     for left, top, right, bottom in np.round(squares(found, COVERED) * scale).astype(int).tolist():

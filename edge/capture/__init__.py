@@ -2,7 +2,7 @@
 known."""
 
 from edge.capture.camera import Camera
-from edge.capture.frames import Feed
+from edge.capture.frames import Feed, Shot
 from edge.capture.frozen_dark import PictureWatch
 from edge.capture.latest_frame import LatestFrame
 from edge.capture.rate_limit import RateLimit
@@ -16,6 +16,7 @@ __all__ = [
     "Picture",
     "PictureWatch",
     "RateLimit",
+    "Shot",
     "Source",
     "is_live",
     "open_source",

@@ -9,13 +9,13 @@ from contextlib import closing
 from datetime import datetime
 
 from edge.backoff import Backoff
-from edge.capture.frames import Feed, OnDrop, OnStatus, OpenSource
+from edge.capture.frames import Feed, OnDrop, OnStatus, OpenSource, Shot
 from edge.capture.latest_frame import LatestFrame
 from edge.clock import Clock
 from edge.config import CameraSettings
 from edge.errors import SourceError
 from edge.ops.reasons import FrameDrop
-from edge.types import CameraState, CameraStatus, Frame
+from edge.types import CameraState, CameraStatus
 
 
 class Pace:
@@ -91,22 +91,22 @@ class Camera:
         """Deliver the frames of one opening; after a long time without a fault the backoff starts over."""
         steady_at = math.inf
         pace = Pace(self._clock)
-        with closing(self._feed.frames()) as frames:
-            for frame in frames:
+        with closing(self._feed.shots()) as shots:
+            for shot in shots:
                 now = self._clock.monotonic()
                 steady_at = min(steady_at, now + Backoff.LONGEST)
                 if now >= steady_at:
                     self._backoff.reset()
-                if stop.is_set() or not self._deliver(frame, pace, stop):
+                if stop.is_set() or not self._deliver(shot, pace, stop):
                     return
-                del frame  # it belongs to the slot now; do not hold it while waiting for the next one
+                del shot  # it belongs to the slot now; do not hold it while waiting for the next one
 
-    def _deliver(self, frame: Frame, pace: Pace, stop: threading.Event) -> bool:
+    def _deliver(self, shot: Shot, pace: Pace, stop: threading.Event) -> bool:
         """Put a frame into the slot when it is due; False when it is time to stop."""
         if self._full_speed and not self._feed.live:
-            return self._slot.put_when_taken(frame, stop)
+            return self._slot.put_when_taken(shot, stop)
         if pace.wait(self._feed.offset, stop):
             return False
-        if self._slot.put(frame):
+        if self._slot.put(shot):
             self._on_drop(FrameDrop.OVERWRITTEN)
         return True

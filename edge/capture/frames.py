@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from edge.capture.frozen_dark import PictureWatch
@@ -20,6 +21,22 @@ OnDrop = Callable[[FrameDrop], None]
 
 _PAUSE = 0.04
 """Seconds of media time between the last frame of a recording before a fault and the first one after it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """A frame whose picture is not converted yet: one that is overwritten takes no time and little memory."""
+
+    camera_id: str
+    captured_at: datetime
+    picture: Picture
+    view: View
+    state: CameraState
+
+    def frame(self) -> Frame:
+        """The frame, with its own picture."""
+        image = self.view(self.picture.image)
+        return Frame(self.camera_id, self.captured_at, image, self.state, self.picture.segment)
 
 
 class Feed:
@@ -65,6 +82,12 @@ class Feed:
         return self._offset
 
     def frames(self) -> Generator[Frame]:
+        """As `shots`, each converted."""
+        with closing(self.shots()) as shots:
+            for shot in shots:
+                yield shot.frame()
+
+    def shots(self) -> Generator[Shot]:
         """Open the source and give its frames until it ends, then close it. Raises SourceError on a fault.
 
         Close the iterator (`contextlib.closing`) when it is left early.
@@ -80,8 +103,8 @@ class Feed:
                     corrupt = source.corrupt
                 if picture is None:
                     break
-                yield self._frame(picture)
-                del picture  # 6 MB at 1080p, for as long as the next one takes
+                yield self._shot(picture)
+                del picture  # 3 MB at 1080p, for as long as the next one takes
         self.report(CameraState.DOWN, "the recording has ended")
 
     def report(self, state: CameraState, reason: str, at: datetime | None = None) -> None:
@@ -103,11 +126,11 @@ class Feed:
         for _ in range(pictures):
             self._on_drop(FrameDrop.CORRUPT)
 
-    def _frame(self, picture: Picture) -> Frame:
-        image, at = self._view(picture.image), self._time_of(picture)
-        state = self._watch.state_of(image, at)
+    def _shot(self, picture: Picture) -> Shot:
+        at = self._time_of(picture)
+        state = self._watch.state_of(self._view(picture.sample), at)
         self.report(state, self._reason(state), at)
-        return Frame(self._settings.name, at, image, state, picture.segment)
+        return Shot(self._settings.name, at, picture, self._view, state)
 
     def _time_of(self, picture: Picture) -> datetime:
         if picture.offset is None or self._start is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Final
 
+from edge.capture.frames import Shot
 from edge.types import Frame
 
 _STOP_CHECK: Final = 0.1
@@ -13,12 +14,13 @@ _STOP_CHECK: Final = 0.1
 class LatestFrame:
     """One slot that a capturing thread fills and an analysing thread empties.
 
-    Either side may call `close`: the frame in the slot can still be taken, and no frame is put any more.
+    A shot is converted by the thread that takes it. Either side may call `close`: the frame in the slot can
+    still be taken, and no frame is put any more.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._frame: Frame | None = None
+        self._frame: Frame | Shot | None = None
         self._closed = False
 
     @property
@@ -27,7 +29,7 @@ class LatestFrame:
         with self._changed:
             return self._closed and self._frame is None
 
-    def put(self, frame: Frame) -> bool:
+    def put(self, frame: Frame | Shot) -> bool:
         """Put a frame into the slot; True if it replaced a frame that was not taken."""
         with self._changed:
             if self._closed:
@@ -37,7 +39,7 @@ class LatestFrame:
             self._changed.notify_all()
             return displaced
 
-    def put_when_taken(self, frame: Frame, stop: threading.Event) -> bool:
+    def put_when_taken(self, frame: Frame | Shot, stop: threading.Event) -> bool:
         """Wait until the slot is empty, then put; False if `stop` was set or the slot closed before."""
         with self._changed:
             while self._frame is not None and not self._closed and not stop.is_set():
@@ -60,7 +62,7 @@ class LatestFrame:
             self.wait(timeout)
             frame, self._frame = self._frame, None
             self._changed.notify_all()
-            return frame
+        return frame.frame() if isinstance(frame, Shot) else frame
 
     def close(self) -> None:
         """Accept no more frames, and wake all who wait."""

@@ -57,8 +57,8 @@ class Clip:
 
     def read(self) -> Picture | None:
         while (offset := self._next_frame()) is not None:
-            if self._rate.keep(offset) and (image := self._video.retrieve()) is not None:
-                return Picture(image, offset, self._time.segment)
+            if self._rate.keep(offset) and (decoded := self._video.retrieve()) is not None:
+                return Picture(decoded, offset, self._time.segment)
         return None
 
     def _next_frame(self) -> float | None:

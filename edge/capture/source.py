@@ -5,20 +5,50 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from edge.types import Image
+
+SAMPLE = 144
+"""Pixels of a sample's shorter side, at most: 7.5 pixels apart at 1080p, half the width of the smallest
+face."""
+
+
+class Decoded(Protocol):
+    """A picture as its decoder gave it, which takes half of the memory or less."""
+
+    @property
+    def sample(self) -> Image:
+        """Some of its pixels, uint8 (h, w, 3) BGR, in the same places of the picture."""
+
+    def image(self) -> Image:
+        """All of it, uint8 (H, W, 3) BGR, in memory of its own; to be asked by one thread at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """One picture of a source: image uint8 (H, W, 3) BGR.
+    """One picture of a source. pixels: uint8 (H, W, 3) BGR, or what is yet to be converted to that.
 
     offset: seconds of media time since the recording's first picture, strictly increasing; None when live.
     segment: counts the jumps of the recording's own time so far.
     """
 
-    image: Image
+    pixels: Image | Decoded
     offset: float | None = None
     segment: int = 0
+
+    @property
+    def image(self) -> Image:
+        """uint8 (H, W, 3) BGR."""
+        return self.pixels if isinstance(self.pixels, np.ndarray) else self.pixels.image()
+
+    @property
+    def sample(self) -> Image:
+        """As few of its pixels as show whether it is dark, or the same as before: uint8 (h, w, 3) BGR."""
+        if not isinstance(self.pixels, np.ndarray):
+            return self.pixels.sample
+        step = max(1, min(self.pixels.shape[:2]) // SAMPLE)
+        return np.ascontiguousarray(self.pixels[step // 2 :: step, step // 2 :: step])
 
 
 class Source(Protocol):

@@ -102,8 +102,8 @@ class LiveStream:
     def read(self) -> Picture:
         while True:
             self._grab()
-            if self._rate.keep(self._clock.monotonic()) and (image := self._video.retrieve()) is not None:
-                return Picture(image)
+            if self._rate.keep(self._clock.monotonic()) and (decoded := self._video.retrieve()) is not None:
+                return Picture(decoded)
 
     def _grab(self) -> None:
         self._expect()

@@ -58,6 +58,18 @@ def dice(seed: int = 1) -> random.Random:
     return random.Random(seed)
 
 
+class Counted:
+    """A `Decoded` picture of one tone that counts how often it is converted."""
+
+    def __init__(self, level: int) -> None:
+        self.sample = grey(level)[::2, ::2]
+        self.converted = 0
+
+    def image(self) -> Image:
+        self.converted += 1
+        return np.repeat(np.repeat(self.sample, 2, axis=0), 2, axis=1)
+
+
 def live(number: int) -> Picture:
     """A picture of this moment."""
     return Picture(picture(number))

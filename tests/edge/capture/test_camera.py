@@ -8,12 +8,21 @@ from typing import Any
 import pytest
 
 from edge.backoff import Backoff
-from edge.capture import Camera, Feed, LatestFrame
+from edge.capture import Camera, Feed, LatestFrame, Picture
 from edge.capture.recordings import Clip
 from edge.clock import Clock
 from edge.errors import SourceError
 from edge.types import CameraState, CameraStatus
-from tests.edge.capture.fakes import Openings, ScriptedSource, Step, camera_settings, dice, live, recorded
+from tests.edge.capture.fakes import (
+    Counted,
+    Openings,
+    ScriptedSource,
+    Step,
+    camera_settings,
+    dice,
+    live,
+    recorded,
+)
 from tests.fakes import EPOCH, ManualClock
 from tests.patience import PATIENCE
 from tests.synthetic_video import number_of, write_clip
@@ -60,6 +69,16 @@ def test_the_newest_live_frame_wins_and_the_others_are_counted() -> None:
     assert rig.taken() == 2
     assert rig.drops == ["overwritten"] * 2
     assert rig.slot.ended
+
+
+def test_a_frame_that_is_overwritten_is_never_converted() -> None:
+    decoded = [Counted(level) for level in (60, 70, 80)]
+    rig = Rig(ScriptedSource([Picture(one) for one in decoded]))
+    rig.camera.run(rig.stop)
+    frame = rig.slot.take()
+    assert frame is not None
+    assert frame.image[0, 0, 0] == 80
+    assert [one.converted for one in decoded] == [0, 0, 1]
 
 
 def test_a_camera_is_opened_again_for_ever_with_growing_waits() -> None:

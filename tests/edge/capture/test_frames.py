@@ -10,7 +10,16 @@ import pytest
 from edge.capture import Feed, Picture
 from edge.errors import SourceError
 from edge.types import CameraState, CameraStatus, Frame
-from tests.edge.capture.fakes import Openings, ScriptedSource, Step, camera_settings, grey, live, recorded
+from tests.edge.capture.fakes import (
+    Counted,
+    Openings,
+    ScriptedSource,
+    Step,
+    camera_settings,
+    grey,
+    live,
+    recorded,
+)
 from tests.fakes import EPOCH, ManualClock
 from tests.synthetic_video import number_of
 
@@ -109,6 +118,16 @@ def test_corrupt_pictures_are_told_even_when_none_follows() -> None:
     with pytest.raises(SourceError):
         list(feed.frames())
     assert drops == ["corrupt"] * 4
+
+
+def test_whether_a_picture_is_dark_is_seen_in_its_region_before_it_is_converted() -> None:
+    decoded = Counted(200)
+    decoded.sample[:, :40] = 0
+    for side, state in (((0.0, 0.0, 0.5, 1.0), "dark"), ((0.25, 0.0, 1.0, 1.0), "up")):
+        feed = feed_of(recording(Picture(decoded, 0.0), Picture(decoded, 5.0)), roi=side, dark_after=2.0)
+        with closing(feed.shots()) as shots:
+            assert [shot.state for shot in shots][-1] == state
+    assert decoded.converted == 0
 
 
 def test_a_state_is_told_once_per_change() -> None:

@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture.video import JpegDecoder, Video
+from edge.capture.source import SAMPLE
+from edge.capture.video import JpegDecoder, Video, _Converter
 from edge.types import Image
 from tests.edge.capture.encoded_clips import INTERLACED, PROGRESSIVE, joined, numbered, write_video
-from tests.synthetic_video import number_of
+from tests.synthetic_video import number_of, picture
 
 
 def opened(path: Path, threads: int = 1) -> Video:
@@ -23,9 +24,9 @@ def opened(path: Path, threads: int = 1) -> Video:
 def pictures(video: Video) -> Iterator[Image]:
     """Each of its pictures; then it is closed."""
     while video.grab():
-        image = video.retrieve()
-        assert image is not None
-        yield image
+        decoded = video.retrieve()
+        assert decoded is not None
+        yield decoded.image()
     video.close()
 
 
@@ -99,7 +100,7 @@ def test_a_frame_that_cannot_be_converted_is_counted_and_never_given(
         raise av.error.ArgumentError(22, "Cannot convert interlaced to progressive frames")
 
     video = opened(write_video(tmp_path / "clip.mkv", numbered(*range(3))))
-    monkeypatch.setattr(video, "_converter", refuse)
+    monkeypatch.setattr(video, "_sampler", refuse)
     taken = []
     while video.grab():
         taken.append(video.retrieve())
@@ -112,12 +113,51 @@ def test_a_picture_that_is_taken_twice_is_the_same_and_before_the_first_there_is
     video = opened(write_video(tmp_path / "clip.mkv", numbered(7)))
     assert video.retrieve() is None
     assert video.grab()
-    for image in (video.retrieve(), video.retrieve()):
-        assert image is not None
-        assert number_of(image) == 7
+    for decoded in (video.retrieve(), video.retrieve()):
+        assert decoded is not None
+        assert number_of(decoded.image()) == 7
     assert not video.grab()
     assert video.retrieve() is None
     video.close()
+
+
+@pytest.mark.parametrize("size", [(96, 64), (1280, 720), (400, 900)])
+def test_a_sample_shows_what_the_picture_shows_in_the_same_places(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    video = opened(write_video(tmp_path / "clip.mkv", [picture(0x3A7, size)], codec="mpeg4"))
+    assert video.grab()
+    decoded = video.retrieve()
+    assert decoded is not None
+    image, sample = decoded.image(), decoded.sample
+    video.close()
+    assert min(sample.shape[:2]) == min(*size, SAMPLE)
+    assert number_of(image) == number_of(sample) == 0x3A7
+    small = cv2.resize(image, sample.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - sample).mean() < 2
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuvj420p", "yuv422p", "nv12", "gray", "bgr24"])
+@pytest.mark.parametrize("size", [(1280, 720), (190, 95)])
+@pytest.mark.parametrize("light", [1, 2, 3])
+def test_every_format_is_converted_as_the_reformatter_does(
+    name: str, size: tuple[int, int], light: int
+) -> None:
+    """light: the transfer characteristics, of which 3 is reserved."""
+    noise = np.random.default_rng(7).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    frame = av.VideoFrame.from_ndarray(noise, format="bgr24").reformat(format=name)
+    expected = frame.reformat(format="bgr24", threads=1).to_ndarray()
+    frame.color_trc = light
+    assert np.array_equal(_Converter()(frame), expected)
+
+
+def test_the_memory_of_a_picture_is_used_again_once_it_is_not_held_any_more(tmp_path: Path) -> None:
+    video = opened(write_video(tmp_path / "clip.mkv", numbered(*range(9), size=(1280, 720)), codec="mpeg4"))
+    held = [next(taken := pictures(video)), next(taken)]
+    assert [number_of(image) for image in held] == [0, 1]
+    places = {image.ctypes.data for image in held}
+    held.clear()
+    assert {image.ctypes.data for image in taken} <= places
 
 
 IDENTITY = np.array([0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000], ">i4").tobytes()

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture import LatestFrame
+from edge.capture import LatestFrame, Shot
 from edge.clock import SystemClock
 from edge.config import CameraSettings, Settings, load_settings
 from edge.daemon.parts import Parts
@@ -49,7 +49,7 @@ class Newest(LatestFrame):
         self.index = -1
         self._indices: dict[datetime, int] = {}
 
-    def put(self, frame: Frame) -> bool:
+    def put(self, frame: Frame | Shot) -> bool:
         self.index += 1
         self._indices[frame.captured_at] = self.index
         if self._fast:

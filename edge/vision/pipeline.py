@@ -162,7 +162,8 @@ def build_detection(
         still_scan_every=detection.still_scan_every,
     )
     second = detectors.open("second opinion", partial(detector, "near", LOWEST_SCORE))
-    return scanner, SecondOpinion(second)
+    first = detectors.open(key, partial(detector, *key)) if camera.range == "far" else None
+    return scanner, SecondOpinion(second, first)
 
 
 def build_vision(

@@ -8,6 +8,7 @@ model was trained, which the full-range box does not.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median_low
 
@@ -33,10 +34,15 @@ WIDE = 3.0
 """Side of the region that it gets where it is not sure: blurred, masked and overexposed faces in a crowd
 score 0.70 to 0.84 in it, and 0.58 to 0.67 in the narrow one."""
 
+WIDEST = 6.0
+"""Side of the region in which the first model looks once more, where that is not enough either: a face out of
+focus is sharp again at this size. People in such a crowd score 0.6 to 0.9 in it, those seen from behind 0.2
+to 0.6."""
+
 AGREEMENT = 0.2
-"""Mean distance of the eyes, nose and mouth in both models, in longer sides of the box, from which on the
-wide region is no evidence. Its medians on recordings: visitors 0.02 to 0.18; people seen from behind 0.14 to
-0.53, but for one of 0.13; drawn ones 0.31 to 0.53."""
+"""Mean distance of the eyes, nose and mouth in two looks, in longer sides of the box, from which on a wider
+region is no evidence. Its medians on recordings, in the wide one: visitors 0.02 to 0.18; people seen from
+behind 0.14 to 0.53, but for one of 0.13; drawn ones 0.31 to 0.53."""
 
 CENTRAL = 4
 """The first keypoints are eyes, nose and mouth; the ears, which follow, are hidden in most views."""
@@ -69,43 +75,57 @@ class Opinion:
 
 
 class SecondOpinion:
-    """Asks a short-range detector about one box at a time."""
+    """Asks a short-range detector about one box at a time, and the first model once more where that helps."""
 
-    def __init__(self, detector: FaceDetector) -> None:
+    def __init__(self, detector: FaceDetector, first: FaceDetector | None = None) -> None:
+        """first: the full-range model, where it is what found the boxes."""
         self._detector = detector
+        self._first = first
 
-    def agree(self, image: Image, box: Boxes, keypoints: NDArray[np.float32]) -> float:
-        """The score in the wide region, 0..1; 0 unless both models see a face in the same place.
+    def examine(self, image: Image, box: Boxes) -> Opinion:
+        """Look again at `box`, float32 (4,), of `image`, uint8 (H, W, 3) BGR."""
+        return _look(self._detector, image, box, NARROW)
 
-        box: float32 (4,) and keypoints: float32 (6, 2) of the first model, in pixels of `image`.
+    def in_wider_regions(self, image: Image, box: Boxes, keypoints: NDArray[np.float32]) -> Iterator[float]:
+        """The scores in wider regions, 0..1, each asked for when it is needed.
+
+        They end with the first region that does not show eyes, nose and mouth where `keypoints`, float32
+        (6, 2) in pixels of `image`, has them.
         """
-        seen = self.examine(image, box, WIDE)
-        if not seen.saw_face:
-            return 0.0
-        apart = np.linalg.norm(seen.keypoints[:CENTRAL] - keypoints[:CENTRAL], axis=1).mean()
-        return seen.score if apart < AGREEMENT * _side(box) else 0.0
-
-    def examine(self, image: Image, box: Boxes, enlarged: float = NARROW) -> Opinion:
-        """Look again at `box`, float32 (4,), of `image`, uint8 (H, W, 3) BGR.
-
-        enlarged: side of the region that the model gets, in longer sides of the box.
-        """
-        left, top, right, _ = np.round(squares(box[None], enlarged)[0]).astype(int)
-        found = self._detector.detect(cut_out(image, left, top, max(right - left, 8)))
-        if not len(found):
-            return Opinion.no_face(box)
-        corner = np.array([left, top], np.float32)
-        boxes = found.xyxy + np.tile(corner, 2)
-        distance = np.linalg.norm(centres(boxes) - centres(box[None]), axis=1) / _side(box)
-        near = np.flatnonzero(distance < NEAR)
-        if not len(near):
-            return Opinion.no_face(box)
-        best = near[found.score[near].argmax()]
-        return Opinion(float(found.score[best]), boxes[best], found.keypoints[best] + corner)
+        for detector, enlarged in ((self._detector, WIDE), (self._first, WIDEST)):
+            if detector is None:
+                return
+            seen = _look(detector, image, box, enlarged)
+            if not seen.saw_face or _apart(seen.keypoints, keypoints) >= AGREEMENT * _side(box):
+                return
+            yield seen.score
 
     def close(self) -> None:
-        """Release the detector."""
+        """Release the detectors."""
         self._detector.close()
+        if self._first is not None:
+            self._first.close()
+
+
+def _look(detector: FaceDetector, image: Image, box: Boxes, enlarged: float) -> Opinion:
+    """What a model sees at `box`. enlarged: side of the region that it gets, in longer sides of the box."""
+    left, top, right, _ = np.round(squares(box[None], enlarged)[0]).astype(int)
+    found = detector.detect(cut_out(image, left, top, max(right - left, 8)))
+    if not len(found):
+        return Opinion.no_face(box)
+    corner = np.array([left, top], np.float32)
+    boxes = found.xyxy + np.tile(corner, 2)
+    distance = np.linalg.norm(centres(boxes) - centres(box[None]), axis=1) / _side(box)
+    near = np.flatnonzero(distance < NEAR)
+    if not len(near):
+        return Opinion.no_face(box)
+    best = near[found.score[near].argmax()]
+    return Opinion(float(found.score[best]), boxes[best], found.keypoints[best] + corner)
+
+
+def _apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Mean distance of the eyes, nose and mouth of two looks, in pixels."""
+    return float(np.linalg.norm(one[:CENTRAL] - other[:CENTRAL], axis=1).mean())
 
 
 def _side(box: Boxes) -> float:

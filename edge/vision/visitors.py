@@ -41,6 +41,10 @@ DOUBTED_EVERY = timedelta(seconds=0.6)
 """The same where every recent look denied it: backs of heads stay for minutes, and each look costs two
 searches."""
 
+CLEAR = 0.75
+"""Score of the first model above which a doubted track is looked at as often as a new one: it began on a blur
+in a crowd, and now shows a face. Backs of heads come to at most that (1,394 frames of them)."""
+
 HOPELESS = 0.3
 """Second opinion below which a view of more of the surroundings is not asked for: on recordings and drawn
 scenes that view made a sure face of 303 of 2,184 doubtful looks above it, and of none of 347 below."""
@@ -160,8 +164,9 @@ class Visitors:
             visitor.path.see(track.xyxy, size, frame.captured_at)
             visitor.stay.see(track.xyxy, size, frame.captured_at)
             visitor.sights.see(track.xyxy, worn[track.face], frame.captured_at)
-            if not visitor.counted and self._is_due(visitor, frame.captured_at):
-                self._look_at(visitor, frame, faces.select(np.array([track.face])))
+            face = faces.select(np.array([track.face]))
+            if not visitor.counted and self._is_due(visitor, float(face.score[0]), frame.captured_at):
+                self._look_at(visitor, frame, face)
             if visitor.returned is None and visitor.is_known:
                 visitor.returned = self._departed.take_back(visitor.sights)
 
@@ -223,9 +228,11 @@ class Visitors:
             self._visitors[track.track_id] = visitor
         return visitor
 
-    def _is_due(self, visitor: _Visitor, now: datetime) -> bool:
+    def _is_due(self, visitor: _Visitor, score: float, now: datetime) -> bool:
         """Whether to look again; also after the clock was set back, when the next look seems far away."""
         wait = visitor.next_look - now
+        if visitor.verdict.doubted and score > CLEAR:
+            wait -= DOUBTED_EVERY - UNSETTLED_EVERY
         return wait <= timedelta(0) or wait > max(DOUBTED_EVERY, self._rarely)
 
     def _pause(self, visitor: _Visitor) -> timedelta:
@@ -248,15 +255,16 @@ class Visitors:
                 visitor.crops.offer(crop)
 
     def _judge(self, visitor: _Visitor, frame: Frame, face: Faces, opinion: Opinion) -> None:
-        """Add this look to the verdict; where it is no sure face, with a view of more of its surroundings."""
+        """Add this look to the verdict; where it is no sure face, with views of more of its surroundings."""
         first, second = float(face.score[0]), opinion.score
-        sure = visitor.verdict.sure(first, second)
-        wide = 0.0
-        if second >= HOPELESS and not sure:
-            wide = self._opinion.agree(frame.image, face.xyxy[0], face.keypoints[0])
-            second = max(second, wide)
+        agreed = visitor.verdict.sure(first, second)
+        if second >= HOPELESS and not agreed:
+            for score in self._opinion.in_wider_regions(frame.image, face.xyxy[0], face.keypoints[0]):
+                second, agreed = max(second, score), True
+                if visitor.verdict.sure(first, second):
+                    break
         visitor.looks += 1
-        visitor.agreed += sure or wide > 0
+        visitor.agreed += agreed
         visitor.verdict.add(first, second)
 
     def _crop(self, frame: Frame, opinion: Opinion) -> Crop:

@@ -238,6 +238,11 @@ class TestVisitor:
         stage.play(1, 7)
         assert (doubted, len(glances) - doubted) == (10, 20)
 
+    def test_who_is_doubted_and_then_seen_clearly_for_a_moment_is_counted(self):
+        """0.8 s of a face have two looks at the pause of backs of heads, and three are needed."""
+        stage = Stage({BACK: standing(until=3), ANN: standing(since=3, until=3.8)}).play(0, 8)
+        assert (stage.ends, stage.fates()) == ([3.6], {"visitor": 1})
+
     def test_whom_the_second_opinion_clearly_denies_gets_no_wider_view(self):
         stage = Stage({HOPELESS: standing()})
         glances = cast("PaintedFaces", stage.vision._opinion._detector).looks
@@ -250,6 +255,12 @@ class TestVisitor:
         second: Any = stage.vision._opinion._detector
         detect = second.detect
         second.detect = lambda image: surer(detect(image), by=0.3 if image.shape[0] > 100 else 0.0)
+        assert stage.play(0, 6).ends == [2.8]
+
+    def test_whom_only_the_first_model_sees_in_the_widest_view_is_counted(self):
+        """Out of focus: both views of the second model leave it at sqrt(0.8 x 0.5) = 0.63."""
+        stage = Stage({BLURRED: standing(until=3)})
+        stage.vision._opinion._first = PaintedFaces([BLURRED])
         assert stage.play(0, 6).ends == [2.8]
 
     def test_a_face_that_hangs_still_for_ten_minutes_at_a_frame_a_second_is_none(self):

@@ -78,32 +78,49 @@ class TestSecondOpinion:
         assert opinion.xyxy.tolist() == [282, 182, 322, 222]
 
 
-class TestAgreement:
-    """The box is 40 px, its wide region 120 px: the second model's face is in the middle of it."""
+class TestWiderRegions:
+    """The box is 40 px, the regions 120 and 240 px: each model's face is in the middle of its own."""
 
-    FACE = (40.0, 40.0, 80.0, 80.0)
+    WIDE = (40.0, 40.0, 80.0, 80.0)
+    WIDEST = (100.0, 100.0, 140.0, 140.0)
     PLACE = straight_on(BOX[None])[0]
 
-    def test_is_the_score_in_a_region_three_times_the_box(self):
-        model = At((self.FACE, 0.8))
-        assert SecondOpinion(model).agree(picture(), BOX, self.PLACE) == pytest.approx(0.8)
-        assert model.shown[0].shape == (120, 120, 3)
+    def scores(self, *models: At, place: np.ndarray = PLACE) -> list[float]:
+        return list(SecondOpinion(*models).in_wider_regions(picture(), BOX, place))
 
-    @pytest.mark.parametrize(("pixels", "score"), [(7.9, 0.8), (8.1, 0.0)])
-    def test_is_none_where_the_models_see_eyes_nose_and_mouth_in_other_places(
-        self, pixels: float, score: float
+    def test_are_three_times_the_box_and_then_six_times_for_the_first_model(self):
+        second, first = At((self.WIDE, 0.8)), At((self.WIDEST, 0.9))
+        assert self.scores(second, first) == pytest.approx([0.8, 0.9])
+        assert second.shown[0].shape == (120, 120, 3)
+        assert first.shown[0].shape == (240, 240, 3)
+
+    @pytest.mark.parametrize(("pixels", "scores"), [(7.9, [0.8, 0.9]), (8.1, [])])
+    def test_end_where_the_models_see_eyes_nose_and_mouth_in_other_places(
+        self, pixels: float, scores: list[float]
     ):
         """A fifth of 40 px; on the back of a head each model imagines a face elsewhere."""
         moved = self.PLACE + np.array([pixels, 0], np.float32)
-        assert SecondOpinion(At((self.FACE, 0.8))).agree(picture(), BOX, moved) == pytest.approx(score)
+        found = self.scores(At((self.WIDE, 0.8)), At((self.WIDEST, 0.9)), place=moved)
+        assert found == pytest.approx(scores)
 
-    def test_does_not_ask_the_ears(self):
+    def test_end_where_the_first_model_sees_them_in_another_place(self):
+        beside = At(((109.0, 100.0, 149.0, 140.0), 0.9))
+        assert self.scores(At((self.WIDE, 0.8)), beside) == pytest.approx([0.8])
+
+    def test_do_not_ask_the_ears(self):
         ears = self.PLACE.copy()
         ears[4:] += 30
-        assert SecondOpinion(At((self.FACE, 0.8))).agree(picture(), BOX, ears) == pytest.approx(0.8)
+        assert self.scores(At((self.WIDE, 0.8)), place=ears) == pytest.approx([0.8])
 
-    def test_is_none_without_a_face(self):
-        assert SecondOpinion(At()).agree(picture(), BOX, self.PLACE) == 0
+    def test_are_none_without_a_face(self):
+        first = At((self.WIDEST, 0.9))
+        assert self.scores(At(), first) == []
+        assert first.shown == []
+
+    def test_are_asked_for_one_after_the_other(self):
+        first = At((self.WIDEST, 0.9))
+        assert next(SecondOpinion(At((self.WIDE, 0.8)), first).in_wider_regions(picture(), BOX, self.PLACE))
+        assert first.shown == []
 
 
 def settled(pairs: list[tuple[float, float]], threshold: float = 0.7) -> bool:

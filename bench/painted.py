@@ -17,7 +17,7 @@ from edge.bundle import Bundle
 from edge.config import CameraSettings, Settings
 from edge.ops.metrics import Metrics
 from edge.types import AGES, Boxes, Faces, Image
-from edge.vision.detect import Scanner, tile_side
+from edge.vision.detect import FaceDetector, Scanner, tile_side
 from edge.vision.pipeline import Vision
 from edge.vision.second_opinion import SecondOpinion
 
@@ -76,7 +76,7 @@ def paint(image: Image, person: Person, x: float, y: float, size: float) -> None
     seen[..., 1] = np.where((rows // 4 + columns // 4) % 2, 190, 60)
 
 
-class PaintedFaces:
+class PaintedFaces(FaceDetector):
     """A `FaceDetector` that finds painted people by their colour; a covered part makes the box smaller.
 
     second: give the scores of the second opinion instead of the detector's.

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.vision.detect.networks import FOLDER, NETWORKS, Network, read_file
+from training.channel_blocks import in_blocks
 from training.onnx_export import OPSET, canonicalise
 
 FILL_IN = 124
@@ -36,6 +37,7 @@ def to_onnx(network: Network) -> bytes:
         path.write_bytes(without_sparse_constants(read_file(*network.mediapipe)))
         graph, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
     _take_pictures(graph.graph)
+    in_blocks(graph.graph)
     return _named(graph)
 
 

@@ -110,17 +110,16 @@ class SecondOpinion:
 def _look(detector: FaceDetector, image: Image, box: Boxes, enlarged: float) -> Opinion:
     """What a model sees at `box`. enlarged: side of the region that it gets, in longer sides of the box."""
     left, top, right, _ = np.round(squares(box[None], enlarged)[0]).astype(int)
-    found = detector.detect(cut_out(image, left, top, max(right - left, 8)))
-    if not len(found):
-        return Opinion.no_face(box)
     corner = np.array([left, top], np.float32)
-    boxes = found.xyxy + np.tile(corner, 2)
-    distance = np.linalg.norm(centres(boxes) - centres(box[None]), axis=1) / _side(box)
-    near = np.flatnonzero(distance < NEAR)
-    if not len(near):
+
+    def is_same(found: Boxes) -> NDArray[np.bool_]:
+        apart = centres(found + np.tile(corner, 2)) - centres(box[None])
+        return np.asarray(np.linalg.norm(apart, axis=1) / _side(box) < NEAR)
+
+    face = detector.surest(cut_out(image, left, top, max(right - left, 8)), is_same)
+    if not len(face):
         return Opinion.no_face(box)
-    best = near[found.score[near].argmax()]
-    return Opinion(float(found.score[best]), boxes[best], found.keypoints[best] + corner)
+    return Opinion(float(face.score[0]), face.xyxy[0] + np.tile(corner, 2), face.keypoints[0] + corner)
 
 
 def _apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:

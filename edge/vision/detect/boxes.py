@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.geometry import areas, intersections
 from edge.types import KEYPOINTS, Boxes, Faces
+from edge.vision.detect.detector import Wanted
 from edge.vision.detect.letterbox import Letterbox
 
 Array = NDArray[np.float32]
@@ -21,28 +24,44 @@ CORNERS = 2
 """Points of a box: they come before its keypoints."""
 
 
-def faces_of(raw: Array, logits: Array, anchors: Array, min_score: float, letterbox: Letterbox) -> Faces:
-    """The faces with a score of at least `min_score`, 0..1, the surest first, in pixels of the picture.
+class Answer:
+    """The likely boxes of one picture, the surest first, and the faces that they are grouped into."""
 
-    raw: float32 (A, 16), middle and size of each box and six keypoints as shares of the network's picture,
-    beside its anchor. logits: float32 (A,). anchors: float32 (A, 2).
-    """
-    scores = 1 / (1 + np.exp(-logits.clip(-CLIP, CLIP)))
-    likely = np.flatnonzero(scores >= min_score)
-    if not len(likely):
-        return Faces.empty()
-    score = scores[likely]
-    points = _points(raw[likely], anchors[likely])
-    groups = _groups(points, score)
-    merged = np.stack([_mean(points[group], score[group]) for group in groups])
-    best = np.array([score[group[0]] for group in groups], np.float32)
-    found = letterbox.back(merged.astype(np.float32))
-    return Faces(_whole_pixels(found[:, :CORNERS].reshape(-1, 4)), best, found[:, CORNERS:])
+    def __init__(
+        self, raw: Array, logits: Array, anchors: Array, min_score: float, letterbox: Letterbox
+    ) -> None:
+        """raw: float32 (A, 16), middle and size of each box and six keypoints in pixels of the network's
+        picture, beside its anchor. logits: float32 (A,). anchors: float32 (A, 2), in 0..1 of that picture.
+        min_score: of the boxes that are likely, 0..1 without the ends.
+        """
+        score = 1 / (1 + np.exp(-logits.clip(-CLIP, CLIP)))
+        likely = np.flatnonzero(score >= min_score)
+        likely = likely[np.argsort(-score[likely], kind="stable")]
+        self._score = score[likely]
+        self._points = _points(raw[likely] / np.float32(letterbox.size), anchors[likely])
+        self._letterbox = letterbox
+
+    def faces(self) -> Faces:
+        """The faces, the surest first, in pixels of the picture."""
+        groups = list(_groups(self._points))
+        return self._merged(groups) if groups else Faces.empty()
+
+    def surest(self, wanted: Wanted) -> Faces:
+        """The first of the faces that is `wanted`, or none: the others are not put together."""
+        one_by_one = (self._merged([group]) for group in _groups(self._points))
+        return next((face for face in one_by_one if wanted(face.xyxy)[0]), Faces.empty())
+
+    def _merged(self, groups: list[NDArray[np.intp]]) -> Faces:
+        """One face for each group of boxes, whose surest comes first."""
+        merged = np.stack([_mean(self._points[group], self._score[group]) for group in groups])
+        found = self._letterbox.back(merged)
+        boxes = _whole_pixels(found[:, :CORNERS].reshape(-1, 4))
+        return Faces(boxes, self._score[[group[0] for group in groups]], found[:, CORNERS:])
 
 
 def _points(raw: Array, anchors: Array) -> Array:
     """Left top, right bottom and keypoints of each box, (N, 8, 2), as shares of the network's picture."""
-    points = raw.reshape(-1, 2 + KEYPOINTS, 2).copy()
+    points = raw.reshape(-1, 2 + KEYPOINTS, 2)
     half = points[:, 1] / 2
     points[:, 1] = points[:, 0]
     points += anchors[:, None]
@@ -51,20 +70,18 @@ def _points(raw: Array, anchors: Array) -> Array:
     return points
 
 
-def _groups(points: Array, score: Array) -> list[NDArray[np.intp]]:
-    """The boxes of each face, its surest first."""
+def _groups(points: Array) -> Iterator[NDArray[np.intp]]:
+    """The boxes of each face, its surest first, from points (N, 8, 2) in the order of their scores."""
     boxes = points[:, :CORNERS].reshape(-1, 4)
-    large = areas(boxes)
-    left, groups = np.argsort(-score, kind="stable"), []
+    large, left = areas(boxes), np.arange(len(boxes))
     while len(left):
-        shared = intersections(boxes[left[:1]], boxes[left])[0]
-        either = large[left[0]] + large[left] - shared
+        shared = intersections(boxes[:1], boxes)[0]
+        either = large[0] + large - shared
         iou = np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)
-        same = iou > SAME
-        same[0] = True
-        groups.append(left[same])
-        left = left[~same]
-    return groups
+        other = iou <= SAME
+        other[0] = False
+        yield left[~other]
+        left, boxes, large = left[other], boxes[other], large[other]
 
 
 def _mean(points: Array, weights: Array) -> Array:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
-from edge.types import Faces, Image
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.types import Boxes, Faces, Image
+
+Wanted = Callable[[Boxes], NDArray[np.bool_]]
+"""Which of the boxes (N, 4) of a picture's faces are of the face that is looked for, (N,)."""
 
 
 class FaceDetector(Protocol):
@@ -12,6 +19,12 @@ class FaceDetector(Protocol):
 
     def detect(self, image: Image) -> Faces:
         """The faces in `image`, uint8 (H, W, 3) BGR or a part of such a picture, in its pixels."""
+
+    def surest(self, image: Image, wanted: Wanted) -> Faces:
+        """The one with the best score of the faces that `detect` finds and that are `wanted`, or none."""
+        found = self.detect(image)
+        found = found.select(wanted(found.xyxy))
+        return found.select((-found.score).argsort(kind="stable")[:1])
 
     def close(self) -> None:
         """Release the model's memory. The detector cannot be used afterwards."""

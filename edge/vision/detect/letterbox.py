@@ -20,6 +20,7 @@ class Letterbox:
 
     def __init__(self, width: int, height: int, size: int) -> None:
         """width, height: of the picture in pixels. size: side of the square in pixels."""
+        self.size = size
         self._side = float(max(width, height))
         self._corner = np.array([width, height], np.float32) / 2 - self._side / 2
         back = cv2.invert(_projection(width, height, size))[1]

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 
 from edge.types import KEYPOINTS, Faces, Image
+from edge.vision.detect.detector import FaceDetector
 from edge.vision.detect.networks import NETWORKS, Range, read_file
 
 
-class MediaPipeDetector:
+class MediaPipeDetector(FaceDetector):
     """One MediaPipe face detector, for one thread at a time."""
 
     def __init__(self, range_: Range, min_score: float) -> None:

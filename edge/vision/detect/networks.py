@@ -71,7 +71,7 @@ NETWORKS: dict[Range, Network] = {
         ),
         onnx=(
             "face_detection_short_range.onnx",
-            "df58d264fa615a077e6acc5f8b099a2decf731ba82a45107801274a1b7a301c7",
+            "6f9786f800a8c6be170067bb65fad5958948bee08c73643514cfdb8c63a7d9f5",
         ),
     ),
 }

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from edge.inference.onnxruntime import open_graph
 from edge.types import Faces, Image
-from edge.vision.detect.boxes import faces_of
+from edge.vision.detect.boxes import Answer
+from edge.vision.detect.detector import FaceDetector, Wanted
 from edge.vision.detect.letterbox import letterbox_for
 from edge.vision.detect.networks import NETWORKS, Range, read_file
 
 
-class OnnxDetector:
+class OnnxDetector(FaceDetector):
     """One face network on one thread, for one thread at a time."""
 
     def __init__(self, range_: Range, min_score: float) -> None:
@@ -24,10 +23,16 @@ class OnnxDetector:
 
     def detect(self, image: Image) -> Faces:
         """See `FaceDetector.detect`."""
+        return self._answer(image).faces()
+
+    def surest(self, image: Image, wanted: Wanted) -> Faces:
+        """See `FaceDetector.surest`."""
+        return self._answer(image).surest(wanted)
+
+    def _answer(self, image: Image) -> Answer:
         letterbox = letterbox_for(image.shape[1], image.shape[0], self._size)
         raw, logits = self._session.run(["boxes", "scores"], {"image": letterbox(image)[None]})
-        shares = np.asarray(raw[0] / self._size, np.float32)
-        return faces_of(shares, logits[0, :, 0], self._anchors, self._min_score, letterbox)
+        return Answer(raw[0], logits[0, :, 0], self._anchors, self._min_score, letterbox)
 
     def close(self) -> None:
         """See `FaceDetector.close`."""

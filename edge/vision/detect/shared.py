@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from edge.types import Faces, Image
-from edge.vision.detect.detector import FaceDetector
+from edge.vision.detect.detector import FaceDetector, Wanted
 
 
 class SharedDetectors:
@@ -57,10 +58,11 @@ class _Pool:
         self._most = most
         self._guard = threading.Lock()
 
-    def detect(self, image: Image) -> Faces:
+    @contextmanager
+    def lent(self) -> Iterator[FaceDetector]:
         detector = self._lend()
         try:
-            return detector.detect(image)
+            yield detector
         finally:
             self._free.put(detector)
 
@@ -80,7 +82,7 @@ class _Pool:
             detector.close()
 
 
-class _Share:
+class _Share(FaceDetector):
     """The `FaceDetector` of one user."""
 
     def __init__(self, pool: _Pool, leave: Callable[[], None]) -> None:
@@ -89,9 +91,17 @@ class _Share:
         self._closed = False
 
     def detect(self, image: Image) -> Faces:
+        with self._lent() as detector:
+            return detector.detect(image)
+
+    def surest(self, image: Image, wanted: Wanted) -> Faces:
+        with self._lent() as detector:
+            return detector.surest(image, wanted)
+
+    def _lent(self) -> AbstractContextManager[FaceDetector]:
         if self._closed:
             raise RuntimeError("the detector is closed")
-        return self._pool.detect(image)
+        return self._pool.lent()
 
     def close(self) -> None:
         if not self._closed:

@@ -21,6 +21,7 @@ from edge.config import CameraSettings
 from edge.errors import OutsideError
 from edge.geometry import squares
 from edge.types import Boxes, CameraState, Faces, Frame, Image
+from edge.vision.detect.detector import FaceDetector
 
 MINUTE = timedelta(minutes=1)
 SPACING = timedelta(seconds=0.9)
@@ -181,7 +182,7 @@ class DetectorError(OutsideError):
     """The library of a detector failed: for the still alone, since a click must not end the daemon."""
 
 
-class _Detector:
+class _Detector(FaceDetector):
     """A detector whose library's faults are a DetectorError."""
 
     def __init__(self, camera: CameraSettings, engine: str) -> None:

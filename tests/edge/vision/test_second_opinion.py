@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.types import Faces
+from edge.vision.detect import FaceDetector
 from edge.vision.second_opinion import PANEL, QUORUM, FaceVerdict, SecondOpinion
 from tests.fakes import PaintedFaces, Person, paint, straight_on
 
@@ -15,7 +16,7 @@ ANN = Person(tag=1, age=20, second=0.8)
 BOX = np.array([280, 180, 320, 220], np.float32)
 
 
-class At:
+class At(FaceDetector):
     """Gives these boxes and scores whatever it is shown, and remembers what that was."""
 
     def __init__(self, *found: tuple[tuple[float, float, float, float], float]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import astuple
 from typing import get_args
 
 import cv2
@@ -15,8 +16,9 @@ import numpy as np
 import pytest
 
 from edge.commands.demo.scene import PORTRAITS
-from edge.geometry import areas, intersections
+from edge.geometry import areas, centres, intersections
 from edge.vision.detect import FaceDetector, Scanner, detectors_on, engine_of, plan_tiles
+from edge.vision.detect.detector import Wanted
 from edge.vision.detect.engines import Engine
 from edge.vision.detect.networks import FOLDER, Range
 from edge.vision.second_opinion import SecondOpinion
@@ -170,6 +172,25 @@ def portraits_of_all_sizes() -> list[np.ndarray]:
             top, left = random.integers(0, rows // 2), random.integers(0, columns // 2)
             pictures += [picture, picture[top:, left:], picture[: rows - top, : columns - left]]
     return pictures
+
+
+def at_the_middle(side: float) -> Wanted:
+    """Wanted: faces whose middle lies within a quarter of the side of a square picture from its own."""
+    return lambda boxes: np.linalg.norm(centres(boxes) - side / 2, axis=1) < side / 4
+
+
+def test_the_surest_face_that_is_wanted_is_one_of_all(near: FaceDetector):
+    found = 0
+    for picture in portraits_of_all_sizes():
+        side = min(picture.shape[:2])
+        square = picture[:side, :side]
+        every, one = near.detect(square), near.surest(square, at_the_middle(side))
+        wanted = every.select(at_the_middle(side)(every.xyxy))
+        found += len(one)
+        assert len(one) == min(len(wanted), 1)
+        for all_of_them, best in zip(astuple(wanted), astuple(one), strict=True):
+            assert np.array_equal(all_of_them[wanted.score.argsort()[::-1][:1]], best)
+    assert found > 20
 
 
 def crowded_1080p() -> list[np.ndarray]:

@@ -19,7 +19,7 @@ NOBODY = np.zeros((0, 4), np.float32)
 ANN = Person(tag=1, age=20)
 
 
-class FarSighted:
+class FarSighted(FaceDetector):
     """Finds painted people in tiles only, as a detector that shrinks the whole picture too far."""
 
     def __init__(self, *people: Person) -> None:
@@ -171,7 +171,7 @@ class TestTimes:
         assert searched.count
 
 
-class Noting:
+class Noting(FaceDetector):
     """Finds nobody, and notes when which part of the one image was searched."""
 
     def __init__(self, image: np.ndarray) -> None:

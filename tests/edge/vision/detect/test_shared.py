@@ -15,7 +15,7 @@ from tests.patience import PATIENCE
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 
 
-class Model:
+class Model(FaceDetector):
     """Notes how many threads are in it; `wait` holds them there."""
 
     def __init__(self, wait: Callable[[], object]) -> None:

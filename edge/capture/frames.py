@@ -129,7 +129,7 @@ class Feed:
     def _shot(self, picture: Picture) -> Shot:
         at = self._time_of(picture)
         state = self._watch.state_of(self._view(picture.sample), at)
-        self.report(state, self._reason(state), at)
+        self.report(state, self._reason(state) or picture.note, at)
         return Shot(self._settings.name, at, picture, self._view, state)
 
     def _time_of(self, picture: Picture) -> datetime:

@@ -13,7 +13,7 @@ import cv2
 from edge.capture.media_time import Losses, MediaTime
 from edge.capture.rate_limit import RateLimit
 from edge.capture.source import Picture
-from edge.capture.video import UnopenedError, Video
+from edge.capture.video import Decoding, UnopenedError, Video
 from edge.errors import SourceError
 from edge.types import Image
 
@@ -40,12 +40,19 @@ class Clip:
 
     live = False
 
-    def __init__(self, path: Path, max_fps: float, *, loop: bool = False, threads: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path,
+        max_fps: float,
+        *,
+        loop: bool = False,
+        decoding: Decoding = Decoding(),  # noqa: B008 - it is frozen
+    ) -> None:
         self._path = path
-        self._threads = threads
+        self._decoding = decoding
         self._loop = loop
         self._rate = RateLimit(max_fps)
-        self._video = _open_clip(path, threads)
+        self._video = _open_clip(path, decoding)
         self._time = MediaTime(self._video.fps)
         self._losses = Losses(self._time.fps)
         self._lost = 0
@@ -58,7 +65,7 @@ class Clip:
     def read(self) -> Picture | None:
         while (offset := self._next_frame()) is not None:
             if self._rate.keep(offset) and (decoded := self._video.retrieve()) is not None:
-                return Picture(decoded, offset, self._time.segment)
+                return Picture(decoded, offset, self._time.segment, self._video.note)
         return None
 
     def _next_frame(self) -> float | None:
@@ -89,7 +96,7 @@ class Clip:
         """Rewind by opening the file again: not every format can seek."""
         self._lost = self.corrupt
         self._video.close()
-        self._video = _open_clip(self._path, self._threads)
+        self._video = _open_clip(self._path, self._decoding)
         self._time.restart()
         self._losses = Losses(self._time.fps)
         self._frames = 0
@@ -98,7 +105,7 @@ class Clip:
         self._video.close()
 
 
-def _open_clip(path: Path, threads: int) -> Video:
+def _open_clip(path: Path, decoding: Decoding) -> Video:
     try:
         size = path.stat().st_size
         path.open("rb").close()
@@ -108,7 +115,7 @@ def _open_clip(path: Path, threads: int) -> Video:
         raise SourceError(f"{path}: is empty (0 bytes)")
     try:
         # An absolute path: FFmpeg would read a relative "concat:a.mp4" as a protocol.
-        return Video.open(str(path), f"file:{path.absolute()}", threads=threads, options=_OPTIONS)
+        return Video.open(str(path), f"file:{path.absolute()}", decoding=decoding, options=_OPTIONS)
     except UnopenedError as fault:
         raise SourceError(f"{path}: {fault}") from None
 

@@ -11,6 +11,7 @@ from edge.capture.live.http_camera import open_http
 from edge.capture.live.tls import Trust
 from edge.capture.recordings import Clip, Folder
 from edge.capture.source import Source
+from edge.capture.video import Decoding
 from edge.clock import Clock
 from edge.config import CameraSettings, read_secret
 from edge.errors import ConfigurationError, SourceError
@@ -67,22 +68,26 @@ def open_source(settings: CameraSettings, secrets_beside: Path, clock: Clock) ->
         return Folder(path, max_fps, loop=settings.loop)
     if path.exists() and not path.is_file():
         raise SourceError(f"{path}: is neither a file nor a folder")
-    return Clip(path, max_fps, loop=settings.loop, threads=settings.decoder_threads)
+    return Clip(path, max_fps, loop=settings.loop, decoding=_decoding(settings))
 
 
 def _open_live(settings: CameraSettings, secrets_beside: Path, clock: Clock) -> Source:
-    source, threads = settings.source, settings.decoder_threads
+    source, decoding = settings.source, _decoding(settings)
     timeouts = Timeouts(settings.open_timeout, settings.read_timeout)
     if _is_device(source):
-        return LiveStream.from_device(source, timeouts, settings.max_fps, clock, threads=threads)
+        return LiveStream.from_device(source, timeouts, settings.max_fps, clock, threads=decoding.threads)
     try:
         credentials, trust = _credentials(settings, secrets_beside), _trust(settings, secrets_beside)
     except ConfigurationError as error:
         raise SourceError(f"{public_name(source)}: {error}") from None
     common = (source, credentials, timeouts, settings.max_fps, clock)
     if urlsplit(source).scheme.startswith("http"):
-        return open_http(*common, trust=trust, threads=threads)
-    return LiveStream.from_rtsp(*common, trust=trust, transport=settings.transport, threads=threads)
+        return open_http(*common, trust=trust, decoding=decoding)
+    return LiveStream.from_rtsp(*common, trust=trust, transport=settings.transport, decoding=decoding)
+
+
+def _decoding(settings: CameraSettings) -> Decoding:
+    return Decoding(settings.decoder_threads, settings.decoder)
 
 
 def _trust(settings: CameraSettings, beside: Path) -> Trust:

@@ -30,12 +30,14 @@ class Picture:
     """One picture of a source. pixels: uint8 (H, W, 3) BGR, or what is yet to be converted to that.
 
     offset: seconds of media time since the recording's first picture, strictly increasing; None when live.
-    segment: counts the jumps of the recording's own time so far.
+    segment: counts the jumps of the recording's own time so far. note: why it was decoded otherwise than
+    configured; empty where it was not.
     """
 
     pixels: Image | Decoded
     offset: float | None = None
     segment: int = 0
+    note: str = ""
 
     @property
     def image(self) -> Image:

@@ -13,13 +13,15 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from io import RawIOBase
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import av
 import av.filter
 import cv2
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorTrc, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
@@ -67,6 +69,30 @@ _QUARTER_TURNS = {
 }
 
 
+_PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
+"""Formats of a GPU's frames, and those of the same numbers in which software decodes them."""
+
+_EXACT = ("h264", "hevc", "vp9", "av1")
+"""Codecs whose standards leave no choice to a decoder: a GPU's frames have the same bits as software's."""
+
+MAX_REFUSED = 5
+"""Frames in a row that a GPU fails to decode, after which software does."""
+
+NO_DEVICE = "decoded by software: there is no NVIDIA GPU, or no driver for its decoder"
+NOT_THIS = "decoded by software: the GPU does not decode this stream"
+DEVICE_FAILED = "decoded by software: the GPU failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How video is decoded. threads: of a software decoder; each beyond the first delays the picture by a
+    frame, and FFmpeg's own choice, one for each core, by 0.6 s on 16 cores. decoder: nvdec is NVIDIA's.
+    """
+
+    threads: int = 1
+    decoder: Literal["software", "nvdec"] = "software"
+
+
 class _Packet(Enum):
     """What a packet gave that is no frame to analyse.
 
@@ -90,20 +116,25 @@ class Video:
     """An open source of frames.
 
     corrupt: how many frames could not be decoded or converted and were skipped. faults: those, and packets
-    that are damaged or follow others that are missing.
+    that are damaged or follow others that are missing. note: why software decodes where a GPU should.
     """
 
-    def __init__(self, name: str, container: InputContainer, stream: VideoStream, threads: int) -> None:
+    def __init__(
+        self, name: str, container: InputContainer, stream: VideoStream, decoding: Decoding, note: str = ""
+    ) -> None:
         self.name = name
+        self.note = note
         self.corrupt = 0
         self.faults = 0
         self._container = container
         self._stream = stream
-        stream.codec_context.thread_count = threads
-        stream.codec_context.thread_type = "AUTO"
-        stream.codec_context.options = _WHOLE if stream.codec_context.name in _SILENT else _BOUNDED
+        self._decoder = _prepared(stream.codec_context, decoding)
+        self._decoding = decoding
+        self._refused = 0
+        if self._decoder.is_hwaccel and self._decoder.name not in _EXACT:
+            self._turn_to_software(NOT_THIS)
         self._deinterlacer = _Deinterlacer()
-        self._sampler, self._converter = _Sampler(), _Converter()
+        self._sampler, self._converter = _Sampler(), _Converter(like_software=decoding.decoder != "software")
         self._failures = 0
         self._damaged = 0
         self._begun = False
@@ -117,7 +148,7 @@ class Video:
         name: str,
         source: str | RawIOBase,
         *,
-        threads: int,
+        decoding: Decoding,
         timeouts: tuple[float, float] | None = None,
         options: Mapping[str, str] | None = None,
         container_format: str | None = None,
@@ -125,17 +156,22 @@ class Video:
         """Open a URL, a path, a device, or bytes that are read. Raises UnopenedError.
 
         timeouts: open and read, in seconds.
-        threads: decoder threads; each one beyond the first delays the picture by a frame. FFmpeg's default is
-        one for each core: with 16 cores a visitor would be seen 0.6 s late.
         """
+        device = _nvdec() if decoding.decoder == "nvdec" else None
+        note = NO_DEVICE if decoding.decoder == "nvdec" and device is None else ""
         try:
             container = av.open(
-                source, "r", format=container_format, options=_BOUNDED | dict(options or {}), timeout=timeouts
+                source,
+                "r",
+                format=container_format,
+                options=_BOUNDED | dict(options or {}),
+                timeout=timeouts,
+                hwaccel=device,
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise _unopened(error) from None  # its message holds the address with its credentials
         try:
-            return cls(name, container, _largest(container), threads)
+            return cls(name, container, _largest(container), decoding, note)
         except UnopenedError:
             container.close()
             raise
@@ -214,10 +250,14 @@ class Video:
             parts = []
         parts.append(packet)
         try:
-            frames = self._stream.codec_context.decode(_joined(parts))
+            frames = self._decoder.decode(_joined(parts))
         except (av.FFmpegError, ValueError):
+            self._leave_a_failing_gpu()
             yield self._failed(packet)
             return
+        if frames:
+            self._refused = 0
+            self._note_a_refusing_gpu()
         for frame in frames:
             if not frame.is_corrupt:
                 yield from self._unless_damaged(frame)
@@ -226,6 +266,27 @@ class Video:
             else:
                 yield self._failed(packet)
         yield _Packet.WITHOUT
+
+    @property
+    def _on_gpu(self) -> bool:
+        """Whether a GPU decodes, as far as is known before the first frame."""
+        return self._decoder.is_hwaccel and self._decoder.pix_fmt == "cuda"
+
+    def _note_a_refusing_gpu(self) -> None:
+        """FFmpeg goes on by software where a GPU does not know the codec, its profile or the size."""
+        if self._decoding.decoder == "nvdec" and not self.note and not self._on_gpu:
+            self.note = NOT_THIS
+
+    def _leave_a_failing_gpu(self) -> None:
+        """Decode by software from the next key picture on, if a GPU has failed again and again."""
+        self._refused += self._on_gpu
+        if self._refused > MAX_REFUSED:
+            self._turn_to_software(DEVICE_FAILED)
+
+    def _turn_to_software(self, why: str) -> None:
+        software = cast("VideoCodecContext", av.CodecContext.create(self._decoder.name, "r"))
+        software.extradata = self._decoder.extradata
+        self._decoder, self.note = _prepared(software, self._decoding), why
 
     def _failed(self, packet: Packet[Any]) -> _Packet:
         """DAMAGED while the stream waits for a key picture: it is no reason to open it again."""
@@ -247,6 +308,24 @@ class Video:
         self.faults += 1
         if self._failures > MAX_CORRUPT:
             raise SourceError(f"{self.name}: none of the last {MAX_CORRUPT} frames could be decoded")
+
+
+def _prepared(decoder: VideoCodecContext, decoding: Decoding) -> VideoCodecContext:
+    """A decoder that is not open yet, with the options of all."""
+    decoder.thread_count = decoding.threads
+    decoder.thread_type = "AUTO"
+    decoder.options = _WHOLE if decoder.name in _SILENT else _BOUNDED
+    return decoder
+
+
+def _nvdec() -> HWAccel | None:
+    """NVIDIA's decoder; None where it cannot be used. Cameras share the context that CUDA has on the GPU."""
+    device = HWAccel("cuda", options={"primary_ctx": "1"})
+    try:
+        av.CodecContext.create("h264", "r", hwaccel=device)
+    except (av.FFmpegError, NotImplementedError):
+        return None
+    return device
 
 
 def _belongs(packet: Packet[Any], parts: list[Packet[Any]]) -> bool:
@@ -322,12 +401,16 @@ class _Converter:
     reformatter does, bit for bit. Raises FFmpegError or ValueError.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, like_software: bool = False) -> None:
+        """like_software: frames of a GPU become the bits that software's become."""
         self._reformatter = VideoReformatter()
+        self._like_software = like_software
         self._graph: av.filter.Graph | None = None
         self._shape: tuple[object, ...] = ()
 
     def __call__(self, frame: VideoFrame) -> Image:
+        if self._like_software and frame.format.name in _PLANAR:
+            frame = self._reformatter.reformat(frame, format=_PLANAR[frame.format.name], threads=1)
         usual = frame.format.name in _USUAL and frame.width % 2 == frame.height % 2 == 0
         found = self._filtered(frame) if usual else self._reformatter.reformat(frame, **_TO_BGR)
         return _upright(frame, found.to_ndarray())

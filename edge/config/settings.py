@@ -268,6 +268,7 @@ class CameraSettings(Section):
     roi: Region = (0.0, 0.0, 1.0, 1.0)
     range: Literal["far", "near"] = "far"
     tile: Annotated[int | Literal["auto"], AfterValidator(_tile)] = "auto"
+    decoder: Literal["software", "nvdec"] = "software"
     decoder_threads: Annotated[int, Field(ge=1, le=16)] = 1
     open_timeout: Seconds = 10.0
     read_timeout: Seconds = 10.0

@@ -14,7 +14,7 @@ from edge.capture.live.refusal import why_refused
 from edge.capture.live.tls import Relay, Trust, connect
 from edge.capture.rate_limit import RateLimit
 from edge.capture.source import Picture
-from edge.capture.video import SERVER_FAULT, UNSUPPORTED_TRANSPORT, UnopenedError, Video
+from edge.capture.video import SERVER_FAULT, UNSUPPORTED_TRANSPORT, Decoding, UnopenedError, Video
 from edge.clock import Clock
 from edge.errors import SourceError
 
@@ -62,14 +62,14 @@ class LiveStream:
         *,
         trust: Trust = Trust(),  # noqa: B008 - it is frozen
         transport: Transport = "auto",
-        threads: int = 1,
+        decoding: Decoding = Decoding(),  # noqa: B008 - it is frozen
     ) -> Self:
         """Connect to an RTSP camera; auto: over UDP where it refuses TCP. Raises SourceError."""
         asked_at = clock.monotonic()
         relay = _relay(url, trust, timeouts) if urlsplit(url).scheme == "rtsps" else None
         address = with_credentials(_through(relay, url) if relay else url, credentials)
         try:
-            over = partial(_open_rtsp, public_name(url), address, timeouts, threads)
+            over = partial(_open_rtsp, public_name(url), address, timeouts, decoding)
             video = _over_tcp_or_udp(over, clock) if transport == "auto" and not relay else over(transport)
         except UnopenedError as fault:
             if relay:
@@ -90,7 +90,9 @@ class LiveStream:
             raise SourceError(f"{path}: the device does not exist")
         limits = (timeouts.open, timeouts.read)
         try:
-            video = Video.open(path, path, threads=threads, timeouts=limits, container_format="v4l2")
+            video = Video.open(
+                path, path, decoding=Decoding(threads), timeouts=limits, container_format="v4l2"
+            )
         except UnopenedError:
             raise SourceError(f"{path}: is not a camera, is in use, or this user may not read it") from None
         return cls(video, max_fps, timeouts.read, clock)
@@ -103,7 +105,7 @@ class LiveStream:
         while True:
             self._grab()
             if self._rate.keep(self._clock.monotonic()) and (decoded := self._video.retrieve()) is not None:
-                return Picture(decoded)
+                return Picture(decoded, note=self._video.note)
 
     def _grab(self) -> None:
         self._expect()
@@ -150,9 +152,11 @@ def _over_tcp_or_udp(over: Callable[[Transport], Video], clock: Clock) -> Video:
     return over("udp")
 
 
-def _open_rtsp(name: str, address: str, timeouts: Timeouts, threads: int, transport: Transport) -> Video:
+def _open_rtsp(
+    name: str, address: str, timeouts: Timeouts, decoding: Decoding, transport: Transport
+) -> Video:
     """auto: over TCP. Raises UnopenedError."""
     way = "udp" if transport == "udp" else "tcp"
     options = {"rtsp_transport": way, "allowed_media_types": "video", **AT_ONCE}
     limits = (timeouts.open, timeouts.read)
-    return Video.open(name, address, threads=threads, timeouts=limits, options=options)
+    return Video.open(name, address, decoding=decoding, timeouts=limits, options=options)

@@ -27,7 +27,7 @@ from edge.capture.live.refusal import in_words
 from edge.capture.live.tls import Trust, why_untrusted
 from edge.capture.rate_limit import RateLimit
 from edge.capture.source import Picture, Source
-from edge.capture.video import MAX_CORRUPT, JpegDecoder, UnopenedError, Video
+from edge.capture.video import MAX_CORRUPT, Decoding, JpegDecoder, UnopenedError, Video
 from edge.clock import Clock, ended_after
 from edge.errors import SourceError
 from edge.types import Image
@@ -59,7 +59,7 @@ def open_http(
     clock: Clock,
     *,
     trust: Trust,
-    threads: int = 1,
+    decoding: Decoding = Decoding(),  # noqa: B008 - it is frozen
 ) -> Source:
     """Ask an HTTP camera for its picture. Raises SourceError with what it says instead."""
     client = _Client(url, credentials, timeouts, trust)
@@ -79,7 +79,7 @@ def open_http(
         if kind.startswith("multipart/") or first.startswith((_JPEG, b"--")):
             return JpegStream(client, answer, first, max_fps, clock)
         body = _Body(client, answer, first, clock)
-        video = _video(body, threads)
+        video = _video(body, decoding)
         return LiveStream(video, max_fps, timeouts.read, clock, release=body.release, expect=body.expect)
     except SourceError:
         client.close()
@@ -420,8 +420,8 @@ class _Body(io.RawIOBase):
         self.client.close()
 
 
-def _video(body: _Body, threads: int) -> Video:
+def _video(body: _Body, decoding: Decoding) -> Video:
     try:
-        return Video.open(body.client.name, body, threads=threads, options=_NOTHING_ELSE | AT_ONCE)
+        return Video.open(body.client.name, body, decoding=decoding, options=_NOTHING_ELSE | AT_ONCE)
     except UnopenedError:
         raise body.client.fault(f"answers with {body.kind}, which is neither JPEG nor video") from None

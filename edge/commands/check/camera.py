@@ -44,7 +44,8 @@ def check_camera(
 ) -> str:
     """Read a few frames. faces: whether to say how many are in view: only to the person at the box.
 
-    Raises SourceError and ConfigurationError; `Warn` where the picture is dark, frozen or too small.
+    Raises SourceError and ConfigurationError; `Warn` where the picture is dark, frozen or too small, or is
+    decoded otherwise than configured.
     """
     validate_source(camera, folder)
     streams = camera.source.startswith(("rtsp://", "rtsps://"))
@@ -63,8 +64,9 @@ def check_camera(
         seen = f"{seen}, {_in_view(_faces(camera, settings, apart[::-1]))}"
     if streams and (advised := advice(_per_second(steady), camera.max_fps, taken[-1].image.shape[0])):
         seen = f"{seen}; {advised}"
-    if small := why_too_small(taken[-1].image, settings.detection.min_face):
-        raise Warn(f"{seen}; {small}")
+    small = why_too_small(taken[-1].image, settings.detection.min_face)
+    if warnings := [why for why in (feed.status.reason, small) if why]:
+        raise Warn("; ".join((seen, *warnings)))
     return seen
 
 

@@ -130,6 +130,14 @@ def test_whether_a_picture_is_dark_is_seen_in_its_region_before_it_is_converted(
     assert decoded.converted == 0
 
 
+def test_a_camera_that_is_up_says_how_it_is_decoded_where_that_is_not_as_configured() -> None:
+    told = list[CameraStatus]()
+    source = recording(*(Picture(grey(90), float(n), note="by software" * (n > 1)) for n in range(4)))
+    feed = Feed(camera_settings(), Openings(source), ManualClock(), on_status=told.append)
+    list(feed.frames())
+    assert [(s.state, s.reason) for s in told[:2]] == [("up", ""), ("up", "by software")]
+
+
 def test_a_state_is_told_once_per_change() -> None:
     noise = np.random.default_rng(5).integers(0, 255, (4, 90, 160, 3), dtype=np.uint8)
     black, told = grey(0), list[CameraStatus]()

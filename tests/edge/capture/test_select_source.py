@@ -7,7 +7,7 @@ import pytest
 
 from edge.capture import Source, is_live, open_source, validate_source
 from edge.capture.recordings import Clip, Folder
-from edge.capture.video import UnopenedError
+from edge.capture.video import Decoding, UnopenedError
 from edge.clock import SystemClock
 from edge.errors import ConfigurationError, SourceError
 from tests.edge.capture.fakes import camera_settings
@@ -136,17 +136,15 @@ def test_what_is_neither_file_nor_folder_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["clip.mp4", "rtsp://127.0.0.1:1/stream"])
-def test_the_decoder_gets_the_threads_that_are_set(
-    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_video_is_decoded_as_the_settings_say(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "clip.mp4").write_bytes(b"video")
-    asked: list[int] = []
+    asked: list[Decoding] = []
 
-    def video(name: str, address: str, *, threads: int, **options: object) -> None:
-        asked.append(threads)
+    def video(name: str, address: str, *, decoding: Decoding, **options: object) -> None:
+        asked.append(decoding)
         raise UnopenedError("closed")
 
     monkeypatch.setattr("edge.capture.video.Video.open", video)
     with pytest.raises(SourceError):
-        opened(source, tmp_path, decoder_threads=3)
-    assert asked == [3]
+        opened(source, tmp_path, decoder_threads=3, decoder="nvdec")
+    assert asked == [Decoding(3, "nvdec")]

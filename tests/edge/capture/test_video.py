@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from edge.capture.source import SAMPLE
-from edge.capture.video import JpegDecoder, Video, _Converter
+from edge.capture.video import Decoding, JpegDecoder, Video, _Converter
 from edge.types import Image
 from tests.edge.capture.encoded_clips import INTERLACED, PROGRESSIVE, joined, numbered, write_video
 from tests.synthetic_video import number_of, picture
 
 
 def opened(path: Path, threads: int = 1) -> Video:
-    return Video.open(path.name, str(path), threads=threads)
+    return Video.open(path.name, str(path), decoding=Decoding(threads))
 
 
 def pictures(video: Video) -> Iterator[Image]:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from edge.bundle import BUILTIN, PartTerms, Terms, load_bundle
+from edge.capture.video import NO_DEVICE
 from edge.clock import SystemClock
 from edge.commands.check import port as port_module
 from edge.commands.check import state
@@ -42,6 +43,7 @@ from tests.fake_gpu import FakeCuda, FakeTensorRt
 from tests.fakes import ManualClock
 from tests.messages import Text
 from tests.mosquitto import free_port
+from tests.synthetic_video import write_clip
 
 
 def configured(**tables: object) -> Settings:
@@ -88,6 +90,18 @@ def test_a_camera_with_too_small_pictures_is_a_warning(tmp_path: Path) -> None:
     verdict = attempt("camera", lambda: check_camera(settings.cameras[0], settings, tmp_path, ManualClock()))
     assert verdict.status is Status.WARNING
     assert "pictures of 120x90 are too small for detection.min_face = 16" in verdict.detail
+
+
+def test_a_camera_that_no_gpu_decodes_though_it_should_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.capture.video._nvdec", lambda: None)
+    clip = str(write_clip(tmp_path / "clip.avi", 60))
+    settings = configured(cameras=[{"name": "door", "source": clip, "decoder": "nvdec"}])
+    camera = settings.cameras[0]
+    verdict = attempt("camera", lambda: check_camera(camera, settings, tmp_path, ManualClock(), faces=False))
+    assert verdict.status is Status.WARNING
+    assert NO_DEVICE in verdict.detail
 
 
 @pytest.mark.parametrize(

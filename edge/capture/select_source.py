@@ -7,7 +7,6 @@ from urllib.parse import unquote, urlsplit
 
 from edge.capture.live.address import DEFAULT_PORTS, Timeouts, public_name
 from edge.capture.live.ffmpeg import LiveStream
-from edge.capture.live.http_camera import open_http
 from edge.capture.live.tls import Trust
 from edge.capture.recordings import Clip, Folder
 from edge.capture.source import Source
@@ -82,6 +81,8 @@ def _open_live(settings: CameraSettings, secrets_beside: Path, clock: Clock) -> 
         raise SourceError(f"{public_name(source)}: {error}") from None
     common = (source, credentials, timeouts, settings.max_fps, clock)
     if urlsplit(source).scheme.startswith("http"):
+        from edge.capture.live.http_camera import open_http  # requests takes 50 ms of a start
+
         return open_http(*common, trust=trust, decoding=decoding)
     return LiveStream.from_rtsp(*common, trust=trust, transport=settings.transport, decoding=decoding)
 

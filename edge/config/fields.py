@@ -17,7 +17,7 @@ _LEVEL = "no '/', '+', '#' or control character, no '$' first"
 class Section(BaseModel):
     """A table of the TOML file: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 def _topic_level(name: str) -> str:

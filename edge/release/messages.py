@@ -106,6 +106,7 @@ class Part(BaseModel):
     """A message or a part of one: frozen, and without fields that are not named here."""
 
     model_config = ConfigDict(
+        defer_build=True,  # each when it is first used, and not all at every start
         frozen=True,
         extra="forbid",
         allow_inf_nan=False,

@@ -10,7 +10,7 @@ import pytest
 
 from edge.types import Boxes, Faces
 from edge.vision.detect import FaceDetector, Scanner, plan_tiles
-from edge.vision.detect.scan import TILES_PER_FRAME
+from edge.vision.detect.scan import TILES_PER_FRAME, WHOLE_EVERY
 from tests.fakes import EPOCH, PaintedFaces, Person, paint
 
 WIDTH, HEIGHT, TILE = 1920, 1080, 480
@@ -35,7 +35,8 @@ class FarSighted(FaceDetector):
 
 
 def scanner(detector: FaceDetector, **changes: Any) -> Scanner:
-    options: dict[str, Any] = {"tile": TILE, "full_scan_every": 1.0, "min_face": 20, **changes}
+    """A scanner that searches the whole in every frame that needs it."""
+    options = {"tile": TILE, "full_scan_every": 1.0, "min_face": 20, "whole_every": 0.0, **changes}
     return Scanner(detector, **options)
 
 
@@ -122,6 +123,26 @@ class TestWhere:
         small = blank()[:480, :640].copy()
         assert self.looks((small, 0, NOBODY), (blank(), 0.1, NOBODY), tile=480) == [2, 15]
         assert self.looks((blank(), 0, NOBODY), tile=0) == [0]
+
+    @pytest.mark.parametrize(("fps", "frames"), [(10, [0, 3, 6, 9]), (5, [0, 2, 4, 6, 8]), (2, [*range(10)])])
+    def test_in_the_whole_at_times_where_the_tiles_leave_something_out(self, fps: int, frames: list[int]):
+        detector = PaintedFaces([])
+        scan = scanner(detector, full_scan_every=100.0, whole_every=WHOLE_EVERY)
+        noise = [np.full_like(blank(), level) for level in (60, 200)]
+        whole = []
+        for frame in range(10):
+            detector.looks.clear()
+            look(scan, noise[frame % 2], frame / fps)
+            whole += [frame] * detector.looks.count((WIDTH, HEIGHT))
+        assert whole == frames
+
+    def test_in_the_whole_in_each_frame_where_no_tile_holds_a_track_whole(self):
+        detector = PaintedFaces([])
+        scan = scanner(detector, full_scan_every=100.0, whole_every=WHOLE_EVERY)
+        near = np.array([[100, 100, 500, 500]], np.float32)
+        for frame in range(5):
+            look(scan, blank(), frame / 10, near)
+        assert detector.looks.count((WIDTH, HEIGHT)) == 5
 
     def test_every_track_has_its_turn(self):
         people = [Person(tag=n + 1, age=20) for n in range(10)]

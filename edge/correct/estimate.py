@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.correct.calibration import Calibration
+from edge.correct.mode import mode
 from edge.correct.observed import Observed
 from edge.correct.sampler import sample
 
 Floats = NDArray[np.float64]
 
-METHOD: Final = "gibbs/2"
-"""The sampler and its constants: another number stands for other estimates of the same counts."""
+METHOD: Final = "mode/1"
+"""The mode, the sampler and their constants: another number stands for other estimates of the same counts."""
 
 LEVEL: Final = 0.95
 """The probability of an interval."""
@@ -26,20 +27,16 @@ FEWEST = 30
 _FAR = np.array([(np.cos(angle), np.sin(angle)) for angle in np.arange(8) * np.pi / 4]) * np.sqrt(2)
 """Moves of variance 1 in every direction: the origins that an interval has to cover."""
 
-_NEAR = _FAR / 3.5
-"""Smaller moves for the estimate itself, which is at its best where the origin is the model's own."""
-
-SEEN = 10.0
-"""Visits' weight of the mix as it was counted, in the prior of the estimate: where the confusion does not
-hold, a correction errs, and most where it moves the counts far. The interval does not rely on it."""
+_STILL = np.zeros((1, 2))
+"""The confusion as it was measured, which the share itself is made by."""
 
 _STEPS = 360
-"""Of each chain. The means of two seeds differ by a total variation of about 0.02."""
+"""Of each chain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Of one bracket, 0..1: the posterior mean, and the ends of the interval."""
+    """Of one bracket, 0..1: the posterior mode, and the ends of the interval."""
 
     share: float
     low: float
@@ -62,12 +59,17 @@ def estimate(observed: Observed, calibration: Calibration, seed: int) -> Estimat
         return Estimate(visits, reason="the model bundle has no confusion")
     if visits < FEWEST:
         return Estimate(visits, reason=f"fewer than {FEWEST} visits with a bracket are released")
-    rows = calibration.rows(np.concatenate([_NEAR, _FAR]))
-    seen = np.repeat([SEEN, 0.0], [len(_NEAR), len(_FAR)])
-    mixes = sample(observed, rows, calibration.weights, seen, steps=_STEPS, rng=np.random.default_rng(seed))
-    near, far = np.split(mixes, [len(_NEAR)], axis=1)
-    means, tail = near.mean(axis=(0, 1)), (1 - LEVEL) / 2
-    ends = np.quantile(far, (tail, 1 - tail), axis=(0, 1))
-    low, high = np.minimum(ends[0], means), np.maximum(ends[1], means)
-    shares = zip(calibration.brackets, means, low, high, strict=True)
-    return Estimate(visits, {name: Share(*map(float, of_one)) for name, *of_one in shares})
+    shares = mode(observed, calibration.rows(_STILL)[0])
+    rng, far = np.random.default_rng(seed), calibration.rows(_FAR)
+    mixes = sample(observed, far, calibration.weights, steps=_STEPS, rng=rng)
+    low, high = _whole_visits(shares, mixes, visits)
+    by_bracket = zip(calibration.brackets, shares, low, high, strict=True)
+    return Estimate(visits, {name: Share(*map(float, of_one)) for name, *of_one in by_bracket})
+
+
+def _whole_visits(shares: Floats, mixes: Floats, visits: int) -> tuple[Floats, Floats]:
+    """The ends of the intervals, (B,) each, moved outwards to whole visits: a bracket may be empty."""
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(mixes, (tail, 1 - tail), axis=(0, 1))
+    low, high = np.floor(np.minimum(low, shares) * visits), np.ceil(np.maximum(high, shares) * visits)
+    return low / visits, np.minimum(high / visits, 1.0)

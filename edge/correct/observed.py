@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ _POINTS = 65
 """Numbers of visits in that range that are considered, at most: much noise needs no finer steps."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Observed:
     """The visits that may have been counted in each of B brackets.
 
@@ -32,10 +32,22 @@ class Observed:
     released: int
     step: int = 1
 
-    @property
+    @cached_property
     def possible(self) -> NDArray[np.int64]:
         """The numbers of visits that the weights are of, (B, L)."""
         return np.asarray(self.least[:, None] + self.step * np.arange(self.weights.shape[1]), np.int64)
+
+    @cached_property
+    def chances(self) -> Floats:
+        """The logarithm of each weight over n!, (B, L), n being its number of visits: what a Poisson
+        distribution needs beside its mean."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.weights) - _log_factorials(self.possible), np.float64)
+
+    @property
+    def likeliest(self) -> NDArray[np.int64]:
+        """The number of visits in each bracket with the greatest weight, (B,); of several the least."""
+        return np.asarray(self.least + self.step * self.weights.argmax(axis=1), np.int64)
 
     @classmethod
     def exact(cls, counts: Sequence[int]) -> Observed:
@@ -68,3 +80,9 @@ class Observed:
         distances = seen.possible - np.array(counts)[:, None]
         exponents = -(distances**2) / (2 * max(variance, 1e-9))
         return replace(seen, weights=np.exp(exponents - exponents.max(axis=1, keepdims=True)))
+
+
+def _log_factorials(numbers: NDArray[np.int64]) -> Floats:
+    """The logarithm of n! of each number, which is 0 or more."""
+    logs = np.log(np.maximum(np.arange(int(numbers.max()) + 1), 1))
+    return np.asarray(logs.cumsum()[numbers], np.float64)

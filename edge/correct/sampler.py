@@ -1,6 +1,6 @@
 """A Gibbs sampler of the age mix behind confused counts.
 
-    mix     ~ Dirichlet(EVEN + seen * counted)        the shares of the true brackets, B of them
+    mix     ~ Dirichlet(EVEN)                         the shares of the true brackets, B of them
     row_i   ~ Dirichlet(weight_i * rows_i)            what people of bracket i are counted as
     n_j     ~ Poisson(visits * (mix @ row)_j)         counted in bracket j; known as `Observed` has it
 
@@ -32,14 +32,13 @@ _TINY = 1e-30
 
 
 def sample(
-    observed: Observed, rows: Floats, weights: Floats, seen: Floats, *, steps: int, rng: np.random.Generator
+    observed: Observed, rows: Floats, weights: Floats, *, steps: int, rng: np.random.Generator
 ) -> Floats:
     """Mixes drawn from the posterior, (steps, K, B), for K chains.
 
-    rows: (K, B, B), the expected confusion of each chain. weights: (B,), in faces. seen: (K,), the weight, in
-    visits, of the mix as it was counted in the prior of each chain.
+    rows: (K, B, B), the expected confusion of each chain. weights: (B,), in faces.
     """
-    chains = _Chains(observed, rows, weights, seen, rng)
+    chains = _Chains(observed, rows, weights, rng)
     draws = [chains.step() for _ in range(WARM_UP + steps)]
     return np.array(draws[WARM_UP:])
 
@@ -47,27 +46,22 @@ def sample(
 class _Chains:
     """K chains: `mix` (K, B), `rows` (K, B, B) and `counts` (K, B) as drawn last."""
 
-    def __init__(
-        self, observed: Observed, rows: Floats, weights: Floats, seen: Floats, rng: np.random.Generator
-    ) -> None:
+    def __init__(self, observed: Observed, rows: Floats, weights: Floats, rng: np.random.Generator) -> None:
         chains, brackets, _ = rows.shape
         self._rng = rng
         self._expected = weights[:, None] * rows
         self._possible = observed.possible
-        with np.errstate(divide="ignore"):
-            self._chances = np.log(observed.weights) - _log_factorials(self._possible)
+        self._chances = observed.chances
         self.mix = np.full((chains, brackets), 1 / brackets)
         self.rows = np.maximum(rows, _TINY)
-        most_likely = observed.least + observed.step * observed.weights.argmax(axis=1)
-        self._prior = EVEN + seen[:, None] * most_likely / max(int(most_likely.sum()), 1)
-        self.counts = np.broadcast_to(most_likely, (chains, brackets)).astype(np.int64)
+        self.counts = np.broadcast_to(observed.likeliest, (chains, brackets)).astype(np.int64)
 
     def step(self) -> Floats:
         """Draw everything once; the mix."""
         counted = np.einsum("ki,kij->kj", self.mix, self.rows)
         self.counts = self._draw_counts(counted)
         origins = self._draw_origins(counted)
-        self.mix = self._dirichlet(self._prior + origins.sum(axis=1))
+        self.mix = self._dirichlet(EVEN + origins.sum(axis=1))
         self.rows = self._dirichlet(self._expected + origins.transpose(0, 2, 1))
         return self.mix
 
@@ -92,9 +86,3 @@ class _Chains:
         """One draw for each set of parameters on the last axis."""
         drawn = self._rng.standard_gamma(parameters)
         return np.asarray(np.maximum(drawn / drawn.sum(axis=-1, keepdims=True), _TINY), np.float64)
-
-
-def _log_factorials(numbers: NDArray[np.int64]) -> Floats:
-    """The logarithm of n! of each number, which is 0 or more."""
-    logs = np.log(np.maximum(np.arange(int(numbers.max()) + 1), 1))
-    return np.asarray(logs.cumsum()[numbers], np.float64)

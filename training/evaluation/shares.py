@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edge.brackets import DEFAULT_BRACKETS, Bracket
 from edge.correct import Calibration, Observed, estimate
+from edge.correct.mode import step
 from training.evaluation.scores import Judged, confusion_table
 
 PEOPLE = 300
@@ -84,8 +85,7 @@ def by_expectation(counts: NDArray[np.int64], rows: Floats, prior: float = _PRIO
     """The mix, (B,), by expectation and maximisation. counts: (B,). rows: (B, B), each sums to 1."""
     mix = np.full(len(counts), 1 / len(counts))
     for _ in range(_ROUNDS):
-        explained = mix * (rows @ (counts / np.maximum(mix @ rows, 1e-12))) + prior
-        mix = explained / explained.sum()
+        mix = step(mix, counts.astype(np.float64), rows, prior)
     return mix
 
 

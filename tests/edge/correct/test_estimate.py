@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.correct import FEWEST, Calibration, Estimate, Observed, estimate
-from edge.correct.sampler import EVEN, sample
+from edge.correct import FEWEST, Calibration, Estimate, Observed, estimate, sampler
+from edge.correct.mode import COARSE, EVEN, mode
 from tests.edge.correct.models import BRACKETS, calibration, count
 
 TEENS = (0.06, 0.45, 0.24, 0.09, 0.06, 0.05, 0.03, 0.02)
@@ -25,23 +25,49 @@ def variation(a: NDArray[np.float64], b: Sequence[float] | NDArray[np.float64]) 
     return float(np.abs(a - b).sum() / 2)
 
 
-@pytest.mark.parametrize("seen", [0.0, 10.0])
-def test_the_sampler_agrees_with_the_exact_posterior_of_two_brackets(seen: float) -> None:
+ROWS, COUNTS = np.array([(0.8, 0.2), (0.3, 0.7)]), (31, 19)
+GRID = (np.arange(100_000) + 0.5) / 100_000
+
+
+def logs_of(prior: float) -> NDArray[np.float64]:
     """Two brackets, confusion known: the posterior of the first share is a function of one variable."""
-    rows, counts = np.array([(0.8, 0.2), (0.3, 0.7)]), (31, 19)
-    share = (np.arange(100_000) + 0.5) / 100_000
-    counted = share * rows[0, 0] + (1 - share) * rows[1, 0]
-    logs = counts[0] * np.log(counted) + counts[1] * np.log(1 - counted)
-    prior = EVEN + seen * np.array(counts) / sum(counts)
-    density = np.exp(logs - logs.max()) * share ** (prior[0] - 1) * (1 - share) ** (prior[1] - 1)
+    counted = GRID * ROWS[0, 0] + (1 - GRID) * ROWS[1, 0]
+    likelihood = COUNTS[0] * np.log(counted) + COUNTS[1] * np.log(1 - counted)
+    return likelihood + (prior - 1) * (np.log(GRID) + np.log(1 - GRID))
+
+
+def test_the_sampler_agrees_with_the_exact_posterior_of_two_brackets() -> None:
+    logs = logs_of(sampler.EVEN)
+    density = np.exp(logs - logs.max())
     density /= density.sum()
-    mean = float(density @ share)
-    deviation = float(np.sqrt(density @ (share - mean) ** 2))
+    mean = float(density @ GRID)
+    deviation = float(np.sqrt(density @ (GRID - mean) ** 2))
     rng = np.random.default_rng(1)
-    chains, sure = np.repeat(rows[None], 40, 0), np.full(2, 1e9)
-    drawn = sample(Observed.exact(counts), chains, sure, np.full(40, seen), steps=240, rng=rng)[:, :, 0]
+    chains, sure = np.repeat(ROWS[None], 40, 0), np.full(2, 1e9)
+    drawn = sampler.sample(Observed.exact(COUNTS), chains, sure, steps=240, rng=rng)[:, :, 0]
     assert drawn.mean() == pytest.approx(mean, abs=0.01)
     assert drawn.std() == pytest.approx(deviation, abs=0.01)
+
+
+def test_the_mode_agrees_with_the_exact_posterior_of_two_brackets_whose_counts_are_coarsened() -> None:
+    coarse = 1 + sum(COUNTS) / COARSE
+    exact = GRID[logs_of(1 + EVEN * coarse).argmax()]
+    assert mode(Observed.exact(COUNTS), ROWS)[0] == pytest.approx(exact, abs=1e-4)
+
+
+def test_the_prior_keeps_its_part_in_the_share_however_many_visits_there_are() -> None:
+    """The counts alone say (0.62 - 0.3) / 0.5 = 0.64, and many visits outweigh a prior of fixed strength."""
+    few, many, most = (mode(Observed.exact([31 * times, 19 * times]), ROWS)[0] for times in (1, 100, 10_000))
+    assert few < many < 0.637
+    assert most == pytest.approx(many, abs=0.001)
+
+
+def test_bounds_are_shares_of_whole_visits_so_that_an_empty_bracket_can_be_in_its_interval() -> None:
+    found = estimate(Observed.exact([100, 0, 100]), calibration(3.0, ("0-17", "18-64", "65+")), 1)
+    assert found.shares is not None
+    ends = np.array([(one.low, one.high) for one in found.shares.values()]) * 200
+    assert ends == pytest.approx(ends.round())
+    assert found.shares["18-64"].low == 0
 
 
 def test_a_crowd_of_teenagers_is_nearer_to_the_truth_than_its_counts() -> None:
@@ -83,11 +109,15 @@ def test_noise_widens_the_intervals() -> None:
     assert sum(widths[1]) > 1.25 * sum(widths[0])
 
 
-def test_the_same_counts_give_the_same_shares_and_other_seeds_nearly_the_same() -> None:
+def test_the_same_counts_give_the_same_shares_and_other_seeds_nearly_the_same_intervals() -> None:
     model, seen = calibration(), Observed.released_with([30, 40, 50, 60, 50, 40, 30, 5], [1] * 8, 5)
     first = estimate(seen, model, 7)
     assert estimate(seen, model, 7) == first
-    assert variation(shares(estimate(seen, model, 8)), shares(first)) < 0.05
+    again = estimate(seen, model, 8)
+    assert shares(again).tolist() == shares(first).tolist()
+    assert first.shares and again.shares
+    for one, other in zip(first.shares.values(), again.shares.values(), strict=True):
+        assert (other.low, other.high) == pytest.approx((one.low, one.high), abs=0.05)
     assert shares(first).sum() == pytest.approx(1)
 
 

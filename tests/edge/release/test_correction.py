@@ -37,7 +37,7 @@ def test_shares_stand_beside_the_counts_with_what_they_were_made_by() -> None:
     assert sum(one["share"] for one in found["shares"].values()) == pytest.approx(1, abs=0.002)
     assert all(one["low"] <= one["share"] <= one["high"] for one in found["shares"].values())
     assert found["calibration"] == {"name": "painted", "version": "1", "faces": int(table(6.0).sum())}
-    assert (found["method"], found["level"], found["visits"]) == ("gibbs/2", 0.95, 60)
+    assert (found["method"], found["level"], found["visits"]) == ("mode/1", 0.95, 60)
     assert found["reason"] is None
 
 

@@ -1,0 +1,53 @@
+"""The mix that explains confused counts best, by expectation and maximisation.
+
+    mix  ~ Dirichlet(1 + EVEN)                        the shares of the true brackets, B of them
+    n_j  ~ Poisson(visits * (mix @ row)_j)            counted in bracket j; known as `Observed` has it
+
+This is the mode of the posterior of the mix (Dempster, Laird & Rubin 1977; for confused classes Saerens et
+al. 2002, "Adjusting the outputs of a classifier to new a priori probabilities"). The confusion is never
+quite that of the visitors, and more visits do not cure that, so n visits weigh as n / (1 + n / COARSE) of
+them: the likelihood is raised to a power (Miller & Dunson 2019, "Robust Bayesian inference via
+coarsening"). A prior that is stronger by 1 + n / COARSE has the same mode.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.correct.observed import Observed
+
+Floats = NDArray[np.float64]
+
+EVEN = 0.3
+"""Visits of each bracket that the prior is worth."""
+
+COARSE = 75.0
+"""Visits that any number of visits weighs as, at most."""
+
+_ROUNDS = 200
+"""After them no share of 30 to 30,000 visits changes by more than 1e-5."""
+
+
+def mode(observed: Observed, rows: Floats) -> Floats:
+    """The mix, (B,). rows: (B, B), the expected confusion; each sums to 1."""
+    counts = observed.likeliest.astype(np.float64)
+    mix = np.full(len(counts), 1 / len(counts))
+    for _ in range(_ROUNDS):
+        counted = mix @ rows
+        counts = _expected(observed, counts.sum() * counted)
+        mix = step(mix, counts, rows, EVEN * (1 + counts.sum() / COARSE))
+    return mix
+
+
+def step(mix: Floats, counts: Floats, rows: Floats, prior: float) -> Floats:
+    """One round: the mix of those who were counted, given the mix so far, and of `prior` visits a bracket."""
+    explained = mix * (rows @ (counts / np.maximum(mix @ rows, 1e-12))) + prior
+    return np.asarray(explained / explained.sum(), np.float64)
+
+
+def _expected(observed: Observed, means: Floats) -> Floats:
+    """Visits counted in each bracket, (B,), where `means` are expected before anything is observed."""
+    logs = observed.possible * np.log(np.maximum(means, 1e-12))[:, None] + observed.chances
+    likely = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return np.asarray((likely * observed.possible).sum(axis=1) / likely.sum(axis=1), np.float64)

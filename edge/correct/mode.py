@@ -1,6 +1,6 @@
 """The mix that explains confused counts best, by expectation and maximisation.
 
-    mix  ~ Dirichlet(1 + EVEN)                        the shares of the true brackets, B of them
+    mix  ~ Dirichlet(1 + EVEN + LIKE * counted)       the shares of the true brackets, B of them
     n_j  ~ Poisson(visits * (mix @ row)_j)            counted in bracket j; known as `Observed` has it
 
 This is the mode of the posterior of the mix (Dempster, Laird & Rubin 1977; for confused classes Saerens et
@@ -22,6 +22,10 @@ Floats = NDArray[np.float64]
 EVEN = 0.3
 """Visits of each bracket that the prior is worth."""
 
+LIKE = 1.0
+"""Visits, divided as the counts are, that it is worth besides: with faces of another origin than the model's
+the counts themselves are often nearer to the truth."""
+
 COARSE = 75.0
 """Visits that any number of visits weighs as, at most."""
 
@@ -32,15 +36,16 @@ _ROUNDS = 200
 def mode(observed: Observed, rows: Floats) -> Floats:
     """The mix, (B,). rows: (B, B), the expected confusion; each sums to 1."""
     counts = observed.likeliest.astype(np.float64)
+    prior = EVEN + LIKE * counts / max(counts.sum(), 1)
     mix = np.full(len(counts), 1 / len(counts))
     for _ in range(_ROUNDS):
         counted = mix @ rows
         counts = _expected(observed, counts.sum() * counted)
-        mix = step(mix, counts, rows, EVEN * (1 + counts.sum() / COARSE))
+        mix = step(mix, counts, rows, prior * (1 + counts.sum() / COARSE))
     return mix
 
 
-def step(mix: Floats, counts: Floats, rows: Floats, prior: float) -> Floats:
+def step(mix: Floats, counts: Floats, rows: Floats, prior: Floats | float) -> Floats:
     """One round: the mix of those who were counted, given the mix so far, and of `prior` visits a bracket."""
     explained = mix * (rows @ (counts / np.maximum(mix @ rows, 1e-12))) + prior
     return np.asarray(explained / explained.sum(), np.float64)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.correct import FEWEST, Calibration, Estimate, Observed, estimate, sampler
-from edge.correct.mode import COARSE, EVEN, mode
+from edge.correct.mode import COARSE, EVEN, LIKE, mode
 from tests.edge.correct.models import BRACKETS, calibration, count
 
 TEENS = (0.06, 0.45, 0.24, 0.09, 0.06, 0.05, 0.03, 0.02)
@@ -29,11 +29,11 @@ ROWS, COUNTS = np.array([(0.8, 0.2), (0.3, 0.7)]), (31, 19)
 GRID = (np.arange(100_000) + 0.5) / 100_000
 
 
-def logs_of(prior: float) -> NDArray[np.float64]:
+def logs_of(*prior: float) -> NDArray[np.float64]:
     """Two brackets, confusion known: the posterior of the first share is a function of one variable."""
     counted = GRID * ROWS[0, 0] + (1 - GRID) * ROWS[1, 0]
     likelihood = COUNTS[0] * np.log(counted) + COUNTS[1] * np.log(1 - counted)
-    return likelihood + (prior - 1) * (np.log(GRID) + np.log(1 - GRID))
+    return likelihood + (prior[0] - 1) * np.log(GRID) + (prior[-1] - 1) * np.log(1 - GRID)
 
 
 def test_the_sampler_agrees_with_the_exact_posterior_of_two_brackets() -> None:
@@ -51,7 +51,8 @@ def test_the_sampler_agrees_with_the_exact_posterior_of_two_brackets() -> None:
 
 def test_the_mode_agrees_with_the_exact_posterior_of_two_brackets_whose_counts_are_coarsened() -> None:
     coarse = 1 + sum(COUNTS) / COARSE
-    exact = GRID[logs_of(1 + EVEN * coarse).argmax()]
+    prior = 1 + coarse * (EVEN + LIKE * np.array(COUNTS) / sum(COUNTS))
+    exact = GRID[logs_of(*prior).argmax()]
     assert mode(Observed.exact(COUNTS), ROWS)[0] == pytest.approx(exact, abs=1e-4)
 
 

@@ -98,7 +98,7 @@ def needs(clip: Path, tile: int) -> Needs:
     from edge.config import load_settings
     from edge.inference import open_backend
     from edge.vision import pipeline
-    from edge.vision.detect import SharedDetectors
+    from edge.vision.detect import FaceDetector, SharedDetectors
 
     done: Counter[str] = Counter()
 
@@ -114,17 +114,20 @@ def needs(clip: Path, tile: int) -> Needs:
         def close(self) -> None:
             self.backend.close()
 
+    class Counted(FaceDetector):
+        def __init__(self, detector: FaceDetector, kind: str) -> None:
+            self.detector, self.kind = detector, kind
+
+        def detect(self, image: Any) -> Any:  # noqa: ANN401
+            done[self.kind] += 1
+            return self.detector.detect(image)
+
+        def close(self) -> None:
+            self.detector.close()
+
     class Detectors(SharedDetectors):
-        def open(self, key: Hashable, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - a `FaceDetector`
-            detector = super().open(key, make)
-            detect, kind = detector.detect, "near" if key == "second opinion" else "far"
-
-            def counted(image: Any) -> Any:  # noqa: ANN401
-                done[kind] += 1
-                return detect(image)
-
-            detector.detect = counted  # type: ignore[method-assign]
-            return detector
+        def open(self, key: Hashable, make: Callable[[], FaceDetector]) -> FaceDetector:
+            return Counted(super().open(key, make), "near" if key == "second opinion" else "far")
 
     camera = {"name": "clip", "source": str(clip.absolute()), "max_fps": FPS, "tile": tile}
     settings = load_settings(None, (), {"cameras": [camera]})

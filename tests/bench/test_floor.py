@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import floor
+from tests.scene_clips import write_scene
 
 
 def test_the_daemon_is_measured_beside_the_bare_loop(clip: Path):
@@ -29,6 +30,12 @@ def test_a_bare_loop_judges_the_faces_that_it_owes(clip: Path, monkeypatch):
     assert floor.bare_loop(clip, seconds=0.5, needed=needed, tile=100, threads=1)["fps"] > 0
     assert set(judged[1:]) == {8}
     assert len(judged) > 2
+
+
+def test_searches_and_second_opinions_are_counted(tmp_path: Path):
+    needed = floor.needs(write_scene(tmp_path / "scene.avi", seconds=2), tile=0)
+    assert needed.far >= 1
+    assert needed.near > 0
 
 
 def test_what_is_owed_is_done_once_it_is_whole():

@@ -221,6 +221,7 @@ def bare_loop(clip: Path, seconds: float, needed: Needs, tile: int, threads: int
     batch = np.zeros((BATCH, bundle.input_size, bundle.input_size, 3), np.uint8)
     stop, ready = threading.Event(), threading.Barrier(threads + 1)
     counts = [0] * threads
+    side = tile or None
 
     def loop(number: int) -> None:
         far, near = MediaPipeDetector("far", 0.5), MediaPipeDetector("near", 0.5)
@@ -233,7 +234,7 @@ def bare_loop(clip: Path, seconds: float, needed: Needs, tile: int, threads: int
         while not stop.is_set():
             for image in pictures(clip, FPS):
                 far.detect(image)
-                more.pay(needed.far - 1, lambda: far.detect(image[:tile, :tile]))  # noqa: B023
+                more.pay(needed.far - 1, lambda: far.detect(image[:side, :side]))  # noqa: B023
                 looks.pay(needed.near, lambda: near.detect(image[:LOOKED_AT, :LOOKED_AT]))  # noqa: B023
                 faces.pay(needed.faces / BATCH, lambda: backend.infer(batch))
                 counts[number] += 1

@@ -30,6 +30,9 @@ from bench.box import ROOT, work
 from bench.material import Material, picture_size, pictures
 from bench.tables import table
 from edge.capture.recordings import prepare_opencv
+from edge.inference.backend import AgeBackend
+from edge.types import Faces, Image
+from edge.vision.detect import FaceDetector, SharedDetectors
 
 FPS = 10.0
 """Frames analysed for each second of a recording: the default of a camera."""
@@ -90,6 +93,46 @@ class Needs:
     faces: float = 0.0
 
 
+class Judged:
+    """An `AgeBackend` that counts the faces that it judges."""
+
+    def __init__(self, backend: AgeBackend, done: Counter[str]) -> None:
+        self.name, self.device, self.max_batch = backend.name, backend.device, backend.max_batch
+        self._backend, self._done = backend, done
+
+    def infer(self, batch: Any) -> Any:  # noqa: ANN401 - as an `AgeBackend`
+        self._done["faces"] += len(batch)
+        return self._backend.infer(batch)
+
+    def close(self) -> None:
+        self._backend.close()
+
+
+class Searched(FaceDetector):
+    """A detector that counts its looks as `kind`."""
+
+    def __init__(self, detector: FaceDetector, done: Counter[str], kind: str) -> None:
+        self._detector, self._done, self._kind = detector, done, kind
+
+    def detect(self, image: Image) -> Faces:
+        self._done[self._kind] += 1
+        return self._detector.detect(image)
+
+    def close(self) -> None:
+        self._detector.close()
+
+
+class CountingDetectors(SharedDetectors):
+    """Detectors that count their looks: `near` for the second opinion, else `far`."""
+
+    def __init__(self, done: Counter[str]) -> None:
+        super().__init__(1)
+        self._done = done
+
+    def open(self, key: Hashable, make: Callable[[], FaceDetector]) -> FaceDetector:
+        return Searched(super().open(key, make), self._done, "near" if key == "second opinion" else "far")
+
+
 def needs(clip: Path, tile: int) -> Needs:
     """What the daemon does for each analysed frame of this clip."""
     from edge.bundle import bundle_folder, load_bundle
@@ -97,43 +140,15 @@ def needs(clip: Path, tile: int) -> Needs:
     from edge.commands.replay_driver import replay
     from edge.config import load_settings
     from edge.inference import open_backend
-    from edge.vision import pipeline
-    from edge.vision.detect import FaceDetector, SharedDetectors
+    from edge.vision.pipeline import build_vision
 
     done: Counter[str] = Counter()
-
-    class Ages:
-        def __init__(self) -> None:
-            self.backend = open_backend("onnxruntime", bundle, max_batch=BATCH, threads=1)
-            self.name, self.device, self.max_batch = "counted", "", BATCH
-
-        def infer(self, batch: Any) -> Any:  # noqa: ANN401 - an `AgeBackend`
-            done["faces"] += len(batch)
-            return self.backend.infer(batch)
-
-        def close(self) -> None:
-            self.backend.close()
-
-    class Counted(FaceDetector):
-        def __init__(self, detector: FaceDetector, kind: str) -> None:
-            self.detector, self.kind = detector, kind
-
-        def detect(self, image: Any) -> Any:  # noqa: ANN401
-            done[self.kind] += 1
-            return self.detector.detect(image)
-
-        def close(self) -> None:
-            self.detector.close()
-
-    class Detectors(SharedDetectors):
-        def open(self, key: Hashable, make: Callable[[], FaceDetector]) -> FaceDetector:
-            return Counted(super().open(key, make), "near" if key == "second opinion" else "far")
-
     camera = {"name": "clip", "source": str(clip.absolute()), "max_fps": FPS, "tile": tile}
-    settings = load_settings(None, (), {"cameras": [camera]})
     bundle = load_bundle(bundle_folder("builtin", Path()))
-    backend, vision = Ages(), partial(pipeline.build_vision, detectors=Detectors(1))
-    for _ in replay(settings, bundle, backend, beside=Path(), clock=SystemClock(), make_vision=vision,
+    backend = Judged(open_backend("onnxruntime", bundle, max_batch=BATCH, threads=1), done)
+    vision = partial(build_vision, detectors=CountingDetectors(done))
+    for _ in replay(load_settings(None, (), {"cameras": [camera]}), bundle, backend, beside=Path(),
+                    clock=SystemClock(), make_vision=vision,
                     on_frame=lambda *_: done.update(["frames"])):  # fmt: skip
         pass
     backend.close()

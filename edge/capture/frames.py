@@ -12,6 +12,7 @@ from edge.capture.rotate_crop import View
 from edge.capture.source import Picture, Source
 from edge.clock import Clock
 from edge.config import CameraSettings
+from edge.errors import SourceError
 from edge.ops.reasons import FrameDrop
 from edge.types import CameraState, CameraStatus, Frame
 
@@ -34,7 +35,7 @@ class Shot:
     state: CameraState
 
     def frame(self) -> Frame:
-        """The frame, with its own picture."""
+        """The frame, with its own picture. Raises SourceError where it cannot be converted."""
         image = self.view(self.picture.image)
         return Frame(self.camera_id, self.captured_at, image, self.state, self.picture.segment)
 
@@ -85,7 +86,12 @@ class Feed:
         """As `shots`, each converted."""
         with closing(self.shots()) as shots:
             for shot in shots:
-                yield shot.frame()
+                try:
+                    frame = shot.frame()
+                except SourceError:
+                    self._count_corrupt(1)
+                    continue
+                yield frame
 
     def shots(self) -> Generator[Shot]:
         """Open the source and give its frames until it ends, then close it. Raises SourceError on a fault.

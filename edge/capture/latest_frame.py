@@ -57,7 +57,10 @@ class LatestFrame:
             return self._frame is not None
 
     def take(self, timeout: float = 0.0) -> Frame | None:
-        """Take the frame, waiting up to `timeout` seconds for one; None if none came."""
+        """Take the frame, waiting up to `timeout` seconds for one; None if none came.
+
+        Raises SourceError where it cannot be converted.
+        """
         with self._changed:
             self.wait(timeout)
             frame, self._frame = self._frame, None

@@ -22,7 +22,10 @@ class Decoded(Protocol):
         """Some of its pixels, uint8 (h, w, 3) BGR, in the same places of the picture."""
 
     def image(self) -> Image:
-        """All of it, uint8 (H, W, 3) BGR, in memory of its own; to be asked by one thread at a time."""
+        """All of it, uint8 (H, W, 3) BGR, in memory of its own; to be asked by one thread at a time.
+
+        Raises SourceError where it cannot be converted.
+        """
 
 
 @dataclass(frozen=True, slots=True, eq=False)

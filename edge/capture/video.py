@@ -356,7 +356,10 @@ class DecodedFrame:
 
     def image(self) -> Image:
         """See `Decoded.image`."""
-        return self.convert(self.frame)
+        try:
+            return self.convert(self.frame)
+        except (av.FFmpegError, ValueError) as error:
+            raise SourceError(f"a frame cannot be converted: {error}") from None
 
 
 class JpegDecoder:

@@ -22,8 +22,8 @@ CLASSIFYING_ENDS = 1.0
 """Seconds that the counting thread then gets for the crops that wait."""
 
 COUNTING_ENDS = 1.5
-"""Seconds that it gets for the rest. With `mqtt.drain_timeout` and the goodbye that makes less than
-ten: what does not end by then is left to the next start."""
+"""Seconds that it gets for the rest before the senders end, and as long as these take besides. With
+`mqtt.drain_timeout` and the goodbye that makes less than ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,19 @@ class Running:
 def shut_down(made: Composition, running: Running) -> bool:
     """End all threads and close all stages, within ten seconds. False: a thread hangs outside of Python.
 
-    Such a thread is in a camera's source, in TensorRT, or in what the page has started.
+    Such a thread is in a camera's source, in TensorRT, or in what the page has started. Where the counting
+    has not ended, nothing is closed under it: it stores what it can until the process ends.
     """
     made.backend.stop()
     _end_counting(made, running.counting)
     _end_publishing(made, running)
+    if running.counting.is_alive():
+        log.error("the counting has not ended in time: visits that it has not stored yet are lost")
+        return False
     made.outbox_report.measure(last=True)
     if depth := made.outbox.depth:
         log.warning("%d windows wait in the outbox; they are sent after the next start", depth)
-    made.backend_in_use = running.counting.is_alive() or running.accelerate.is_alive()
+    made.backend_in_use = running.accelerate.is_alive()
     made.close()
     ended = made.wait_for_asked()
     return made.lanes.wait_for_sources() and ended and not running.accelerate.is_alive()
@@ -71,4 +75,4 @@ def _end_publishing(made: Composition, running: Running) -> None:
     made.box_status("offline", "stopped")
     running.stop_publishing.set()
     sent_by = made.clock.monotonic() + made.settings.mqtt.drain_timeout + GOODBYE
-    made.threads.join([*running.senders, running.accelerate], sent_by)
+    made.threads.join([running.counting, *running.senders, running.accelerate], sent_by)

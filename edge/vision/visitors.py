@@ -231,7 +231,8 @@ class Visitors:
     def _is_due(self, visitor: _Visitor, score: float, now: datetime) -> bool:
         """Whether to look again; also after the clock was set back, when the next look seems far away."""
         wait = visitor.next_look - now
-        if visitor.verdict.doubted and score > CLEAR:
+        verdict = visitor.verdict
+        if verdict.doubted and not verdict.is_face and score > CLEAR:
             wait -= DOUBTED_EVERY - UNSETTLED_EVERY
         return wait <= timedelta(0) or wait > max(DOUBTED_EVERY, self._rarely)
 

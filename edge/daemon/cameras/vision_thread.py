@@ -12,6 +12,7 @@ from edge.config import CameraSettings
 from edge.daemon.cameras.camera_state import WatchedCamera
 from edge.daemon.queue import MessageQueue
 from edge.daemon.threads import TICK, Beat
+from edge.errors import SourceError
 from edge.ops.metrics import Metrics
 from edge.ops.reasons import CropDrop, FrameDrop
 from edge.types import CameraState, CameraStatus, Frame, Message, Progress, StreamEnded, TrackEnded
@@ -120,7 +121,7 @@ class VisionWorker:
         """Analyse the newest frame when its turn comes."""
         name = self.camera.name
         with self._turn:
-            frame = self.slot.take()
+            frame = self._take()
             if frame is None:
                 return None
             at = frame.captured_at
@@ -132,6 +133,14 @@ class VisionWorker:
         self._send(result, at, frame.state, analysed=1)
         self._metrics.analysed.labels(name).inc()
         return at
+
+    def _take(self) -> Frame | None:
+        """The newest frame; None where there is none, or it cannot be converted."""
+        try:
+            return self.slot.take()
+        except SourceError:
+            self.lose_frame(FrameDrop.CORRUPT)
+            return None
 
     def _send(self, result: VisionResult, at: datetime, state: CameraState, analysed: int = 0) -> None:
         """Queue what a step gave, then the progress."""

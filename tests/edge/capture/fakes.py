@@ -59,13 +59,16 @@ def dice(seed: int = 1) -> random.Random:
 
 
 class Counted:
-    """A `Decoded` picture of one tone that counts how often it is converted."""
+    """A `Decoded` picture of one tone that counts how often it is converted, or cannot be."""
 
-    def __init__(self, level: int) -> None:
+    def __init__(self, level: int, *, broken: bool = False) -> None:
         self.sample = grey(level)[::2, ::2]
         self.converted = 0
+        self._broken = broken
 
     def image(self) -> Image:
+        if self._broken:
+            raise SourceError("a frame cannot be converted: invalid argument")
         self.converted += 1
         return np.repeat(np.repeat(self.sample, 2, axis=0), 2, axis=1)
 

@@ -120,6 +120,14 @@ def test_corrupt_pictures_are_told_even_when_none_follows() -> None:
     assert drops == ["corrupt"] * 4
 
 
+def test_a_picture_that_cannot_be_converted_is_counted_and_the_next_one_given() -> None:
+    drops: list[str] = []
+    pictures = [Picture(Counted(90, broken=number == 1), float(number)) for number in range(3)]
+    feed = Feed(camera_settings(), Openings(recording(*pictures)), ManualClock(), on_drop=drops.append)
+    assert [frame.captured_at.second for frame in feed.frames()] == [0, 2]
+    assert drops == ["corrupt"]
+
+
 def test_whether_a_picture_is_dark_is_seen_in_its_region_before_it_is_converted() -> None:
     decoded = Counted(200)
     decoded.sample[:, :40] = 0

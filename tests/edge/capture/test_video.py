@@ -12,6 +12,7 @@ import pytest
 
 from edge.capture.source import SAMPLE
 from edge.capture.video import Decoding, JpegDecoder, Video, _Converter
+from edge.errors import SourceError
 from edge.types import Image
 from tests.edge.capture.encoded_clips import INTERLACED, PROGRESSIVE, joined, numbered, write_video
 from tests.synthetic_video import number_of, picture
@@ -107,6 +108,22 @@ def test_a_frame_that_cannot_be_converted_is_counted_and_never_given(
     video.close()
     assert taken == [None, None, None]
     assert video.corrupt == 3
+
+
+def test_a_frame_whose_sample_alone_can_be_converted_raises_a_fault_of_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(frame: object) -> Image:
+        raise av.error.ArgumentError(22, "Cannot convert interlaced to progressive frames")
+
+    video = opened(write_video(tmp_path / "clip.mkv", numbered(0)))
+    monkeypatch.setattr(video, "_converter", refuse)
+    assert video.grab()
+    decoded = video.retrieve()
+    video.close()
+    assert decoded is not None
+    with pytest.raises(SourceError, match="cannot be converted"):
+        decoded.image()
 
 
 def test_a_picture_that_is_taken_twice_is_the_same_and_before_the_first_there_is_none(tmp_path: Path) -> None:

@@ -280,6 +280,34 @@ def test_an_engine_that_is_still_being_built_at_the_end_is_left_behind(
     assert stored(tmp_path) == {"door": 1}
 
 
+def test_a_disk_that_is_slow_at_the_end_takes_no_count_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The counting stores its window when its time is over: nothing is closed under it."""
+    stop, go_on = threading.Event(), threading.Event()
+
+    class Slow(Outbox):
+        def commit(self, messages: Sequence[NewMessage] = (), **more: Any) -> list[Row]:
+            if any(message.topic.endswith("/counts") for message in messages):
+                stop.set()
+                assert go_on.wait(PATIENCE)
+            return super().commit(messages, **more)
+
+    for time in ("CLASSIFYING_ENDS", "COUNTING_ENDS", "GOODBYE"):
+        monkeypatch.setattr(shutdown, time, 0.05)
+    daemon = make(tmp_path, settings(tmp_path, "door"), Parts(build_vision=see, outbox=Slow))
+    try:
+        assert daemon.run(stop) == 0
+        assert daemon.hangs
+    finally:
+        go_on.set()
+    (counting,) = (thread for thread in threading.enumerate() if thread.name == "counting")
+    counting.join(PATIENCE)
+    assert daemon._made.threads.failure is None
+    daemon._made.close()
+    assert stored(tmp_path) == {"door": 1}
+
+
 def test_metrics_and_health_are_served_while_it_runs(tmp_path: Path) -> None:
     daemon = make(tmp_path, settings(tmp_path, "door"))
     stop = threading.Event()

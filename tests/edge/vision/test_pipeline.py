@@ -243,6 +243,15 @@ class TestVisitor:
         stage = Stage({BACK: standing(until=3), ANN: standing(since=3, until=3.8)}).play(0, 8)
         assert (stage.ends, stage.fates()) == ([3.6], {"visitor": 1})
 
+    def test_a_visitor_who_has_turned_away_is_looked_at_no_more_often_for_a_clear_first_score(self):
+        """Once a second, as a visitor with enough pictures."""
+        stage = Stage({ANN: standing(until=4), BLURRED: standing(since=4)})
+        glances = cast("PaintedFaces", stage.vision._opinion._detector).looks
+        stage.play(0, 10)
+        turned = len(glances)
+        stage.play(10, 20)
+        assert len(glances) - turned == 10
+
     def test_whom_the_second_opinion_clearly_denies_gets_no_wider_view(self):
         stage = Stage({HOPELESS: standing()})
         glances = cast("PaintedFaces", stage.vision._opinion._detector).looks

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.capture import LatestFrame
+from edge.capture import LatestFrame, Picture, Shot
+from edge.capture.rotate_crop import View
 from edge.daemon.cameras.camera_state import WatchedCamera
 from edge.daemon.cameras.vision_thread import VisionWorker
 from edge.daemon.queue import MessageQueue
 from edge.ops.metrics import Metrics
 from edge.ops.reasons import FrameDrop
 from edge.types import CameraState, CameraStatus, Frame, Progress, StreamEnded, TrackEnded
+from tests.edge.capture.fakes import Counted
 from tests.fakes import EPOCH, ManualClock, Person, bundle, paint, painted_vision, settings
 from tests.samples import sample
 
@@ -175,6 +177,15 @@ class TestVisionWorker:
         seen = [m for m in lane.run() if isinstance(m, Progress)]
         assert [(m.event_time, m.analysed) for m in seen] == [(at(0.4), 1), (at(0.4), 0)]
         assert not turn.held
+
+    def test_counts_a_frame_that_cannot_be_converted_as_corrupt(self) -> None:
+        slot = LatestFrame()
+        lane = Lane(slot=slot)
+        picture = Picture(Counted(90, broken=True))
+        slot.put(Shot("door", at(0.2), picture, View(0, (0.0, 0.0, 1.0, 1.0)), CameraState.UP))
+        slot.close()
+        lane.run()
+        assert lane.sample("instore_frames_dropped_total", reason="corrupt") == 1
 
     def test_reports_an_interruption_shorter_than_a_tick(self) -> None:
         """Else the time between the two pictures would count as watched."""

@@ -19,7 +19,8 @@ from edge.errors import ConfigurationError, SourceError
 def validate_source(settings: CameraSettings, secrets_beside: Path) -> None:
     """Check a camera's source and secret without opening the source.
 
-    Raises ConfigurationError for a URL of an unknown scheme or without a host, and for an unreadable secret.
+    Raises ConfigurationError for a URL of an unknown scheme or without a host, for an unreadable secret, and
+    for a decoder that the source cannot use.
     """
     if "://" in settings.source:
         try:
@@ -28,8 +29,28 @@ def validate_source(settings: CameraSettings, secrets_beside: Path) -> None:
             raise ConfigurationError(
                 f"camera {settings.name!r}: source = {public_name(settings.source)!r}: {error}"
             ) from None
+    _check_decoder(settings, secrets_beside)
     _credentials(settings, secrets_beside)
     _trust(settings, secrets_beside)
+
+
+def _check_decoder(settings: CameraSettings, beside: Path) -> None:
+    if settings.decoder == "software":
+        return
+    device = _is_device(settings.source)
+    if device or _is_folder(settings, beside):
+        kind = "a device" if device else "a folder of pictures"
+        raise ConfigurationError(
+            f"camera {settings.name!r}: decoder = {settings.decoder!r}: the source is {kind}; "
+            "allowed: 'software', or a video file or stream as source"
+        )
+
+
+def _is_folder(settings: CameraSettings, beside: Path) -> bool:
+    try:
+        return not is_live(settings) and (beside / _path(settings.source)).is_dir()
+    except SourceError:  # it is reported when the source is opened
+        return False
 
 
 def _check_url(url: str) -> None:

@@ -72,14 +72,16 @@ _QUARTER_TURNS = {
 _PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
 """Formats of a GPU's frames, and those of the same numbers in which software decodes them."""
 
-_EXACT = ("h264", "hevc", "vp9", "av1")
-"""Codecs whose standards leave no choice to a decoder: a GPU's frames have the same bits as software's."""
+_EXACT = ("h264", "hevc", "vp9")
+"""Codecs whose standards leave no choice to a decoder: a GPU's frames have the same bits as software's.
+AV1 is missing: PyAV decodes it with libdav1d, which uses no GPU."""
 
 MAX_REFUSED = 5
 """Frames in a row that a GPU fails to decode, after which software does."""
 
 NO_DEVICE = "decoded by software: there is no NVIDIA GPU, or no driver for its decoder"
 NOT_THIS = "decoded by software: the GPU does not decode this stream"
+NOT_VIDEO = "decoded by software: the camera sends JPEG pictures, which the GPU does not decode"
 DEVICE_FAILED = "decoded by software: the GPU failed"
 
 
@@ -131,7 +133,8 @@ class Video:
         self._decoder = _prepared(stream.codec_context, decoding)
         self._decoding = decoding
         self._refused = 0
-        if self._decoder.is_hwaccel and self._decoder.name not in _EXACT:
+        self._rotation = 0  # of the GPU's frames, in degrees: software that takes over does not know it
+        if _leaves_a_choice(self._decoder):
             self._turn_to_software(NOT_THIS)
         self._deinterlacer = _Deinterlacer()
         self._sampler, self._converter = _Sampler(), _Converter(like_software=decoding.decoder != "software")
@@ -171,10 +174,19 @@ class Video:
         except (av.FFmpegError, OSError, ValueError) as error:
             raise _unopened(error) from None  # its message holds the address with its credentials
         try:
-            return cls(name, container, _largest(container), decoding, note)
+            stream = _largest(container)
         except UnopenedError:
             container.close()
             raise
+        if timeouts is None and isinstance(source, str) and _leaves_a_choice(stream.codec_context):
+            container.close()  # only the decoder that a file is opened with knows how the recording is turned
+            software = Decoding(decoding.threads)
+            video = cls.open(
+                name, source, decoding=software, options=options, container_format=container_format
+            )
+            video.note = NOT_THIS
+            return video
+        return cls(name, container, stream, decoding, note)
 
     @property
     def fps(self) -> float:
@@ -221,12 +233,12 @@ class Video:
         if self._frame is None:
             return None
         try:
-            sample = self._sampler(self._frame)
+            sample = self._sampler(self._frame, self._rotation)
         except (av.FFmpegError, ValueError):
             self._count_failure()
             return None
         self._failures = 0
-        return DecodedFrame(self._frame, sample, self._converter)
+        return DecodedFrame(self._frame, sample, self._converter, self._rotation)
 
     def close(self) -> None:
         self._frame = None
@@ -251,13 +263,16 @@ class Video:
         parts.append(packet)
         try:
             frames = self._decoder.decode(_joined(parts))
-        except (av.FFmpegError, ValueError):
-            self._leave_a_failing_gpu()
+        except (av.FFmpegError, ValueError) as error:
+            if not isinstance(error, av.error.InvalidDataError):
+                self._leave_a_failing_gpu()
             yield self._failed(packet)
             return
         if frames:
             self._refused = 0
             self._note_a_refusing_gpu()
+            if self._on_gpu:
+                self._rotation = frames[-1].rotation
         for frame in frames:
             if not frame.is_corrupt:
                 yield from self._unless_damaged(frame)
@@ -269,7 +284,10 @@ class Video:
 
     @property
     def _on_gpu(self) -> bool:
-        """Whether a GPU decodes, as far as is known before the first frame."""
+        """Whether the decoder uses the GPU.
+
+        True until the first frame even if the GPU refuses the stream: only then FFmpeg asks it.
+        """
         return self._decoder.is_hwaccel and self._decoder.pix_fmt == "cuda"
 
     def _note_a_refusing_gpu(self) -> None:
@@ -284,6 +302,8 @@ class Video:
             self._turn_to_software(DEVICE_FAILED)
 
     def _turn_to_software(self, why: str) -> None:
+        # The GPU's decoder stays open until the source is closed: PyAV keeps it in `stream.codec_context`,
+        # which cannot be replaced. The new decoder does not get the stream's rotation: see `_rotation`.
         software = cast("VideoCodecContext", av.CodecContext.create(self._decoder.name, "r"))
         software.extradata = self._decoder.extradata
         self._decoder, self.note = _prepared(software, self._decoding), why
@@ -318,6 +338,11 @@ def _prepared(decoder: VideoCodecContext, decoding: Decoding) -> VideoCodecConte
     return decoder
 
 
+def _leaves_a_choice(decoder: VideoCodecContext) -> bool:
+    """Whether the GPU is to decode a codec whose frames may differ from software's."""
+    return decoder.is_hwaccel and decoder.name not in _EXACT
+
+
 def _nvdec() -> HWAccel | None:
     """NVIDIA's decoder; None where it cannot be used. Cameras share the context that CUDA has on the GPU."""
     device = HWAccel("cuda", options={"primary_ctx": "1"})
@@ -348,16 +373,17 @@ def _joined(parts: list[Packet[Any]]) -> Packet[Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedFrame:
-    """See `Decoded`. frame: as FFmpeg decoded it, upright or not."""
+    """See `Decoded`. frame: as FFmpeg decoded it, upright or not. rotation: in degrees, if it names none."""
 
     frame: VideoFrame
     sample: Image
     convert: _Converter
+    rotation: int = 0
 
     def image(self) -> Image:
         """See `Decoded.image`."""
         try:
-            return self.convert(self.frame)
+            return self.convert(self.frame, self.rotation)
         except (av.FFmpegError, ValueError) as error:
             raise SourceError(f"a frame cannot be converted: {error}") from None
 
@@ -388,20 +414,21 @@ class _Sampler:
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
-    def __call__(self, frame: VideoFrame) -> Image:
+    def __call__(self, frame: VideoFrame, rotation: int = 0) -> Image:
         scale = min(1.0, SAMPLE / min(frame.width, frame.height))
         size = {name: max(round(getattr(frame, name) * scale), 1) for name in ("width", "height")}
         found = self._reformatter.reformat(
             frame, **size, format="bgr24", interpolation=Interpolation.POINT, threads=1
         )
-        return _upright(frame, found.to_ndarray())
+        return _upright(found.to_ndarray(), frame.rotation or rotation)
 
 
 class _Converter:
     """A decoded frame as uint8 (H, W, 3) BGR, upright, in memory of its own; for one thread at a time.
 
     The memory of a picture that is no longer held is used again, where FFmpeg's filter converts as its
-    reformatter does, bit for bit. Raises FFmpegError or ValueError.
+    reformatter does: the same bits for progressive frames. The pool keeps as much memory as was held at most,
+    until the camera is opened again. Raises FFmpegError or ValueError.
     """
 
     def __init__(self, *, like_software: bool = False) -> None:
@@ -411,12 +438,13 @@ class _Converter:
         self._graph: av.filter.Graph | None = None
         self._shape: tuple[object, ...] = ()
 
-    def __call__(self, frame: VideoFrame) -> Image:
+    def __call__(self, frame: VideoFrame, rotation: int = 0) -> Image:
+        """rotation: in degrees, for a frame that names none."""
         if self._like_software and frame.format.name in _PLANAR:
             frame = self._reformatter.reformat(frame, format=_PLANAR[frame.format.name], threads=1)
         usual = frame.format.name in _USUAL and frame.width % 2 == frame.height % 2 == 0
         found = self._filtered(frame) if usual else self._reformatter.reformat(frame, **_TO_BGR)
-        return _upright(frame, found.to_ndarray())
+        return _upright(found.to_ndarray(), frame.rotation or rotation)
 
     def _filtered(self, frame: VideoFrame) -> VideoFrame:
         if self._graph is None or _shape(frame) != self._shape:
@@ -428,8 +456,8 @@ class _Converter:
         return self._graph.vpull()
 
 
-def _upright(frame: VideoFrame, image: NDArray[Any]) -> Image:
-    turn = _QUARTER_TURNS.get(frame.rotation)
+def _upright(image: NDArray[Any], rotation: int) -> Image:
+    turn = _QUARTER_TURNS.get(rotation)
     return image if turn is None else cast("Image", cv2.rotate(image, turn))
 
 

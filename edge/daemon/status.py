@@ -161,11 +161,15 @@ STOPPED = "the daemon has stopped"
 
 
 def report_camera(status: CameraStatus, metrics: Metrics, publish: Callable[[CameraStatus], None]) -> None:
-    """Report a camera's new state in the metrics, over MQTT and in the log."""
+    """Report a camera's new state in the metrics, over MQTT and in the log.
+
+    A camera that is up with a reason, such as a GPU that does not decode it, is a warning.
+    """
+    calm = status.reason == STOPPED or (status.state is CameraState.UP and not status.reason)
     metrics.camera_status(status)
     publish(status)
     log.log(
-        logging.INFO if status.state is CameraState.UP or status.reason == STOPPED else logging.WARNING,
+        logging.INFO if calm else logging.WARNING,
         "camera %s: %s%s",
         status.camera_id,
         status.state,

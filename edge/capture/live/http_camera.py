@@ -27,7 +27,7 @@ from edge.capture.live.refusal import in_words
 from edge.capture.live.tls import Trust, why_untrusted
 from edge.capture.rate_limit import RateLimit
 from edge.capture.source import Picture, Source
-from edge.capture.video import MAX_CORRUPT, Decoding, JpegDecoder, UnopenedError, Video
+from edge.capture.video import MAX_CORRUPT, NOT_VIDEO, Decoding, JpegDecoder, UnopenedError, Video
 from edge.clock import Clock, ended_after
 from edge.errors import SourceError
 from edge.types import Image
@@ -63,6 +63,7 @@ def open_http(
 ) -> Source:
     """Ask an HTTP camera for its picture. Raises SourceError with what it says instead."""
     client = _Client(url, credentials, timeouts, trust)
+    note = "" if decoding.decoder == "software" else NOT_VIDEO
     try:
         answer = client.get()
         kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -75,9 +76,9 @@ def open_http(
             first = _if_more_than_one(client, answer, first, clock)
             if not first:
                 answer.close()
-                return Snapshots(client, max_fps, clock)
+                return Snapshots(client, max_fps, clock, note=note)
         if kind.startswith("multipart/") or first.startswith((_JPEG, b"--")):
-            return JpegStream(client, answer, first, max_fps, clock)
+            return JpegStream(client, answer, first, max_fps, clock, note=note)
         body = _Body(client, answer, first, clock)
         video = _video(body, decoding)
         return LiveStream(video, max_fps, timeouts.read, clock, release=body.release, expect=body.expect)
@@ -262,9 +263,17 @@ class JpegStream:
     live = True
 
     def __init__(
-        self, client: _Client, answer: requests.Response, first: bytes, max_fps: float, clock: Clock
+        self,
+        client: _Client,
+        answer: requests.Response,
+        first: bytes,
+        max_fps: float,
+        clock: Clock,
+        *,
+        note: str = "",
     ) -> None:
         self._client = client
+        self._note = note
         self._answer = answer
         self._rate = RateLimit(max_fps)
         self._clock = clock
@@ -283,7 +292,7 @@ class JpegStream:
         while True:
             while self._waiting:
                 if (image := self._decode(self._waiting.pop(0))) is not None:
-                    return Picture(image)
+                    return Picture(image, note=self._note)
             self._receive()
             if self._clock.monotonic() - asked_at >= self._client.timeouts.read:
                 raise self._client.fault(f"no frame for {self._client.timeouts.read:g} s")
@@ -324,8 +333,9 @@ class Snapshots:
 
     live = True
 
-    def __init__(self, client: _Client, max_fps: float, clock: Clock) -> None:
+    def __init__(self, client: _Client, max_fps: float, clock: Clock, *, note: str = "") -> None:
         self._client = client
+        self._note = note
         self._period = 1 / max_fps
         self._clock = clock
         self._decoder = JpegDecoder()
@@ -345,7 +355,7 @@ class Snapshots:
                 continue
             if image is not None:
                 self._last = self._clock.monotonic()
-                return Picture(image)
+                return Picture(image, note=self._note)
             self.corrupt += 1
             self._endure(self._client.fault("its pictures cannot be decoded; allowed: JPEG"))
 

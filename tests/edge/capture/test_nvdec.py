@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import av
 import numpy as np
@@ -21,9 +22,11 @@ from edge.capture.video import (
     _Converter,
 )
 from tests.edge.capture.encoded_clips import numbered, write_video
+from tests.edge.capture.test_video import turned
 from tests.synthetic_video import number_of
 
 GPU = Decoding(decoder="nvdec")
+ZERO_DELAY = {"tune": "zerolatency"}
 OFTEN = {"g": "10", "bf": "0"}
 """Options of an encoder: a key picture every ten frames, none that depends on a later one."""
 
@@ -33,13 +36,25 @@ class FailingGpu:
 
     is_hwaccel = True
     pix_fmt = "cuda"
-    extradata: bytes | None = None
 
-    def __init__(self, codec: str = "h264") -> None:
+    def __init__(self, codec: str = "h264", decoder: Any = None, *, lasts: int = 0) -> None:
+        """lasts: packets that it decodes, by this decoder, before it is lost."""
         self.name = codec
+        self._decoder, self._lasts = decoder, lasts
+        self.extradata = decoder.extradata if decoder else None
 
     def decode(self, packet: object) -> list[av.VideoFrame]:
-        raise av.error.ExternalError(1, "CUDA_ERROR_UNKNOWN")
+        self._lasts -= 1
+        if self._lasts < 0:
+            raise av.error.ExternalError(1, "CUDA_ERROR_UNKNOWN")
+        return cast("list[av.VideoFrame]", self._decoder.decode(packet))
+
+
+def losing_its_gpu(path: Path, *, lasts: int = 0) -> Video:
+    """A recording that such a decoder decodes until it is lost."""
+    video = Video.open("clip", str(path), decoding=Decoding())
+    video._decoder = cast("Any", FailingGpu("h264", video._decoder, lasts=lasts))
+    return video
 
 
 @pytest.fixture
@@ -80,14 +95,55 @@ def test_a_codec_that_leaves_decoders_a_choice_is_decoded_by_software() -> None:
     assert Video("clip", cast("Any", None), cast("Any", stream), GPU).note == NOT_THIS
 
 
-def test_when_the_gpu_fails_software_goes_on_from_the_next_key_picture(clip: Path) -> None:
-    video = Video.open("clip", str(clip), decoding=Decoding())
-    gpu = FailingGpu("mpeg4")
-    gpu.extradata = video._decoder.extradata
-    video._decoder = cast("Any", gpu)
+@pytest.fixture
+def h264(tmp_path: Path) -> Path:
+    """With a key picture every ten frames, and each frame shown when it is decoded."""
+    return write_video(tmp_path / "clip.mp4", numbered(*range(40)), OFTEN | ZERO_DELAY, codec="libx264")
+
+
+def test_when_the_gpu_fails_software_goes_on_from_the_next_key_picture(h264: Path) -> None:
+    video = losing_its_gpu(h264)
     assert numbers(video) == list(range(10, 40))
     assert video.note == DEVICE_FAILED
-    assert MAX_REFUSED < video.corrupt == 10
+    assert video.corrupt == MAX_REFUSED + 1  # FFmpeg passes over the frames up to the key picture
+
+
+def test_damaged_data_is_no_failure_of_the_gpu(h264: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = losing_its_gpu(h264)
+    damaged = av.error.InvalidDataError(1, "damaged")
+    monkeypatch.setattr(video._decoder, "decode", Mock(side_effect=damaged))
+    assert numbers(video) == []
+    assert video.note == ""
+
+
+def uprights(video: Video) -> list[tuple[int, tuple[int, ...]]]:
+    """The number of each picture of a recording that is turned by 90 degrees, and the shape of its sample."""
+    found = []
+    while video.grab():
+        decoded = video.retrieve()
+        assert decoded is not None
+        found.append((number_of(np.rot90(decoded.image())), decoded.sample.shape))
+    video.close()
+    return found
+
+
+def test_a_turned_recording_stays_upright_after_the_gpu_failed(h264: Path) -> None:
+    video = losing_its_gpu(turned(h264, 90), lasts=5)
+    expected = [(number, (192, 96, 3)) for number in (*range(5), *range(20, 40))]
+    assert uprights(video) == expected
+    assert video.note == DEVICE_FAILED
+
+
+def test_a_turned_recording_of_another_codec_stays_upright(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is opened again, for a decoder without the GPU."""
+    clip = write_video(tmp_path / "clip.mp4", numbered(*range(3)), codec="mpeg4")
+    gpus = iter([True, False])
+    monkeypatch.setattr("edge.capture.video._leaves_a_choice", lambda decoder: next(gpus, False))
+    video = Video.open("clip", str(turned(clip, 90)), decoding=Decoding())
+    assert uprights(video) == [(number, (192, 96, 3)) for number in range(3)]
+    assert video.note == NOT_THIS
 
 
 def test_as_configured_there_is_nothing_to_say(clip: Path) -> None:

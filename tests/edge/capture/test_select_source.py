@@ -7,7 +7,7 @@ import pytest
 
 from edge.capture import Source, is_live, open_source, validate_source
 from edge.capture.recordings import Clip, Folder
-from edge.capture.video import Decoding, UnopenedError
+from edge.capture.video import NOT_VIDEO, Decoding, UnopenedError
 from edge.clock import SystemClock
 from edge.errors import ConfigurationError, SourceError
 from tests.edge.capture.fakes import camera_settings
@@ -148,3 +148,20 @@ def test_video_is_decoded_as_the_settings_say(source: str, tmp_path: Path, monke
     with pytest.raises(SourceError):
         opened(source, tmp_path, decoder_threads=3, decoder="nvdec")
     assert asked == [Decoding(3, "nvdec")]
+
+
+@pytest.mark.parametrize(("source", "why"), [("0", "a device"), (".", "a folder of pictures")])
+def test_a_gpu_for_what_is_no_video_is_refused(source: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match=f"camera 'door': decoder = 'nvdec': the source is {why}; all"
+    ):
+        validate_source(camera_settings(source, decoder="nvdec"), tmp_path)
+
+
+def test_jpegs_say_that_no_gpu_decodes_them(tmp_path: Path) -> None:
+    with MjpegServer([jpeg(picture(1))]) as server:
+        source = opened(server.url, tmp_path, decoder="nvdec")
+        taken = source.read()
+        source.close()
+    assert taken is not None
+    assert taken.note == NOT_VIDEO

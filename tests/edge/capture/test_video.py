@@ -97,7 +97,7 @@ def test_colours_are_the_same_flagged_or_not(tmp_path: Path) -> None:
 def test_a_frame_that_cannot_be_converted_is_counted_and_never_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(frame: object) -> Image:
+    def refuse(frame: object, rotation: int) -> Image:
         raise av.error.ArgumentError(22, "Cannot convert interlaced to progressive frames")
 
     video = opened(write_video(tmp_path / "clip.mkv", numbered(*range(3))))
@@ -113,7 +113,7 @@ def test_a_frame_that_cannot_be_converted_is_counted_and_never_given(
 def test_a_frame_whose_sample_alone_can_be_converted_raises_a_fault_of_the_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(frame: object) -> Image:
+    def refuse(frame: object, rotation: int) -> Image:
         raise av.error.ArgumentError(22, "Cannot convert interlaced to progressive frames")
 
     video = opened(write_video(tmp_path / "clip.mkv", numbered(0)))
@@ -185,14 +185,20 @@ TURNS = {
 }
 
 
+def turned(clip: Path, degrees: int) -> Path:
+    """The same MP4, whose track now says that it is turned."""
+    data = clip.read_bytes()
+    track = data.index(IDENTITY, data.index(b"tkhd"))
+    matrix = np.array(TURNS[degrees], ">i4").tobytes()
+    clip.write_bytes(data[:track] + matrix + data[track + len(matrix) :])
+    return clip
+
+
 @pytest.mark.parametrize("degrees", TURNS)
 def test_a_recording_that_says_how_it_was_held_is_turned_upright(tmp_path: Path, degrees: int) -> None:
     """The file names the turn in the matrix of its track, as telephones do; OpenCV turns it as well."""
     clip = write_video(tmp_path / "clip.mp4", numbered(0x123), codec="mpeg4")
-    data = clip.read_bytes()
-    track = data.index(IDENTITY, data.index(b"tkhd"))
-    turned = np.array(TURNS[degrees], ">i4").tobytes()
-    clip.write_bytes(data[:track] + turned + data[track + len(turned) :])
+    turned(clip, degrees)
     capture = cv2.VideoCapture(str(clip))
     _, expected = capture.read()
     capture.release()

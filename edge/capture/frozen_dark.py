@@ -11,8 +11,8 @@ import numpy as np
 from edge.types import CameraState, Image
 
 GRID = 64
-"""Pixels sampled along the shorter side: 16 pixels apart at 1080p, less than the width of the smallest
-face."""
+"""Pixels sampled along the shorter side, where the sample of the source has as many: 16 pixels apart at
+1080p, less than the width of the smallest face. Of a small region of interest every pixel of it is taken."""
 
 BLACK = 16.0
 """Mean luma below which a picture is dark: black in the limited range of video (ITU-R BT.601-7, 2.5.3)."""

@@ -10,8 +10,8 @@ import numpy as np
 from edge.types import Image
 
 SAMPLE = 144
-"""Pixels of a sample's shorter side, at most: 7.5 pixels apart at 1080p, half the width of the smallest
-face."""
+"""Pixels of the shorter side of a whole picture's sample, at most: 7.5 pixels apart at 1080p, half the width
+of the smallest face."""
 
 
 class Decoded(Protocol):

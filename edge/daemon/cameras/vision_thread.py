@@ -118,7 +118,10 @@ class VisionWorker:
         return now
 
     def _analyse(self, vision: Vision) -> datetime | None:
-        """Analyse the newest frame when its turn comes."""
+        """Analyse the newest frame when its turn comes.
+
+        It is converted in the turn: of frames that are overwritten while they wait none costs time.
+        """
         name = self.camera.name
         with self._turn:
             frame = self._take()

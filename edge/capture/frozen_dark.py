@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import cv2
 import numpy as np
 
+from edge.capture.source import sampled
 from edge.types import CameraState, Image
 
 GRID = 64
@@ -48,7 +49,7 @@ class PictureWatch:
 
     def state_of(self, image: Image, at: datetime) -> CameraState:
         """UP, FROZEN or DARK, as of `image`, uint8 (H, W, 3) BGR, taken at the time `at`."""
-        sample = _sample(image)
+        sample = sampled(image, GRID)
         same = self._sample is not None and np.array_equal(sample, self._sample)
         if self._same_since is None or not same:
             self._sample, self._same_since = sample, at
@@ -58,11 +59,6 @@ class PictureWatch:
         if at - self._same_since >= self._frozen_after:
             return CameraState.FROZEN
         return CameraState.UP
-
-
-def _sample(image: Image) -> Image:
-    step = max(1, min(image.shape[:2]) // GRID)
-    return np.ascontiguousarray(image[step // 2 :: step, step // 2 :: step])
 
 
 def _is_dark(sample: Image) -> bool:

@@ -52,8 +52,13 @@ class Picture:
         """As few of its pixels as show whether it is dark, or the same as before: uint8 (h, w, 3) BGR."""
         if not isinstance(self.pixels, np.ndarray):
             return self.pixels.sample
-        step = max(1, min(self.pixels.shape[:2]) // SAMPLE)
-        return np.ascontiguousarray(self.pixels[step // 2 :: step, step // 2 :: step])
+        return sampled(self.pixels, SAMPLE)
+
+
+def sampled(image: Image, shorter: int) -> Image:
+    """Pixels at even distances, uint8 (h, w, 3): `shorter` or more along the shorter side, if it has them."""
+    step = max(1, min(image.shape[:2]) // shorter)
+    return np.ascontiguousarray(image[step // 2 :: step, step // 2 :: step])
 
 
 class Source(Protocol):

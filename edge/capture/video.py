@@ -417,9 +417,7 @@ class _Sampler:
     def __call__(self, frame: VideoFrame, rotation: int = 0) -> Image:
         scale = min(1.0, SAMPLE / min(frame.width, frame.height))
         size = {name: max(round(getattr(frame, name) * scale), 1) for name in ("width", "height")}
-        found = self._reformatter.reformat(
-            frame, **size, format="bgr24", interpolation=Interpolation.POINT, threads=1
-        )
+        found = self._reformatter.reformat(frame, **size, **_TO_BGR, interpolation=Interpolation.POINT)
         return _upright(found.to_ndarray(), frame.rotation or rotation)
 
 

@@ -53,6 +53,5 @@ def step(mix: Floats, counts: Floats, rows: Floats, prior: Floats | float) -> Fl
 
 def _expected(observed: Observed, means: Floats) -> Floats:
     """Visits counted in each bracket, (B,), where `means` are expected before anything is observed."""
-    logs = observed.possible * np.log(np.maximum(means, 1e-12))[:, None] + observed.chances
-    likely = np.exp(logs - logs.max(axis=1, keepdims=True))
+    likely = observed.likely(np.maximum(means, 1e-12))
     return np.asarray((likely * observed.possible).sum(axis=1) / likely.sum(axis=1), np.float64)

@@ -49,6 +49,13 @@ class Observed:
         """The number of visits in each bracket with the greatest weight, (B,); of several the least."""
         return np.asarray(self.least + self.step * self.weights.argmax(axis=1), np.int64)
 
+    def likely(self, means: Floats) -> Floats:
+        """How likely each possible number is, (..., B, L), 1 for the likeliest, if the visits counted in a
+        bracket are Poisson with these `means`, (..., B), above 0.
+        """
+        logs = self.possible * np.log(means)[..., None] + self.chances
+        return np.asarray(np.exp(logs - logs.max(axis=-1, keepdims=True)), np.float64)
+
     @classmethod
     def exact(cls, counts: Sequence[int]) -> Observed:
         """Every visit is released."""

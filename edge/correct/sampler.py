@@ -50,8 +50,7 @@ class _Chains:
         chains, brackets, _ = rows.shape
         self._rng = rng
         self._expected = weights[:, None] * rows
-        self._possible = observed.possible
-        self._chances = observed.chances
+        self._observed = observed
         self.mix = np.full((chains, brackets), 1 / brackets)
         self.rows = np.maximum(rows, _TINY)
         self.counts = np.broadcast_to(observed.likeliest, (chains, brackets)).astype(np.int64)
@@ -67,14 +66,14 @@ class _Chains:
 
     def _draw_counts(self, counted: Floats) -> NDArray[np.int64]:
         """How many were counted in each bracket, given the share of each, (K, B)."""
-        if self._possible.shape[1] == 1:
+        possible = self._observed.possible
+        if possible.shape[1] == 1:
             return self.counts
         visits = self._rng.standard_gamma(self.counts.sum(axis=1, keepdims=True) + 1.0)
-        logs = self._possible * np.log(visits * counted)[:, :, None] + self._chances
-        below = np.exp(logs - logs.max(axis=2, keepdims=True)).cumsum(axis=2)
+        below = self._observed.likely(visits * counted).cumsum(axis=2)
         at = self._rng.random((*counted.shape, 1)) * below[:, :, -1:]
         places = (below < at).sum(axis=2)
-        return np.asarray(np.take_along_axis(self._possible, places.T, axis=1).T, np.int64)
+        return np.asarray(np.take_along_axis(possible, places.T, axis=1).T, np.int64)
 
     def _draw_origins(self, counted: Floats) -> NDArray[np.int64]:
         """How many of those counted in bracket j are of bracket i: (K, j, i)."""

@@ -65,12 +65,18 @@ def colours(image: Image, boxes: Boxes) -> Colours:
 
 def hidden(boxes: Boxes) -> NDArray[np.bool_]:
     """Which chests the person below a nearer, so larger, face may hide in part, (N,)."""
-    return _behind(_chests(boxes), boxes, 0.0)
+    return _behind(_chests(boxes), _sides(boxes), boxes, 0.0)
 
 
 def half_hidden(boxes: Boxes) -> NDArray[np.bool_]:
     """Which faces the hair, head or body of a nearer, so larger, one may hide in part, (N,)."""
-    return _behind(boxes, boxes, HAIR)
+    return behind(boxes, boxes)
+
+
+def behind(faces: Boxes, seen: Boxes) -> NDArray[np.bool_]:
+    """Which of the faces (N, 4) the hair, head or body of a nearer, so larger, one of those seen (M, 4) may
+    hide in part, (N,)."""
+    return _behind(faces, _sides(faces), seen, HAIR)
 
 
 class Outfits:
@@ -123,21 +129,26 @@ def _weights(sights: NDArray[np.intp]) -> NDArray[np.float64]:
     return np.asarray(np.maximum(NEWEST, 1 / np.maximum(sights, 1))[:, None])
 
 
-def _behind(parts: Boxes | NDArray[np.intp], boxes: Boxes, above: float) -> NDArray[np.bool_]:
-    """Which of the parts (N, 4) of people reach behind another one, who begins `above` sides over a face."""
-    if len(boxes) < 2:
-        return np.zeros(len(boxes), np.bool_)
-    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
+def _behind(
+    parts: Boxes | NDArray[np.intp], own: NDArray[np.float32], boxes: Boxes, above: float
+) -> NDArray[np.bool_]:
+    """Which of the parts (N, 4) of people reach behind one of those with these faces (M, 4), who begins
+    `above` sides over the face. own: sides of the faces of the parts, (N,)."""
+    sides = _sides(boxes)
     middle, reach = (boxes[:, 0] + boxes[:, 2]) / 2, ASIDE * sides
     left, _, right, bottom = (edge[:, None] for edge in parts.T)
     across = (left < middle + reach) & (right > middle - reach)
     below = bottom > boxes[:, 1] - above * sides
-    return np.asarray((across & below & (sides > sides[:, None])).any(axis=1), np.bool_)
+    return np.asarray((across & below & (sides > own[:, None])).any(axis=1), np.bool_)
+
+
+def _sides(boxes: Boxes) -> NDArray[np.float32]:
+    """The longer side of each box in pixels, (N,)."""
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0), np.float32)
 
 
 def _chests(boxes: Boxes) -> NDArray[np.intp]:
-    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True)
-    return np.asarray(np.round(np.tile(boxes[:, :2], 2) + CHEST * sides), np.intp)
+    return np.asarray(np.round(np.tile(boxes[:, :2], 2) + CHEST * _sides(boxes)[:, None]), np.intp)
 
 
 def _mean(image: Image, chest: NDArray[np.intp]) -> tuple[float, ...]:

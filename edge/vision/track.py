@@ -6,7 +6,8 @@ the prediction exact for any time step, and a visitor out of sight slows down in
 speed. Lengths are measured in face sizes: one set of numbers is right for near and far and for every
 resolution. Faces are assigned to tracks so that the whole assignment is most likely. A face that fits none
 continues a track that was close by a moment ago and found no other (a sudden move), or one in the same
-clothes that it can have reached (a turn out of sight), or else starts a new one.
+clothes that it can have reached (a turn out of sight), or one that a nearer person has hidden since (in a
+queue), or else starts a new one.
 
 All times are those of the frames: neither frame rate nor dropped frames change what the settings mean.
 `bench/trackers.py` compares this with trackers of a library; the constants were tuned on its scenes, with
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from edge.geometry import centres, overlap
 from edge.types import Boxes, Faces, Track, TrackState
-from edge.vision.clothes import Outfits, half_hidden
+from edge.vision.clothes import Outfits, behind, half_hidden
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -87,6 +88,22 @@ track: people who are hidden stop and turn round, and the filter expects them to
 TURN_WITHIN = 1.5
 """Seconds unseen after which that ends: somebody else in such clothes may have come."""
 
+HIDDEN_FOR = timedelta(seconds=8)
+"""Time unseen after which a track ends although a nearer person hides it: people in a queue are hidden until
+the one before them has been served. 6 to 10 s give the same counts on drawn queues, whose people are hidden
+for 3 s at a time."""
+
+WAITS = 1.5
+"""Face sizes from where it was seen last within which a hidden track is found again, be it expected
+elsewhere: who waits does not walk on."""
+
+WAITS_GROWTH = 0.7
+"""E-folds by which the sides of such a face may differ: half hidden, it was up to 1.4 times too small, and
+who moves up is nearer."""
+
+OTHER_CLOTHES = 2.0
+"""How unlike the clothes are (`Outfits.unlike`) from which on a face that fits no track continues none."""
+
 NOWHERE = 3.0
 """Above every detour that is possible."""
 
@@ -106,6 +123,7 @@ class TrackerSettings:
     confirm_hits: a track is confirmed when this many frames have shown it.
     doubt_after, lost_after: seconds unseen after which a tentative and a confirmed track are removed. A
         tentative one waits as long as it is predicted: who is hidden after the first sight may cross a line.
+        For a confirmed one only the time counts in which no nearer person hides it, up to `HIDDEN_FOR`.
     """
 
     start_score: float = 0.6
@@ -141,7 +159,7 @@ class Tracker:
         clothes: float32 (N, 3), `edge.vision.clothes` of each face, NaN where unknown.
         """
         step = self._advance(at)
-        ended = self._remove([self._unseen(life) > self._lost_after for life in self._lives])
+        ended = self._remove([self._is_gone(life, step) for life in self._lives])
         self._motion.predict(np.array([self._coasting(life, step) for life in self._lives]))
         measured = _measure(faces.xyxy)
         worn = np.full((len(faces), 3), np.nan, np.float32) if clothes is None else clothes
@@ -149,10 +167,12 @@ class Tracker:
         unlike = self._outfits.unlike(worn)
         back = (unlike < 1) & ~self._taken(measured)
         rows, columns = self._associate(measured, noise, unlike, back)
-        rows, columns = self._rejoin(measured, back, rows, columns)
+        detour = self._detour(measured, unlike, back)
+        rows, columns = self._rejoin(detour, rows, columns)
         self._motion.correct(rows, measured[columns], noise[columns])
         self._outfits.add(rows, worn[columns])
         self._note(rows, columns)
+        self._note_hidden(faces.xyxy)
         ended += self._remove([self._doubtful(life) for life in self._lives])
         self._start(faces, measured, columns, worn)
         return self._tracks(faces) + ended
@@ -176,6 +196,18 @@ class Tracker:
 
     def _unseen(self, life: _Life) -> timedelta:
         return self._elapsed - life.last_seen
+
+    def _is_gone(self, life: _Life, step: timedelta) -> bool:
+        """Let a time step pass for a track; whether it was out of sight for too long."""
+        if not life.hidden:
+            life.absent += step
+        return life.absent > self._lost_after or self._unseen(life) > max(HIDDEN_FOR, self._lost_after)
+
+    def _note_hidden(self, seen: Boxes) -> None:
+        """Note which lost tracks are expected behind a nearer one of the faces seen, (M, 4)."""
+        hidden = behind(self._motion.boxes(), seen)
+        for life, is_behind in zip(self._lives, hidden.tolist(), strict=True):
+            life.hidden = is_behind and life.state is TrackState.LOST
 
     def _doubtful(self, life: _Life) -> bool:
         return life.state is TrackState.TENTATIVE and self._unseen(life) > self._doubt_after
@@ -217,8 +249,10 @@ class Tracker:
         """Which faces are close to where a track was a moment ago, (M,): they are of that one, if of any.
 
         Without it, a track lost long ago wins the face of a person in such clothes who just moved suddenly.
+        A tentative track claims none: it may be the one that was lost, found again.
         """
-        seen = self._unseen_seconds() <= JUMP_WITHIN
+        confirmed = [life.state is not TrackState.TENTATIVE for life in self._lives]
+        seen = (self._unseen_seconds() <= JUMP_WITHIN) & np.array(confirmed, np.bool_)
         return np.asarray((self._motion.apart(measured)[seen] < JUMP).any(axis=0))
 
     def _clash(self, unlike: Floats) -> Floats:
@@ -227,13 +261,11 @@ class Tracker:
         clash: Floats = np.nan_to_num(np.minimum(unlike - 1, 1) * weight[:, None])
         return clash
 
-    def _rejoin(
-        self, measured: Floats, back: Bools, rows: Indices, columns: Indices
-    ) -> tuple[Indices, Indices]:
-        """The assignment, and beside it faces and tracks left over that are close enough to be one."""
-        if len(rows) == len(self._lives) or len(columns) == len(measured):
-            return rows, columns
-        detour = self._detour(measured, back)
+    def _rejoin(self, detour: Floats, rows: Indices, columns: Indices) -> tuple[Indices, Indices]:
+        """The assignment, and beside it faces and tracks left over that are close enough to be one.
+
+        detour: (N, M), see `_detour`; it is changed.
+        """
         detour[rows] = np.inf
         detour[:, columns] = np.inf
         near = np.isfinite(detour)
@@ -246,14 +278,19 @@ class Tracker:
         pairs = pairs[cost[pairs, face[pairs]] < NOWHERE]
         return np.concatenate([rows, lost[pairs]]), np.concatenate([columns, left[face[pairs]]])
 
-    def _detour(self, measured: Floats, back: Bools) -> Floats:
-        """How unlikely it is that each track moved suddenly (0 to 1) or turned round (1 to 2) to be each
-        face, (N, M). Infinite where it can be neither."""
+    def _detour(self, measured: Floats, unlike: Floats, back: Bools) -> Floats:
+        """How unlikely it is that each track moved suddenly (0 to 1), turned round (1 to 2) or waited behind
+        somebody (2 to 3) to be each face, (N, M). Infinite where it can be none of these."""
         unseen = self._unseen_seconds()[:, None]
-        apart, reach = self._motion.jumps(measured), np.maximum(TURN * unseen, 1e-6)
+        hidden = np.array([life.hidden for life in self._lives], np.bool_)[:, None]
+        waits = self._motion.apart(measured, WAITS_GROWTH)
+        apart, reach = self._motion.apart(measured, JUMP_GROWTH), np.maximum(TURN * unseen, 1e-6)
+        detour = np.where(hidden & (waits < WAITS), 2 + waits / WAITS, np.inf)
         turned = back & (unseen <= TURN_WITHIN) & (apart < reach)
-        detour = np.where(turned, 1 + apart / reach, np.inf)
-        return np.where((unseen <= JUMP_WITHIN) & (apart < JUMP), apart / JUMP, detour)
+        detour = np.where(turned, 1 + apart / reach, detour)
+        detour = np.where((unseen <= JUMP_WITHIN) & (apart < JUMP), apart / JUMP, detour)
+        detour[unlike >= OTHER_CLOTHES] = np.inf
+        return detour
 
     def _unseen_seconds(self) -> Floats:
         return np.array([self._unseen(life).total_seconds() for life in self._lives])
@@ -269,6 +306,7 @@ class Tracker:
 
     def _hit(self, life: _Life, face: int) -> None:
         life.face, life.last_seen, life.hits = face, self._elapsed, life.hits + 1
+        life.absent = timedelta()
         if life.hits >= self._settings.confirm_hits:
             life.state = TrackState.CONFIRMED
 
@@ -326,7 +364,10 @@ class Tracker:
 
 @dataclass(slots=True)
 class _Life:
-    """A track without its motion. Times are on the tracker's own axis, which never moves back."""
+    """A track without its motion. Times are on the tracker's own axis, which never moves back.
+
+    absent: time for which it was not seen and nobody hid it. hidden: whether somebody hides it now.
+    """
 
     track_id: int
     first_seen: timedelta
@@ -334,6 +375,8 @@ class _Life:
     state: TrackState = TrackState.TENTATIVE
     hits: int = 0
     face: int | None = None
+    absent: timedelta = timedelta()
+    hidden: bool = False
 
 
 class _Motion:
@@ -388,15 +431,14 @@ class _Motion:
         surprise: Floats = (error**2 / variance + np.log(variance)).sum(axis=2)
         return surprise
 
-    def apart(self, measured: Floats) -> Floats:
-        """Distances in face sizes of M measurements from where N tracks were seen last, (N, M)."""
-        error = (measured - self._seen[:, None]) / self._units()[:, None]
-        return np.asarray(np.hypot(error[..., 0], error[..., 1]))
+    def apart(self, measured: Floats, most: float = np.inf) -> Floats:
+        """Distances in face sizes of M measurements from where N tracks were seen last, (N, M).
 
-    def jumps(self, measured: Floats) -> Floats:
-        """The same, infinite where the sizes differ."""
-        growth = np.abs(measured - self._seen[:, None])[..., 2:].max(axis=2)
-        return np.where(growth < JUMP_GROWTH, self.apart(measured), np.inf)
+        most: E-folds from which on, if their sides differ by so much, it is infinite.
+        """
+        error = (measured - self._seen[:, None]) / self._units()[:, None]
+        growth = np.abs(error[..., 2:]).max(axis=2)
+        return np.where(growth < most, np.hypot(error[..., 0], error[..., 1]), np.inf)
 
     def correct(self, rows: Indices, measured: Floats, noise: Floats) -> None:
         """Kalman update of these rows, each with its measurement and the standard deviation of that."""

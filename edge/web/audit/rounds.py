@@ -22,6 +22,7 @@ from edge.config import CameraSettings
 from edge.errors import OutsideError
 from edge.types import Frame, Image
 from edge.vision.setup.masked import Masked
+from edge.vision.track import HIDDEN_FOR
 from edge.web.access import Access
 from edge.web.audit.tools import AuditTools, Counted
 from edge.web.setup.stills import TROUBLE
@@ -280,7 +281,7 @@ class Rounds:
         if since and until and reached:
             if counted.set_back or _between(since, reached) > passed + LEAP:
                 raise RoundError(CLOCK)
-            if _between(until, reached) > found.lost_after:
+            if _between(until, reached) > max(found.lost_after, HIDDEN_FOR.total_seconds()):
                 return True
         if self._clock.monotonic() > (found.ended_at or 0.0) + found.lost_after + PATIENCE:
             raise RoundError("the camera did not come to the end of the round")

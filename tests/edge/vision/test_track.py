@@ -238,6 +238,7 @@ def test_a_longer_patience_waits_for_a_face_that_comes_back_where_it_was():
     assert only(tracker.update(faces((300, 300, SIZE)), at(9.1))).track_id == 1
 
 
+UNKNOWN = np.full((1, 3), np.nan, np.float32)
 RED, GREEN = [76.0, -43, 127], [150.0, -85, -107]
 
 
@@ -267,6 +268,68 @@ def test_clothes_are_those_of_when_they_could_last_be_seen():
     for number, worn in enumerate([RED, RED, GREEN, GREEN, [np.nan] * 3]):
         tracker.update(face, at(number / 10), np.array([worn], np.float32))
     assert ids(tracker.update(face, at(2.4), np.array([GREEN], np.float32))) == {0: 1}
+
+
+NEAR = 2 * SIZE
+
+
+def hide(tracker: Tracker, until: float, *, clothes: Sequence[float] = RED, away: bool = False) -> float:
+    """One stands from 0 s on, and somebody nearer stops before them at 1 s; the time of the last frame.
+
+    away: whether the nearer one walks on at once, and out of the picture.
+    """
+    for index in range(round(until * 10) + 1):
+        x = 300 + 4 * SIZE * abs(1 - index / 10) if away or index < 10 else 300.0
+        shown = [(x, 330.0, NEAR), (300.0, 300.0, SIZE)][: 2 if x > 300 + 1.6 * SIZE and index < 10 else 1]
+        worn = np.array([GREEN, clothes][: len(shown)], np.float32)
+        tracker.update(faces(*shown), at(index / 10), worn)
+    return until
+
+
+@pytest.mark.parametrize(("until", "same"), [(5.0, True), (8.0, True), (10.0, False)])
+def test_who_is_hidden_by_somebody_nearer_is_waited_for(until: float, same: bool):
+    tracker = Tracker()
+    seconds = hide(tracker, until) + 0.1
+    tracks = tracker.update(faces((150, 330, NEAR), (320, 305, 0.8 * SIZE)), at(seconds))
+    assert ids(tracks)[1] == (2 if same else 3)
+
+
+def test_who_was_hidden_for_a_moment_is_not_waited_for_after_that():
+    tracker = Tracker()
+    seconds = hide(tracker, 5, away=True) + 0.1
+    assert ids(tracker.update(faces((300, 300, SIZE)), at(seconds)))[0] == 3
+
+
+@pytest.mark.parametrize(("after", "same"), [(RED, True), (GREEN, False), ([np.nan] * 3, True)])
+def test_in_other_clothes_it_is_not_who_was_hidden(after: Sequence[float], same: bool):
+    tracker = Tracker()
+    seconds = hide(tracker, 5) + 0.1
+    worn = np.array([GREEN, after], np.float32)
+    tracks = tracker.update(faces((150, 330, NEAR), (320, 305, SIZE)), at(seconds), worn)
+    assert ids(tracks)[1] == (2 if same else 3)
+
+
+def test_a_face_in_other_clothes_is_no_sudden_move():
+    """Something on the edge of the pillar behind which somebody walked looks like a face for one frame."""
+    tracker = Tracker()
+    for number in range(8):
+        walker = faces((300 + 0.4 * SIZE * number, 300, SIZE))
+        tracker.update(walker, at(number / 10), np.array([GREEN], np.float32))
+    tracker.update(faces((420, 360, 0.9 * SIZE)), at(0.9), np.array([RED], np.float32))
+    out = faces((300 + 0.4 * SIZE * 15, 300, SIZE))
+    assert ids(tracker.update(out, at(1.5), np.array([GREEN], np.float32))) == {0: 1}
+
+
+def test_who_comes_out_half_hidden_is_known_in_the_next_frame():
+    """The pillar hides a part before and after; first it lends its colour, so that another track begins."""
+    tracker = Tracker()
+    for number, side in enumerate([*[SIZE] * 8, 0.85 * SIZE, 0.65 * SIZE]):
+        walker = faces((300 + 0.4 * SIZE * number - (SIZE - side) / 2, 300, side))
+        tracker.update(walker, at(number / 10), np.array([GREEN], np.float32))
+    out = faces((300 + 7.75 * SIZE, 300, 0.7 * SIZE))
+    assert ids(tracker.update(out, at(1.9), np.array([RED], np.float32))) == {0: 2}
+    whole = faces((300 + 8 * SIZE, 300, SIZE))
+    assert ids(tracker.update(whole, at(2.0), np.array([GREEN], np.float32))) == {0: 1}
 
 
 def test_a_face_that_flickered_is_soon_forgotten():
@@ -306,7 +369,7 @@ def test_who_was_lost_long_ago_does_not_win_a_face_that_just_moved():
         tracker.update(faces((300, 300, SIZE)), at(number / 10), np.array([GREEN]))
     tracker.update(faces(), at(0.8))
     for number in range(3):
-        tracker.update(faces((300, 300 - 6 * SIZE, SIZE)), at(0.9 + number / 10), np.array([RED]))
+        tracker.update(faces((300, 300 - 6 * SIZE, SIZE)), at(0.9 + number / 10), UNKNOWN)
     moved = faces((300, 300 - 4.7 * SIZE, SIZE))
     assert ids(tracker.update(moved, at(1.2), np.array([GREEN]))) == {0: 2}
 

@@ -20,6 +20,7 @@ from edge.errors import ConfigurationError, OutsideError
 from edge.types import Frame
 from edge.vision.detect.mediapipe import MediaPipeDetector
 from edge.vision.setup.masked import WIDEST, LiveFaces
+from edge.vision.track import HIDDEN_FOR
 from edge.web.audit import rounds
 from edge.web.audit.rounds import LONGEST, SHORTEST, UNATTENDED
 from edge.web.audit.rounds import PATIENCE as WAITS
@@ -74,7 +75,7 @@ class User(Browser):
 
     def come_to_the_end(self) -> None:
         """Let the camera pass the end of the tracks."""
-        self.box.pass_time(self.box.settings.tracking.lost_after + 1)
+        self.box.pass_time(HIDDEN_FOR.total_seconds() + 1)
 
     def count(self, seen: int) -> Any:
         """Enter a count, and wait for the box's."""

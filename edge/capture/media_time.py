@@ -25,14 +25,15 @@ class MediaTime:
     A position that is not after the one before, or more than a day after it, is wrong: the duration of a
     frame is added instead. A frame rate outside 0..240 is wrong as well (files with 0 or 1000 exist): 25 is
     used. Where the file's time jumps, or it starts again, another `segment` begins: what is seen then is not
-    the continuation of what was seen before.
+    the continuation of what was seen before. offset: of the last frame, in seconds.
     """
 
     def __init__(self, fps: float) -> None:
         self.fps = fps if 0 < fps <= _MAX_FPS else _DEFAULT_FPS
         self._duration = 1 / self.fps
-        self._offset = -self._duration
+        self.offset = -self._duration
         self._position: float | None = None
+        self._shift = 0.0  # of positions to offsets: sums of steps would depend on which frames are decoded
         self.segment = 0
 
     def restart(self) -> None:
@@ -43,13 +44,20 @@ class MediaTime:
     def advance(self, position: float) -> float:
         """The offset in seconds of the next frame, which is at `position` as the file says."""
         step = self._duration if self._position is None else position - self._position
-        if 0 < step + _WRAP <= _MAX_WRAP_STEP:
-            step += _WRAP
+        wraps = 0 < step + _WRAP <= _MAX_WRAP_STEP
+        step += _WRAP * wraps
         self.segment += step < -_MAX_JITTER or step > _MAX_STEP
-        self._offset += step if 0 < step <= _MAX_STEP else self._duration  # NaN fails this comparison as well
+        if not 0 < step <= _MAX_STEP:  # or NaN
+            self.offset += self._duration
+            regular = False
+        else:
+            regular = not wraps and self._position is not None
+            self.offset = position + self._shift if regular else self.offset + step
         if not -_MAX_JITTER <= step <= 0 and not math.isnan(position):
             self._position = position
-        return self._offset
+        if not regular and self._position is not None:
+            self._shift = self.offset - self._position
+        return self.offset
 
 
 class Losses:

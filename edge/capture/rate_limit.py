@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+ROUNDED = 1e-6
+"""Seconds by which a time may be off because it was added up."""
+
 
 class RateLimit:
     """Selects at most `max_fps` pictures a second, evenly and without drift.
@@ -14,6 +19,11 @@ class RateLimit:
     def __init__(self, max_fps: float) -> None:
         self._period = 1 / max_fps
         self._due: float | None = None
+
+    @property
+    def opens(self) -> float:
+        """A time in seconds before which no picture is kept; only `keep` moves it, and never back."""
+        return -math.inf if self._due is None else self._due - self._period / 2 - ROUNDED
 
     def keep(self, at: float) -> bool:
         """Whether to keep the picture of the time `at`, in seconds; times do not decrease."""

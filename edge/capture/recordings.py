@@ -69,13 +69,14 @@ class Clip:
         return None
 
     def _next_frame(self) -> float | None:
-        """Advance to the next frame; its media time, None at the end."""
-        corrupt = self._video.corrupt
-        if self._video.grab():
+        """Advance to the next frame that was decoded; its media time, None at the end."""
+        skipped = self._video.corrupt + self._video.left_out
+        if self._video.grab(unwanted=self._rate.opens - self._time.offset):
             self._note_missing_times()
             self._frames += 1
             offset = self._time.advance(self._video.position)
-            self._lost += self._losses.before(offset, self._video.faults, self._video.corrupt - corrupt)
+            skipped = self._video.corrupt + self._video.left_out - skipped
+            self._lost += self._losses.before(offset, self._video.faults, skipped)
             return offset
         if self._frames == 0:
             raise SourceError(f"{self._path}: none of its frames can be decoded")

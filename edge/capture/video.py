@@ -118,7 +118,8 @@ class Video:
     """An open source of frames.
 
     corrupt: how many frames could not be decoded or converted and were skipped. faults: those, and packets
-    that are damaged or follow others that are missing. note: why software decodes where a GPU should.
+    that are damaged or follow others that are missing. left_out: how many frames were not decoded because
+    nobody wanted them. note: why software decodes where a GPU should.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class Video:
         self.note = note
         self.corrupt = 0
         self.faults = 0
+        self.left_out = 0
         self._container = container
         self._stream = stream
         self._decoder = _prepared(stream.codec_context, decoding)
@@ -144,6 +146,8 @@ class Video:
         self._frames = self._decoded()
         self._frame: VideoFrame | None = None
         self._parts: list[Packet[Any]] = []
+        self._unwanted = -math.inf, -math.inf
+        self._optional: set[int] = set()
 
     @classmethod
     def open(
@@ -203,12 +207,14 @@ class Video:
         """Media time of the frame last grabbed according to the file, in seconds; NaN if it names none."""
         return math.nan if self._frame is None else _seconds(self._frame)
 
-    def grab(self, give_up: Callable[[], bool] = lambda: False) -> bool:
+    def grab(self, give_up: Callable[[], bool] = lambda: False, *, unwanted: float = 0.0) -> bool:
         """Advance to the next frame without converting it; False at the end, or when `give_up` says so.
 
-        `give_up` is called after each packet, once its frames were taken. Raises SourceError if the source
-        fails, and after more than `MAX_CORRUPT` undecodable frames in a row.
+        `give_up` is called after each packet, once its frames were taken. unwanted: seconds after the frame
+        last grabbed for which nobody wants a frame: those on which no other depends are not decoded then.
+        Raises SourceError if the source fails, and after more than `MAX_CORRUPT` undecodable frames in a row.
         """
+        self._unwanted = self.position, self.position + unwanted
         self._frame = None
         try:
             for frame in self._frames:
@@ -261,6 +267,7 @@ class Video:
             yield self._failed(parts[0])
             parts = []
         parts.append(packet)
+        self._leave_out(packet)
         try:
             frames = self._decoder.decode(_joined(parts))
         except (av.FFmpegError, ValueError) as error:
@@ -274,6 +281,7 @@ class Video:
             if self._on_gpu:
                 self._rotation = frames[-1].rotation
         for frame in frames:
+            self._count_left_out(frame)
             if not frame.is_corrupt:
                 yield from self._unless_damaged(frame)
             elif packet.is_keyframe and frame.pts == packet.pts:
@@ -281,6 +289,25 @@ class Video:
             else:
                 yield self._failed(packet)
         yield _Packet.WITHOUT
+
+    def _leave_out(self, packet: Packet[Any]) -> None:
+        """Let the decoder leave out the frame of this packet, if nobody wants it and no other depends on it.
+
+        Frames are left out neither on a GPU, nor of a damaged or interlaced stream.
+        """
+        begin, end = self._unwanted
+        sound = self._begun and not self._damaged and not self._deinterlacer.is_used
+        if self._decoding.decoder == "software" and sound and begin < _seconds(packet) < end:
+            self._decoder.skip_frame = "NONREF"
+            self._optional.add(cast("int", packet.pts))
+        else:
+            self._decoder.skip_frame = "DEFAULT"
+
+    def _count_left_out(self, frame: VideoFrame) -> None:
+        """Count those left out before this one, which comes in the order of time."""
+        if self._optional and frame.pts is not None:
+            self.left_out += sum(pts < frame.pts for pts in self._optional)
+            self._optional = {pts for pts in self._optional if pts > frame.pts}
 
     @property
     def _on_gpu(self) -> bool:
@@ -469,6 +496,11 @@ class _Deinterlacer:
         self._graph: av.filter.Graph | None = None
         self._shape: tuple[object, ...] = ()
 
+    @property
+    def is_used(self) -> bool:
+        """Whether an interlaced frame has come: each picture is made of its neighbours as well."""
+        return self._graph is not None
+
     def through(self, frame: VideoFrame) -> Iterator[VideoFrame]:
         """The frames that are ready, progressive; after the first interlaced one each comes a frame later."""
         if self._graph is None and not frame.interlaced_frame:
@@ -522,8 +554,8 @@ def _pulled(graph: av.filter.Graph) -> Iterator[VideoFrame]:
             return
 
 
-def _seconds(frame: VideoFrame) -> float:
-    return math.nan if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
+def _seconds(timed: VideoFrame | Packet[Any]) -> float:
+    return math.nan if timed.pts is None or timed.time_base is None else float(timed.pts * timed.time_base)
 
 
 def _largest(container: InputContainer) -> VideoStream:

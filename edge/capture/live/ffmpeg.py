@@ -29,7 +29,7 @@ AT_ONCE = {"fpsprobesize": "0"}
 
 
 class LiveStream:
-    """A live source. Pictures beyond `max_fps` are decoded, as later ones depend on them, and dropped."""
+    """A live source. Of the pictures beyond `max_fps` those are decoded on which others depend."""
 
     live = True
 
@@ -114,7 +114,7 @@ class LiveStream:
         def timed_out() -> bool:
             return self._clock.monotonic() - asked_at >= self._timeout
 
-        if not self._video.grab(give_up=timed_out):
+        if not self._video.grab(give_up=timed_out, unwanted=self._rate.opens - asked_at):
             why = f"no frame for {self._timeout:g} s" if timed_out() else "the stream ended"
             raise SourceError(f"{self._video.name}: {why}")
 

@@ -210,16 +210,28 @@ class TrackMissed:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A camera's event time so far, and what happened to its frames since the last `Progress`."""
+    """A camera's event time so far, and what happened to its frames since the last `Progress`.
+
+    decided: whether the last frame gave nothing to count, so that no `Decided` comes.
+    """
 
     camera_id: str
     event_time: datetime
     analysed: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     state: CameraState = CameraState.UP
+    decided: bool = True
 
     def __post_init__(self) -> None:
         require_utc("Progress.event_time", self.event_time)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Everything that the frame of this time gave to count comes before this message."""
+
+    camera_id: str
+    captured_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +259,10 @@ class CountingPlan:
     tallies: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
-Message = FaceCrop | TrackEnded | GroupEnded | TrackMissed | Progress | StreamEnded | CountingPlan
+ToCount = FaceCrop | TrackEnded | GroupEnded | TrackMissed
+"""What a frame gives to count, with the pictures for it."""
+
+Message = ToCount | Decided | Progress | StreamEnded | CountingPlan
 """What the counting thread receives: plans from the main thread, all else from the vision threads in
 order."""
 

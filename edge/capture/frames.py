@@ -44,9 +44,9 @@ class Feed:
     """The frames of one camera, over any number of openings of its source.
 
     A live frame has the time of its arrival. A recorded one has `start` plus its media time, where `start` is
-    the argument, else the camera's setting, else the time of the first opening; the time keeps increasing
-    when the source is opened again. `on_status` is called on each change of state or reason, `on_drop` for
-    each corrupt picture. Used by one thread; any thread may read `status`.
+    the argument, else the camera's setting, else the time when the first frame came; the time keeps
+    increasing when the source is opened again. `on_status` is called on each change of state or reason,
+    `on_drop` for each corrupt picture. Used by one thread; any thread may read `status`.
     """
 
     def __init__(
@@ -125,7 +125,6 @@ class Feed:
     def _opened(self, source: Source) -> None:
         self.live = source.live
         self._watch.restart()
-        self._start = self._start or self._clock.now()
         self._base = 0.0 if self._offset is None else self._offset + _PAUSE
 
     def _count_corrupt(self, pictures: int) -> None:
@@ -139,9 +138,10 @@ class Feed:
         return Shot(self._settings.name, at, picture, self._view, state)
 
     def _time_of(self, picture: Picture) -> datetime:
-        if picture.offset is None or self._start is None:
+        if picture.offset is None:
             return self._clock.now()
         self._offset = self._base + picture.offset
+        self._start = self._start or self._clock.now() - timedelta(seconds=self._offset)
         return self._start + timedelta(seconds=self._offset)
 
     def _reason(self, state: CameraState) -> str:

@@ -148,6 +148,7 @@ def _windows(messages: Iterable[tuple[Message, datetime]], counting: Counting) -
     """The windows of one recording. Batching goes by event time here, so that nothing depends on speed."""
     for message, at in messages:
         yield from counting.handle(message, at.timestamp())
+        yield from counting.poll(at.timestamp())
     yield from counting.flush()
 
 

@@ -22,6 +22,7 @@ from edge.types import (
     Message,
     Progress,
     StreamEnded,
+    ToCount,
     TrackEnded,
     TrackMissed,
     Visit,
@@ -69,6 +70,11 @@ class Classifier:
         self._waiting.append(message)
         self._crops += isinstance(message, FaceCrop)
         return self.flush() if self._crops >= self._max_batch else self.poll(now)
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether what comes later must not overtake: not only crops and what is counted with them wait."""
+        return any(not isinstance(message, ToCount) for message in self._waiting)
 
     def poll(self, now: float) -> list[Output]:
         """The outputs that have waited for `max_delay` by `now`."""

@@ -29,8 +29,17 @@ class Counting:
         self._metrics = metrics
 
     def handle(self, message: Message, now: float) -> list[WindowCounts]:
-        """Take one message at `now` (monotonic seconds); the windows that close."""
+        """Take one message at `now` (monotonic seconds); the windows that close.
+
+        What waits for a batch goes on waiting at a progress that may overtake it: others may follow at once.
+        """
+        if isinstance(message, Progress) and self.may_overtake(message):
+            return self._advance([message])
         return self._advance(self._classifier.handle(message, now))
+
+    def may_overtake(self, progress: Progress) -> bool:
+        """Whether the counts are the same if this progress is taken before the visits that wait."""
+        return not self._classifier.holds_back and self._aggregator.stays_open(progress)
 
     def poll(self, now: float) -> list[WindowCounts]:
         """Count what has waited long enough for a batch by `now`; the windows that close."""

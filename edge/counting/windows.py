@@ -173,6 +173,16 @@ class Aggregator:
         camera = self._camera(camera_id, at)
         return camera.windows.setdefault(max(self._start(at), camera.first), _Window())
 
+    def stays_open(self, progress: Progress) -> bool:
+        """Whether every window of the camera stays open at this progress, so that visits count the same after
+        it as before it.
+        """
+        camera = self._cameras.get(progress.camera_id)
+        if camera is None or camera.event_time - progress.event_time > LONGEST_STEP_BACK:
+            return False
+        watermark = max(camera.watermark, progress.event_time - timedelta(seconds=self._plan.lateness))
+        return watermark < camera.first + self._length
+
     def progress(self, progress: Progress) -> list[WindowCounts]:
         """Move a camera's event time on and note what was watched; the windows that close, oldest first."""
         camera = self._camera(progress.camera_id, progress.event_time)

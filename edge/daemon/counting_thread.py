@@ -17,7 +17,7 @@ from edge.daemon.threads import TICK, Beat
 from edge.errors import OutsideError
 from edge.ops.metrics import Metrics
 from edge.release.gate import Gate
-from edge.types import Message, Progress, WindowCounts
+from edge.types import Decided, Message, Progress, WindowCounts
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,8 @@ class CountingWorker:
     def step(self) -> None:
         """Wait for the next message and take it; keep what is open when that is due."""
         patience = self._counting.patience(self._clock.monotonic())
-        message = self._queue.take(TICK if patience is None else min(patience, TICK))
+        timeout = TICK if patience is None else min(patience, TICK)
+        message = self._queue.take(timeout, self._counting.may_overtake)
         now = self._clock.monotonic()
         if message is None:
             self._store(self._counting.poll(now))
@@ -124,8 +125,14 @@ class CountingWorker:
 
     def _measure_delay(self, message: Message) -> None:
         """Observe the time from a frame's capture until all its results are counted."""
-        if isinstance(message, Progress) and message.analysed and message.camera_id in self._real_time:
-            self._metrics.decided((self._clock.now() - message.event_time).total_seconds())
+        if isinstance(message, Decided):
+            captured_at = message.captured_at
+        elif isinstance(message, Progress) and message.analysed and message.decided:
+            captured_at = message.event_time
+        else:
+            return
+        if message.camera_id in self._real_time:
+            self._metrics.decided((self._clock.now() - captured_at).total_seconds())
 
     def _checkpoint(self) -> None:
         self._next_checkpoint = self._clock.monotonic() + CHECKPOINT

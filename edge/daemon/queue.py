@@ -1,19 +1,23 @@
 """The queue between the vision threads and the counting thread: bounded for crops, lossless for counts.
 
 Crops are many and large, so their number is bounded. All other messages are small and few, and a lost one
-would be a wrong count: they are always accepted.
+would be a wrong count: they are always accepted. Crops are slow as well: when many visitors leave at once,
+the age model takes seconds, and the progress of later frames need not wait for it.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
-from edge.types import FaceCrop, Message
+from edge.types import Decided, FaceCrop, Message, Progress, ToCount
 
 
 class MessageQueue:
-    """First in, first out, from any number of threads to one; holds at most `most_crops` crops."""
+    """From any number of threads to one; holds at most `most_crops` crops. First in, first out, but for what
+    `take` lets overtake.
+    """
 
     def __init__(self, most_crops: int) -> None:
         self._most_crops = most_crops
@@ -39,16 +43,29 @@ class MessageQueue:
             self._changed.notify_all()
             return True
 
-    def take(self, timeout: float | None) -> Message | None:
-        """The oldest message, after at most `timeout` seconds (None: without limit); None where none came."""
+    def take(
+        self, timeout: float | None, may_overtake: Callable[[Progress], bool] = lambda progress: False
+    ) -> Message | None:
+        """The oldest message, after at most `timeout` seconds (None: without limit); None where none came.
+
+        may_overtake: whether a progress is taken before what waits before it to be counted.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._messages or self._closed, timeout)
             if not self._messages:
                 return None
-            message = self._messages.popleft()
+            message = self._messages[place := self._next(may_overtake)]
+            del self._messages[place]
             self._crops -= isinstance(message, FaceCrop)
             self._changed.notify_all()
             return message
+
+    def _next(self, may_overtake: Callable[[Progress], bool]) -> int:
+        """The place of the first progress if only what is to be counted is before it, else 0."""
+        for place, message in enumerate(self._messages):
+            if not isinstance(message, ToCount | Decided):
+                return place if isinstance(message, Progress) and may_overtake(message) else 0
+        return 0
 
     def hurry(self) -> None:
         """Wake all threads that wait for room, and let none wait from now on: the daemon is about to end."""

@@ -15,7 +15,16 @@ from edge.daemon.threads import TICK, Beat
 from edge.errors import SourceError
 from edge.ops.metrics import Metrics
 from edge.ops.reasons import CropDrop, FrameDrop
-from edge.types import CameraState, CameraStatus, Frame, Message, Progress, StreamEnded, TrackEnded
+from edge.types import (
+    CameraState,
+    CameraStatus,
+    Decided,
+    Frame,
+    Message,
+    Progress,
+    StreamEnded,
+    TrackEnded,
+)
 from edge.vision.pipeline import Vision, VisionResult
 
 
@@ -148,10 +157,13 @@ class VisionWorker:
     def _send(self, result: VisionResult, at: datetime, state: CameraState, analysed: int = 0) -> None:
         """Queue what a step gave, then the progress."""
         visitors = self._send_messages(result.messages)
+        decided = not (analysed and result.messages)
+        if not decided:
+            self._queue.put(Decided(self.camera.name, at))
         self._reach(self.camera.name, at)
         self._metrics.captured.labels(self.camera.name).inc(analysed)
         lost = self.watched.take_lost_frames()
-        self._queue.put(Progress(self.camera.name, at, analysed, lost, state))
+        self._queue.put(Progress(self.camera.name, at, analysed, lost, state, decided))
         self.watched.note(in_view=result.in_view, visitors=visitors, analysed=analysed)
 
     def _send_messages(self, messages: Iterable[Message]) -> int:

@@ -49,10 +49,11 @@ def test_live_frames_bear_the_time_of_their_arrival() -> None:
     assert {frame.camera_id for frame in frames} == {"door"}
 
 
-def test_recorded_frames_bear_media_time_from_the_first_opening() -> None:
+def test_recorded_frames_bear_media_time_from_the_first_one() -> None:
     clock = ManualClock(NOON)
-    source = recording(recorded(0, 0), lambda: clock.advance(9), recorded(1, 0.04))
-    assert seconds(list(feed_of(source, clock=clock).frames()), NOON) == [0, 0.04]
+    opening, pause = (lambda: clock.advance(0.05)), (lambda: clock.advance(9))
+    source = recording(opening, recorded(0, 0), pause, recorded(1, 0.04))
+    assert seconds(list(feed_of(source, clock=clock).frames()), NOON) == [0.05, 0.09]
 
 
 def test_a_recording_may_begin_at_a_time_of_its_own() -> None:

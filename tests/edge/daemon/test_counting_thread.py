@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +23,7 @@ from edge.release.checkpoint import decode_open
 from edge.release.gate import Gate, MemoryStore, NewMessage
 from edge.release.messages import COUNTS
 from edge.release.rule import Rule
-from edge.types import FaceCrop, Progress, StreamEnded, TrackEnded, WindowCounts
+from edge.types import CameraState, Decided, FaceCrop, Progress, StreamEnded, TrackEnded, WindowCounts
 from tests.fakes import EPOCH, ManualClock, PaintedAges, bundle, settings
 from tests.gates import MODEL, TOPICS
 from tests.samples import sample
@@ -76,7 +77,7 @@ class Rig:
     def __init__(self, faults: int = 0, *, configured: Settings | None = None, resumes: bool = True) -> None:
         configured = configured or settings(*SETTINGS)
         names = [camera.name for camera in configured.cameras]
-        self.clock, self.queue, self.disk = ManualClock(), MessageQueue(100), Disk(faults)
+        self.clock, self.queue, self.disk = ManualClock(), MessageQueue(10_000), Disk(faults)
         self.metrics = Metrics(self.clock, names)
         self.worker = CountingWorker(
             build_counting(configured, bundle(), PaintedAges(), self.metrics),
@@ -241,3 +242,62 @@ def test_goes_on_with_the_windows_of_the_last_run() -> None:
     second.worker.resume()
     second.run([Progress("door", at(10)), StreamEnded("door", at(30))])
     assert [window["released"] for window in second.disk.windows] == [1]
+
+
+def test_a_frame_with_visitors_is_decided_once_they_are_counted() -> None:
+    rig = Rig()
+    rig.take(0)
+    face = np.full((64, 64, 3), 2 * 20, np.uint8)
+    left = TrackEnded("door", 1, at(2), timedelta(seconds=1))
+    for message in (
+        FaceCrop("door", 1, face, 0.5),
+        left,
+        Decided("door", at(4)),
+        Progress("door", at(4), 1, decided=False),
+        Progress("door", at(4.2), 1),
+    ):
+        rig.queue.put(message)
+    rig.clock.jump(4.3)
+    counted = []
+    for _ in range(5):
+        rig.clock.advance(0.1)
+        rig.worker.step()
+        counted.append(rig.metrics.private.get_sample_value("instore_decision_seconds_count"))
+    assert counted == [0, 1, 1, 1, 2]
+
+
+def busy_day(rng: random.Random) -> list[Any]:
+    """Half an hour of two cameras: frames, visitors who leave alone or together, now and then a pause."""
+    messages: list[Any] = []
+    seconds, track = 0.0, 0
+    while seconds < 1800:
+        seconds += rng.choice([0.2, 0.2, 0.2, 5, 70])
+        camera = rng.choice(["door", "till"])
+        for _ in range(rng.choice([0, 0, 0, 1, 6])):
+            track += 1
+            face = np.full((64, 64, 3), 2 * rng.randrange(5, 80), np.uint8)
+            messages += [FaceCrop(camera, track, face, 0.5)] * rng.randrange(4)
+            messages.append(TrackEnded(camera, track, at(seconds - rng.random()), timedelta(seconds=1)))
+        lost = {"overwritten": 1} if rng.random() < 0.1 else {}
+        state = CameraState.DARK if rng.random() < 0.1 else CameraState.UP
+        messages.append(Progress(camera, at(seconds), 1, lost, state))
+    return [*messages, StreamEnded("door", at(seconds)), StreamEnded("till", at(seconds))]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_counts_do_not_depend_on_how_much_waits(seed: int) -> None:
+    """A progress overtakes visits, by as many messages as wait, but for one that closes a window."""
+    configured = settings(*SETTINGS, cameras=("door", "till"))
+    messages = busy_day(random.Random(seed))
+    stored = []
+    for waiting in (1, 7, 10_000):
+        rig = Rig(configured=configured)
+        for some in (messages[n : n + waiting] for n in range(0, len(messages), waiting)):
+            for message in some:
+                assert rig.queue.put(message)
+            for _ in some:
+                rig.worker.step()
+        rig.run([])
+        stored.append(rig.disk.windows)
+    assert len(stored[0]) > 40
+    assert stored[0] == stored[1] == stored[2]

@@ -1,14 +1,16 @@
-"""The queue: bounded for crops, lossless for everything else, in order."""
+"""The queue: bounded for crops, lossless for everything else, in order but for progress that may overtake."""
 
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pytest
 
 from edge.daemon.queue import MessageQueue
-from edge.types import FaceCrop, Message, Progress
+from edge.types import CountingPlan, Decided, FaceCrop, Message, Progress, StreamEnded, TrackEnded
 from tests.fakes import EPOCH
 from tests.patience import PATIENCE
 
@@ -129,3 +131,47 @@ def test_nothing_is_lost_between_threads():
     for camera in range(2):
         mine = [track for track in taken if track // sent == camera]
         assert mine == list(range(camera * sent, (camera + 1) * sent))
+
+
+def ended(track: int = 1) -> TrackEnded:
+    return TrackEnded("door", track, EPOCH, timedelta(seconds=1))
+
+
+def test_the_first_progress_overtakes_what_is_to_be_counted_and_the_rest_keeps_its_order():
+    queue = MessageQueue(5)
+    first, second = Progress("door", EPOCH), Progress("till", EPOCH)
+    sent: list[Message] = [crop(), ended(), Decided("door", EPOCH), first, crop(2), second]
+    for message in sent:
+        queue.put(message)
+    taken = [queue.take(None, lambda progress: True) for _ in sent]
+    assert taken == [first, second, sent[0], sent[1], sent[2], sent[4]]
+
+
+def test_a_progress_overtakes_only_if_it_may():
+    queue = MessageQueue(5)
+    sent: list[Message] = [crop(), Progress("door", EPOCH), Progress("till", EPOCH)]
+    for message in sent:
+        queue.put(message)
+    taken = [queue.take(None, lambda progress: progress.camera_id == "till") for _ in sent]
+    assert taken == sent
+
+
+@pytest.mark.parametrize(
+    "barrier", [StreamEnded("door", EPOCH), CountingPlan({"door": ("all",)}, ("0-17", "18+"), 2.0)]
+)
+def test_nothing_overtakes_the_end_of_a_stream_or_a_plan(barrier: Message):
+    queue = MessageQueue(5)
+    sent: list[Message] = [crop(), barrier, progress()]
+    for message in sent:
+        queue.put(message)
+    assert [queue.take(None, lambda progress: True) for _ in sent] == sent
+
+
+def test_has_room_for_a_crop_only_when_one_was_taken_and_not_when_it_was_overtaken():
+    queue = MessageQueue(1)
+    queue.put(crop())
+    queue.put(progress())
+    assert isinstance(queue.take(None, lambda progress: True), Progress)
+    assert not queue.put(crop())
+    queue.take(None)
+    assert queue.put(crop())

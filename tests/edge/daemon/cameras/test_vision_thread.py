@@ -17,7 +17,7 @@ from edge.daemon.cameras.vision_thread import VisionWorker
 from edge.daemon.queue import MessageQueue
 from edge.ops.metrics import Metrics
 from edge.ops.reasons import FrameDrop
-from edge.types import CameraState, CameraStatus, Frame, Progress, StreamEnded, TrackEnded
+from edge.types import CameraState, CameraStatus, Decided, Frame, Progress, StreamEnded, TrackEnded
 from tests.edge.capture.fakes import Counted
 from tests.fakes import EPOCH, ManualClock, Person, bundle, paint, painted_vision, settings
 from tests.samples import sample
@@ -138,6 +138,17 @@ class TestVisionWorker:
         assert seen.ready
         assert (seen.visitors, seen.analysed, seen.in_view) == (1, 5, 0)
         assert lane.beats == 5
+
+    def test_says_when_all_that_a_frame_gave_to_count_was_sent(self) -> None:
+        empty = [frame(1 + n / 5, empty=True) for n in range(30)]
+        messages = Lane("tracking.lost_after=1.5").run(*frames(1), *empty)
+        (place,) = (n for n, message in enumerate(messages) if isinstance(message, Decided))
+        decided, progress = messages[place : place + 2]
+        assert kinds(messages[place - 3 : place]) == ["FaceCrop", "FaceCrop", "TrackEnded"]
+        assert isinstance(decided, Decided)
+        assert progress == Progress("door", decided.captured_at, 1, decided=False)
+        others = [m for m in messages if isinstance(m, Progress) and m != progress]
+        assert all(other.decided for other in others)
 
     def test_without_a_frame_says_nothing(self) -> None:
         assert Lane("cameras.0.source=clip.mp4").run(None) == []

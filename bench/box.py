@@ -32,11 +32,16 @@ HELD = 50
 
 
 def work(clip: Path, cameras: int, *, fps: float, seconds: float, memory: bool = False, pace: str = "real",
-         tile: int = 540) -> Work:  # fmt: skip
-    """Run a box of so many cameras, all of them on `clip`, in its own process."""
+         tile: int = 540, engine: str = "mediapipe") -> Work:  # fmt: skip
+    """Run a box of so many cameras, all of them on `clip`, in its own process.
+
+    engine: the library that runs the face networks.
+    """
     with tempfile.TemporaryDirectory(prefix="instore-bench-") as folder:
         config = Path(folder) / "config.toml"
-        config.write_text(configuration(clip, cameras, fps=fps, pace=pace, tile=tile, state=folder))
+        config.write_text(
+            configuration(clip, cameras, fps=fps, pace=pace, tile=tile, engine=engine, state=folder)
+        )
         command = [sys.executable, "-m", "bench.box", str(config), "--seconds", str(seconds)]
         command += ["--memory", str(clip.absolute())] if memory else []
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
@@ -45,7 +50,9 @@ def work(clip: Path, cameras: int, *, fps: float, seconds: float, memory: bool =
     return Work(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def configuration(clip: Path, cameras: int, *, fps: float, pace: str, tile: int, state: str) -> str:
+def configuration(
+    clip: Path, cameras: int, *, fps: float, pace: str, tile: int, engine: str, state: str
+) -> str:
     """A box without a broker; short windows, so that closing and storing them is measured.
 
     Short windows, and cameras on one source, are allowed with privacy.minimum = 1 only.
@@ -65,6 +72,8 @@ tile = {tile}
     return f"""site = "bench"
 box = "box"
 {tables}
+[detection]
+engine = "{engine}"
 [windows]
 length = 10
 [privacy]

@@ -24,11 +24,12 @@ Report = dict[str, Any]
 def measure(material: Material, *, quick: bool, step: Callable[[str], None]) -> list[Report]:
     """The trials of each scene, from memory and decoded. `quick` tries only the goal, or four cameras."""
     found = []
-    for name, clip, memory, goal in cases(material):
+    for name, clip, memory, engine, goal in cases(material):
         step(f"cameras: {name}")
 
-        def trial(cameras: int, clip: Path = clip, memory: bool = memory) -> Work:
-            return work(clip, cameras, fps=FPS, seconds=5.0 if quick else 8.0, memory=memory)
+        def trial(cameras: int, clip: Path = clip, memory: bool = memory, engine: str = engine) -> Work:
+            seconds = 5.0 if quick else 8.0
+            return work(clip, cameras, fps=FPS, seconds=seconds, memory=memory, engine=engine)
 
         trials = most_cameras(trial, goal or 4, trials=1 if quick else TRIALS)
         found.append(
@@ -44,16 +45,19 @@ def measure(material: Material, *, quick: bool, step: Callable[[str], None]) -> 
     return found
 
 
-def cases(material: Material) -> list[tuple[str, Path, bool, int | None]]:
-    """Name, clip, whether from memory, and the goal on two cores."""
+def cases(material: Material) -> list[tuple[str, Path, bool, str, int | None]]:
+    """Name, clip, whether from memory, library of the face networks, and the goal on two cores."""
+    default, faster = "mediapipe", "onnxruntime"
     return [
-        ("busy, 480 lines, from memory", material.small, True, None),
-        ("busy, 480 lines, decoded", material.small, False, 8),
-        ("busy, 1080p, from memory", material.large, True, None),
-        ("busy, 1080p, decoded", material.large, False, None),
-        ("idle, 480 lines, decoded", material.idle_small, False, None),
-        ("idle, 1080p, from memory", material.idle_large, True, 16),
-        ("idle, 1080p, decoded", material.idle_large, False, None),
+        ("busy, 480 lines, from memory", material.small, True, default, None),
+        ("busy, 480 lines, decoded", material.small, False, default, 8),
+        ("the same, ONNX Runtime", material.small, False, faster, 12),
+        ("busy, 1080p, from memory", material.large, True, default, None),
+        ("busy, 1080p, decoded", material.large, False, default, None),
+        ("the same, ONNX Runtime", material.large, False, faster, 3),
+        ("idle, 480 lines, decoded", material.idle_small, False, default, None),
+        ("idle, 1080p, from memory", material.idle_large, True, default, 16),
+        ("idle, 1080p, decoded", material.idle_large, False, default, None),
     ]
 
 

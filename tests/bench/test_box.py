@@ -30,7 +30,11 @@ def test_a_box_that_fails_says_why(tmp_path: Path):
 
 def test_its_configuration_is_valid(tmp_path: Path):
     path = tmp_path / "config.toml"
-    path.write_text(configuration(Path("a clip.mp4"), 3, fps=5.0, pace="full", tile=0, state="state"))
+    path.write_text(
+        configuration(
+            Path("a clip.mp4"), 3, fps=5.0, pace="full", tile=0, engine="onnxruntime", state="state"
+        )
+    )
     settings = load_settings(path)
     assert [camera.loop for camera in settings.cameras] == [True] * 3
     assert {camera.source for camera in settings.cameras} == {str(Path("a clip.mp4").absolute())}

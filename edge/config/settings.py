@@ -133,6 +133,10 @@ def _whole_brackets(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
+def _whole_or_no_brackets(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return _whole_brackets(texts) if texts else texts
+
+
 def _region(roi: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
     left, top, right, bottom = roi
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
@@ -408,13 +412,19 @@ class ModelSettings(Section):
 
 
 class WindowSettings(Section):
-    """The time windows and the age brackets that visitors are counted in."""
+    """The time windows and the age brackets that visitors are counted in.
+
+    share_brackets: those of the corrected shares; empty: the same. Finer `brackets` make the shares better.
+    """
 
     length: Annotated[int, AfterValidator(_divides_quarter_hour)] = 300
     lateness: Annotated[float, Field(ge=0, le=3600)] = 3.0
     brackets: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_whole_brackets)] = (
         DEFAULT_BRACKETS
     )
+    share_brackets: Annotated[
+        tuple[str, ...], Field(strict=False), AfterValidator(_whole_or_no_brackets)
+    ] = ()
 
     @property
     def parsed_brackets(self) -> tuple[Bracket, ...]:

@@ -15,7 +15,7 @@ from edge.correct.sampler import sample
 
 Floats = NDArray[np.float64]
 
-METHOD: Final = "mode/1"
+METHOD: Final = "mode/2"
 """The mode, the sampler and their constants: another number stands for other estimates of the same counts."""
 
 LEVEL: Final = 0.95
@@ -30,8 +30,8 @@ _FAR = np.array([(np.cos(angle), np.sin(angle)) for angle in np.arange(8) * np.p
 _STILL = np.zeros((1, 2))
 """The confusion as it was measured, which the share itself is made by."""
 
-_STEPS = 360
-"""Of each chain."""
+_STEPS = 540
+"""Of each chain: with another seed an end of an interval at 300 visits moves by 0.006 in the mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def estimate(observed: Observed, calibration: Calibration, seed: int) -> Estimat
         return Estimate(visits, reason="the model bundle has no confusion")
     if visits < FEWEST:
         return Estimate(visits, reason=f"fewer than {FEWEST} visits with a bracket are released")
-    shares = mode(observed, calibration.rows(_STILL)[0])
+    shares = mode(observed, calibration.rows(_STILL)[0], calibration.homes)
     rng, far = np.random.default_rng(seed), calibration.rows(_FAR)
     mixes = sample(observed, far, calibration.weights, steps=_STEPS, rng=rng)
     low, high = _whole_visits(shares, mixes, visits)

@@ -1,7 +1,7 @@
 """The mix that explains confused counts best, by expectation and maximisation.
 
     mix  ~ Dirichlet(1 + EVEN + LIKE * counted)       the shares of the true brackets, B of them
-    n_j  ~ Poisson(visits * (mix @ row)_j)            counted in bracket j; known as `Observed` has it
+    n_j  ~ Poisson(visits * (mix @ row)_j)            counted in cell j of C; known as `Observed` has it
 
 This is the mode of the posterior of the mix (Dempster, Laird & Rubin 1977; for confused classes Saerens et
 al. 2002, "Adjusting the outputs of a classifier to new a priori probabilities"). The confusion is never
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 EVEN = 0.3
 """Visits of each bracket that the prior is worth."""
 
-LIKE = 1.0
+LIKE = 0.5
 """Visits, divided as the counts are, that it is worth besides: with faces of another origin than the model's
 the counts themselves are often nearer to the truth."""
 
@@ -33,11 +33,13 @@ _ROUNDS = 200
 """After them no share of 30 to 30,000 visits changes by more than 1e-5."""
 
 
-def mode(observed: Observed, rows: Floats) -> Floats:
-    """The mix, (B,). rows: (B, B), the expected confusion; each sums to 1."""
+def mode(observed: Observed, rows: Floats, homes: Floats) -> Floats:
+    """The mix, (B,). rows: (B, C), the expected confusion; each sums to 1. homes: (C, B), what part of each
+    cell lies in each bracket.
+    """
     counts = observed.likeliest.astype(np.float64)
-    prior = EVEN + LIKE * counts / max(counts.sum(), 1)
-    mix = np.full(len(counts), 1 / len(counts))
+    prior = EVEN + LIKE * (counts @ homes) / max(counts.sum(), 1)
+    mix = np.full(len(rows), 1 / len(rows))
     for _ in range(_ROUNDS):
         counted = mix @ rows
         counts = _expected(observed, counts.sum() * counted)
@@ -52,6 +54,6 @@ def step(mix: Floats, counts: Floats, rows: Floats, prior: Floats | float) -> Fl
 
 
 def _expected(observed: Observed, means: Floats) -> Floats:
-    """Visits counted in each bracket, (B,), where `means` are expected before anything is observed."""
+    """Visits counted in each cell, (C,), where `means` are expected before anything is observed."""
     likely = observed.likely(np.maximum(means, 1e-12))
     return np.asarray((likely * observed.possible).sum(axis=1) / likely.sum(axis=1), np.float64)

@@ -1,4 +1,4 @@
-"""What readers know of the visits of each bracket: the released number, and how many more there may be."""
+"""What readers know of the visits of each cell: the released number, and how many more there may be."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _POINTS = 65
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """The visits that may have been counted in each of B brackets.
+    """The visits that may have been counted in each of C cells.
 
-    least: int (B,), 0 or more. weights: float (B, L); weights[j, k] is the likelihood of
-    `least[j] + k * step` visits in bracket j, up to a factor. released: what is published, summed; below 0
+    least: int (C,), 0 or more. weights: float (C, L); weights[j, k] is the likelihood of
+    `least[j] + k * step` visits in cell j, up to a factor. released: what is published, summed; below 0
     where noise makes it so.
     """
 
@@ -34,24 +34,24 @@ class Observed:
 
     @cached_property
     def possible(self) -> NDArray[np.int64]:
-        """The numbers of visits that the weights are of, (B, L)."""
+        """The numbers of visits that the weights are of, (C, L)."""
         return np.asarray(self.least[:, None] + self.step * np.arange(self.weights.shape[1]), np.int64)
 
     @cached_property
     def chances(self) -> Floats:
-        """The logarithm of each weight over n!, (B, L), n being its number of visits: what a Poisson
+        """The logarithm of each weight over n!, (C, L), n being its number of visits: what a Poisson
         distribution needs beside its mean."""
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(self.weights) - _log_factorials(self.possible), np.float64)
 
     @property
     def likeliest(self) -> NDArray[np.int64]:
-        """The number of visits in each bracket with the greatest weight, (B,); of several the least."""
+        """The number of visits in each cell with the greatest weight, (C,); of several the least."""
         return np.asarray(self.least + self.step * self.weights.argmax(axis=1), np.int64)
 
     def likely(self, means: Floats) -> Floats:
-        """How likely each possible number is, (..., B, L), 1 for the likeliest, if the visits counted in a
-        bracket are Poisson with these `means`, (..., B), above 0.
+        """How likely each possible number is, (..., C, L), 1 for the likeliest, if the visits counted in a
+        cell are Poisson with these `means`, (..., C), above 0.
         """
         logs = self.possible * np.log(means)[..., None] + self.chances
         return np.asarray(np.exp(logs - logs.max(axis=-1, keepdims=True)), np.float64)
@@ -63,9 +63,9 @@ class Observed:
 
     @classmethod
     def released_with(cls, counts: Sequence[int], cells_waiting: Sequence[int], minimum: int) -> Observed:
-        """Released numbers by bracket, and how many cells of each bracket wait: with 0..minimum - 1 visits.
+        """Released numbers by cell, and of how many places each cell waits: with 0..minimum - 1 visits.
 
-        Any number in such a cell is as likely as any other; several cells add up.
+        Any number in such a place is as likely as any other; several add up.
         """
         one = np.full(minimum, 1.0 / minimum)
         chances = [reduce(np.convolve, [one] * cells, np.ones(1)) for cells in cells_waiting]
@@ -76,7 +76,7 @@ class Observed:
 
     @classmethod
     def with_noise(cls, counts: Sequence[int], variance: float) -> Observed:
-        """Numbers by bracket that carry noise of this variance, in visits squared, each.
+        """Numbers by cell that carry noise of this variance, in visits squared, each.
 
         Sums of many draws of discrete Laplace noise are near a normal distribution.
         """

@@ -2,7 +2,7 @@
 
     mix     ~ Dirichlet(EVEN)                         the shares of the true brackets, B of them
     row_i   ~ Dirichlet(weight_i * rows_i)            what people of bracket i are counted as
-    n_j     ~ Poisson(visits * (mix @ row)_j)         counted in bracket j; known as `Observed` has it
+    n_j     ~ Poisson(visits * (mix @ row)_j)         counted in cell j of C; known as `Observed` has it
 
 Each step draws, given all else: the counts n, the true brackets of the counted (multinomial), the mix and the
 rows (Dirichlet); all are conjugate (Gelman et al., "Bayesian Data Analysis", 3rd edition, 2013, sections 3.4
@@ -36,7 +36,7 @@ def sample(
 ) -> Floats:
     """Mixes drawn from the posterior, (steps, K, B), for K chains.
 
-    rows: (K, B, B), the expected confusion of each chain. weights: (B,), in faces.
+    rows: (K, B, C), the expected confusion of each chain. weights: (B,), in faces.
     """
     chains = _Chains(observed, rows, weights, rng)
     draws = [chains.step() for _ in range(WARM_UP + steps)]
@@ -44,16 +44,16 @@ def sample(
 
 
 class _Chains:
-    """K chains: `mix` (K, B), `rows` (K, B, B) and `counts` (K, B) as drawn last."""
+    """K chains: `mix` (K, B), `rows` (K, B, C) and `counts` (K, C) as drawn last."""
 
     def __init__(self, observed: Observed, rows: Floats, weights: Floats, rng: np.random.Generator) -> None:
-        chains, brackets, _ = rows.shape
+        chains, brackets, cells = rows.shape
         self._rng = rng
         self._expected = weights[:, None] * rows
         self._observed = observed
         self.mix = np.full((chains, brackets), 1 / brackets)
         self.rows = np.maximum(rows, _TINY)
-        self.counts = np.broadcast_to(observed.likeliest, (chains, brackets)).astype(np.int64)
+        self.counts = np.broadcast_to(observed.likeliest, (chains, cells)).astype(np.int64)
 
     def step(self) -> Floats:
         """Draw everything once; the mix."""
@@ -65,7 +65,7 @@ class _Chains:
         return self.mix
 
     def _draw_counts(self, counted: Floats) -> NDArray[np.int64]:
-        """How many were counted in each bracket, given the share of each, (K, B)."""
+        """How many were counted in each cell, given the share of each, (K, C)."""
         possible = self._observed.possible
         if possible.shape[1] == 1:
             return self.counts
@@ -76,7 +76,7 @@ class _Chains:
         return np.asarray(np.take_along_axis(possible, places.T, axis=1).T, np.int64)
 
     def _draw_origins(self, counted: Floats) -> NDArray[np.int64]:
-        """How many of those counted in bracket j are of bracket i: (K, j, i)."""
+        """How many of those counted in cell j are of bracket i: (K, j, i)."""
         shares = (self.mix[:, :, None] * self.rows / counted[:, None, :]).transpose(0, 2, 1)
         shares /= shares.sum(axis=2, keepdims=True)
         return np.asarray(self._rng.multinomial(self.counts, shares), np.int64)

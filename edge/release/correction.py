@@ -22,6 +22,7 @@ KEPT = 128
 
 _SEED = 0
 
+Names = tuple[str, ...]
 Numbers = tuple[int, ...]
 
 
@@ -49,23 +50,24 @@ class Correction:
 
     def _estimate(self, total: Figures, days: Sequence[Day], rule: Rule) -> Estimate:
         """A group and `other` hold visits of brackets that wait; they are not divided over brackets."""
-        brackets, counts = tuple(total.counts), tuple(n or 0 for n in total.counts.values())
-        if any(day.brackets != brackets for day in days):
+        cells, counts = tuple(total.counts), tuple(n or 0 for n in total.counts.values())
+        brackets = rule.share_brackets or cells
+        if any(day.brackets != cells for day in days):
             return Estimate(max(sum(counts), 0), reason="the brackets have changed")
         if variance := sum(hour.variance for day in days for hour in day.hours):
-            return self._by_noise(brackets, counts, variance)
-        waiting = tuple(sum(bracket in day.waits for day in days) for bracket in brackets)
-        return self._by_threshold(brackets, counts, waiting, rule.minimum)
+            return self._by_noise(brackets, cells, counts, variance)
+        waiting = tuple(sum(cell in day.waits for day in days) for cell in cells)
+        return self._by_threshold(brackets, cells, counts, waiting, rule.minimum)
 
     def _estimate_by_threshold(
-        self, brackets: tuple[str, ...], counts: Numbers, waiting: Numbers, minimum: int
+        self, brackets: Names, cells: Names, counts: Numbers, waiting: Numbers, minimum: int
     ) -> Estimate:
         seen = Observed.released_with(counts, waiting, minimum)
-        return estimate(seen, Calibration.of(brackets, self._confusion), _SEED)
+        return estimate(seen, Calibration.of(brackets, self._confusion, cells), _SEED)
 
-    def _estimate_by_noise(self, brackets: tuple[str, ...], counts: Numbers, variance: float) -> Estimate:
+    def _estimate_by_noise(self, brackets: Names, cells: Names, counts: Numbers, variance: float) -> Estimate:
         seen = Observed.with_noise(counts, variance)
-        return estimate(seen, Calibration.of(brackets, self._confusion), _SEED)
+        return estimate(seen, Calibration.of(brackets, self._confusion, cells), _SEED)
 
 
 def _intervals(found: Estimate) -> dict[str, Interval] | None:

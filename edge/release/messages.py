@@ -232,7 +232,7 @@ class Corrected(Part):
     A cell that waits is taken for one with 0 to minimum - 1 visits. docs/measures.md has the formulas.
     """
 
-    method: Literal["mode/1"]
+    method: Literal["mode/2"]
     level: float = Field(description="The probability of an interval.")
     calibration: CalibrationOf
     visits: NonNegativeInt = Field(description="Released visits with a bracket: n.")

@@ -42,6 +42,7 @@ class Rule:
     ages: the epsilon of each number by age; empty where the threshold releases them.
     entrances: the lines whose passages are the store's footfall, by camera.
     watching_from: seconds of looking that make a visit a watcher.
+    share_brackets: of the corrected shares; empty: those that visits are counted in.
     """
 
     site: str
@@ -57,6 +58,7 @@ class Rule:
     ages: Shares
     entrances: Mapping[str, frozenset[str]]
     watching_from: int
+    share_brackets: tuple[str, ...]
     model: Model
 
     @classmethod
@@ -85,6 +87,7 @@ class Rule:
                 if any(line.entrance for line in camera.lines)
             },
             watching_from=settings.attention.min_seconds,
+            share_brackets=settings.windows.share_brackets,
             model=model,
         )
 

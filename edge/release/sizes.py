@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -194,19 +194,19 @@ def _today(rule: Rule, figures: Figures) -> Today:
         total=figures,
         hours=[figures] * _MOST_HOURS,
         basis="released",
-        corrected=_corrected(figures),
+        corrected=_corrected(rule.share_brackets or figures.counts),
         model=_MODEL,
         privacy=rule.privacy(min(rule.ages.values(), default=None)),
     )
 
 
-def _corrected(figures: Figures) -> Corrected:
+def _corrected(brackets: Iterable[str]) -> Corrected:
     interval = Interval(share=_SHARE, low=_SHARE, high=_SHARE)
     return Corrected(
         method=METHOD,
         level=LEVEL,
         calibration=CalibrationOf(name=_MODEL.name, version=_MODEL.version, faces=_MANY),
         visits=_MANY,
-        shares=dict.fromkeys(figures.counts, interval),
+        shares=dict.fromkeys(brackets, interval),
         reason=None,
     )

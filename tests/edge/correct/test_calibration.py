@@ -15,7 +15,37 @@ def test_rows_are_the_counted_shares_of_each_bracket() -> None:
     faces[10, 10], faces[15, 15], faces[15, 30] = 4000, 3000, 1000
     rows = Calibration.of(("0-12", "13-17", "18+"), faces).rows(STILL)[0]
     assert rows[0] == pytest.approx([1, 0, 0], abs=0.001)
-    assert rows[1] == pytest.approx([0, 0.75, 0.25], abs=0.001)
+    assert rows[1] == pytest.approx([0, 0.75, 0.25], abs=0.04)  # the few years between them are smoothed
+
+
+def test_estimates_are_smoothed_as_far_as_few_faces_scatter_by_chance() -> None:
+    """Two samples of ten faces of one model: smoothed rows of single years are nearer to each other."""
+    errors = np.random.default_rng(5).normal(0, 5, (2, 10))
+    samples = np.zeros((2, 101, 101), np.int64)
+    for sample, own in zip(samples, errors, strict=True):
+        np.add.at(sample, (40, np.rint(40 + own).astype(int)), 1)
+    cells = (*(f"{year}-{year}" for year in range(100)), "100+")
+    one, other = (Calibration.of(("0-34", "35-44", "45+"), own, cells).rows(STILL)[0, 1] for own in samples)
+    plain = np.abs(samples[0, 40] - samples[1, 40]).sum() / 2 / 10
+    assert np.abs(one - other).sum() / 2 < plain / 2
+
+
+def test_a_model_that_is_never_wrong_is_not_smoothed() -> None:
+    rows = Calibration.of(BRACKETS, np.diag(np.full(101, 30)).astype(np.int64)).rows(STILL)[0]
+    assert rows == pytest.approx(np.eye(8), abs=0.001)
+
+
+def test_finer_cells_add_up_to_the_rows_of_the_brackets() -> None:
+    finer = ("0-6", "7-12", "13-17", "18-24", "25-34", "35-44", "45-54", "55-59", "60-64", "65+")
+    rows = Calibration.of(BRACKETS, table(6.0), finer).rows(STILL)[0]
+    joined = np.add.reduceat(rows, [0, 2, 3, 4, 5, 6, 7, 9], axis=1)
+    assert joined == pytest.approx(calibration().rows(STILL)[0])
+
+
+def test_a_cell_of_two_brackets_is_at_home_in_both() -> None:
+    homes = Calibration.of(("0-12", "13-17", "18+"), table(6.0), ("0-9", "10-14", "15+")).homes
+    assert homes[:2] == pytest.approx(np.array([(1, 0, 0), (0.6, 0.4, 0)]))
+    assert homes.sum(axis=1) == pytest.approx(1)
 
 
 def test_every_row_is_a_distribution_under_every_move() -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge.brackets import parse_brackets
 from edge.correct import FEWEST, Calibration, Estimate, Observed, estimate, sampler
 from edge.correct.mode import COARSE, EVEN, LIKE, mode
-from tests.edge.correct.models import BRACKETS, calibration, count
+from tests.edge.correct.models import BRACKETS, calibration, count, table
 
 TEENS = (0.06, 0.45, 0.24, 0.09, 0.06, 0.05, 0.03, 0.02)
 STILL = np.zeros((1, 2))
@@ -25,7 +26,7 @@ def variation(a: NDArray[np.float64], b: Sequence[float] | NDArray[np.float64]) 
     return float(np.abs(a - b).sum() / 2)
 
 
-ROWS, COUNTS = np.array([(0.8, 0.2), (0.3, 0.7)]), (31, 19)
+ROWS, COUNTS, SAME = np.array([(0.8, 0.2), (0.3, 0.7)]), (31, 19), np.eye(2)
 GRID = (np.arange(100_000) + 0.5) / 100_000
 
 
@@ -53,14 +54,37 @@ def test_the_mode_agrees_with_the_exact_posterior_of_two_brackets_whose_counts_a
     coarse = 1 + sum(COUNTS) / COARSE
     prior = 1 + coarse * (EVEN + LIKE * np.array(COUNTS) / sum(COUNTS))
     exact = GRID[logs_of(*prior).argmax()]
-    assert mode(Observed.exact(COUNTS), ROWS)[0] == pytest.approx(exact, abs=1e-4)
+    assert mode(Observed.exact(COUNTS), ROWS, SAME)[0] == pytest.approx(exact, abs=1e-4)
 
 
 def test_the_prior_keeps_its_part_in_the_share_however_many_visits_there_are() -> None:
     """The counts alone say (0.62 - 0.3) / 0.5 = 0.64, and many visits outweigh a prior of fixed strength."""
-    few, many, most = (mode(Observed.exact([31 * times, 19 * times]), ROWS)[0] for times in (1, 100, 10_000))
+    few, many, most = (
+        mode(Observed.exact([31 * times, 19 * times]), ROWS, SAME)[0] for times in (1, 100, 10_000)
+    )
     assert few < many < 0.637
     assert most == pytest.approx(many, abs=0.001)
+
+
+def test_finer_cells_bring_the_shares_nearer_to_the_truth() -> None:
+    """The same people, counted in eight brackets and in brackets of five years."""
+    cells = (*(f"{low}-{low + 4}" for low in range(0, 85, 5)), "85+")
+    finer = Calibration.of(BRACKETS, table(6.0), cells)
+    coarse, rng = calibration(), np.random.default_rng(6)
+    years = Calibration.of(BRACKETS, table(6.0), (*(f"{y}-{y}" for y in range(100)), "100+"))
+    rows, errors = years.rows(STILL)[0], []
+    for _ in range(12):
+        mix = rng.dirichlet(np.ones(8))
+        counts = count(rng, mix, 300, rows)
+        for model in (coarse, finer):
+            counted = mode(Observed.exact(_joined(counts, model.cells)), model.rows(STILL)[0], model.homes)
+            errors.append(variation(counted, mix))
+    assert np.mean(errors[1::2]) < 0.95 * np.mean(errors[::2])
+
+
+def _joined(years: NDArray[np.int64], cells: Sequence[str]) -> list[int]:
+    lows = [bracket.low for bracket in parse_brackets(cells)]
+    return np.add.reduceat(years, lows).tolist()
 
 
 def test_bounds_are_shares_of_whole_visits_so_that_an_empty_bracket_can_be_in_its_interval() -> None:

@@ -37,7 +37,7 @@ def test_shares_stand_beside_the_counts_with_what_they_were_made_by() -> None:
     assert sum(one["share"] for one in found["shares"].values()) == pytest.approx(1, abs=0.002)
     assert all(one["low"] <= one["share"] <= one["high"] for one in found["shares"].values())
     assert found["calibration"] == {"name": "painted", "version": "1", "faces": int(table(6.0).sum())}
-    assert (found["method"], found["level"], found["visits"]) == ("mode/1", 0.95, 60)
+    assert (found["method"], found["level"], found["visits"]) == ("mode/2", 0.95, 60)
     assert found["reason"] is None
 
 
@@ -65,6 +65,19 @@ def test_a_bracket_that_was_never_released_has_a_share() -> None:
     found = today(filled({"18-64": 60, "65+": 4}, {}, {}))
     assert found["total"]["counts"]["65+"] is None
     assert found["corrected"]["shares"]["65+"]["share"] > 0
+
+
+@pytest.mark.parametrize("by", [(OFTEN,), ("privacy.method=noise", "privacy.epsilon=40")])
+def test_shares_may_have_other_brackets_than_the_counts(by: tuple[str, ...]) -> None:
+    wider = json.dumps(["0-49", "50+"])
+    box = Box(rule(*by, f"windows.share_brackets={wider}"), correction=CORRECTION)
+    for _ in range(3):
+        box.put({"0-17": 20, "18-64": 40, "65+": 20})
+    found = today(box)
+    assert list(found["total"]["counts"]) == list(BRACKETS)
+    shares = found["corrected"]["shares"]
+    assert list(shares) == ["0-49", "50+"]
+    assert 0.4 < shares["0-49"]["share"] < 0.8
 
 
 def test_the_box_corrects_the_sum_of_its_cameras() -> None:

@@ -167,8 +167,8 @@ class Tracker:
         unlike = self._outfits.unlike(worn)
         back = (unlike < 1) & ~self._taken(measured)
         rows, columns = self._associate(measured, noise, unlike, back)
-        detour = self._detour(measured, unlike, back)
-        rows, columns = self._rejoin(detour, rows, columns)
+        if len(rows) < len(self._lives) and len(columns) < len(measured):
+            rows, columns = self._rejoin(self._detour(measured, unlike, back), rows, columns)
         self._motion.correct(rows, measured[columns], noise[columns])
         self._outfits.add(rows, worn[columns])
         self._note(rows, columns)
@@ -205,9 +205,11 @@ class Tracker:
 
     def _note_hidden(self, seen: Boxes) -> None:
         """Note which lost tracks are expected behind a nearer one of the faces seen, (M, 4)."""
-        hidden = behind(self._motion.boxes(), seen)
-        for life, is_behind in zip(self._lives, hidden.tolist(), strict=True):
-            life.hidden = is_behind and life.state is TrackState.LOST
+        lost = np.array([life.state is TrackState.LOST for life in self._lives], np.bool_)
+        hidden = lost.copy()
+        hidden[lost] = behind(self._motion.boxes()[lost], seen)
+        for life, is_hidden in zip(self._lives, hidden.tolist(), strict=True):
+            life.hidden = is_hidden
 
     def _doubtful(self, life: _Life) -> bool:
         return life.state is TrackState.TENTATIVE and self._unseen(life) > self._doubt_after

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from edge.capture import RateLimit
+from edge.capture.live.ffmpeg import LiveStream
 from edge.capture.recordings import Clip
 from edge.capture.video import Decoding, Video
 from edge.types import Image
 from tests.edge.capture.encoded_clips import INTERLACED, numbered, write_video
+from tests.fakes import ManualClock
+from tests.synthetic_video import number_of
 
 FRAMES = 60
 
@@ -108,3 +111,19 @@ def without_packet(path: Path, to: Path, missing: int) -> Path:
             packet.stream = track
             out.mux(packet)
     return to
+
+
+def test_a_live_stream_is_thinned_as_evenly_as_with_every_frame_decoded(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mkv", numbered(*range(FRAMES)), B_FRAMES["libx264"], codec="libx264")
+    video, clock = Video.open("door", str(clip), decoding=Decoding()), ManualClock()
+    stream = LiveStream(video, 5.0, read_timeout=9.0, clock=clock, expect=lambda: pass_time(video, clock))
+    found = [number_of(stream.read().image) for _ in range(10)]
+    stream.close()
+    assert set(np.diff(found)) <= {4, 5, 6}
+    assert video.left_out >= 10
+
+
+def pass_time(video: Video, clock: ManualClock) -> None:
+    """The clock shows when the frame last grabbed came."""
+    if video.has_times:
+        clock.advance(max(0.0, video.position - clock.monotonic()))

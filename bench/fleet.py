@@ -336,10 +336,9 @@ def centre_ms(run: Report) -> float:
     return float(1000 * sum(run["cpu_seconds"][part] for part in parts) / run["messages"])
 
 
-def text(report: Report) -> str:
-    """The report for people."""
-    runs = report["runs"]
-    speed = table(
+def speed_table(runs: Sequence[Report]) -> str:
+    """How fast the windows came into the database."""
+    return table(
         ["boxes", "windows", "messages", "s", "messages/s", "before the first end", "windows/s"],
         [
             [name_of(run), str(run["all_windows"]), str(run["messages"]), f"{run['seconds']:.0f}",
@@ -348,21 +347,30 @@ def text(report: Report) -> str:
             for run in runs
         ],
     )  # fmt: skip
-    cpu = table(
-        ["boxes", *PARTS, "centre"],
+
+
+def cpu_table(runs: Sequence[Report]) -> str:
+    """Processor milliseconds a message of each part."""
+    rows = [
         [
-            [
-                name_of(run),
-                *(f"{1000 * run['cpu_seconds'][part] / run['messages']:.2f}" for part in PARTS),
-                f"{centre_ms(run):.2f}",
-            ]
-            for run in runs
-        ],
-    )
-    memory = table(
-        ["boxes", *PARTS[:-1]],
-        [[name_of(run), *(f"{run['memory_mb'][part]:.0f}" for part in PARTS[:-1])] for run in runs],
-    )
+            name_of(run),
+            *(f"{1000 * run['cpu_seconds'][part] / run['messages']:.2f}" for part in PARTS),
+            f"{centre_ms(run):.2f}",
+        ]
+        for run in runs
+    ]
+    return table(["boxes", *PARTS, "centre"], rows)
+
+
+def memory_table(runs: Sequence[Report]) -> str:
+    """Megabytes of each part at the end."""
+    rows = [[name_of(run), *(f"{run['memory_mb'][part]:.0f}" for part in PARTS[:-1])] for run in runs]
+    return table(["boxes", *PARTS[:-1]], rows)
+
+
+def text(report: Report) -> str:
+    """The report for people."""
+    runs = report["runs"]
     plan, cameras = runs[0], 60_000 / centre_ms(runs[-1])
     start = plan["cpu_seconds_of_starts"] / max(1, plan["kills"])
     ended = "killed (SIGKILL)" if plan["crash"] else "ended in order"
@@ -375,16 +383,16 @@ was {ended} {plan["kills"]} times in each run, and every window was in the datab
 nothing doubled, nothing refused. Every connection has TLS and the user of its box. A window gives three
 messages: `counts`, and `flow` of the camera and of the box. The boxes begin with all of them waiting.
 
-{speed}
+{speed_table(runs)}
 
 Processor milliseconds a message; the centre is central broker, consumer and PostgreSQL. A start of the
 central broker after an end takes {start:.1f} s of a core beside:
 
-{cpu}
+{cpu_table(runs)}
 
 Memory at the end, in megabytes:
 
-{memory}
+{memory_table(runs)}
 
 At one message for each camera and minute one core carries {cameras:,.0f} cameras: {cameras / 4:,.0f}
 stores of four, by the last row. With the two `flow` messages of each window it is a third of that.

@@ -22,6 +22,7 @@ def augment(crop: Image, settings: AugmentSettings, size: int, random: Random) -
     image = _cover(image, settings, random)
     image = _shrink(image, settings, size, random)
     image = _blur(image, settings, random)
+    image = _sharpen(image, settings, random)
     image = _compress(image, settings, random)
     return resize(image, size)
 
@@ -92,6 +93,15 @@ def _blur(image: Image, settings: AugmentSettings, random: Random) -> Image:
     ends = [tuple(np.round(length + sign * step).astype(int).tolist()) for sign in (-1, 1)]
     cv2.line(kernel, ends[0], ends[1], 1.0)
     return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), np.uint8)
+
+
+def _sharpen(image: Image, settings: AugmentSettings, random: Random) -> Image:
+    """Sharpen as cameras do by themselves: add up to once what a blur of some pixels takes away."""
+    if not settings.sharpen or random.random() >= settings.sharpen:
+        return image
+    reach = image.shape[0] / 64
+    amount, soft = random.uniform(0, 1), cv2.GaussianBlur(image, (0, 0), random.uniform(0.3, 1.0) * reach)
+    return np.asarray(cv2.addWeighted(image, 1 + amount, soft, -amount, 0), np.uint8)
 
 
 def _compress(image: Image, settings: AugmentSettings, random: Random) -> Image:

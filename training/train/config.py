@@ -219,8 +219,8 @@ class AugmentSettings(Section):
     """Changes that make photos look like a store camera's; 0 turns one off.
 
     rotate: standard deviation in degrees. zoom, shift: standard deviations as shares of the side. small:
-    share of pictures shrunk to between `smallest` px and the full side. blur, compress, grey, erase: shares
-    of pictures. light: standard deviation of the logarithms of gain, gamma and contrast. mix: share of
+    share of pictures shrunk to between `smallest` px and the full side. blur, sharpen, compress, grey, erase:
+    shares of pictures. light: standard deviation of the logarithms of gain, gamma and contrast. mix: share of
     pictures that another of about the same age is blended into.
     """
 
@@ -231,6 +231,7 @@ class AugmentSettings(Section):
     small: Ratio = 0.5
     smallest: Annotated[int, Field(ge=8, le=512)] = 24
     blur: Ratio = 0.3
+    sharpen: Ratio = 0.0
     compress: Ratio = 0.5
     light: Annotated[float, Field(ge=0, le=1)] = 0.2
     grey: Ratio = 0.1

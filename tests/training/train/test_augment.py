@@ -72,6 +72,12 @@ def test_shifting_repeats_the_edge_as_a_box_does():
     assert augment(white, only(shift=0.3, zoom=0.3, rotate=20.0), 64, random()).min() == 255
 
 
+def test_a_sharpened_face_is_sharper_and_as_bright(crop):
+    images = [augment(crop, only(sharpen=1.0), 96, random(seed)) for seed in range(8)]
+    assert np.mean([sharpness(image) for image in images]) > 1.2 * sharpness(crop)
+    assert np.mean(images) == pytest.approx(crop.mean(), abs=1)
+
+
 @pytest.mark.parametrize("on", [{"small": 1.0}, {"blur": 1.0}])
 def test_a_far_or_blurred_face_is_less_sharp(crop, on):
     assert np.mean([sharpness(augment(crop, only(**on), 96, random(s))) for s in range(8)]) < 0.8 * sharpness(

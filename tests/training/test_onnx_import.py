@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.bundle import BUILTIN
+from edge.bundle import BUILTIN, load_bundle
 from edge.errors import ConfigurationError
 from tests.training import backbones, bundles
 from training.predict import run_bundle
@@ -84,8 +84,9 @@ def test_a_run_goes_on_from_the_shipped_bundle_with_weights_for_places(keras):
     from training.train.config import ModelSettings
     from training.train.network import starting_model
 
-    model = starting_model(ModelSettings(size=160, bundle=BUILTIN, pooling="places"), 0)
-    crops = np.random.default_rng(1).integers(0, 256, (2, 160, 160, 3), np.uint8)
+    size = load_bundle(BUILTIN).input_size
+    model = starting_model(ModelSettings(size=size, bundle=BUILTIN, pooling="places"), 0)
+    crops = np.random.default_rng(1).integers(0, 256, (2, size, size, 3), np.uint8)
     assert np.abs(model.predict(crops, verbose=0) - run_bundle(BUILTIN, crops).probs).max() < 1e-5
     assert "pool" in {layer.name for layer in model.layers if layer.weights}
 

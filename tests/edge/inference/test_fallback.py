@@ -324,7 +324,7 @@ class TestServe:
     @pytest.mark.usefixtures("gpu")
     def test_without_a_gpu_it_says_why_and_serves_on(
         self, open_it: Callable[..., ServingBackend], runtime: FakeCuda, *, name: str, level: int,
-        caplog: pytest.LogCaptureFixture,
+        bundle: Bundle, caplog: pytest.LogCaptureFixture,
     ):  # fmt: skip
         caplog.set_level(logging.INFO)
         runtime.driver = 0
@@ -333,7 +333,7 @@ class TestServe:
         (record,) = [r for r in caplog.records if "stays on onnxruntime" in r.getMessage()]
         assert record.levelno == level
         assert "no NVIDIA driver is loaded; one for CUDA 13 or newer is needed" in record.getMessage()
-        assert backend.infer(pictures(1, 160)).shape == (1, 101)
+        assert backend.infer(pictures(1, bundle.input_size)).shape == (1, 101)
 
     @pytest.mark.usefixtures("gpu")
     def test_a_driver_that_comes_late_is_taken_where_a_gpu_was_asked_for(

@@ -69,7 +69,8 @@ def test_a_batch_or_threads_below_1_are_refused(bundle: Bundle, bad: dict[str, A
 
 
 def test_a_graph_of_another_size_than_its_manifest_is_refused(bundle: Bundle):
-    with pytest.raises(ConfigurationError, match=r"model\.onnx: .* image uint8 \[N, 160, 160, 3\].* 320"):
+    own = f"{bundle.input_size}, {bundle.input_size}"
+    with pytest.raises(ConfigurationError, match=rf"model\.onnx: .* image uint8 \[N, {own}, 3\].* 320"):
         open_backend("openvino", replace(bundle, input_size=320))
 
 

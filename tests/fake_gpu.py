@@ -4,7 +4,8 @@
 same arguments, which must take them and answer that there is no driver; then memory is host memory, and a
 stream is a list of work that is done when somebody waits for it, so that a missing wait or copy shows.
 `FakeTensorRt` is the real module but for what needs a device: engines are built, and plans judged, by
-TensorRT itself; a loaded plan computes on ONNX Runtime. Its stand-ins refuse what the real ones do not take.
+TensorRT itself; a loaded plan computes the graph that it was built of on ONNX Runtime. Its stand-ins refuse
+what the real ones do not take.
 """
 
 from __future__ import annotations
@@ -15,15 +16,12 @@ import re
 import weakref
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnxruntime
-
-from edge.types import AGES
-
-STREAM = 0x5000
 
 _SIGNATURE = re.compile(r"^(?:\d+\. )?(\w+)\(self: [\w.]+(?:, (.*))?\) -> ", re.MULTILINE)
 
@@ -43,8 +41,8 @@ class FakeCuda:
         self.resets = 0
         self.gone: list[str] = []
         """What was given back or destroyed, in turn, also of TensorRT's."""
-        self._queue: list[Callable[[], None]] = []
-        self._recording: list[Callable[[], None]] | None = None
+        self._streams: dict[int, list[Callable[[], None]]] = {}
+        self._recording: dict[int, list[Callable[[], None]]] = {}
         self._graphs: dict[int, list[Callable[[], None]]] = {}
         self._free_handles = itertools.count(0x6000, 8)
         self._ask = real.cudaDriverGetVersion()[1] == 0
@@ -68,9 +66,13 @@ class FakeCuda:
 
         return call
 
-    def put(self, work: Callable[[], None]) -> None:
-        """Put work into the stream, or into the graph that is being captured."""
-        (self._queue if self._recording is None else self._recording).append(work)
+    def put(self, stream: int, work: Callable[[], None]) -> None:
+        """Put work into the stream, or into the graph that is being captured of it."""
+        self._recording.get(stream, self._streams[stream]).append(work)
+
+    def is_stream(self, stream: int) -> bool:
+        """Whether it was created and not destroyed."""
+        return stream in self._streams
 
     def at(self, address: int, size: int) -> ctypes.Array[Any]:
         """The bytes there; they must belong to one block."""
@@ -108,12 +110,15 @@ class FakeCuda:
 
     def do_stream_create_with_flags(self, flags: int) -> tuple[Any]:
         assert flags == self.real.cudaStreamNonBlocking
-        self.handles.add(STREAM)
-        return (self.real.cudaStream_t(STREAM),)
+        handle = next(self._free_handles)
+        self.handles.add(handle)
+        self._streams[handle] = []
+        return (self.real.cudaStream_t(handle),)
 
     def do_stream_destroy(self, stream: int) -> tuple[()]:
         self.gone.append("stream")
         self.handles.remove(int(stream))
+        del self._streams[int(stream)]
         return ()
 
     def do_malloc(self, size: int) -> tuple[int]:
@@ -133,7 +138,6 @@ class FakeCuda:
     do_free_host = do_free
 
     def do_memcpy_async(self, to: int, source: int, size: int, kind: Any, stream: int) -> tuple[()]:
-        assert stream == STREAM
         assert kind in (
             self.real.cudaMemcpyKind.cudaMemcpyHostToDevice,
             self.real.cudaMemcpyKind.cudaMemcpyDeviceToHost,
@@ -142,29 +146,26 @@ class FakeCuda:
         def copy() -> None:
             ctypes.memmove(self.at(to, size), self.at(source, size), size)
 
-        self.put(copy)
+        self.put(stream, copy)
         return ()
 
     def do_stream_synchronize(self, stream: int) -> tuple[()]:
-        assert stream in self.handles, "the stream is gone"
-        assert self._recording is None, "waiting is not allowed while a graph is captured"
-        work, self._queue = self._queue, []
+        assert stream in self._streams, "the stream is gone"
+        assert stream not in self._recording, "waiting is not allowed while a graph is captured"
+        work, self._streams[stream] = self._streams[stream], []
         for item in work:
             item()
         return ()
 
     def do_stream_begin_capture(self, stream: int, mode: Any) -> tuple[()]:
-        assert stream == STREAM
         assert mode == self.real.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
-        self._recording = []
+        self._recording[stream] = []
         return ()
 
     def do_stream_end_capture(self, stream: int) -> tuple[Any]:
-        assert self._recording is not None
-        return (self.real.cudaGraph_t(self._new_graph(self._recording)),)
+        return (self.real.cudaGraph_t(self._new_graph(self._recording.pop(stream))),)
 
     def _new_graph(self, work: list[Callable[[], None]]) -> int:
-        self._recording = None
         handle = next(self._free_handles)
         self._graphs[handle] = work
         self.handles.add(handle)
@@ -180,7 +181,7 @@ class FakeCuda:
         return ()
 
     def do_graph_exec_destroy(self, graph: Any) -> tuple[()]:
-        assert not self._queue, "a graph must not go while there is work in the stream"
+        assert not any(self._streams.values()), "a graph must not go while there is work in a stream"
         self.gone.append("graph")
         del self._graphs[int(graph)]
         self.handles.remove(int(graph))
@@ -188,18 +189,44 @@ class FakeCuda:
 
     def do_graph_launch(self, graph: Any, stream: int) -> tuple[()]:
         assert int(graph) in self.handles
-        assert stream == STREAM
-        self._queue.extend(self._graphs[int(graph)])
+        self._streams[stream].extend(self._graphs[int(graph)])
         return ()
 
 
-class FakeTensorRt:
-    """See the module. graph: the ONNX file that loaded plans compute. wrong: what becomes of the results."""
+@dataclass
+class Computed:
+    """What a plan computes: a graph, for batches of up to `max_batch`."""
 
-    def __init__(self, real: Any, cuda: FakeCuda, graph: Path, *, size: int, max_batch: int) -> None:
+    session: onnxruntime.InferenceSession
+    max_batch: int
+
+    @property
+    def size(self) -> int:
+        return self.session.get_inputs()[0].shape[1]
+
+    @property
+    def names(self) -> list[str]:
+        return ["image", *(output.name for output in self.session.get_outputs())]
+
+
+def session_of(graph: bytes) -> onnxruntime.InferenceSession:
+    """On one thread: several would wait for each other wherever other tests run beside this one."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(graph, options)
+
+
+class FakeTensorRt:
+    """See the module. graph: the ONNX file that plans compute which were built elsewhere. built: what all
+    others compute. wrong: what becomes of an output.
+    """
+
+    built: ClassVar[dict[bytes, Computed]] = {}
+
+    def __init__(self, real: Any, cuda: FakeCuda, graph: Path, *, max_batch: int) -> None:
         self.real, self.cuda = real, cuda
-        self.size, self.max_batch = size, max_batch
-        self.session = onnxruntime.InferenceSession(str(graph))
+        self.max_batch = max_batch
+        self.session = session_of(graph.read_bytes())
         self.wrong: Callable[[np.ndarray], np.ndarray] = lambda probs: probs
         self.capturable = True
         self.runs = True
@@ -207,9 +234,34 @@ class FakeTensorRt:
         self.kernels: list[bytes] = []
         self.compiled = b"kernels"
         self.Runtime = lambda logger: _Runtime(self, logger)
+        self.Builder, self.OnnxParser = _noting(self, real)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
+
+
+def _noting(trt: FakeTensorRt, real: Any) -> tuple[type, type]:
+    """The real builder and parser, which note what a plan is built of."""
+    seen: dict[str, Any] = {}
+
+    class Builder(real.Builder):
+        def create_optimization_profile(self) -> Any:
+            seen["profile"] = super().create_optimization_profile()
+            return seen["profile"]
+
+        def build_serialized_network(self, network: Any, config: Any) -> Any:
+            plan = super().build_serialized_network(network, config)
+            if plan is not None:
+                most = seen.pop("profile").get_shape("image")[2][0]
+                trt.built[bytes(memoryview(plan))] = Computed(session_of(seen["graph"]), most)
+            return plan
+
+    class OnnxParser(real.OnnxParser):
+        def parse(self, content: bytes) -> bool:
+            seen["graph"] = content
+            return super().parse(content)
+
+    return Builder, OnnxParser
 
 
 class _Stand:
@@ -274,23 +326,28 @@ class _Runtime(_Stand):
             if any("Serialization" in complaint for complaint in self._complaints):
                 return None
             self._complaints.clear()
-        return _Engine(self._trt)
+        return _Engine(self._trt, self._trt.built.get(plan))
 
 
 class _Engine(_Stand):
-    num_io_tensors = 2
     device_memory_size_v2 = 4096
 
-    def __init__(self, trt: FakeTensorRt) -> None:
+    def __init__(self, trt: FakeTensorRt, computed: Computed | None = None) -> None:
         super().__init__(trt, "ICudaEngine")
+        self._computed = computed or Computed(trt.session, trt.max_batch)
         weakref.finalize(self, trt.cuda.gone.append, "engine")
 
+    @property
+    def num_io_tensors(self) -> int:
+        return len(self._computed.names)
+
     def get_tensor_name(self, index: int) -> str:
-        return ("image", "age")[index]
+        return self._computed.names[index]
 
     def get_tensor_profile_shape(self, name: str, profile: int) -> list[tuple[int, ...]]:
         assert (name, profile) == ("image", 0)
-        return [(n, self._trt.size, self._trt.size, 3) for n in (1, self._trt.max_batch, self._trt.max_batch)]
+        size, most = self._computed.size, self._computed.max_batch
+        return [(n, size, size, 3) for n in (1, most, most)]
 
     def create_runtime_config(self) -> _Config:
         return _Config(self._trt)
@@ -346,21 +403,20 @@ class _Context(_Stand):
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         self._shape = shape
-        return name == "image" and 1 <= shape[0] <= self._trt.max_batch
+        return name == "image" and 1 <= shape[0] <= self._engine._computed.max_batch
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         self._addresses[name] = memory
-        return name in ("image", "age")
+        return name in self._engine._computed.names
 
     def is_stream_capturable(self, stream: int) -> bool:
-        return self._trt.capturable and stream == STREAM
+        return self._trt.capturable and self._trt.cuda.is_stream(stream)
 
     def execute_async_v3(self, stream: int) -> bool:
-        assert stream == STREAM
         assert self._scratch[1] >= _Engine.device_memory_size_v2
         if self._trt.runs:
             shape = self._shape
-            self._trt.cuda.put(lambda: self._compute(shape))
+            self._trt.cuda.put(stream, lambda: self._compute(shape))
         return self._trt.runs
 
     def _compute(self, shape: tuple[int, ...]) -> None:
@@ -368,6 +424,9 @@ class _Context(_Stand):
         size = int(np.prod(shape))
         content = bytes(self._trt.cuda.at(self._addresses["image"], size))
         crops = np.frombuffer(content, np.uint8).reshape(shape)
-        probs = self._trt.wrong(self._trt.session.run(["age"], {"image": crops})[0]).astype(np.float32)
-        room = self._trt.cuda.at(self._addresses["age"], shape[0] * AGES * 4)
-        ctypes.memmove(room, probs.tobytes(), len(room))
+        computed = self._engine._computed
+        _, *names = computed.names
+        for name, exact in zip(names, computed.session.run(names, {"image": crops}), strict=True):
+            found = self._trt.wrong(exact).astype(np.float32)
+            room = self._trt.cuda.at(self._addresses[name], found.nbytes)
+            ctypes.memmove(room, found.tobytes(), len(room))

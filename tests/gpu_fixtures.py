@@ -12,7 +12,7 @@ import pytest
 from edge.bundle import BUILTIN, Bundle, load_bundle
 from edge.inference.cuda import Cuda
 from edge.inference.engine_build import build
-from edge.inference.precision import graph_of
+from edge.inference.precision import age_graph, graph_of
 from edge.inference.tensorrt_library import RTX, Library, load_library
 from tests.edge.inference.contract import MAX_BATCH
 from tests.fake_gpu import FakeCuda, FakeTensorRt
@@ -36,13 +36,7 @@ def bundle() -> Bundle:
 @pytest.fixture(scope="session")
 def plan(library: Library, bundle: Bundle) -> bytes:
     """A real engine for a GPU that is not here."""
-    return build(
-        library,
-        graph_of(bundle, "fp16"),
-        size=bundle.input_size,
-        max_batch=MAX_BATCH,
-        capability="sm86",
-    )
+    return build(library, age_graph(bundle, "fp16"), max_batch=MAX_BATCH, capability="sm86")
 
 
 @pytest.fixture
@@ -57,8 +51,7 @@ def cuda(runtime: FakeCuda) -> Cuda:
 
 @pytest.fixture
 def trt(library: Library, runtime: FakeCuda, bundle: Bundle) -> FakeTensorRt:
-    graph = graph_of(bundle, "fp16")
-    return FakeTensorRt(library.module, runtime, graph, size=bundle.input_size, max_batch=MAX_BATCH)
+    return FakeTensorRt(library.module, runtime, graph_of(bundle, "fp16"), max_batch=MAX_BATCH)
 
 
 @pytest.fixture

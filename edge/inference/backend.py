@@ -1,8 +1,10 @@
-"""The interface of every backend of the age model. tests/edge/inference/contract.py tests it."""
+"""What a graph takes and gives, and the interface of all backends: tests/edge/inference/contract.py."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, get_args
 
 import numpy as np
@@ -25,8 +27,30 @@ class BackendError(OutsideError):
         self.reason = reason
 
 
-class AgeBackend(Protocol):
-    """An age model ready to run, used by one thread at a time."""
+Shapes = Mapping[str, tuple[int, ...]]
+"""The outputs of a graph by name, each with its shape after the axis of the batch."""
+
+AGE_OUTPUTS: Shapes = {"age": (AGES,)}
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """An ONNX file with the input `image`, uint8 (N, size, size, 3) for any N, and float32 `outputs`.
+
+    model: SHA-256 of the float32 graph that this is a variant of. fault: what is wrong with results that no
+    such graph gives, such as NaN, for a message; empty for sound ones.
+    """
+
+    path: Path
+    model: str
+    precision: Precision
+    size: int
+    outputs: Shapes
+    fault: Callable[[NDArray[np.float32]], str]
+
+
+class Backend(Protocol):
+    """A network ready to run, used by one thread at a time unless it says otherwise."""
 
     @property
     def name(self) -> str:
@@ -38,7 +62,21 @@ class AgeBackend(Protocol):
 
     @property
     def max_batch(self) -> int:
-        """The most crops that one call takes."""
+        """The most pictures that one call takes."""
+
+    def infer(self, batch: Image) -> NDArray[np.float32]:
+        """What the network gives for uint8 (N, S, S, 3): float32 (N, numbers), one output after the other.
+
+        The array is new with every call and belongs to the caller; `batch` is not kept. Raises RuntimeError
+        after `close`, and BackendError when the device fails.
+        """
+
+    def close(self) -> None:
+        """Free what the backend holds; a second call does nothing."""
+
+
+class AgeBackend(Backend, Protocol):
+    """An age model ready to run."""
 
     def infer(self, batch: Image) -> NDArray[np.float32]:
         """Age distributions float32 (N, 101) of uint8 (N, S, S, 3) RGB as `preprocess.to_batch` makes it.
@@ -48,9 +86,6 @@ class AgeBackend(Protocol):
         Raises ValueError on another dtype or shape, on an empty batch and on one over `max_batch`,
         RuntimeError after `close`, and BackendError when the device fails.
         """
-
-    def close(self) -> None:
-        """Free what the backend holds; a second call does nothing."""
 
 
 def require_batch(batch: Image, size: int, max_batch: int) -> None:
@@ -79,10 +114,18 @@ def require_ports(bundle: Bundle, found: Sequence[str], *, byte: str, real: str)
     found: its inputs, then its outputs, as "name type [shape]" with N for an axis of any length. byte, real:
     the library's names of uint8 and float32.
     """
-    size = bundle.input_size
-    expected = [f"image {byte} [N, {size}, {size}, 3]", f"age {real} [N, {AGES}]"]
+    expected = ports(bundle.input_size, AGE_OUTPUTS, byte=byte, real=real)
     if found != expected:
         raise ConfigurationError(
             f"{bundle.model_path}: inputs and outputs are {'; '.join(found)}; "
             f"the manifest of {bundle.name!r} names {'; '.join(expected)}"
         )
+
+
+def ports(size: int, outputs: Shapes, *, byte: str, real: str) -> list[str]:
+    """The input and the outputs of a graph for pictures of this size, as `require_ports` has them."""
+    shapes = {name: ", ".join(map(str, shape)) for name, shape in outputs.items()}
+    return [
+        f"image {byte} [N, {size}, {size}, 3]",
+        *(f"{name} {real} [N, {shape}]" for name, shape in shapes.items()),
+    ]

@@ -7,10 +7,12 @@ BackendError with the reason for its status.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,12 +52,62 @@ class Gpu:
     driver: str
 
 
+class _Users:
+    """What this process has on the device: models that are being opened, and memory. A reset waits for it."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._count = 0
+        self._reset: Callable[[], None] | None = None
+
+    def enter(self) -> None:
+        with self._guard:
+            self._count += 1
+
+    def leave(self) -> None:
+        with self._guard:
+            self._count -= 1
+            self._reset_if_unused()
+
+    def reset(self, reset: Callable[[], None]) -> None:
+        with self._guard:
+            self._reset = reset
+            self._reset_if_unused()
+
+    def _reset_if_unused(self) -> None:
+        if self._reset is not None and not self._count:
+            self._reset()
+            self._reset = None
+
+
+_USERS: WeakKeyDictionary[Any, _Users] = WeakKeyDictionary()
+"""By CUDA's runtime, of which a process has one."""
+
+
 class Cuda:
     """CUDA's runtime, checked. `runtime` stands in for `cuda.bindings.runtime` in tests."""
 
     def __init__(self, runtime: Any = None) -> None:  # noqa: ANN401 (a module without types)
         """Raises BackendError where cuda-bindings is not installed or does not load."""
         self.runtime = runtime or _runtime()
+        self._users = _USERS.setdefault(self.runtime, _Users())
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """No reset comes while the block runs."""
+        self.enter()
+        try:
+            yield
+        finally:
+            self.leave()
+
+    def enter(self) -> None:
+        """No reset comes before `leave`."""
+        self._users.enter()
+
+    def leave(self) -> None:
+        """The end of what began with `enter`."""
+        self._users.leave()
 
     def call(self, name: str, *arguments: object) -> Any:  # noqa: ANN401 (whatever the function gives)
         """Call the function of this name; returns its result, None without one, or a tuple of several."""
@@ -87,7 +139,14 @@ class Cuda:
         return Gpu(name.rstrip("\0"), f"sm{facts.major}{facts.minor}", _version(driver))
 
     def reset(self) -> None:
-        """Release all that this process has on the device: a permanent failure may be gone afterwards."""
+        """Reset the device for this process, after which a permanent failure may be gone.
+
+        At once, or when the last of its models is freed: others have lost the device as well, and notice it
+        in their next batch.
+        """
+        self._users.reset(self._reset)
+
+    def _reset(self) -> None:
         with suppress(BackendError):
             self.call("cudaDeviceReset")
 
@@ -106,12 +165,13 @@ class Memory:
         self._cuda = cuda
         self._undo: list[Callable[[], object]] = []
         self._graphs: list[object] = []
+        cuda.enter()
         try:
             self.stream = int(cuda.call("cudaStreamCreateWithFlags", cuda.runtime.cudaStreamNonBlocking))
         except BackendError:
-            self.close()
+            cuda.leave()
             raise
-        self._undo.append(lambda: cuda.call("cudaStreamDestroy", self.stream))
+        self._undo += [cuda.leave, lambda: cuda.call("cudaStreamDestroy", self.stream)]
 
     def pinned(self, shape: tuple[int, ...], dtype: type[np.generic]) -> tuple[int, NDArray[Any]]:
         """Pinned host memory, which the device reads at full speed: its address, and an array of it."""

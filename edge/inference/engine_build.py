@@ -1,25 +1,21 @@
-"""From an ONNX age model to an engine, for this machine's GPU or for a named one.
+"""From an ONNX graph to an engine, for this machine's GPU or for a named one.
 
 TensorRT and TensorRT for RTX are strongly typed: an engine computes in the types of its graph, so FP16 and
-INT8 are the bundle's variants. TensorRT builds for the GPU that it runs on. TensorRT for RTX builds for named
+INT8 are variants of the graph. TensorRT builds for the GPU that it runs on. TensorRT for RTX builds for named
 ones and needs no GPU to do so; the last part is compiled where the engine is first loaded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from edge.bundle import Bundle, sha256_of
-from edge.config import Precision
+from edge.bundle import sha256_of
 from edge.errors import ConfigurationError
-from edge.inference.backend import BackendError
+from edge.inference.backend import BackendError, Graph, ports
 from edge.inference.engine_store import ANY_DRIVER, EngineKey
-from edge.inference.precision import graph_of
 from edge.inference.tensorrt_library import Library, require_capability
 from edge.ops.reasons import BackendFault
-from edge.types import AGES
 
 WORKSPACE = 1 << 30
 """Bytes of the GPU's memory that a layer may use for its intermediate results while engines are built."""
@@ -28,34 +24,31 @@ Advance = Callable[[float], None]
 """Takes how much of a build is done, 0..1."""
 
 
-def key_of(
-    bundle: Bundle, library: Library, *, capability: str, driver: str, precision: Precision, max_batch: int
-) -> EngineKey:
-    """The key of an engine of this bundle. driver: this machine's; unused if any driver runs the engine."""
+def key_of(graph: Graph, library: Library, *, capability: str, driver: str, max_batch: int) -> EngineKey:
+    """The key of an engine of this graph. driver: this machine's; unused if any driver runs the engine."""
     return EngineKey(
-        bundle=bundle.sha256,
-        graph=sha256_of(graph_of(bundle, precision).read_bytes()),
+        bundle=graph.model,
+        graph=sha256_of(graph.path.read_bytes()),
         flavour=library.flavour,
         version=library.version,
         capability=capability,
         driver=ANY_DRIVER if library.for_others else driver,
-        precision=precision,
-        size=bundle.input_size,
+        precision=graph.precision,
+        size=graph.size,
         max_batch=max_batch,
     )
 
 
 def build(
     library: Library,
-    graph: Path,
+    graph: Graph,
     *,
-    size: int,
     max_batch: int,
     capability: str | None,
     on_progress: Advance = lambda done: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> bytes:
-    """Compile an ONNX age model, uint8 (1..max_batch, size, size, 3) to (N, 101).
+    """Compile a graph for batches of 1 to `max_batch` pictures.
 
     capability: the GPU it is for, such as 'sm86'; None: the one of this machine. Raises ConfigurationError on
     an unsupported capability, batch or graph, BackendError if the build fails or is cancelled.
@@ -65,7 +58,7 @@ def build(
     trt = library.module
     builder = library.make("Builder")
     network = builder.create_network(_strongly_typed(trt))
-    _parse(library, network, graph, size)
+    _parse(library, network, graph)
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE)
     config.clear_flag(trt.BuilderFlag.TF32)  # fp32 means the full precision of float32
@@ -73,7 +66,7 @@ def build(
         config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # needed to capture CUDA graphs
     _target(library, config, capability)
     profile = builder.create_optimization_profile()
-    profile.set_shape("image", *((n, size, size, 3) for n in (1, max_batch, max_batch)))
+    profile.set_shape("image", *((n, graph.size, graph.size, 3) for n in (1, max_batch, max_batch)))
     config.add_optimization_profile(profile)
     # Kept in a variable: the builder holds no reference to it.
     monitor = _monitor(trt, on_progress, cancelled)
@@ -81,7 +74,7 @@ def build(
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         why = "it was cancelled" if cancelled() else library.complaint()
-        of = f"{graph} for {capability}" if capability else str(graph)
+        of = f"{graph.path} for {capability}" if capability else str(graph.path)
         hint = "; try model.precision = 'fp16'" if "for Turing" in why else ""
         raise BackendError(BackendFault.ENGINE, f"{library.flavour} cannot build {of}: {why}{hint}")
     return bytes(memoryview(plan))
@@ -145,21 +138,21 @@ def _target(library: Library, config: Any, capability: str | None) -> None:  # n
     config.set_compute_capability(library.module.ComputeCapability.__members__[capability.upper()], 0)
 
 
-def _parse(library: Library, network: Any, graph: Path, size: int) -> None:  # noqa: ANN401
+def _parse(library: Library, network: Any, graph: Graph) -> None:  # noqa: ANN401
     parser = library.module.OnnxParser(network, library.logger)
-    if not parser.parse(graph.read_bytes()):
+    if not parser.parse(graph.path.read_bytes()):
         faults = "; ".join(parser.get_error(i).desc() for i in range(parser.num_errors))
         raise ConfigurationError(
-            f"{graph}: {library.flavour} cannot read it: {faults or library.complaint()}"
+            f"{graph.path}: {library.flavour} cannot read it: {faults or library.complaint()}"
         )
     tensors = [network.get_input(i) for i in range(network.num_inputs)]
     tensors += [network.get_output(i) for i in range(network.num_outputs)]
     found = [_described(tensor) for tensor in tensors]
-    expected = [f"image UINT8 [N, {size}, {size}, 3]", f"age FLOAT [N, {AGES}]"]
+    expected = ports(graph.size, graph.outputs, byte="UINT8", real="FLOAT")
     if found != expected:
         raise ConfigurationError(
-            f"{graph}: inputs and outputs are {'; '.join(found)}; its manifest names {'; '.join(expected)}: "
-            "export the bundle again"
+            f"{graph.path}: inputs and outputs are {'; '.join(found)}; its manifest names "
+            f"{'; '.join(expected)}: export the bundle again"
         )
 
 

@@ -1,4 +1,4 @@
-"""The age model of a daemon: float32 on ONNX Runtime at first, the configured backend when it is ready.
+"""A network of a daemon: float32 on ONNX Runtime at first, the configured backend when it is ready.
 
              open and compare a candidate                swap, between two batches
 baseline ──────────────────────────► (engine is built) ───────────────────────────► candidate
@@ -25,7 +25,7 @@ from edge.clock import Clock
 from edge.config import ModelSettings
 from edge.errors import ConfigurationError
 from edge.inference import open_on_cpu, require_known
-from edge.inference.backend import AgeBackend, BackendError
+from edge.inference.backend import Backend, BackendError
 from edge.inference.engine_store import EngineStore
 from edge.inference.precision import cpu_precision
 from edge.ops.reasons import BackendFault, EngineFault
@@ -42,7 +42,7 @@ PASSING: tuple[BackendFault, ...] = (BackendFault.MEMORY, BackendFault.LOST)
 LATE: tuple[BackendFault, ...] = (*PASSING, BackendFault.DRIVER, BackendFault.NO_GPU)
 """For a GPU that is configured by name: after a boot its driver may start after the daemon."""
 
-Open = Callable[[Callable[[], bool]], AgeBackend]
+Open = Callable[[Callable[[], bool]], Backend]
 """Opens a candidate and compares it with the baseline. Takes a function that says whether to stop early;
 raises BackendError."""
 
@@ -63,36 +63,40 @@ class Candidate:
 
 
 class ServingBackend:
-    """`AgeBackend` on the best candidate that works, else on `baseline`. One thread calls `run`, one `infer`.
+    """`Backend` on the best candidate that works, else on `baseline`.
 
-    No batch is lost: one that fails on a candidate is run again on the baseline.
+    One thread calls `run`, and one `infer`, or several where all backends allow that. No batch is lost: one
+    that fails on a candidate is run again on the baseline.
     """
 
     def __init__(
         self,
-        baseline: AgeBackend,
+        baseline: Backend,
         candidates: Sequence[Candidate] = (),
         *,
+        what: str = "the age model",
         clock: Clock,
         rng: random.Random,
         recover: Callable[[], None] = lambda: None,
         on_change: Callable[[], None] = lambda: None,
         on_fallback: Callable[[BackendFault], None] = lambda reason: None,
     ) -> None:
-        """candidates: the preferred one first. recover: called when a device that was lost is freed, before
-        the next attempt. on_change: called after every swap. on_fallback: called for every attempt and every
-        batch that failed.
+        """candidates: the preferred one first. what: is run, for the log. recover: called when a device that
+        was lost is freed, before the next attempt. on_change: called after every swap. on_fallback: called
+        for every attempt and every batch that failed.
         """
         self._baseline = baseline
         self._candidates = candidates
+        self._what = what
         self._clock = clock
         self._backoff = Backoff(rng)
         self._recover = recover
         self._on_change = on_change
         self._on_fallback = on_fallback
         self._rank = len(candidates)  # of the one in use; the baseline comes after all
-        self._chosen: AgeBackend | None = None
-        self._broken: AgeBackend | None = None
+        self._chosen: Backend | None = None
+        self._broken: Backend | None = None
+        self._guard = threading.Lock()
         self._reason: BackendFault | None = None
         self._logged = ""
         self._since = 0.0
@@ -116,7 +120,7 @@ class ServingBackend:
         return self._chosen is not None
 
     def infer(self, batch: Image) -> NDArray[np.float32]:
-        """See `AgeBackend.infer`."""
+        """See `Backend.infer`."""
         chosen = self._chosen  # the other thread may replace it at any moment
         if chosen is None:
             return self._baseline.infer(batch)
@@ -176,25 +180,28 @@ class ServingBackend:
         self._failed.set()
 
     def close(self) -> None:
-        """See `AgeBackend.close`; `run` must have ended."""
+        """See `Backend.close`; `run` must have ended."""
         self.stop()
         for backend in (self._chosen, self._broken, self._baseline):
             if backend is not None:
                 backend.close()
         self._chosen = self._broken = None
 
-    def _use(self, opened: AgeBackend, rank: int) -> None:
+    def _use(self, opened: Backend, rank: int) -> None:
         # The one that it replaces may be in the middle of a batch: it is not closed, its last user frees it.
         self._since, self._logged = self._clock.monotonic(), ""
         self._candidates[rank].worked = True
-        self._rank = rank
-        self._chosen = opened
+        with self._guard:
+            self._rank, self._chosen = rank, opened
         self._on_change()
 
-    def _leave(self, chosen: AgeBackend, error: BackendError) -> None:
-        log.warning("%s failed; the age model falls back to %s: %s", chosen.name, self._baseline.name, error)
-        self._reason = error.reason
-        self._broken, self._chosen, self._rank = chosen, None, len(self._candidates)
+    def _leave(self, chosen: Backend, error: BackendError) -> None:
+        with self._guard:
+            if self._chosen is not chosen:  # another thread was in the same batch
+                return
+            self._reason = error.reason
+            self._broken, self._chosen, self._rank = chosen, None, len(self._candidates)
+        log.warning("%s failed; %s falls back to %s: %s", chosen.name, self._what, self._baseline.name, error)
         self._on_fallback(error.reason)
         self._on_change()
         self._failed.set()
@@ -208,12 +215,12 @@ class ServingBackend:
         if candidate.worked or reason in candidate.passing:
             pause = pause or self._backoff.next()
             level = logging.DEBUG if str(error) == self._logged else logging.WARNING
-            log.log(level, "the age model stays on %s: %s; next attempt in %.0f s", self.name, error, pause)
+            log.log(level, "%s stays on %s: %s; next attempt in %.0f s", self._what, self.name, error, pause)
             self._logged = str(error)
             return pause
         candidate.hopeless = True
         level = logging.WARNING if reason == BackendFault.WRONG else candidate.level
-        log.log(level, "the age model stays on %s: %s", self.name, error)
+        log.log(level, "%s stays on %s: %s", self._what, self.name, error)
         return pause
 
 
@@ -228,7 +235,7 @@ def serve(
     on_fallback: Callable[[BackendFault], None] = lambda reason: None,
     on_refused: Callable[[EngineFault], None] = lambda fault: None,
 ) -> ServingBackend:
-    """The backend of a daemon; only the baseline, float32 on ONNX Runtime, is open before it is `run`.
+    """The age model of a daemon; only the baseline, float32 on ONNX Runtime, is open before it is `run`.
 
     engines: the folder that keeps them. on_refused: called for every engine file that is damaged or foreign.
     A warning is logged if a configured backend or precision does not work or is too far from float32, but not
@@ -236,8 +243,6 @@ def serve(
     `open_backend` does.
     """
     require_known(model.backend)
-    from edge.inference.cuda import Cuda
-
     candidates = []
     if model.backend in ("auto", "tensorrt"):
         store = EngineStore(engines, [bundle.folder / "engines"], on_refused=on_refused)
@@ -250,23 +255,33 @@ def serve(
         candidates,
         clock=clock,
         rng=rng,
-        recover=(lambda: Cuda().reset()) if model.backend in ("auto", "tensorrt") else lambda: None,
+        recover=reset_gpu if model.backend in ("auto", "tensorrt") else lambda: None,
         on_change=on_change,
         on_fallback=on_fallback,
     )
 
 
 def _on_gpu(model: ModelSettings, bundle: Bundle, store: EngineStore) -> Candidate:
-    def open_it(cancelled: Callable[[], bool]) -> AgeBackend:
+    def open_it(cancelled: Callable[[], bool]) -> Backend:
         from edge.inference.tensorrt import open_tensorrt
 
         return open_tensorrt(
             bundle, precision=model.precision, max_batch=model.max_batch, store=store, cancelled=cancelled
         )
 
-    if model.backend == "auto":
-        return Candidate(open_it)
-    return Candidate(open_it, LATE, logging.WARNING)
+    return gpu_candidate(open_it, by_name=model.backend == "tensorrt")
+
+
+def gpu_candidate(open_it: Open, *, by_name: bool) -> Candidate:
+    """What is opened on a GPU. by_name: the configuration names it, so a missing one is waited for."""
+    return Candidate(open_it, LATE, logging.WARNING) if by_name else Candidate(open_it)
+
+
+def reset_gpu() -> None:
+    """Recover from a lost device."""
+    from edge.inference.cuda import Cuda
+
+    Cuda().reset()
 
 
 def _on_cpu(model: ModelSettings, bundle: Bundle) -> list[Candidate]:
@@ -276,7 +291,7 @@ def _on_cpu(model: ModelSettings, bundle: Bundle) -> list[Candidate]:
     if name == "onnxruntime" and precision == "fp32":
         return []
 
-    def open_it(_: Callable[[], bool]) -> AgeBackend:
+    def open_it(_: Callable[[], bool]) -> Backend:
         return open_on_cpu(
             name, bundle, max_batch=model.max_batch, threads=model.threads, precision=precision
         )

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge.bundle import Bundle
 from edge.config import Precision
 from edge.errors import ConfigurationError
-from edge.inference.backend import PRECISIONS
+from edge.inference.backend import AGE_OUTPUTS, PRECISIONS, Graph
 
 EIGHT_BIT = ("amx_int8", "avx512_vnni", "avx_vnni")
 """CPU flags of x86 instructions that multiply and add 8-bit integers in one step."""
 
 CPUINFO = Path("/proc/cpuinfo")
+
+SUM_TOLERANCE = 0.02
+"""Largest difference of a softmax's sum from 1; beyond it the results of a device are wrong."""
 
 
 def precision_of(setting: str, bundle: Bundle) -> Precision:
@@ -42,6 +48,17 @@ def cpu_precision(setting: str, bundle: Bundle) -> Precision:
 def graph_of(bundle: Bundle, precision: Precision) -> Path:
     """The ONNX file of this precision."""
     return bundle.model_path if precision == "fp32" else bundle.variants[precision]
+
+
+def age_graph(bundle: Bundle, precision: Precision) -> Graph:
+    """The age model in this precision, as engines are built of it."""
+    path = graph_of(bundle, precision)
+    return Graph(path, bundle.sha256, precision, bundle.input_size, AGE_OUTPUTS, _no_probabilities)
+
+
+def _no_probabilities(found: NDArray[np.float32]) -> str:
+    sums = np.abs(found.sum(axis=1) - 1)
+    return "" if np.all(sums < SUM_TOLERANCE) else "values that are not probabilities"  # NaN fails as well
 
 
 def gain_of_int8(cpuinfo: Path = CPUINFO) -> str:

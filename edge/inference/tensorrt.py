@@ -1,8 +1,9 @@
-"""The age model on an NVIDIA GPU, from an engine that was built for it or is built now."""
+"""Networks on an NVIDIA GPU, from engines that were built for it or are built now."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -12,23 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle
-from edge.config import Precision
 from edge.errors import OutsideError
-from edge.inference.backend import AgeBackend, BackendError, require_batch
+from edge.inference.backend import Backend, BackendError, Graph, require_batch
 from edge.inference.cuda import Cuda, Gpu, Memory
 from edge.inference.engine_build import build, key_of
 from edge.inference.engine_store import EngineKey, EngineStore
 from edge.inference.onnxruntime import OnnxRuntimeBackend
-from edge.inference.precision import graph_of, precision_of
+from edge.inference.precision import age_graph, precision_of
 from edge.inference.reference_check import require_agreement
 from edge.inference.tensorrt_library import RTX, Library, libraries
 from edge.ops.reasons import BackendFault
-from edge.types import AGES, Image
+from edge.types import Image
 
 log = logging.getLogger(__name__)
 
-SUM_TOLERANCE = 0.02
-"""Largest difference of a softmax's sum from 1; beyond it the results of a device are wrong."""
+Agree = Callable[[str, Backend], None]
+"""Takes what to call a backend in messages, and the backend. Raises BackendError where its results are too
+far from those of float32 on ONNX Runtime."""
+
+
+_OPENING = threading.Lock()
+"""Networks are opened one after the other: engines are chosen by the times that they take on the GPU."""
 
 
 def graph_sizes(max_batch: int) -> tuple[int, ...]:
@@ -52,8 +57,18 @@ class _BatchSlot:
     graph: object | None = None
 
 
+@dataclass(slots=True)
+class _Output:
+    """One output: its address on the device, and in pinned memory the address of what is copied back."""
+
+    name: str
+    at: int
+    copied_to: int
+    found: NDArray[np.float32]
+
+
 class TensorRtBackend:
-    """`AgeBackend` on the GPU. Memory is taken and graphs are captured when it is opened, none in a call."""
+    """`Backend` on the GPU. Memory is taken and graphs are captured when it is opened, none in a call."""
 
     name = "tensorrt"
 
@@ -63,21 +78,23 @@ class TensorRtBackend:
         cuda: Cuda,
         plan: bytes,
         *,
-        size: int,
+        graph: Graph,
         max_batch: int,
         device: str,
         kernels: bytes | None = None,
     ) -> None:
-        """plan: from `build`. kernels: from an earlier backend on the same plan, GPU and driver, if any.
+        """plan: from `build` on `graph`. kernels: from an earlier backend on the same plan, GPU and driver.
 
         Raises BackendError on a plan of another version, GPU or profile, and on every error of the GPU.
         """
         self.max_batch = max_batch
         self.device = device
         self._library = library
-        self._size = size
+        self._graph = graph
+        self._size = graph.size
         self._closed = False
         self._slots: list[_BatchSlot] = []
+        self._outputs: list[_Output] = []
         self._runtime: Any = None
         self._engine: Any = None
         self._config: Any = None
@@ -93,7 +110,7 @@ class TensorRtBackend:
             undo.pop_all()
 
     def infer(self, batch: Image) -> NDArray[np.float32]:
-        """See `AgeBackend.infer`."""
+        """See `Backend.infer`."""
         if self._closed:
             raise RuntimeError("the backend is closed")
         require_batch(batch, self._size, self.max_batch)
@@ -105,10 +122,10 @@ class TensorRtBackend:
         else:
             self._memory.launch(slot.graph)
         self._memory.wait()
-        probs: NDArray[np.float32] = self._ages[:count].copy()
-        if not np.all(np.abs(probs.sum(axis=1) - 1) < SUM_TOLERANCE):  # NaN fails as well
-            raise BackendError(BackendFault.WRONG, "the GPU returned values that are not probabilities")
-        return probs
+        found = np.concatenate([one.found[:count].reshape(count, -1) for one in self._outputs], axis=1)
+        if fault := self._graph.fault(found):
+            raise BackendError(BackendFault.WRONG, f"the GPU returned {fault}")
+        return found
 
     def kernels(self) -> bytes | None:
         """The kernels that were compiled on this machine, for the next start; None where there are none."""
@@ -118,7 +135,7 @@ class TensorRtBackend:
         return None if found is None else bytes(memoryview(found))
 
     def close(self) -> None:
-        """See `AgeBackend.close`."""
+        """See `Backend.close`."""
         if self._closed:
             return
         self._closed = True
@@ -157,7 +174,7 @@ class TensorRtBackend:
 
     def _check_profile(self) -> None:
         names = {self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)}
-        if names != {"image", "age"}:
+        if names != {"image", *self._graph.outputs}:
             raise BackendError(BackendFault.ENGINE, f"the engine's inputs and outputs are {sorted(names)}")
         low, _, high = (tuple(d) for d in self._engine.get_tensor_profile_shape("image", 0))
         expected = ((1, self._size, self._size, 3), (self.max_batch, self._size, self._size, 3))
@@ -168,12 +185,14 @@ class TensorRtBackend:
             )
 
     def _make_buffers(self) -> None:
-        shape = (self.max_batch, self._size, self._size, 3)
-        self._images_at, self._images = self._memory.pinned(shape, np.uint8)
-        self._ages_at, self._ages = self._memory.pinned((self.max_batch, AGES), np.float32)
+        images = (self.max_batch, self._size, self._size, 3)
+        self._images_at, self._images = self._memory.pinned(images, np.uint8)
         self._images[:] = 0
         self._input = self._memory.device(self._images.nbytes)
-        self._output = self._memory.device(self._ages.nbytes)
+        for name, shape in self._graph.outputs.items():
+            copied_to, found = self._memory.pinned((self.max_batch, *shape), np.float32)
+            at = self._memory.device(found.nbytes)
+            self._outputs.append(_Output(name, at, copied_to, found))
         # One scratch for all contexts: they run one after the other, in one stream.
         self._scratch_bytes = int(self._engine.device_memory_size_v2)
         self._scratch = self._memory.device(self._scratch_bytes)
@@ -195,7 +214,7 @@ class TensorRtBackend:
         ready = (
             slot.context.set_input_shape("image", (size, self._size, self._size, 3))
             and slot.context.set_tensor_address("image", self._input)
-            and slot.context.set_tensor_address("age", self._output)
+            and all(slot.context.set_tensor_address(each.name, each.at) for each in self._outputs)
         )
         if not ready:
             raise self._library.refusal(f"does not accept a batch of {size}")
@@ -214,12 +233,12 @@ class TensorRtBackend:
             return None
 
     def _enqueue(self, slot: _BatchSlot) -> None:
-        crop, ages = self._size * self._size * 3, AGES * self._ages.itemsize
-        self._memory.upload(self._input, self._images_at, slot.size * crop)
+        self._memory.upload(self._input, self._images_at, self._images[: slot.size].nbytes)
         self._library.listen()
         if not slot.context.execute_async_v3(self._memory.stream):
             raise self._library.refusal("cannot run the engine", otherwise=BackendFault.LOST)
-        self._memory.download(self._ages_at, self._output, slot.size * ages)
+        for each in self._outputs:
+            self._memory.download(each.copied_to, each.at, each.found[: slot.size].nbytes)
 
 
 def open_tensorrt(
@@ -230,13 +249,49 @@ def open_tensorrt(
     store: EngineStore | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> TensorRtBackend:
-    """The first flavour of TensorRT that works, compared with ONNX Runtime on the reference crops.
+    """The age model on the GPU, compared with ONNX Runtime on the reference crops; see `open_on_gpu`.
 
-    Raises BackendError with the reasons why no flavour works; ConfigurationError on a precision that the
-    bundle lacks, and on a model that does not fit its manifest.
+    Raises ConfigurationError on a precision that the bundle lacks, and on a model that does not fit its
+    manifest.
     """
-    chosen = precision_of(precision, bundle)
+    graph = age_graph(bundle, precision_of(precision, bundle))
+
+    def agree(what: str, backend: Backend) -> None:
+        with closing(OnnxRuntimeBackend(bundle, max_batch=max_batch, threads=1)) as baseline:
+            require_agreement(what, backend, baseline, graph.size, graph.precision)
+
+    return open_on_gpu(graph, agree=agree, max_batch=max_batch, store=store, cancelled=cancelled)
+
+
+def open_on_gpu(
+    graph: Graph,
+    *,
+    agree: Agree,
+    max_batch: int,
+    store: EngineStore | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> TensorRtBackend:
+    """A network on the first flavour of TensorRT that works.
+
+    Raises BackendError with the reasons why no flavour works, ConfigurationError on a graph that does not
+    fit its description.
+    """
     cuda = Cuda()
+    with _OPENING, cuda.used():
+        return _first_that_works(
+            graph, cuda, agree=agree, max_batch=max_batch, store=store, cancelled=cancelled
+        )
+
+
+def _first_that_works(
+    graph: Graph,
+    cuda: Cuda,
+    *,
+    agree: Agree,
+    max_batch: int,
+    store: EngineStore | None,
+    cancelled: Callable[[], bool],
+) -> TensorRtBackend:
     gpu = cuda.gpu()  # first: the import of TensorRT takes 100 MB
     faults: list[BackendError] = []
     for library in libraries():
@@ -244,11 +299,9 @@ def open_tensorrt(
             faults.append(library)
             continue
         try:
-            with closing(OnnxRuntimeBackend(bundle, max_batch=max_batch, threads=1)) as baseline:
-                backend = open_engine(
-                    bundle, library, cuda, gpu, baseline=baseline, precision=chosen, max_batch=max_batch,
-                    store=store, cancelled=cancelled,
-                )  # fmt: skip
+            backend = open_engine(
+                graph, library, cuda, gpu, agree=agree, max_batch=max_batch, store=store, cancelled=cancelled
+            )
         except BackendError as error:
             if error.reason in (
                 BackendFault.MEMORY,
@@ -268,21 +321,20 @@ def open_tensorrt(
 
 
 def open_engine(
-    bundle: Bundle,
+    graph: Graph,
     library: Library,
     cuda: Cuda,
     gpu: Gpu,
     *,
-    baseline: AgeBackend,
-    precision: Precision,
+    agree: Agree,
     max_batch: int,
     store: EngineStore | None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> TensorRtBackend:
-    """The model on this GPU, from the store where it has the engine, else built and stored.
+    """The network on this GPU, from the store where it has the engine, else built and stored.
 
-    An engine may come from another machine, untested: it is used only if its ages are close to those of
-    `baseline`. Raises BackendError; ConfigurationError on a model that does not fit its manifest.
+    An engine may come from another machine, untested: it is used only if its results `agree`. Raises
+    BackendError; ConfigurationError on a graph that does not fit its description.
     """
     if library.for_others and gpu.capability not in library.capabilities():
         raise BackendError(
@@ -290,23 +342,19 @@ def open_engine(
             f"{library.flavour} {library.version} runs on {', '.join(library.capabilities())}; "
             f"{gpu.name} is {gpu.capability}",
         )
-    key = key_of(
-        bundle,
-        library,
-        capability=gpu.capability,
-        driver=gpu.driver,
-        precision=precision,
-        max_batch=max_batch,
-    )
-    device = f"{gpu.name}, {precision}"
+    key = key_of(graph, library, capability=gpu.capability, driver=gpu.driver, max_batch=max_batch)
+    device = f"{gpu.name}, {graph.precision}"
     kernels_key = replace(key, driver=gpu.driver)
     kernels = store.load(kernels_key, "kernels") if store else None
 
     def opened(plan: bytes) -> TensorRtBackend:
         backend = TensorRtBackend(
-            library, cuda, plan, size=key.size, max_batch=max_batch, device=device, kernels=kernels
+            library, cuda, plan, graph=graph, max_batch=max_batch, device=device, kernels=kernels
         )
-        require_agreement(f"the engine on {device}", backend, baseline, key.size, precision)
+        with ExitStack() as undo:
+            undo.callback(backend.close)
+            agree(f"the engine on {device}", backend)
+            undo.pop_all()
         if store is not None and backend.compiled and (made := backend.kernels()):
             _keep(store, kernels_key, made, "kernels")
         return backend
@@ -319,7 +367,7 @@ def open_engine(
                 raise
             log.warning("%s; the engine is built again", error)
             store.discard(key)
-    return opened(_built(library, bundle, key, store, cancelled))
+    return opened(_built(library, graph, key, store, cancelled))
 
 
 def _keep(store: EngineStore, key: EngineKey, content: bytes, kind: str = "engine") -> None:
@@ -331,22 +379,13 @@ def _keep(store: EngineStore, key: EngineKey, content: bytes, kind: str = "engin
 
 
 def _built(
-    library: Library,
-    bundle: Bundle,
-    key: EngineKey,
-    store: EngineStore | None,
-    cancelled: Callable[[], bool],
+    library: Library, graph: Graph, key: EngineKey, store: EngineStore | None, cancelled: Callable[[], bool]
 ) -> bytes:
-    graph = graph_of(bundle, key.precision)
-    log.info("building an engine: %s, %s, %s %s", key.precision, key.capability, key.flavour, key.version)
-    plan = build(
-        library,
-        graph,
-        size=key.size,
-        max_batch=key.max_batch,
-        capability=key.capability,
-        cancelled=cancelled,
+    log.info(
+        "building an engine of %s: %s, %s, %s %s",
+        *(graph.path.name, key.precision, key.capability, key.flavour, key.version),
     )
+    plan = build(library, graph, max_batch=key.max_batch, capability=key.capability, cancelled=cancelled)
     if store is not None:
         _keep(store, key, plan)
     return plan

@@ -22,7 +22,7 @@ from edge.inference.backend import BackendError
 from edge.inference.cuda import Cuda, Gpu
 from edge.inference.engine_build import build, key_of
 from edge.inference.engine_store import EngineKey, EngineStore
-from edge.inference.precision import graph_of, precision_of
+from edge.inference.precision import age_graph, precision_of
 from edge.inference.reference_check import Difference, compare, reference_crops, require_close
 from edge.inference.tensorrt import TensorRtBackend
 from edge.inference.tensorrt_library import Library, libraries, require_capability
@@ -152,8 +152,7 @@ class _EngineBuilder:
     def _compile(self, key: EngineKey, precision: Precision, capability: str) -> bytes:
         return build(
             self._library,
-            graph_of(self._bundle, precision),
-            size=key.size,
+            age_graph(self._bundle, precision),
             max_batch=key.max_batch,
             capability=capability,
             on_progress=lambda share: self._on_progress(f"{precision} {capability}", 100 * share, 100),
@@ -162,18 +161,17 @@ class _EngineBuilder:
     def _key(self, precision: Precision, capability: str) -> EngineKey:
         driver = self._here.driver if self._here else ""
         return key_of(
-            self._bundle,
+            age_graph(self._bundle, precision),
             self._library,
             capability=capability,
             driver=driver,
-            precision=precision,
             max_batch=self._max_batch,
         )
 
     def _graph(self, precision: Precision) -> Difference:
         """The difference of the graph itself from the float32 model; each graph runs once."""
         if precision not in self._graphs:
-            path = graph_of(self._bundle, precision)
+            path = age_graph(self._bundle, precision).path
             variant = open_backend(
                 "onnxruntime", replace(self._bundle, model_path=path), max_batch=self._max_batch
             )
@@ -187,9 +185,9 @@ class _EngineBuilder:
             return None, f"there is no GPU here: {self._why}"
         if self._here.capability != capability:
             return None, f"the GPU here is {self._here.capability}"
-        size, device = self._bundle.input_size, self._here.name
+        graph, device = age_graph(self._bundle, precision), self._here.name
         backend = TensorRtBackend(
-            self._library, self._cuda(), plan, size=size, max_batch=self._max_batch, device=device
+            self._library, self._cuda(), plan, graph=graph, max_batch=self._max_batch, device=device
         )
         try:
             found = compare(backend, self._baseline, self._crops)

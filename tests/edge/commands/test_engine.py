@@ -16,10 +16,10 @@ from edge.commands.engine import build
 from edge.commands.engine.build import build_engines
 from edge.commands.engine.report import render
 from edge.errors import ConfigurationError
-from edge.inference import open_backend
 from edge.inference.backend import BackendError
 from edge.inference.cuda import Cuda
 from edge.inference.engine_store import KEPT, EngineStore
+from edge.inference.precision import age_graph
 from edge.inference.tensorrt import open_engine
 from edge.inference.tensorrt_library import Library
 from edge.ops.reasons import BackendFault
@@ -71,7 +71,7 @@ def test_what_was_built_is_what_a_box_looks_for(
     trt.cuda.driver = 13000
     box = EngineStore(tmp_path / "state", [tmp_path])
     open_engine(
-        bundle, pretended, cuda, cuda.gpu(), baseline=open_backend("onnxruntime", bundle), precision="fp16",
+        age_graph(bundle, "fp16"), pretended, cuda, cuda.gpu(), agree=lambda what, backend: None,
         max_batch=MAX_BATCH, store=box,
     )  # fmt: skip
     assert shipped.endswith(trt.judged[0])

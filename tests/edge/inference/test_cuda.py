@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from edge.inference.backend import BackendError
-from edge.inference.cuda import Cuda, Gpu
+from edge.inference.cuda import Cuda, Gpu, Memory
 from tests.fake_gpu import FakeCuda
 
 
@@ -86,3 +86,32 @@ def test_where_no_gpu_is_the_command_that_needs_one_says_so_once(pytestconfig: p
     )
     assert done.returncode == 1
     assert done.stdout.count("these tests need an NVIDIA GPU and TensorRT: no NVIDIA") == 1
+
+
+def test_a_reset_waits_until_no_model_has_anything_on_the_device(runtime: FakeCuda, cuda: Cuda):
+    """It would pull the memory away from under the others, whose kernels may be at work."""
+    ages, faces = Memory(cuda), Memory(cuda)
+    faces.device(64)
+    ages.close()
+    Cuda(runtime).reset()
+    assert runtime.resets == 0
+    faces.close()
+    faces.close()
+    assert runtime.resets == 1
+    Memory(cuda).close()
+    assert runtime.resets == 1
+
+
+def test_a_reset_waits_while_a_model_is_being_opened(runtime: FakeCuda, cuda: Cuda):
+    with cuda.used():
+        Cuda(runtime).reset()
+        assert runtime.resets == 0
+    assert runtime.resets == 1
+
+
+def test_memory_that_could_not_be_taken_holds_up_no_reset(runtime: FakeCuda, cuda: Cuda):
+    runtime.fails["cudaStreamCreateWithFlags"] = runtime.real.cudaError_t.cudaErrorMemoryAllocation
+    with pytest.raises(BackendError):
+        Memory(cuda)
+    cuda.reset()
+    assert runtime.resets == 1

@@ -12,7 +12,7 @@ from edge.config import Precision
 from edge.errors import ConfigurationError
 from edge.inference.backend import BackendError
 from edge.inference.engine_build import BuildProgress, build, key_of
-from edge.inference.precision import graph_of, precision_of
+from edge.inference.precision import age_graph, precision_of
 from edge.inference.tensorrt_library import Library
 
 
@@ -22,7 +22,7 @@ def test_builds_every_variant_for_a_gpu_that_is_not_here(
 ):
     done: list[float] = []
     plan = build(
-        library, graph_of(bundle, precision), size=bundle.input_size, max_batch=8, capability="sm89",
+        library, age_graph(bundle, precision), max_batch=8, capability="sm89",
         on_progress=done.append,
     )  # fmt: skip
     sizes = {"fp32": 13.9e6, "fp16": 7.0e6, "int8": 3.6e6}
@@ -34,57 +34,55 @@ def test_builds_every_variant_for_a_gpu_that_is_not_here(
 @pytest.mark.parametrize("capability", ["sm75", "sm80", "sm86", "sm89", "sm120"])
 def test_builds_for_every_named_gpu(library: Library, bundle: Bundle, capability: str):
     assert capability in library.capabilities()
-    plan = build(
-        library, graph_of(bundle, "fp16"), size=bundle.input_size, max_batch=2, capability=capability
-    )
+    plan = build(library, age_graph(bundle, "fp16"), max_batch=2, capability=capability)
     assert len(plan) > 1e6
 
 
 def test_turing_computes_in_float16_alone_and_that_is_said(library: Library, bundle: Bundle):
     with pytest.raises(BackendError, match=r"model\.onnx for sm75: .*Turing.*try model\.precision = 'fp16'$"):
-        build(library, bundle.model_path, size=bundle.input_size, max_batch=2, capability="sm75")
+        build(library, age_graph(bundle, "fp32"), max_batch=2, capability="sm75")
 
 
 def test_a_gpu_that_it_does_not_know_is_named_with_those_that_it_does(library: Library, bundle: Bundle):
     with pytest.raises(
         ConfigurationError, match=r"'sm70': tensorrt_rtx .* cannot build for it; allowed: sm75.*8\.6 is"
     ):
-        build(library, bundle.model_path, size=bundle.input_size, max_batch=2, capability="sm70")
+        build(library, age_graph(bundle, "fp32"), max_batch=2, capability="sm70")
 
 
 def test_without_a_gpu_none_is_built_for_this_machine(library: Library, bundle: Bundle):
     # A capability of its own choice, or none at all, where there is no device to ask.
     with pytest.raises(ConfigurationError, match="cannot build for it; allowed: "):
-        build(library, bundle.model_path, size=bundle.input_size, max_batch=2, capability="current")
+        build(library, age_graph(bundle, "fp32"), max_batch=2, capability="current")
 
 
 @pytest.mark.parametrize("count", [0, -1])
 def test_a_batch_of_none_is_refused(library: Library, bundle: Bundle, count: int):
     with pytest.raises(ConfigurationError, match=f"max_batch = {count}: too small; allowed: 1 or more"):
-        build(library, bundle.model_path, size=bundle.input_size, max_batch=count, capability="sm86")
+        build(library, age_graph(bundle, "fp32"), max_batch=count, capability="sm86")
 
 
 def test_a_graph_of_another_shape_is_refused(library: Library, bundle: Bundle):
     size = bundle.input_size
     with pytest.raises(ConfigurationError) as caught:
-        build(library, bundle.model_path, size=size + 16, max_batch=2, capability="sm86")
+        build(library, replace(age_graph(bundle, "fp32"), size=size + 16), max_batch=2, capability="sm86")
     text = str(caught.value)
     assert f"{bundle.model_path}: inputs and outputs are image UINT8 [N, {size}, {size}, 3]" in text
     assert f"its manifest names image UINT8 [N, {size + 16}, {size + 16}, 3]; age FLOAT [N, 101]" in text
 
 
-def test_a_file_that_is_no_graph_is_refused(library: Library, tmp_path: Path):
+def test_a_file_that_is_no_graph_is_refused(library: Library, bundle: Bundle, tmp_path: Path):
     path = tmp_path / "model.onnx"
     path.write_bytes(b"\xff no protobuf")
     with pytest.raises(ConfigurationError, match=r"model\.onnx: tensorrt_rtx cannot read it: \S"):
-        build(library, path, size=160, max_batch=2, capability="sm86")
+        build(library, replace(age_graph(bundle, "fp32"), path=path), max_batch=2, capability="sm86")
 
 
 def test_a_build_can_be_called_off(library: Library, bundle: Bundle):
     steps = iter(range(100))
     with pytest.raises(BackendError, match="it was cancelled") as caught:
         build(
-            library, bundle.model_path, size=bundle.input_size, max_batch=2, capability="sm86",
+            library, age_graph(bundle, "fp32"), max_batch=2, capability="sm86",
             cancelled=lambda: next(steps) > 2,
         )  # fmt: skip
     assert caught.value.reason == "engine"
@@ -106,7 +104,7 @@ def test_precisions_are_the_variants_of_the_bundle(bundle: Bundle):
 def test_an_engine_for_any_driver_is_of_the_flavour_that_compiles_on_loading(
     library: Library, bundle: Bundle
 ):
-    key = key_of(bundle, library, capability="sm86", driver="13.0", precision="fp16", max_batch=8)
+    key = key_of(age_graph(bundle, "fp16"), library, capability="sm86", driver="13.0", max_batch=8)
     assert key.driver == "any"
     assert key.bundle == bundle.sha256
     assert key.graph != bundle.sha256
@@ -115,7 +113,7 @@ def test_an_engine_for_any_driver_is_of_the_flavour_that_compiles_on_loading(
 
 def test_the_other_flavour_builds_for_this_machine_and_its_driver(library: Library, bundle: Bundle):
     other = Library("tensorrt", library.module)
-    key = key_of(bundle, other, capability="sm86", driver="13.0", precision="fp32", max_batch=8)
+    key = key_of(age_graph(bundle, "fp32"), other, capability="sm86", driver="13.0", max_batch=8)
     assert key.driver == "13.0"
     assert key.graph == key.bundle == bundle.sha256
 

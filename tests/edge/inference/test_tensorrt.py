@@ -17,7 +17,9 @@ from edge.inference.backend import AgeBackend, BackendError
 from edge.inference.cuda import Cuda
 from edge.inference.engine_build import key_of
 from edge.inference.engine_store import EngineStore
-from edge.inference.tensorrt import TensorRtBackend, graph_sizes, open_engine, open_tensorrt
+from edge.inference.precision import age_graph
+from edge.inference.reference_check import require_agreement
+from edge.inference.tensorrt import Agree, TensorRtBackend, graph_sizes, open_engine, open_tensorrt
 from edge.inference.tensorrt_library import Library
 from edge.ops.reasons import BackendFault
 from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
@@ -29,11 +31,14 @@ Open = Callable[..., TensorRtBackend]
 @pytest.fixture
 def open_plan(pretended: Library, cuda: Cuda, plan: bytes, bundle: Bundle) -> Open:
     def open_it(content: bytes = plan, max_batch: int = MAX_BATCH) -> TensorRtBackend:
-        return TensorRtBackend(
-            pretended, cuda, content, size=bundle.input_size, max_batch=max_batch, device="pretended"
-        )
+        graph = age_graph(bundle, "fp16")
+        return TensorRtBackend(pretended, cuda, content, graph=graph, max_batch=max_batch, device="pretended")
 
     return open_it
+
+
+def agree_with(model: AgeBackend, bundle: Bundle) -> Agree:
+    return lambda what, backend: require_agreement(what, backend, model, bundle.input_size, "fp16")
 
 
 @pytest.fixture
@@ -236,8 +241,8 @@ class TestOpening:
     ) -> Callable[[], TensorRtBackend]:
         def open_it() -> TensorRtBackend:
             return open_engine(
-                bundle, pretended, cuda, cuda.gpu(), baseline=model, precision="fp16", max_batch=MAX_BATCH,
-                store=EngineStore(tmp_path),
+                age_graph(bundle, "fp16"), pretended, cuda, cuda.gpu(), agree=agree_with(model, bundle),
+                max_batch=MAX_BATCH, store=EngineStore(tmp_path),
             )  # fmt: skip
 
         return open_it
@@ -272,9 +277,8 @@ class TestOpening:
     def test_builds_anew_what_tensorrt_does_not_load(
         self, open_it: Open, trt: FakeTensorRt, tmp_path: Path, pretended: Library, bundle: Bundle
     ):
-        key = key_of(
-            bundle, pretended, capability="sm86", driver="13.5", precision="fp16", max_batch=MAX_BATCH
-        )
+        graph = age_graph(bundle, "fp16")
+        key = key_of(graph, pretended, capability="sm86", driver="13.5", max_batch=MAX_BATCH)
         EngineStore(tmp_path).save(key, b"whole, but of some other program")
         assert open_it().infer(pictures(1, bundle.input_size)).shape == (1, 101)
         assert EngineStore(tmp_path).load(key) == trt.judged[-1]
@@ -310,8 +314,8 @@ class TestOpening:
     ):
         (tmp_path / "file").write_text("in the way")
         backend = open_engine(
-            bundle, pretended, cuda, cuda.gpu(), baseline=model, precision="fp16", max_batch=MAX_BATCH,
-            store=EngineStore(tmp_path / "file" / "engines"),
+            age_graph(bundle, "fp16"), pretended, cuda, cuda.gpu(), agree=agree_with(model, bundle),
+            max_batch=MAX_BATCH, store=EngineStore(tmp_path / "file" / "engines"),
         )  # fmt: skip
         assert backend.infer(pictures(1, bundle.input_size)).shape == (1, 101)
 

@@ -43,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
         from edge.commands.check.command import check
         from edge.commands.check.verdict import Live
 
-        live = Live(runtime.backend, runtime.is_connected)
+        faces_on = "{backend} ({device})".format(**runtime.faces_on)
+        live = Live(runtime.backend, runtime.is_connected, faces_on)
         return [verdict.as_dict() for verdict in check(wanted, folder, faces=False, live=live)]
 
     stop = stop_on_signals()

@@ -339,7 +339,7 @@ class CameraSettings(Section):
 class DetectionSettings(Section):
     """Which library looks for faces, which boxes are faces, and how often the whole picture is searched."""
 
-    engine: Literal["auto", "mediapipe", "onnxruntime"] = "mediapipe"
+    engine: Literal["auto", "mediapipe", "onnxruntime", "tensorrt"] = "mediapipe"
     min_score: Ratio = 0.5
     min_face: Annotated[int, Field(ge=8, le=1000)] = 16
     full_scan_every: Seconds = 1.0

@@ -12,7 +12,7 @@ from edge.config.validation_errors import faults
 from edge.errors import ConfigurationError
 
 FIXED = (
-    *("site", "box", "windows.length", "model"),
+    *("site", "box", "windows.length", "model", "detection.engine"),
     *("mqtt", "home_assistant", "webhook", "outbox", "history", "metrics", "web"),
 )
 """Keys that need a restart: the names of topics and windows, and what is opened once."""
@@ -63,7 +63,8 @@ def compare(old: Settings, new: Settings) -> Change:
     needs_restart = tuple(key for fixed in FIXED for key in _differences(before, after, fixed))
     in_force = _keep(before, after)
     cameras, wanted = _by_name(old), _by_name(in_force)
-    renewed = any(before[section] != after[section] for section in VISION)
+    kept = _table(in_force)
+    renewed = any(before[section] != kept[section] for section in VISION)
     return Change(
         in_force,
         gone=tuple(name for name in cameras if name not in wanted),
@@ -81,7 +82,8 @@ def _table(settings: Settings) -> dict[str, Any]:
 def _keep(before: dict[str, Any], after: dict[str, Any]) -> Settings:
     """The new settings with the old values of the keys that need a restart."""
     table = {**after, **{key: before[key] for key in FIXED if "." not in key}}
-    table["windows"] = {**after["windows"], "length": before["windows"]["length"]}
+    for section, _, name in (key.partition(".") for key in FIXED if "." in key):
+        table[section] = {**after[section], name: before[section][name]}
     try:
         return Settings.model_validate(table)
     except ValidationError as error:

@@ -30,7 +30,7 @@ from edge.daemon.cameras.vision_thread import VisionWorker
 from edge.daemon.counting_thread import CountingWorker
 from edge.daemon.lock import StateLock
 from edge.daemon.parts import Parts
-from edge.daemon.status import ModelReport, OutboxReport, Status, report_camera
+from edge.daemon.status import FaceReport, ModelReport, OutboxReport, Status, report_camera
 from edge.daemon.threads import Threads
 from edge.delivery import Publisher, Topics, read_access
 from edge.delivery.history import FILE, History, Recorder
@@ -38,6 +38,7 @@ from edge.delivery.home_assistant import announcements
 from edge.delivery.outbox import Outbox, Receiver
 from edge.delivery.webhook import WebhookSender, read_hook
 from edge.errors import OutsideError
+from edge.inference.engine_store import EngineStore
 from edge.inference.fallback import ServingBackend
 from edge.ops.health_page import health_page
 from edge.ops.heartbeats import Heartbeats
@@ -48,7 +49,7 @@ from edge.release.messages import Audited, BoxState, LoadedModel, Model, StatusE
 from edge.release.noise.sampler import discrete_laplace
 from edge.release.rule import Rule
 from edge.types import CameraStatus
-from edge.vision.detect import SharedDetectors
+from edge.vision.detect import SharedDetectors, wants_gpu
 from edge.vision.setup.masked import LiveFaces
 from edge.vision.setup.still import FaceLikes
 from edge.web.audit.tools import AuditTools, setup_of
@@ -73,7 +74,8 @@ class Composition:
     on a source, secret, bundle or outbox that cannot be used, OutsideError where the state directory is
     in use or its disk fails.
 
-    backend_in_use: set at the end where a thread hangs in the backend, which `close` then leaves open.
+    backend_in_use, faces_in_use: set at the end where a thread hangs in what runs the age model or the face
+    networks, which `close` then leaves open.
     """
 
     def __init__(
@@ -109,7 +111,7 @@ class Composition:
         """Set where the page has written a file."""
         self._topics = Topics.of(settings)
         self._state = state_directory(settings, beside)
-        self.backend_in_use = False
+        self.backend_in_use = self.faces_in_use = False
         self.bundle: Bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
         self.metrics = parts.metrics(
             clock,
@@ -127,12 +129,16 @@ class Composition:
         self.model_report = ModelReport(self.bundle, self.metrics)
         self.backend = self._serve_model()
         opened.callback(self._close_backend)
+        self.face_report = FaceReport(self.settings.detection.engine, self.metrics)
+        self.faces = self._serve_faces() if wants_gpu(self.settings.detection.engine) else None
+        opened.callback(self._close_faces)
         self.status = Status(
             self.metrics,
             cameras=lambda: self.lanes.cameras,
             waiting=lambda: self.outbox.depth,
             gate_is_off=lambda: self.gate.rule.is_off,
             serves=lambda: self.http is None or self.http.port is not None,
+            runs_on=self._runs_on,
             has_broker=self.settings.mqtt.enabled,
             has_webhook=bool(self.settings.webhook.url),
         )
@@ -177,7 +183,7 @@ class Composition:
 
     def _join_cameras(self) -> None:
         cores = len(os.sched_getaffinity(0))
-        self._detectors = SharedDetectors(cores)
+        self._detectors = SharedDetectors(cores, self.faces)
         # More frames at once than cores would only make each of them later.
         self._turns = Turns(cores)
         # A thread that waits for room in the queue must not wait for ever.
@@ -196,6 +202,10 @@ class Composition:
     def _close_backend(self) -> None:
         if not self.backend_in_use:
             self.backend.close()
+
+    def _close_faces(self) -> None:
+        if self.faces and not self.faces_in_use:
+            self.faces.close()
 
     def _open_audits(self) -> AuditBook | None:
         """What is kept of audits; it is not read where they are off, and its results are not published."""
@@ -238,6 +248,27 @@ class Composition:
             on_fallback=lambda reason: metrics.fallbacks.labels(reason).inc(),
             on_refused=lambda fault: metrics.engines_refused.labels(fault).inc(),
         )
+
+    def _serve_faces(self) -> ServingBackend:
+        metrics = self.metrics
+        # In the folders of the age model's: `engine build` writes both.
+        store = EngineStore(
+            self._state / "engines",
+            [self.bundle.folder / "engines"],
+            on_refused=lambda fault: metrics.engines_refused.labels(fault).inc(),
+        )
+        return self._parts.serve_faces(
+            self.settings.detection.engine,
+            store,
+            clock=self.clock,
+            rng=self._rng,
+            on_change=lambda: self.face_report.changed(self.faces),
+            on_fallback=lambda reason: metrics.detector_fallbacks.labels(reason).inc(),
+        )
+
+    def _runs_on(self) -> dict[str, str]:
+        faces = self.face_report.facts(self.faces)["backend"]
+        return {"age_model": self.backend.name, "face_detection": faces}
 
     def _serve_pages(self) -> PatientServer[HttpServer]:
         metrics, settings = self.metrics, self.settings.metrics

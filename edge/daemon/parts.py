@@ -18,6 +18,7 @@ from edge.delivery.publisher import Connect
 from edge.inference.fallback import ServingBackend, serve
 from edge.ops.metrics import Metrics
 from edge.vision.detect import SharedDetectors
+from edge.vision.detect.served import serve_faces
 from edge.vision.pipeline import Vision, build_vision
 
 
@@ -46,7 +47,8 @@ class BuildVision(Protocol):
 class Parts:
     """What a daemon is made of.
 
-    serve: the age model's backend; see `edge.inference.fallback.serve`. outbox: where released windows wait.
+    serve: the age model's backend; see `edge.inference.fallback.serve`. serve_faces: that of the face
+    networks, where a GPU is looked for; see `edge.vision.detect.served`. outbox: where released windows wait.
     queue: takes the number of crops that it may hold. slot: between a camera's two threads. connect: a
     connection to the broker.
     """
@@ -54,6 +56,7 @@ class Parts:
     open_source: OpenSource = open_source
     build_vision: BuildVision = build_vision
     serve: Callable[..., ServingBackend] = serve
+    serve_faces: Callable[..., ServingBackend] = serve_faces
     outbox: Callable[..., Outbox] = Outbox
     queue: Callable[[int], MessageQueue] = MessageQueue
     slot: Callable[[], LatestFrame] = LatestFrame

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -35,6 +36,7 @@ from edge.daemon.shutdown import Running, shut_down
 from edge.daemon.status import warn_of_a_small_outbox, warn_of_blanks, warn_of_what_leaves
 from edge.daemon.threads import TICK, Beat
 from edge.inference.backend import AgeBackend
+from edge.inference.fallback import ServingBackend
 from edge.ops.memory import limit_arenas, trim
 from edge.ops.metrics import Metrics
 from edge.ops.systemd import Systemd
@@ -111,6 +113,11 @@ class Runtime:
         return self._made.backend
 
     @property
+    def faces_on(self) -> dict[str, str]:
+        """Backend and device that run the face networks now."""
+        return self._made.face_report.facts(self._made.faces)
+
+    @property
     def is_connected(self) -> bool:
         """Whether the broker has accepted the daemon."""
         return self._made.status.is_connected
@@ -158,7 +165,7 @@ class Runtime:
         running = Running(
             threads.make("counting", made.counting.run),
             self._make_senders(stop_publishing),
-            threads.make("accelerate", self._accelerate, watched=False),
+            self._make_accelerators(),
             stop_publishing,
         )
         for camera in self.cameras:
@@ -167,7 +174,8 @@ class Runtime:
         for sender in running.senders:
             sender.start()
         running.counting.start()
-        running.accelerate.start()
+        for accelerator in running.accelerators:
+            accelerator.start()
         for lane in made.lanes:
             lane.start()
         return running
@@ -183,6 +191,15 @@ class Runtime:
                 made.threads.make("webhook", lambda beat: webhook.run(stop, beat, drain_within=within))
             )
         return found
+
+    def _make_accelerators(self) -> list[threading.Thread]:
+        """The threads that open faster backends."""
+        backends = {"accelerate": self._made.backend, "accelerate-faces": self._made.faces}
+        return [
+            self._made.threads.make(name, partial(_accelerate, backend), watched=False)
+            for name, backend in backends.items()
+            if backend is not None
+        ]
 
     def _until_ready(self, stop: threading.Event) -> None:
         """Wait for the models; cameras and broker may come later."""
@@ -229,14 +246,6 @@ class Runtime:
         self._reloader.reload()
         self._systemd.ready(self._made.status.line)
 
-    def _accelerate(self, _: Beat) -> None:
-        """Open the configured backend at low priority: a build or a comparison must not delay counting."""
-        with suppress(
-            PermissionError
-        ):  # the service's sandbox allows no change, not even to a lower priority
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        self._made.backend.run()
-
     def _describe(self) -> None:
         """Export and log what runs here."""
         made, settings = self._made, self.settings
@@ -247,11 +256,19 @@ class Runtime:
             config={"site": settings.site.name, "box": settings.box},
         )
         log.info("model %(name)s %(version)s on %(backend)s (%(device)s)", facts)
+        made.face_report.changed(made.faces)
         terms = made.bundle.terms.commercial_use
         log.info("model licence: %s; commercial use: %s", made.bundle.licence, terms)
         warn_of_blanks(settings, made.beside)
         warn_of_a_small_outbox(settings)
         warn_of_what_leaves(settings)
+
+
+def _accelerate(backend: ServingBackend, _: Beat) -> None:
+    """Open the configured backend at low priority: a build or a comparison must not delay counting."""
+    with suppress(PermissionError):  # the service's sandbox allows no change, not even to a lower priority
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    backend.run()
 
 
 def _prepare_process() -> None:

@@ -28,11 +28,13 @@ COUNTING_ENDS = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The threads beside those of the cameras. stop_publishing: lets the senders drain and end."""
+    """The threads beside those of the cameras. accelerators: open faster backends. stop_publishing: lets the
+    senders drain and end.
+    """
 
     counting: threading.Thread
     senders: Sequence[threading.Thread]
-    accelerate: threading.Thread
+    accelerators: Sequence[threading.Thread]
     stop_publishing: threading.Event
 
 
@@ -42,7 +44,8 @@ def shut_down(made: Composition, running: Running) -> bool:
     Such a thread is in a camera's source, in TensorRT, or in what the page has started. Where the counting
     has not ended, nothing is closed under it: it stores what it can until the process ends.
     """
-    made.backend.stop()
+    for backend in filter(None, (made.backend, made.faces)):
+        backend.stop()
     _end_counting(made, running.counting)
     _end_publishing(made, running)
     if running.counting.is_alive():
@@ -51,10 +54,11 @@ def shut_down(made: Composition, running: Running) -> bool:
     made.outbox_report.measure(last=True)
     if depth := made.outbox.depth:
         log.warning("%d windows wait in the outbox; they are sent after the next start", depth)
-    made.backend_in_use = running.accelerate.is_alive()
+    made.backend_in_use = any(thread.is_alive() for thread in running.accelerators)
+    made.faces_in_use = made.backend_in_use or (made.faces is not None and made.lanes.watching)
     made.close()
     ended = made.wait_for_asked()
-    return made.lanes.wait_for_sources() and ended and not running.accelerate.is_alive()
+    return made.lanes.wait_for_sources() and ended and not made.faces_in_use
 
 
 def _end_counting(made: Composition, counting: threading.Thread) -> None:
@@ -75,4 +79,4 @@ def _end_publishing(made: Composition, running: Running) -> None:
     made.box_status("offline", "stopped")
     running.stop_publishing.set()
     sent_by = made.clock.monotonic() + made.settings.mqtt.drain_timeout + GOODBYE
-    made.threads.join([running.counting, *running.senders, running.accelerate], sent_by)
+    made.threads.join([running.counting, *running.senders, *running.accelerators], sent_by)

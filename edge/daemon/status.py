@@ -16,6 +16,7 @@ from edge.delivery.outbox import Outbox, Receiver
 from edge.inference.fallback import ServingBackend
 from edge.ops.metrics import Metrics
 from edge.types import CameraState, CameraStatus
+from edge.vision.detect import engine_of
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Status:
     """The daemon in one line for systemd, and as facts for /healthz.
 
     cameras: as they are now. waiting: windows in the outbox. gate_is_off: whether true counts leave the box.
-    serves: whether the metrics are served as configured.
+    serves: whether the metrics are served as configured. runs_on: the library that runs each network.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Status:
         gate_is_off: Callable[[], bool],
         serves: Callable[[], bool],
         *,
+        runs_on: Callable[[], dict[str, str]] = dict,
         has_broker: bool = True,
         has_webhook: bool = False,
     ) -> None:
@@ -57,6 +59,7 @@ class Status:
         self._waiting = waiting
         self._gate_is_off = gate_is_off
         self._serves = serves
+        self._runs_on = runs_on
         self._has_broker = has_broker
         self._has_webhook = has_webhook
         self._connected = self._posts = False
@@ -103,6 +106,7 @@ class Status:
         facts: dict[str, Any] = {
             "cameras": cameras, "mqtt_connected": self._connected, "outbox_rows": self._waiting(),
             "reload_rejected": self.reload_rejected, "needs_restart": list(self.needs_restart),
+            "runs_on": self._runs_on(),
         }  # fmt: skip
         return {**facts, "webhook_accepts": self._posts} if self._has_webhook else facts
 
@@ -130,6 +134,28 @@ class ModelReport:
         self._metrics.describe_model(facts)
         self._metrics.accelerated.set(backend.accelerated)
         log.info("model %(name)s %(version)s on %(backend)s (%(device)s)", facts)
+
+
+class FaceReport:
+    """Reports what runs the face networks."""
+
+    def __init__(self, engine: str, metrics: Metrics) -> None:
+        """engine: `detection.engine`."""
+        self._engine = engine_of(engine)
+        self._metrics = metrics
+
+    def facts(self, served: ServingBackend | None) -> dict[str, str]:
+        """Backend and device. served: runs the networks of all cameras; None where each has its own."""
+        if served is None:
+            return {"backend": self._engine, "device": "CPU"}
+        return {"backend": served.name, "device": served.device}
+
+    def changed(self, served: ServingBackend | None) -> None:
+        """The networks run on this backend from now on."""
+        facts = self.facts(served)
+        self._metrics.describe_detector(facts)
+        self._metrics.detector_accelerated.set(served is not None and served.accelerated)
+        log.info("face detection on %(backend)s (%(device)s)", facts)
 
 
 class OutboxReport:

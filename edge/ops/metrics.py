@@ -155,6 +155,15 @@ class Metrics:
         self.accelerated = self._gauge(
             "model_accelerated", "1 while a faster backend than the baseline runs the age model."
         )
+        self._detector = Info(
+            "instore_detector", "The backend that runs the face networks.", registry=self.registry
+        )
+        self.detector_fallbacks = self._counter_by(
+            "detector_fallbacks", "Fallbacks of the face networks to ONNX Runtime, by reason.", BackendFault
+        )
+        self.detector_accelerated = self._gauge(
+            "detector_accelerated", "1 while a GPU runs the face networks."
+        )
         self.engines_refused = self._counter_by(
             "engines_refused", "Engine files that were found and not loaded, by reason.", EngineFault
         )
@@ -241,6 +250,10 @@ class Metrics:
     def describe_model(self, model: dict[str, str]) -> None:
         """Replace what `instore_model_info` says: which age model runs, and on which backend."""
         self._model.info(model)
+
+    def describe_detector(self, detector: dict[str, str]) -> None:
+        """Replace what `instore_detector_info` says: what runs the face networks."""
+        self._detector.info(detector)
 
     def camera_status(self, status: CameraStatus) -> None:
         """Set the gauges of a camera's state."""

@@ -152,7 +152,7 @@ def build_detection(
     """The face detection of a camera with MediaPipe's networks: its own, unless it shares `detectors`."""
     detectors = detectors or SharedDetectors(1)
     detection = settings.detection
-    detector = detectors_on(engine_of(detection.engine))
+    detector = detectors_on(engine_of(detection.engine), detectors.served)
     key = camera.range, detection.min_score
     scanner = Scanner(
         detectors.open(key, partial(detector, *key)),

@@ -92,7 +92,7 @@ def check(
         **_cameras(settings, folder, clock, faces=faces),
         "views": partial(check_views, settings),
         "privacy": partial(check_privacy, settings),
-        "model": partial(check_model, settings, folder, clock, live.backend if live else None),
+        "model": partial(check_model, settings, folder, clock, live),
         "terms": partial(check_terms, settings, folder),
         **{
             f"broker {number + 1}" if number else "broker": partial(

@@ -12,55 +12,67 @@ import numpy as np
 
 from edge.bundle import Bundle, Terms, bundle_folder, load_bundle
 from edge.clock import Clock
-from edge.commands.check.verdict import Warn
+from edge.commands.check.verdict import Live, Warn
 from edge.config import ModelSettings, Settings, state_directory
 from edge.inference import open_configured
-from edge.inference.backend import AgeBackend
+from edge.inference.backend import AgeBackend, BackendError
 from edge.inference.engine_store import EngineStore
 from edge.inference.precision import cpu_precision, gain_of_int8
-from edge.vision.detect.engines import engine_of
+from edge.vision.detect.engines import engine_of, wants_gpu
 
 GUIDE = "`instore-training` makes one, see docs/training.md"
 
 
-def check_model(settings: Settings, folder: Path, clock: Clock, live: AgeBackend | None = None) -> str:
+def check_model(settings: Settings, folder: Path, clock: Clock, live: Live | None = None) -> str:
     """Open the backend and time it: which one, in which precision, and what int8 gains on this CPU. And which
     library runs the face networks.
 
-    live: of the daemon that runs the test, which is named only: a second one would take the time and the
-    memory of the GPU from it, and so would an engine that is built.
+    live: the daemon that runs the test, whose backends are named only: others would take the time and the
+    memory of the GPU from them, and so would an engine that is built.
 
     Raises Warn where another than the configured one has to be used, ConfigurationError and BackendError.
     """
     bundle = load_bundle(bundle_folder(settings.model.bundle, folder))
     model = settings.model
     if live:
-        return _required(f"{bundle.name} {bundle.version} on {live.name} ({live.device})", live, settings)
+        found = f"{bundle.name} {bundle.version} on {live.backend.name} ({live.backend.device})"
+        return _required(found, live.backend, settings, live.faces_on)
     engines = state_directory(settings, folder) / "engines"
     passed_over: list[str] = []
     with tempfile.TemporaryDirectory() as nowhere:
         # The daemon's engines are tried. One that is built here is not kept: it would belong to another user.
-        backend = open_configured(
-            model,
-            bundle,
-            store=EngineStore(Path(nowhere), [engines, bundle.folder / "engines"]),
-            on_passed_over=passed_over.append,
-        )
+        store = EngineStore(Path(nowhere), [engines, bundle.folder / "engines"])
+        backend = open_configured(model, bundle, store=store, on_passed_over=passed_over.append)
+        faces_on = _faces_on(settings.detection.engine, store)
     with closing(backend):
         milliseconds = 1000 * _seconds_per_face(backend.infer, bundle, backend.max_batch, clock)
     where = f"{backend.name} ({backend.device})"
     found = f"{bundle.name} {bundle.version} on {where}, {milliseconds:.1f} ms per face"
     if cpu_precision(model.precision, bundle) == "int8" and backend.name != "tensorrt":
         found += f"; {gain_of_int8()}"
-    return _required("; not on ".join([found, *passed_over]), backend, settings)
+    return _required("; not on ".join([found, *passed_over]), backend, settings, faces_on)
 
 
-def _required(found: str, backend: AgeBackend, settings: Settings) -> str:
+def _required(found: str, backend: AgeBackend, settings: Settings, faces_on: str) -> str:
     """What was found, and what finds the faces. Raises it as Warn where it is not what is configured."""
-    found += f"; {engine_of(settings.detection.engine)} finds the faces"
-    if not _is_configured(backend, settings.model):
+    found += f"; faces are found on {faces_on}"
+    missed = settings.detection.engine == "tensorrt" and not faces_on.startswith("tensorrt")
+    if missed or not _is_configured(backend, settings.model):
         raise Warn(found)
     return found
+
+
+def _faces_on(setting: str, store: EngineStore) -> str:
+    """What finds the faces, and why no GPU does where one is looked for."""
+    if not wants_gpu(setting):
+        return engine_of(setting)
+    from edge.vision.detect.served import open_faces
+
+    try:
+        with closing(open_faces(store)) as faces:
+            return f"{faces.name} ({faces.device})"
+    except BackendError as error:
+        return f"{engine_of(setting)}, not on tensorrt: {error}"
 
 
 def check_terms(settings: Settings, folder: Path) -> str:

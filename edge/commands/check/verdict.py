@@ -38,11 +38,13 @@ class Verdict:
 class Live:
     """Of the daemon that runs the tests: what they must not open a second time.
 
-    backend: that runs its age model. is_connected: whether its broker has accepted it.
+    backend: that runs its age model. is_connected: whether its broker has accepted it. faces_on: what finds
+    its faces, for a person.
     """
 
     backend: AgeBackend
     is_connected: bool
+    faces_on: str = ""
 
 
 class Warn(Exception):  # noqa: N818 - not an error: it ends a test that passes with a warning

@@ -1,4 +1,4 @@
-"""`instore-edge engine build`: compiles the age model for GPUs."""
+"""`instore-edge engine build`: compiles the age model and the face networks for GPUs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ EXAMPLES = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add `build` and its options."""
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    summary = "Compile the age model for this machine's GPU or, without one, for GPUs named with --for."
+    summary = (
+        "Compile the age model and the face networks for this machine's GPU or, without one, for GPUs named "
+        "with --for."
+    )
     build = commands.add_parser("build", help=summary, description=summary)
     add_common(build, EXAMPLES)
     build.add_argument(
@@ -42,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=_precisions,
         default=[],
         metavar="NAME,...",
-        help=f"one or more of {', '.join(PRECISIONS)} (default: model.precision)",
+        help=f"of the age model: one or more of {', '.join(PRECISIONS)} (default: model.precision)",
     )
     build.add_argument(
         "--out",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge.vision.detect.detector import FaceDetector
-from edge.vision.detect.engines import detectors_on, engine_of, faults_of
+from edge.vision.detect.engines import detectors_on, engine_of, faults_of, wants_gpu
 from edge.vision.detect.scan import Scanner, why_too_small
 from edge.vision.detect.shared import SharedDetectors
 from edge.vision.detect.tiles import plan_tiles, tile_side
@@ -17,5 +17,6 @@ __all__ = [
     "faults_of",
     "plan_tiles",
     "tile_side",
+    "wants_gpu",
     "why_too_small",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +19,10 @@ class FaceDetector(Protocol):
 
     def detect(self, image: Image) -> Faces:
         """The faces in `image`, uint8 (H, W, 3) BGR or a part of such a picture, in its pixels."""
+
+    def detect_all(self, images: Sequence[Image]) -> list[Faces]:
+        """As `detect` for each of these: together where the detector gains from it."""
+        return [self.detect(image) for image in images]
 
     def surest(self, image: Image, wanted: Wanted) -> Faces:
         """The one with the best score of the faces that `detect` finds and that are `wanted`, or none."""

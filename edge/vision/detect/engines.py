@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
+from edge.inference.backend import Backend
 from edge.vision.detect.detector import FaceDetector
 from edge.vision.detect.networks import Range
 
 Engine = Literal["mediapipe", "onnxruntime"]
+"""On the CPU; a GPU is used where `wants_gpu` says so and `served` has shown that it works."""
 
 SHOWN = ("x86_64", "AMD64")
 """Machines on which the contract suite was passed: both libraries find the same faces there."""
 
 
 def engine_of(setting: str, machine: str | None = None) -> Engine:
-    """The engine that `detection.engine` stands for; "auto" is the faster that finds the same faces.
+    """What finds the faces without a GPU; "auto" is the faster that finds the same faces.
 
-    machine: as `platform.machine` names it; this one by default.
+    setting: `detection.engine`. machine: as `platform.machine` names it; this one by default.
     """
     if setting == "auto":
         setting = "onnxruntime" if (machine or platform.machine()) in SHOWN else "mediapipe"
-    return "onnxruntime" if setting == "onnxruntime" else "mediapipe"
+    return "mediapipe" if setting == "mediapipe" else "onnxruntime"
+
+
+def wants_gpu(setting: str, machine: str | None = None) -> bool:
+    """Whether a GPU is looked for: for "auto" where ONNX Runtime, with which it is compared, may be used."""
+    return setting == "tensorrt" or (setting == "auto" and engine_of(setting, machine) == "onnxruntime")
 
 
 def faults_of(engine: Engine) -> tuple[type[Exception], ...]:
@@ -34,11 +42,15 @@ def faults_of(engine: Engine) -> tuple[type[Exception], ...]:
     return RuntimeError, ValueError
 
 
-def detectors_on(engine: Engine) -> Callable[[Range, float], FaceDetector]:
+def detectors_on(engine: Engine, served: Backend | None = None) -> Callable[[Range, float], FaceDetector]:
     """Opens a detector from its range and the least score of a face, 0..1.
 
-    Only this engine's library is imported.
+    served: runs both networks for all cameras, instead of the engine. Only this engine's library is imported.
     """
+    if served is not None:
+        from edge.vision.detect.onnx import NetworkDetector
+
+        return partial(NetworkDetector, served)
     if engine == "onnxruntime":
         from edge.vision.detect.onnx import OnnxDetector
 

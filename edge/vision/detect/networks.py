@@ -17,10 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigurationError
+from edge.inference.backend import Graph
 
 FOLDER = Path(str(resources.files("edge"))) / "models" / "face"
 
 Range = Literal["far", "near"]
+
+OUTPUTS = ("boxes", "scores")
+"""Of the ONNX graphs, in this order: 16 numbers of each anchor, then a logit of each; see `boxes.Answer`."""
+
+MAX_BATCH = 16
+"""Pictures that are looked at together at most, where batches gain: those of a few cameras' frames."""
 
 File = tuple[str, str]
 """A name in `FOLDER`, and the SHA-256 of what it holds."""
@@ -76,6 +83,20 @@ NETWORKS: dict[Range, Network] = {
     ),
 }
 """Sizes and grids as in MediaPipe's `face_detection_*_range` graphs."""
+
+
+def graph_of(range_: Range) -> Graph:
+    """A network's ONNX graph, as engines are built of it. Raises ConfigurationError as `read_file`."""
+    network = NETWORKS[range_]
+    name, sha256 = network.onnx
+    read_file(name, sha256)
+    count = len(network.anchors())
+    outputs = dict(zip(OUTPUTS, ((count, 16), (count, 1)), strict=True))
+    return Graph(FOLDER / name, sha256, "fp32", network.size, outputs, _no_numbers)
+
+
+def _no_numbers(found: NDArray[np.float32]) -> str:
+    return "" if np.isfinite(found).all() else "values that are no numbers"
 
 
 def read_file(name: str, sha256: str) -> bytes:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
+from edge.inference.backend import Backend
 from edge.types import Faces, Image
 from edge.vision.detect.detector import FaceDetector, Wanted
 
@@ -18,9 +19,12 @@ class SharedDetectors:
     time. A model takes 10 to 20 MB, and more instances than cores only wait for each other.
     """
 
-    def __init__(self, most: int) -> None:
-        """most: instances of one model that may run at once, at least 1."""
+    def __init__(self, most: int, served: Backend | None = None) -> None:
+        """most: instances of one model that may run at once, at least 1. served: runs both networks for all
+        of them; None where each instance runs its own.
+        """
         self._most = most
+        self.served = served
         self._pools: dict[Hashable, _Pool] = {}
         self._guard = threading.Lock()
 
@@ -93,6 +97,10 @@ class _Share(FaceDetector):
     def detect(self, image: Image) -> Faces:
         with self._lent() as detector:
             return detector.detect(image)
+
+    def detect_all(self, images: Sequence[Image]) -> list[Faces]:
+        with self._lent() as detector:
+            return detector.detect_all(images)
 
     def surest(self, image: Image, wanted: Wanted) -> Faces:
         with self._lent() as detector:

@@ -16,13 +16,17 @@ from edge.commands.engine import build
 from edge.commands.engine.build import build_engines
 from edge.commands.engine.report import render
 from edge.errors import ConfigurationError
+from edge.inference import tensorrt
 from edge.inference.backend import BackendError
 from edge.inference.cuda import Cuda
 from edge.inference.engine_store import KEPT, EngineStore
 from edge.inference.precision import age_graph
+from edge.inference.reference_check import Difference
 from edge.inference.tensorrt import open_engine
-from edge.inference.tensorrt_library import Library
+from edge.inference.tensorrt_library import RTX, Library
 from edge.ops.reasons import BackendFault
+from edge.vision.detect.same_faces import PICTURES, FaceDifference
+from edge.vision.detect.served import open_faces
 from tests.edge.inference.contract import MAX_BATCH
 from tests.fake_gpu import FakeCuda, FakeTensorRt
 
@@ -47,16 +51,21 @@ def test_builds_for_named_gpus_and_says_that_they_never_ran(
         bundle, EngineStore(tmp_path), capabilities=["sm86", "sm89"], precisions=["fp16", "int8"],
         cuda=no_gpu, on_progress=lambda step, done, total=None: seen.update({step: done}),
     )  # fmt: skip
-    names = ["fp16 sm86", "fp16 sm89", "int8 sm86", "int8 sm89"]
-    assert [f"{one.precision} {one.capability}" for one in built] == names
+    networks = ["age fp16", "age int8", "far fp32", "near fp32"]
+    names = [f"{network} {capability}" for network in networks for capability in ("sm86", "sm89")]
+    assert [str(one) for one in built] == names
     assert seen == dict.fromkeys(names, 100)
     for one in built:
         assert one.engine is None
         assert "no GPU here: no NVIDIA driver is loaded" in one.not_run
         assert Path(one.file).stat().st_size > one.bytes > 1e6
     assert built[0].graph == built[1].graph
-    assert 0 < built[0].graph.years < 0.5  # float16
-    assert built[0].graph.years < built[2].graph.years < 2  # 8 bits
+    half, eight = built[0].graph, built[2].graph
+    assert half is not None
+    assert eight is not None
+    assert 0 < half.years < 0.5  # float16
+    assert half.years < eight.years < 2  # 8 bits
+    assert [one.graph for one in built[4:]] == [None] * 4  # these are float32 themselves
 
 
 def test_what_was_built_is_what_a_box_looks_for(
@@ -66,7 +75,7 @@ def test_what_was_built_is_what_a_box_looks_for(
     build_engines(
         bundle, EngineStore(tmp_path), capabilities=["sm86"], max_batch=MAX_BATCH, cuda=lambda: cuda
     )
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("fp16-*")
     shipped = path.read_bytes()
     trt.cuda.driver = 13000
     box = EngineStore(tmp_path / "state", [tmp_path])
@@ -78,27 +87,52 @@ def test_what_was_built_is_what_a_box_looks_for(
     assert [file.suffix for file in (tmp_path / "state").iterdir()] == [".kernels"]
 
 
+def test_what_was_built_are_the_faces_engines_that_a_box_looks_for(
+    bundle: Bundle, with_gpu: Callable[[], Cuda], trt: FakeTensorRt, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+    built = build_engines(bundle, EngineStore(tmp_path), max_batch=MAX_BATCH, cuda=with_gpu)
+    monkeypatch.setattr(tensorrt, "Cuda", with_gpu)
+    monkeypatch.setattr(tensorrt, "libraries", lambda: iter([Library(RTX, trt)]))
+    trt.judged.clear()
+    open_faces(EngineStore(tmp_path / "state", [tmp_path])).close()
+    assert [file.suffix for file in (tmp_path / "state").iterdir()] == [".kernels"] * 2
+    assert [
+        Path(one.file).read_bytes().endswith(plan) for one, plan in zip(built[1:], trt.judged, strict=True)
+    ]
+
+
 def test_runs_the_engine_where_the_gpu_is_of_its_kind(
     bundle: Bundle, with_gpu: Callable[[], Cuda], tmp_path: Path, runtime: FakeCuda
 ):
-    here, other = build_engines(
+    built = build_engines(
         bundle, EngineStore(tmp_path), capabilities=["sm86", "sm89"], max_batch=MAX_BATCH, cuda=with_gpu
     )
-    assert here.engine is not None
-    assert here.engine.years == pytest.approx(here.graph.years, abs=1e-3)
-    assert here.not_run == ""
-    assert other.engine is None
-    assert other.not_run == "the GPU here is sm86"
+    (ages, far, near), others = built[::2], built[1::2]
+    assert isinstance(ages.engine, Difference)
+    assert ages.graph is not None
+    assert ages.engine.years == pytest.approx(ages.graph.years, abs=1e-3)
+    for faces in (far, near):
+        assert isinstance(faces.engine, FaceDifference)
+        assert (faces.engine.faces, faces.engine.is_same) == (2 * PICTURES, True)
+    for one in (ages, far, near):
+        assert one.not_run == ""
+    for other in others:
+        assert other.engine is None
+        assert other.not_run == "the GPU here is sm86"
     assert runtime.held == 0
-    (alone,) = build_engines(bundle, EngineStore(tmp_path), max_batch=MAX_BATCH, cuda=with_gpu)
-    assert (alone.capability, alone.file) == ("sm86", here.file)
+    alone = build_engines(bundle, EngineStore(tmp_path), max_batch=MAX_BATCH, cuda=with_gpu)
+    assert [(one.capability, one.file) for one in alone] == [("sm86", one.file) for one in (ages, far, near)]
 
 
 def test_an_engine_beyond_the_tolerance_is_refused_and_not_kept(
     bundle: Bundle, with_gpu: Callable[[], Cuda], tmp_path: Path, trt: FakeTensorRt
 ):
-    trt.wrong = lambda probs: np.roll(probs, 1, axis=1)
-    with pytest.raises(BackendError, match=r"for sm86: ages differ by 1\.\d\d years .* at most 0\.5"):
+    trt.wrong = lambda found: np.roll(found, 1, axis=1)
+    with pytest.raises(
+        BackendError,
+        match=r"for sm86: ages differ by 1\.\d\d years .* at most 0\.5.*the far network finds.*the near",
+    ):
         build_engines(bundle, EngineStore(tmp_path), max_batch=MAX_BATCH, cuda=with_gpu)
     assert list(tmp_path.iterdir()) == []
 
@@ -109,7 +143,7 @@ def test_a_variant_that_is_another_model_is_refused_without_a_gpu(
     mixed = replace(bundle, variants={"fp16": bundle.variants["int8"]})
     with pytest.raises(BackendError, match=r"model\.int8\.onnx: ages differ by 0\.\d\d years from float32"):
         build_engines(mixed, EngineStore(tmp_path), capabilities=["sm86"], cuda=no_gpu)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("fp16-*")) == []
 
 
 def test_without_a_gpu_somebody_must_name_one(
@@ -133,13 +167,14 @@ def test_one_that_cannot_be_built_keeps_none_of_the_others(
     library: Library, bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path
 ):
     with pytest.raises(
-        BackendError, match=r"int8\.onnx for sm75: .*; built: fp16 sm75, fp16 sm86, int8 sm86$"
+        BackendError,
+        match=r"int8\.onnx for sm75: .*; built: age fp16 sm75, age fp16 sm86, age int8 sm86, far fp",
     ):
         build_engines(
             bundle, EngineStore(tmp_path), capabilities=["sm75", "sm86"], precisions=["fp16", "int8"],
             cuda=no_gpu,
         )  # fmt: skip
-    names = sorted(path.name[:9] for path in tmp_path.iterdir())
+    names = sorted(path.name[:9] for path in tmp_path.iterdir() if not path.name.startswith("fp32"))
     assert names == ["fp16-sm75", "fp16-sm86", "int8-sm86"]
 
 
@@ -147,7 +182,7 @@ def test_the_command_removes_nothing_from_a_folder_that_it_is_given(library: Lib
     for number in range(KEPT + 1):
         (tmp_path / f"{number}.engine").write_text("of another bundle")
     assert main(["engine", "build", "--for", "sm86", "--out", str(tmp_path)]) == 0
-    assert len(list(tmp_path.iterdir())) == KEPT + 2
+    assert len(list(tmp_path.iterdir())) == KEPT + 1 + 3
 
 
 def test_no_library_to_build_with(
@@ -178,7 +213,8 @@ def test_tensorrt_builds_for_no_other_machine(
 
 def test_the_command_writes_json(library: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["engine", "build", "--for", "sm86", "--out", str(tmp_path / "new"), "--json"]) == 0
-    (report,) = json.loads(capsys.readouterr().out)
+    report, far, near = json.loads(capsys.readouterr().out)
+    assert [one["network"] for one in (report, far, near)] == ["age", "far", "near"]
     assert (report["precision"], report["capability"], report["flavour"]) == ("fp16", "sm86", "tensorrt_rtx")
     assert report["seconds"] > 0
     assert report["graph"]["crops"] == 32
@@ -193,8 +229,10 @@ def test_the_command_tells_a_person_what_never_ran(
 ):  # fmt: skip
     render(build_engines(bundle, EngineStore(tmp_path), capabilities=["sm89"], cuda=no_gpu))
     text = " ".join(capsys.readouterr().out.split())
-    assert "fp16 sm89" in text
+    assert "age fp16 sm89" in text
     assert "0.12 years no" in text
+    assert "near fp32 sm89" in text
+    assert "itself no" in text
     assert "not run: there is no GPU here: no NVIDIA driver is loaded" in text
 
 

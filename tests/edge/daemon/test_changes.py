@@ -72,16 +72,18 @@ def test_keys_that_need_a_restart_are_named_and_keep_their_values() -> None:
         outbox={"max_rows": 9},
         history={"days": 9},
         metrics={"port": 0},
+        detection={"engine": "tensorrt"},
     )
     change = compare(old, new)
     assert " ".join(change.needs_restart) == (
-        "site.name windows.length model.max_batch mqtt.host mqtt.port outbox.max_rows history.days "
-        "metrics.port"
+        "site.name windows.length model.max_batch detection.engine mqtt.host mqtt.port outbox.max_rows "
+        "history.days metrics.port"
     )
     kept = change.settings
     assert (kept.site.name, kept.mqtt, kept.model, kept.windows.length) == ("store", old.mqtt, old.model, 300)
     assert kept.windows.lateness == 4.0
-    assert change.gone == ("till",)
+    assert kept.detection.engine == old.detection.engine
+    assert (change.gone, change.changed) == (("till",), ())
     # And named again at the next reload: it is still not so.
     assert compare(kept, new).needs_restart == change.needs_restart
 

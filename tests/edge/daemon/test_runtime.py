@@ -42,6 +42,7 @@ from edge.inference.tensorrt_library import Library
 from edge.ops.reasons import BackendFault
 from edge.ops.systemd import Systemd
 from edge.types import TrackEnded
+from edge.vision.detect.served import serve_faces
 from edge.vision.pipeline import Vision
 from edge.web.setup.tools import Configured
 from tests.fake_gpu import FakeCuda, FakeTensorRt
@@ -195,6 +196,52 @@ def test_without_a_gpu_it_counts_on_onnx_runtime_and_says_so(
     assert value(daemon, "instore_model_fallbacks_total", reason="driver") >= 1
     assert value(daemon, "instore_model_fallbacks_total", reason="lost") == 0
     assert value(daemon, "instore_model_accelerated") == 0
+
+
+@pytest.mark.parametrize("driver", [13050, 0])
+def test_the_face_networks_go_to_a_gpu_beside_the_age_model_and_that_is_told(
+    tmp_path: Path,
+    trt: FakeTensorRt,
+    pretended: Library,
+    monkeypatch: pytest.MonkeyPatch,
+    driver: int,
+) -> None:
+    trt.cuda.driver = driver
+    monkeypatch.setattr(tensorrt, "Cuda", lambda: Cuda(trt.cuda))
+    monkeypatch.setattr(tensorrt, "libraries", lambda: iter([pretended]))
+    tried, stop = threading.Event(), Stop()
+    health: dict[str, Any] = {}
+
+    def serve_noting(*arguments: Any, **named: Any) -> ServingBackend:
+        backend = serve_faces(*arguments, **named)
+        attempt = backend.attempt
+
+        def attempt_and_note() -> float | None:
+            pause = attempt()
+            health.update(daemon._made.status.facts())
+            tried.set()
+            return pause
+
+        monkeypatch.setattr(backend, "attempt", attempt_and_note)
+        return backend
+
+    parts = Parts(build_vision=see_after(tried), serve_faces=serve_noting, outbox=stop.outbox(1))
+    options = settings(tmp_path, "door", model={"backend": "onnxruntime"}, detection={"engine": "tensorrt"})
+    daemon = make(tmp_path, options, parts)
+    daemon.run(stop)
+    assert stored(tmp_path) == {"door": 1}
+    assert value(daemon, "instore_detector_accelerated") == bool(driver)
+    fallbacks = value(daemon, "instore_detector_fallbacks_total", reason="driver")
+    assert (fallbacks == 0) == bool(driver)
+    (told,) = (
+        sample.labels
+        for metric in daemon.metrics.registry.collect()
+        if metric.name == "instore_detector"
+        for sample in metric.samples
+    )
+    assert told["backend"] == ("tensorrt" if driver else "onnxruntime")
+    assert trt.cuda.held == 0
+    assert health["runs_on"] == {"age_model": "onnxruntime", "face_detection": told["backend"]}
 
 
 def test_a_sandbox_that_allows_no_priorities_does_not_end_it(

@@ -27,7 +27,7 @@ from edge.commands.check.host import check_clock, check_service
 from edge.commands.check.model import check_model, check_terms
 from edge.commands.check.port import check_port
 from edge.commands.check.state import check_disk, check_outbox, state_folder
-from edge.commands.check.verdict import Status, Verdict, Warn, attempt
+from edge.commands.check.verdict import Live, Status, Verdict, Warn, attempt
 from edge.config import LineSettings, Settings, ZoneSettings, load_settings
 from edge.delivery.outbox import Outbox
 from edge.errors import InstoreError
@@ -308,20 +308,30 @@ def test_the_model_says_what_it_is_not_on_and_why(
     assert " ms per face; not on tensorrt: no NVIDIA GPU is visible: check that this service may" in said
     with pytest.raises(InstoreError, match="'tensorrt': no NVIDIA GPU is visible"):
         check_model(configured(model={"backend": "tensorrt"}), tmp_path, SystemClock())
-    assert said.endswith("; mediapipe finds the faces")
+    assert said.endswith("; faces are found on mediapipe")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    auto = configured(model={"backend": "onnxruntime"}, detection={"engine": "auto"})
+    said = check_model(auto, tmp_path, SystemClock())
+    assert "; faces are found on onnxruntime, not on tensorrt: no NVIDIA GPU is visible" in said
+    named = configured(model={"backend": "onnxruntime"}, detection={"engine": "tensorrt"})
+    with pytest.raises(Warn, match="; faces are found on onnxruntime, not on tensorrt: no NVIDIA GPU is vis"):
+        check_model(named, tmp_path, SystemClock())
     other = configured(model={"backend": "onnxruntime"}, detection={"engine": "onnxruntime"})
     said = check_model(other, tmp_path, SystemClock())
     assert "not on" not in said
-    assert said.endswith("; onnxruntime finds the faces")
+    assert said.endswith("; faces are found on onnxruntime")
 
 
 def test_in_the_daemon_its_own_backend_is_named_and_no_other_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge.commands.check.model.open_configured", lambda *_, **__: pytest.fail("opened"))
-    live = cast("AgeBackend", SimpleNamespace(name="onnxruntime", device="CPU, 1 thread, fp32"))
+    backend = cast("AgeBackend", SimpleNamespace(name="onnxruntime", device="CPU, 1 thread, fp32"))
+    live = Live(backend, is_connected=True, faces_on="tensorrt (Pretended RTX, fp32)")
     said = check_model(configured(), tmp_path, SystemClock(), live)
-    assert said.endswith(" on onnxruntime (CPU, 1 thread, fp32); mediapipe finds the faces")
+    assert said.endswith(
+        " on onnxruntime (CPU, 1 thread, fp32); faces are found on tensorrt (Pretended RTX, fp32)"
+    )
     with pytest.raises(Warn, match=r" on onnxruntime \(CPU"):
         check_model(configured(model={"backend": "tensorrt"}), tmp_path, SystemClock(), live)
 
@@ -389,9 +399,12 @@ def test_the_model_is_tried_on_the_daemons_engines_and_leaves_none(
 ) -> None:
     monkeypatch.setattr(tensorrt, "Cuda", lambda: Cuda(trt.cuda))
     monkeypatch.setattr(tensorrt, "libraries", lambda: iter([pretended]))
-    settings = configured(model={"max_batch": trt.max_batch}, outbox={"directory": "state"})
+    settings = configured(
+        model={"max_batch": trt.max_batch}, outbox={"directory": "state"}, detection={"engine": "tensorrt"}
+    )
     said = check_model(settings, tmp_path, SystemClock())
     assert "on tensorrt (Pretended RTX, fp16), " in said
+    assert said.endswith("; faces are found on tensorrt (Pretended RTX, fp32)")
     assert not (tmp_path / "state").exists()
 
 

@@ -230,7 +230,7 @@ def test_the_command_tells_a_person_what_never_ran(
     render(build_engines(bundle, EngineStore(tmp_path), capabilities=["sm89"], cuda=no_gpu))
     text = " ".join(capsys.readouterr().out.split())
     assert "age fp16 sm89" in text
-    assert "0.12 years no" in text
+    assert "0.09 years no" in text
     assert "near fp32 sm89" in text
     assert "itself no" in text
     assert "not run: there is no GPU here: no NVIDIA driver is loaded" in text

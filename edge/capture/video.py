@@ -118,8 +118,8 @@ class Video:
     """An open source of frames.
 
     corrupt: how many frames could not be decoded or converted and were skipped. faults: those, and packets
-    that are damaged or follow others that are missing. left_out: how many frames were not decoded because
-    nobody wanted them. note: why software decodes where a GPU should.
+    that are damaged or follow others that are missing. left_out: how many frames were not decoded as they
+    were not needed. note: why software decodes where a GPU should.
     """
 
     def __init__(
@@ -211,7 +211,7 @@ class Video:
         """Advance to the next frame without converting it; False at the end, or when `give_up` says so.
 
         `give_up` is called after each packet, once its frames were taken. unwanted: seconds after the frame
-        last grabbed for which nobody wants a frame: those on which no other depends are not decoded then.
+        last grabbed in which no frame is needed: those on which no other depends are not decoded then.
         Raises SourceError if the source fails, and after more than `MAX_CORRUPT` undecodable frames in a row.
         """
         self._unwanted = self.position, self.position + unwanted
@@ -291,7 +291,7 @@ class Video:
         yield _Packet.WITHOUT
 
     def _leave_out(self, packet: Packet[Any]) -> None:
-        """Let the decoder leave out the frame of this packet, if nobody wants it and no other depends on it.
+        """Let the decoder leave out the frame of this packet, if it is not needed and no other depends on it.
 
         Frames are left out neither on a GPU, nor of a damaged or interlaced stream.
         """

@@ -50,6 +50,10 @@ _BOUNDED = {"max_pixels": str(MAX_PIXELS)}
 _WHOLE = _BOUNDED | {"err_detect": "explode"}
 """Options of decoders that otherwise do not report what is missing of a picture: of JPEGs it is green."""
 
+_LAYERED = "hevc"
+"""The decoder of streams in which a frame that its own layer does not need may be needed by a higher one.
+FFmpeg leaves it out all the same, and the frames that need it cannot be decoded."""
+
 _SILENT = ("mjpeg", "hevc")
 """Those decoders."""
 
@@ -293,10 +297,12 @@ class Video:
     def _leave_out(self, packet: Packet[Any]) -> None:
         """Let the decoder leave out the frame of this packet, if it is not needed and no other depends on it.
 
-        Frames are left out neither on a GPU, nor of a damaged or interlaced stream.
+        Frames are left out neither where a GPU is configured, nor of HEVC, nor of a damaged or interlaced
+        stream.
         """
         begin, end = self._unwanted
         sound = self._begun and not self._damaged and not self._deinterlacer.is_used
+        sound = sound and self._decoder.name != _LAYERED
         if self._decoding.decoder == "software" and sound and begin < _seconds(packet) < end:
             self._decoder.skip_frame = "NONREF"
             self._optional.add(cast("int", packet.pts))

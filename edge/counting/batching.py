@@ -16,6 +16,7 @@ from edge.counting.visitor_age import VisitorAge
 from edge.preprocess import to_batch
 from edge.types import (
     CountingPlan,
+    Decided,
     FaceCrop,
     GroupEnded,
     Image,
@@ -74,7 +75,7 @@ class Classifier:
     @property
     def holds_back(self) -> bool:
         """Whether what comes later must not overtake: not only crops and what is counted with them wait."""
-        return any(not isinstance(message, ToCount) for message in self._waiting)
+        return any(not isinstance(message, ToCount | Decided) for message in self._waiting)
 
     def poll(self, now: float) -> list[Output]:
         """The outputs that have waited for `max_delay` by `now`."""

@@ -21,7 +21,6 @@ FRAMES = 60
 
 B_FRAMES = {
     "libx264": {"bf": "3", "x264-params": "b-pyramid=normal:keyint=30:scenecut=0:b-adapt=0"},
-    "libx265": {"x265-params": "bframes=3:keyint=30:scenecut=0:b-adapt=0:log-level=none"},
     "mpeg4": {"bf": "2"},
     "mpeg2video": {"bf": "2"},
 }
@@ -49,6 +48,14 @@ def frames(path: Path, *, unwanted: float, threads: int = 1) -> tuple[list[tuple
         found.append((video.position, decoded.image()))
     video.close()
     return found, video.left_out
+
+
+def test_every_frame_of_hevc_is_decoded(tmp_path: Path) -> None:
+    """A higher layer may need a frame that its own layer does not."""
+    options = {"x265-params": "bframes=3:keyint=30:scenecut=0:b-adapt=0:log-level=none"}
+    clip = write_video(tmp_path / "clip.mkv", numbered(*range(FRAMES)), options, codec="libx265")
+    found, left_out = frames(clip, unwanted=1.0)
+    assert (len(found), left_out) == (FRAMES, 0)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -278,6 +278,7 @@ def busy_day(rng: random.Random) -> list[Any]:
             face = np.full((64, 64, 3), 2 * rng.randrange(5, 80), np.uint8)
             messages += [FaceCrop(camera, track, face, 0.5)] * rng.randrange(4)
             messages.append(TrackEnded(camera, track, at(seconds - rng.random()), timedelta(seconds=1)))
+            messages.append(Decided(camera, at(seconds)))
         lost = {"overwritten": 1} if rng.random() < 0.1 else {}
         state = CameraState.DARK if rng.random() < 0.1 else CameraState.UP
         messages.append(Progress(camera, at(seconds), 1, lost, state))

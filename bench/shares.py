@@ -27,10 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.tables import table
-from edge.brackets import DEFAULT_BRACKETS, parse_brackets
+from edge.brackets import DEFAULT_BRACKETS
 from edge.bundle import Bundle, bundle_folder, load_bundle, load_confusion
 from edge.config import load_settings
 from edge.correct import LEVEL, METHOD, Calibration, Observed
+from edge.correct.calibration import places
 from edge.correct.mode import mode
 from edge.delivery.topics import Topics
 from edge.quantities import AGES
@@ -44,7 +45,7 @@ from edge.release.rule import Rule, exact
 from edge.types import Coverage, WindowCounts, ZoneCounts
 from training.evaluation.part import Split, open_part
 from training.evaluation.scores import expected_ages
-from training.evaluation.shares import ANY, STORES
+from training.evaluation.shares import ANY, STORES, variation
 from training.predict import run_calibrated
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -201,13 +202,7 @@ def _judge(
         return None
     share, low, high = found.T
     held = (low - 0.0005 <= true) & (true <= high + 0.0005)  # messages round to three decimals
-    return _variation(counted, true), _variation(share, true), held.mean(), (high - low).mean()
-
-
-def places(brackets: Sequence[str], years: NDArray[np.int64]) -> Places:
-    """The place of the bracket of each year."""
-    lows = [bracket.low for bracket in parse_brackets(brackets)]
-    return np.searchsorted(lows, years, side="right") - 1
+    return variation(counted, true), variation(share, true), held.mean(), (high - low).mean()
 
 
 def cells_of(step: int | None) -> tuple[str, ...]:
@@ -229,10 +224,6 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def _interval(row: Row) -> tuple[str, str]:
     return (f"{row.covered:.1%}", f"{row.width:.3f}") if row.width else ("", "")
-
-
-def _variation(one: Floats, other: Floats) -> float:
-    return float(np.abs(one - other).sum() / 2)
 
 
 def _store(bundle: Bundle, args: argparse.Namespace) -> Store | Direct:

@@ -17,12 +17,23 @@ def areas(boxes: Boxes) -> NDArray[np.float32]:
     return cast("NDArray[np.float32]", sides[:, 0] * sides[:, 1])
 
 
+def longer_sides(boxes: Boxes) -> NDArray[np.float32]:
+    """The longer side of each box in pixels, (N,)."""
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0), np.float32)
+
+
 def intersections(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     """Shared areas in square pixels of every pair, (N, M)."""
     top_left = np.maximum(a[:, None, :2], b[None, :, :2])
     bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
     sides = np.clip(bottom_right - top_left, 0, None)
     return cast("NDArray[np.float32]", sides[..., 0] * sides[..., 1])
+
+
+def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
+    """Intersection over union of every pair, (N, M); NaN where both boxes are empty."""
+    shared = intersections(a, b)
+    return np.asarray(shared / (areas(a)[:, None] + areas(b)[None] - shared), np.float32)
 
 
 def overlap(a: Boxes, b: Boxes) -> NDArray[np.float32]:

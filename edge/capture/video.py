@@ -301,9 +301,9 @@ class Video:
         stream.
         """
         begin, end = self._unwanted
-        sound = self._begun and not self._damaged and not self._deinterlacer.is_used
-        sound = sound and self._decoder.name != _LAYERED
-        if self._decoding.decoder == "software" and sound and begin < _seconds(packet) < end:
+        sound = self._begun and not (self._damaged or self._deinterlacer.is_used)
+        may = self._decoding.decoder == "software" and self._decoder.name != _LAYERED
+        if may and sound and begin < _seconds(packet) < end:
             self._decoder.skip_frame = "NONREF"
             self._optional.add(cast("int", packet.pts))
         else:

@@ -86,7 +86,7 @@ class Calibration:
         """Of each cell, (C, B), the part of its years that lies in each bracket; each row sums to 1."""
         years = np.arange(OLDEST + 1)
         parts = np.zeros((len(self.cells), len(self.brackets)))
-        np.add.at(parts, (_places(self.cells, years), _places(self.brackets, years)), 1.0)
+        np.add.at(parts, (places(self.cells, years), places(self.brackets, years)), 1.0)
         return np.asarray(parts / parts.sum(axis=1, keepdims=True), np.float64)
 
     def rows(self, moves: Floats) -> Floats:
@@ -99,7 +99,7 @@ class Calibration:
         lows = _lows(self.cells)
         parts = np.array([np.diff(_at(below, lows, move), axis=1) for move in moved]).clip(min=0.0)
         rows = np.zeros((len(moved), len(self.brackets), len(lows)))
-        for year, place in enumerate(_places(self.brackets, _YEARS)):
+        for year, place in enumerate(places(self.brackets, _YEARS)):
             rows[:, place] += parts[:, year]
         for place in np.flatnonzero(rows.sum(axis=(0, 2)) == 0):  # a bracket above the years of a model
             rows[:, place] = self.homes[:, place] / self.homes[:, place].sum()
@@ -109,17 +109,17 @@ class Calibration:
     def _smooth(self) -> Floats:
         """Faces, (101, 101), as counted, with their estimates spread by a normal kernel of each bracket."""
         faces = self.faces + _EVERYBODY * self._errors_of_all()
-        found, places = self._found(), _places(self.brackets, _YEARS)
+        found, bracket = self._found(), places(self.brackets, _YEARS)
         for place in range(len(self.brackets)):
-            own = places == place
+            own = bracket == place
             if own.any():
                 faces[own] = faces[own] @ _kernel(_bandwidth(self.faces[own], _YEARS[own], found[place]))
         return faces
 
     def _found(self) -> Floats:
         """The validation faces of each bracket, (B,)."""
-        places = _places(self.brackets, _YEARS)
-        found = np.bincount(places, self.faces.sum(axis=1), minlength=len(self.brackets))
+        bracket = places(self.brackets, _YEARS)
+        found = np.bincount(bracket, self.faces.sum(axis=1), minlength=len(self.brackets))
         return np.asarray(found, np.float64)
 
     def _errors_of_all(self) -> Floats:
@@ -139,7 +139,7 @@ def _lows(brackets: Sequence[str]) -> NDArray[np.int64]:
     return np.array([bracket.low for bracket in parse_brackets(brackets)], np.int64)
 
 
-def _places(brackets: Sequence[str], years: NDArray[np.int64]) -> NDArray[np.intp]:
+def places(brackets: Sequence[str], years: NDArray[np.int64]) -> NDArray[np.intp]:
     """The place of the bracket of each year of age."""
     return np.searchsorted(_lows(brackets), years, side="right") - 1
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.geometry import longer_sides
 from edge.types import Boxes, Image
 
 Colours = NDArray[np.float32]
@@ -65,7 +66,7 @@ def colours(image: Image, boxes: Boxes) -> Colours:
 
 def hidden(boxes: Boxes) -> NDArray[np.bool_]:
     """Which chests the person below a nearer, so larger, face may hide in part, (N,)."""
-    return _behind(_chests(boxes), _sides(boxes), boxes, 0.0)
+    return _behind(_chests(boxes), longer_sides(boxes), boxes, 0.0)
 
 
 def half_hidden(boxes: Boxes) -> NDArray[np.bool_]:
@@ -76,7 +77,7 @@ def half_hidden(boxes: Boxes) -> NDArray[np.bool_]:
 def behind(faces: Boxes, seen: Boxes) -> NDArray[np.bool_]:
     """Which of the faces (N, 4) the hair, head or body of a nearer, so larger, one of those seen (M, 4) may
     hide in part, (N,)."""
-    return _behind(faces, _sides(faces), seen, HAIR)
+    return _behind(faces, longer_sides(faces), seen, HAIR)
 
 
 class Outfits:
@@ -134,7 +135,7 @@ def _behind(
 ) -> NDArray[np.bool_]:
     """Which of the parts (N, 4) of people reach behind one of those with these faces (M, 4), who begins
     `above` sides over the face. own: sides of the faces of the parts, (N,)."""
-    sides = _sides(boxes)
+    sides = longer_sides(boxes)
     middle, reach = (boxes[:, 0] + boxes[:, 2]) / 2, ASIDE * sides
     left, _, right, bottom = (edge[:, None] for edge in parts.T)
     across = (left < middle + reach) & (right > middle - reach)
@@ -142,13 +143,8 @@ def _behind(
     return np.asarray((across & below & (sides > own[:, None])).any(axis=1), np.bool_)
 
 
-def _sides(boxes: Boxes) -> NDArray[np.float32]:
-    """The longer side of each box in pixels, (N,)."""
-    return np.asarray((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0), np.float32)
-
-
 def _chests(boxes: Boxes) -> NDArray[np.intp]:
-    return np.asarray(np.round(np.tile(boxes[:, :2], 2) + CHEST * _sides(boxes)[:, None]), np.intp)
+    return np.asarray(np.round(np.tile(boxes[:, :2], 2) + CHEST * longer_sides(boxes)[:, None]), np.intp)
 
 
 def _mean(image: Image, chest: NDArray[np.intp]) -> tuple[float, ...]:

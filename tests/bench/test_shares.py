@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.shares import Direct, Faces, Store, cells_of, markdown, measure, places
+from bench.shares import Direct, Faces, Store, cells_of, markdown, measure
 from edge.brackets import DEFAULT_BRACKETS
 from edge.bundle import BUILTIN, Bundle, load_bundle, load_confusion
 from edge.correct import Calibration
+from edge.correct.calibration import places
 
 
 @pytest.fixture(scope="module")

@@ -114,9 +114,9 @@ class _Crowds:
         shares = (estimate(seen, self._calibration, int(self._rng.integers(1 << 32))).shares or {}).values()
         low, middle, high = np.array([(one.low, one.share, one.high) for one in shares]).T
         return (
-            _variation(counts / PEOPLE, true),
-            _variation(by_expectation(counts, self._rows), true),
-            _variation(middle, true),
+            variation(counts / PEOPLE, true),
+            variation(by_expectation(counts, self._rows), true),
+            variation(middle, true),
             float(((low <= true) & (true <= high)).mean()),
             float((high - low).mean()),
         )
@@ -134,5 +134,6 @@ class _Crowds:
         return Observed.released_with((counts - waits).tolist(), [1] * len(counts), MINIMUM)
 
 
-def _variation(one: Floats, other: Floats) -> float:
+def variation(one: Floats, other: Floats) -> float:
+    """The total variation of two mixes, 0..1."""
     return float(np.abs(one - other).sum() / 2)

@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from edge.geometry import areas, intersections
+from edge.geometry import iou
 from edge.inference.backend import Backend, BackendError
 from edge.inference.reference_check import reference_crops
 from edge.ops.reasons import BackendFault
-from edge.types import Boxes, Faces, Image
+from edge.types import Faces, Image
 from edge.vision.detect.networks import NETWORKS, Range
 from edge.vision.detect.onnx import NetworkDetector, OnnxNetwork
 
@@ -115,7 +114,7 @@ def _worse(apart: FaceDifference, found: Faces, exact: Faces) -> FaceDifference:
     """With the faces of one more picture."""
     if not len(found) or len(found) != len(exact):
         return replace(apart, unmatched=apart.unmatched + abs(len(found) - len(exact)))
-    same = _iou(exact.xyxy, found.xyxy)
+    same = iou(exact.xyxy, found.xyxy)
     place = same.argmax(axis=1)
     found = found.select(place)
     far = np.abs(exact.xyxy - found.xyxy).max(axis=1) > ONE_PIXEL
@@ -128,9 +127,3 @@ def _worse(apart: FaceDifference, found: Faces, exact: Faces) -> FaceDifference:
         score=max(apart.score, float(np.abs(exact.score - found.score).max())),
         keypoints=max(apart.keypoints, float(points.max())),
     )
-
-
-def _iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
-    """Intersection over union of every pair of boxes, (N, M)."""
-    shared = intersections(a, b)
-    return np.asarray(shared / (areas(a)[:, None] + areas(b)[None] - shared), np.float32)

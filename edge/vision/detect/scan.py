@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.geometry import suppress
+from edge.geometry import longer_sides, suppress
 from edge.types import Boxes, Faces, Image
 from edge.vision.detect.detector import FaceDetector
 from edge.vision.detect.tiles import OVERLAP, Changes, halves, holding, plan_tiles
@@ -104,7 +104,7 @@ class Scanner:
         if (size := (image.shape[1], image.shape[0])) != self._size:
             self._begin(*size)
         merged = _merge(self._search(image, self._views_to_search(image, at, tracks)))
-        return merged.select(_longer(merged.xyxy) >= self._min_face)
+        return merged.select(longer_sides(merged.xyxy) >= self._min_face)
 
     def restart(self) -> None:
         """Forget what was searched: the next picture shows another time or place."""
@@ -119,7 +119,7 @@ class Scanner:
         whole = np.array([[0, 0, width, height]], np.float32)
         tiles = plan_tiles(width, height, self._tile)
         self._small = self._tile > 0 and not len(tiles)
-        self._fits = OVERLAP * float(_longer(tiles).max(initial=0))
+        self._fits = OVERLAP * float(longer_sides(tiles).max(initial=0))
         self._views = np.concatenate([whole, halves(width, height) if self._small else tiles])
         self._faint = FAINT * max(width, height)
         self._scan_every = self._every * (RARELY if self._small else 1)
@@ -147,7 +147,7 @@ class Scanner:
 
     def _faint_halves(self, tracks: Boxes) -> Mask:
         """Which halves of a small picture show a track better than the whole does."""
-        return holding(self._views[1:], tracks[_longer(tracks) <= self._faint])
+        return holding(self._views[1:], tracks[longer_sides(tracks) <= self._faint])
 
     def _longest_ago(self, shown: Mask, at: datetime) -> Mask:
         """Those of the tiles to search now, longest ago first: as few as leave each of the later frames no
@@ -200,7 +200,7 @@ class Scanner:
 
     def _fit(self, tracks: Boxes) -> bool:
         """Whether every track is small enough to be whole in some tile."""
-        return bool((_longer(tracks) <= self._fits).all())
+        return bool((longer_sides(tracks) <= self._fits).all())
 
     def _overdue(self, at: datetime) -> Mask:
         """Which views to search even if they are still. Their turns are spread over time."""
@@ -241,12 +241,7 @@ class Scanner:
         whole = found.select(~_cut(found.xyxy, right - left, bottom - top, edges))
         corner = np.array([left, top], np.float32)
         faces = Faces(whole.xyxy + np.tile(corner, 2), whole.score, whole.keypoints + corner)
-        return faces.select(_longer(faces.xyxy) <= self._faint) if self._small else faces
-
-
-def _longer(boxes: Boxes) -> Shares:
-    """The longer side of each box in pixels, (N,)."""
-    return np.asarray((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0), np.float32)
+        return faces.select(longer_sides(faces.xyxy) <= self._faint) if self._small else faces
 
 
 def _is_due(due: datetime, at: datetime, every: timedelta) -> bool:

@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.config import CameraSettings
-from edge.geometry import squares
+from edge.geometry import longer_sides, squares
 from edge.types import Boxes, Frame, Image
 from edge.vision.setup.still import COVERED_SHARE, LIKELY, ROUNDS, FaceLikes, Find, Mask, shrunk
 
@@ -67,7 +66,7 @@ class LiveFaces:
 
     def _above(self, score: float, frame: Frame) -> Boxes:
         far, near = self._far.scan(frame), self._near.scan(frame)
-        large = _sides(near.xyxy) >= LARGE * min(frame.image.shape[:2])
+        large = longer_sides(near.xyxy) >= LARGE * min(frame.image.shape[:2])
         least = np.where(large, LIKELY, NEAR)
         return np.concatenate([far.xyxy[far.score >= score], near.xyxy[near.score >= least]])
 
@@ -116,7 +115,7 @@ def mosaic(image: Image, faces: Boxes) -> tuple[Image, Mask]:
     """
     made, coarse = image.copy(), np.zeros(image.shape[:2], np.bool_)
     regions = squares(faces, COVERED)
-    sides = _sides(faces)
+    sides = longer_sides(faces)
     for n in np.argsort(sides, kind="stable"):
         block = block_of(float(sides[n]))
         left, top = np.maximum(np.floor(regions[n, :2] / block), 0).astype(int) * block
@@ -125,12 +124,6 @@ def mosaic(image: Image, faces: Boxes) -> tuple[Image, Mask]:
         made[place] = _in_blocks(image[place], block)
         coarse[place] = True
     return made, coarse
-
-
-def _sides(boxes: Boxes) -> NDArray[np.float32]:
-    """The longer side of each box, (N,)."""
-    longer: NDArray[np.float32] = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0)
-    return longer
 
 
 def block_of(face: float) -> int:

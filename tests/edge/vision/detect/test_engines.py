@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from edge.commands.demo.scene import PORTRAITS
-from edge.geometry import areas, centres, intersections
+from edge.geometry import centres, iou
 from edge.vision.detect import FaceDetector, Scanner, detectors_on, engine_of, plan_tiles
 from edge.vision.detect.detector import Wanted
 from edge.vision.detect.engines import Engine
@@ -103,12 +103,6 @@ def add(image: np.ndarray, name: str, size: int) -> np.ndarray:
 def scan(detector: FaceDetector, image: np.ndarray, tile: int) -> np.ndarray:
     scanner = Scanner(detector, tile=tile, full_scan_every=1.0, min_face=20)
     return scanner.scan(image, EPOCH, NOBODY).xyxy
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of every pair of boxes, (N, M)."""
-    shared = intersections(a, b)
-    return shared / (areas(a)[:, None] + areas(b)[None] - shared)
 
 
 @pytest.mark.parametrize("name", PLACES)

@@ -13,7 +13,7 @@ import cv2
 from edge.capture.media_time import Losses, MediaTime
 from edge.capture.rate_limit import RateLimit
 from edge.capture.source import Picture
-from edge.capture.video import Decoding, UnopenedError, Video
+from edge.capture.video import BY_SOFTWARE, Decoding, UnopenedError, Video
 from edge.errors import SourceError
 from edge.types import Image
 
@@ -46,7 +46,7 @@ class Clip:
         max_fps: float,
         *,
         loop: bool = False,
-        decoding: Decoding = Decoding(),  # noqa: B008 - it is frozen
+        decoding: Decoding = BY_SOFTWARE,
     ) -> None:
         self._path = path
         self._decoding = decoding

@@ -1,4 +1,4 @@
-"""FFmpeg, through PyAV: the only module that opens, decodes and converts video.
+"""FFmpeg, through PyAV: the only module that opens and decodes video; `convert` makes pictures of its frames.
 
 No picture is given that was not decoded from this source: each one is converted into memory of its own, and a
 frame that FFmpeg cannot decode or convert is an error, which is counted. (OpenCV's VideoCapture returns True,
@@ -16,18 +16,14 @@ from io import RawIOBase
 from typing import Any, Literal, cast
 
 import av
-import av.filter
-import cv2
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorTrc, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
-from edge.capture.source import SAMPLE
+from edge.capture.convert import Converter, DecodedFrame, Deinterlacer, Sampler
 from edge.errors import SourceError
 from edge.types import Image
 
@@ -57,25 +53,7 @@ FFmpeg leaves it out all the same, and the frames that need it cannot be decoded
 _SILENT = ("mjpeg", "hevc")
 """Those decoders."""
 
-_TO_BGR: dict[str, Any] = {"format": "bgr24", "threads": 1}
-
-_USUAL = ("yuv420p", "yuvj420p")
-"""Formats of the frames that nearly every camera sends. Of a picture with even sides FFmpeg's filter
-makes the same bits as its reformatter, and uses the memory again: to map 6 MB each time takes longer than the
-conversion. Of others it places colours differently."""
-
 _STILL_FORMATS = ("image2", "_pipe")
-_QUARTER_TURNS = {
-    90: cv2.ROTATE_90_COUNTERCLOCKWISE,
-    180: cv2.ROTATE_180,
-    -90: cv2.ROTATE_90_CLOCKWISE,
-    -180: cv2.ROTATE_180,
-}
-
-
-_PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
-"""Formats of a GPU's frames, and those of the same numbers in which software decodes them."""
-
 _EXACT = ("h264", "hevc", "vp9")
 """Codecs whose standards leave no choice to a decoder: a GPU's frames have the same bits as software's.
 AV1 is missing: PyAV decodes it with libdav1d, which uses no GPU."""
@@ -99,6 +77,9 @@ class Decoding:
     decoder: Literal["software", "nvdec"] = "software"
 
 
+BY_SOFTWARE = Decoding()
+
+
 class _Packet(Enum):
     """What a packet gave that is no frame to analyse.
 
@@ -118,12 +99,53 @@ class UnopenedError(SourceError):
         self.status = status
 
 
+class LeftOut:
+    """The frames that are not decoded, as they are not needed and no other depends on them.
+
+    count: how many so far. The rest that it knows of come later than the frame shown last.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._window = -math.inf, -math.inf
+        self._still_open: Callable[[], bool] = lambda: True
+        self._pending: set[int] = set()
+        self._shown = -math.inf
+
+    def open(self, begin: float, end: float, still_open: Callable[[], bool]) -> None:
+        """No frame is needed between these times of the stream, in seconds, while `still_open`."""
+        self._window, self._still_open = (begin, end), still_open
+
+    def takes(self, packet: Packet[Any]) -> bool:
+        """Whether the frame of this packet is not needed; it is left out then if no other depends on it."""
+        begin, end = self._window
+        if not (begin < _seconds(packet) < end and self._still_open()):
+            return False
+        self._pending.add(cast("int", packet.pts))
+        return True
+
+    def fails(self, pts: int | None) -> None:
+        """The frame of this time cannot be decoded: it is counted as that."""
+        self._pending -= {pts}
+
+    def show(self, frame: VideoFrame) -> None:
+        """Count those before this frame, which comes in the order of time.
+
+        Where the stream's time falls back, what is later than the frame before it came before as well.
+        """
+        if frame.pts is None:
+            return
+        before = self._shown if frame.pts < self._shown else math.inf
+        later = {pts for pts in self._pending if frame.pts < pts <= before}
+        self.count += len(self._pending - later - {frame.pts})
+        self._pending, self._shown = later, frame.pts
+
+
 class Video:
     """An open source of frames.
 
     corrupt: how many frames could not be decoded or converted and were skipped. faults: those, and packets
-    that are damaged or follow others that are missing. left_out: how many frames were not decoded as they
-    were not needed. note: why software decodes where a GPU should.
+    that are damaged or follow others that are missing. note: why software decodes where a GPU should.
     """
 
     def __init__(
@@ -133,7 +155,6 @@ class Video:
         self.note = note
         self.corrupt = 0
         self.faults = 0
-        self.left_out = 0
         self._container = container
         self._stream = stream
         self._decoder = _prepared(stream.codec_context, decoding)
@@ -142,16 +163,15 @@ class Video:
         self._rotation = 0  # of the GPU's frames, in degrees: software that takes over does not know it
         if _leaves_a_choice(self._decoder):
             self._turn_to_software(NOT_THIS)
-        self._deinterlacer = _Deinterlacer()
-        self._sampler, self._converter = _Sampler(), _Converter(like_software=decoding.decoder != "software")
+        self._deinterlacer = Deinterlacer()
+        self._sampler, self._converter = Sampler(), Converter(like_software=decoding.decoder != "software")
         self._failures = 0
         self._damaged = 0
         self._begun = False
         self._frames = self._decoded()
         self._frame: VideoFrame | None = None
         self._parts: list[Packet[Any]] = []
-        self._unwanted = -math.inf, -math.inf
-        self._optional: set[int] = set()
+        self._left_out = LeftOut()
 
     @classmethod
     def open(
@@ -170,22 +190,8 @@ class Video:
         """
         device = _nvdec() if decoding.decoder == "nvdec" else None
         note = NO_DEVICE if decoding.decoder == "nvdec" and device is None else ""
-        try:
-            container = av.open(
-                source,
-                "r",
-                format=container_format,
-                options=_BOUNDED | dict(options or {}),
-                timeout=timeouts,
-                hwaccel=device,
-            )
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise _unopened(error) from None  # its message holds the address with its credentials
-        try:
-            stream = _largest(container)
-        except UnopenedError:
-            container.close()
-            raise
+        container = _container(source, container_format, options or {}, timeouts, device)
+        stream = _video_of(container)
         if timeouts is None and isinstance(source, str) and _leaves_a_choice(stream.codec_context):
             container.close()  # only the decoder that a file is opened with knows how the recording is turned
             software = Decoding(decoding.threads)
@@ -195,6 +201,11 @@ class Video:
             video.note = NOT_THIS
             return video
         return cls(name, container, stream, decoding, note)
+
+    @property
+    def left_out(self) -> int:
+        """How many frames before the one last decoded were not decoded, as they were not needed."""
+        return self._left_out.count
 
     @property
     def fps(self) -> float:
@@ -211,14 +222,21 @@ class Video:
         """Media time of the frame last grabbed according to the file, in seconds; NaN if it names none."""
         return math.nan if self._frame is None else _seconds(self._frame)
 
-    def grab(self, give_up: Callable[[], bool] = lambda: False, *, unwanted: float = 0.0) -> bool:
+    def grab(
+        self,
+        give_up: Callable[[], bool] = lambda: False,
+        *,
+        unwanted: float = 0.0,
+        still_unwanted: Callable[[], bool] = lambda: True,
+    ) -> bool:
         """Advance to the next frame without converting it; False at the end, or when `give_up` says so.
 
         `give_up` is called after each packet, once its frames were taken. unwanted: seconds after the frame
-        last grabbed in which no frame is needed: those on which no other depends are not decoded then.
-        Raises SourceError if the source fails, and after more than `MAX_CORRUPT` undecodable frames in a row.
+        last grabbed in which no frame is needed, as long as `still_unwanted` says so as well: those on which
+        no other depends are not decoded then. Raises SourceError if the source fails, and after more than
+        `MAX_CORRUPT` undecodable frames in a row.
         """
-        self._unwanted = self.position, self.position + unwanted
+        self._left_out.open(self.position, self.position + unwanted, still_unwanted)
         self._frame = None
         try:
             for frame in self._frames:
@@ -285,7 +303,7 @@ class Video:
             if self._on_gpu:
                 self._rotation = frames[-1].rotation
         for frame in frames:
-            self._count_left_out(frame)
+            self._left_out.show(frame)
             if not frame.is_corrupt:
                 yield from self._unless_damaged(frame)
             elif packet.is_keyframe and frame.pts == packet.pts:
@@ -300,20 +318,10 @@ class Video:
         Frames are left out neither where a GPU is configured, nor of HEVC, nor of a damaged or interlaced
         stream.
         """
-        begin, end = self._unwanted
         sound = self._begun and not (self._damaged or self._deinterlacer.is_used)
         may = self._decoding.decoder == "software" and self._decoder.name != _LAYERED
-        if may and sound and begin < _seconds(packet) < end:
-            self._decoder.skip_frame = "NONREF"
-            self._optional.add(cast("int", packet.pts))
-        else:
-            self._decoder.skip_frame = "DEFAULT"
-
-    def _count_left_out(self, frame: VideoFrame) -> None:
-        """Count those left out before this one, which comes in the order of time."""
-        if self._optional and frame.pts is not None:
-            self.left_out += sum(pts < frame.pts for pts in self._optional)
-            self._optional = {pts for pts in self._optional if pts > frame.pts}
+        leave_out = may and sound and self._left_out.takes(packet)
+        self._decoder.skip_frame = "NONREF" if leave_out else "DEFAULT"
 
     @property
     def _on_gpu(self) -> bool:
@@ -343,6 +351,7 @@ class Video:
 
     def _failed(self, packet: Packet[Any]) -> _Packet:
         """DAMAGED while the stream waits for a key picture: it is no reason to open it again."""
+        self._left_out.fails(packet.pts)
         waiting = (self._damaged or not self._begun) and not packet.is_keyframe
         self._damaged = MAX_DAMAGED
         return _Packet.DAMAGED if waiting else _Packet.FAILED
@@ -404,23 +413,6 @@ def _joined(parts: list[Packet[Any]]) -> Packet[Any]:
     return whole
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DecodedFrame:
-    """See `Decoded`. frame: as FFmpeg decoded it, upright or not. rotation: in degrees, if it names none."""
-
-    frame: VideoFrame
-    sample: Image
-    convert: _Converter
-    rotation: int = 0
-
-    def image(self) -> Image:
-        """See `Decoded.image`."""
-        try:
-            return self.convert(self.frame, self.rotation)
-        except (av.FFmpegError, ValueError) as error:
-            raise SourceError(f"a frame cannot be converted: {error}") from None
-
-
 class JpegDecoder:
     """Decodes JPEGs that come one by one."""
 
@@ -428,7 +420,7 @@ class JpegDecoder:
         self._codec = av.CodecContext.create("mjpeg", "r")
         self._codec.thread_count = 1
         self._codec.options = _WHOLE
-        self._converter = _Converter()
+        self._converter = Converter()
 
     def decode(self, data: bytes) -> Image | None:
         """uint8 (H, W, 3) BGR, in memory of its own; None if it is no JPEG, or not a whole one."""
@@ -441,127 +433,38 @@ class JpegDecoder:
             return None
 
 
-class _Sampler:
-    """Some of a frame's pixels, so that its shorter side has `SAMPLE` at most; else as `_Converter`."""
-
-    def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
-
-    def __call__(self, frame: VideoFrame, rotation: int = 0) -> Image:
-        scale = min(1.0, SAMPLE / min(frame.width, frame.height))
-        size = {name: max(round(getattr(frame, name) * scale), 1) for name in ("width", "height")}
-        found = self._reformatter.reformat(frame, **size, **_TO_BGR, interpolation=Interpolation.POINT)
-        return _upright(found.to_ndarray(), frame.rotation or rotation)
-
-
-class _Converter:
-    """A decoded frame as uint8 (H, W, 3) BGR, upright, in memory of its own; for one thread at a time.
-
-    The memory of a picture that is no longer held is used again, where FFmpeg's filter converts as its
-    reformatter does: the same bits for progressive frames. The pool keeps as much memory as was held at most,
-    until the camera is opened again. Raises FFmpegError or ValueError.
-    """
-
-    def __init__(self, *, like_software: bool = False) -> None:
-        """like_software: frames of a GPU become the bits that software's become."""
-        self._reformatter = VideoReformatter()
-        self._like_software = like_software
-        self._graph: av.filter.Graph | None = None
-        self._shape: tuple[object, ...] = ()
-
-    def __call__(self, frame: VideoFrame, rotation: int = 0) -> Image:
-        """rotation: in degrees, for a frame that names none."""
-        if self._like_software and frame.format.name in _PLANAR:
-            frame = self._reformatter.reformat(frame, format=_PLANAR[frame.format.name], threads=1)
-        usual = frame.format.name in _USUAL and frame.width % 2 == frame.height % 2 == 0
-        found = self._filtered(frame) if usual else self._reformatter.reformat(frame, **_TO_BGR)
-        return _upright(found.to_ndarray(), frame.rotation or rotation)
-
-    def _filtered(self, frame: VideoFrame) -> VideoFrame:
-        if self._graph is None or _shape(frame) != self._shape:
-            to_bgr = ("scale", "flags=bilinear"), ("format", "pix_fmts=bgr24")
-            self._graph, self._shape = _graph(frame, *to_bgr), _shape(frame)
-        # The filter refuses frames whose light is described by reserved numbers; it is not converted.
-        frame.color_trc, frame.color_primaries = ColorTrc.UNSPECIFIED, ColorPrimaries.UNSPECIFIED
-        self._graph.vpush(frame)
-        return self._graph.vpull()
-
-
-def _upright(image: NDArray[Any], rotation: int) -> Image:
-    turn = _QUARTER_TURNS.get(rotation)
-    return image if turn is None else cast("Image", cv2.rotate(image, turn))
-
-
-class _Deinterlacer:
-    """Makes whole pictures of interlaced ones; needs no time until the first one comes.
-
-    Where visitors move, the two fields of a frame are two moments, and faces look like combs.
-    """
-
-    def __init__(self) -> None:
-        self._graph: av.filter.Graph | None = None
-        self._shape: tuple[object, ...] = ()
-
-    @property
-    def is_used(self) -> bool:
-        """Whether an interlaced frame has come: each picture is made of its neighbours as well."""
-        return self._graph is not None
-
-    def through(self, frame: VideoFrame) -> Iterator[VideoFrame]:
-        """The frames that are ready, progressive; after the first interlaced one each comes a frame later."""
-        if self._graph is None and not frame.interlaced_frame:
-            yield frame
-            return
-        if self._graph is None or _shape(frame) != self._shape:
-            yield from self.rest()
-            # It changes frames that are flagged as interlaced only.
-            self._graph = _graph(frame, ("bwdif", "mode=send_frame:deint=interlaced"))
-            self._shape = _shape(frame)
-        self._graph.vpush(frame)
-        yield from _pulled(self._graph)
-
-    def rest(self) -> Iterator[VideoFrame]:
-        """The last frames."""
-        if self._graph is not None:
-            self._graph.vpush(None)
-            yield from _pulled(self._graph)
-            self._graph, self._shape = None, ()
-
-
-def _shape(frame: VideoFrame) -> tuple[object, ...]:
-    """What all frames have in common that go through one graph."""
-    return frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range
-
-
-def _graph(frame: VideoFrame, *filters: tuple[str, str]) -> av.filter.Graph:
-    """These filters, each with its options, one after the other, for frames like this one."""
-    graph = av.filter.Graph()
-    graph.threads = 1
-    source = graph.add(
-        "buffer",
-        video_size=f"{frame.width}x{frame.height}",
-        pix_fmt=frame.format.name,
-        time_base=str(frame.time_base or "1/25"),
-        colorspace=str(int(frame.colorspace)),
-        range=str(int(frame.color_range)),
-    )
-    for name, options in (*filters, ("buffersink", "")):
-        last, source = source, graph.add(name, options or None)
-        last.link_to(source)
-    graph.configure()
-    return graph
-
-
-def _pulled(graph: av.filter.Graph) -> Iterator[VideoFrame]:
-    while True:
-        try:
-            yield graph.vpull()
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
-
-
 def _seconds(timed: VideoFrame | Packet[Any]) -> float:
     return math.nan if timed.pts is None or timed.time_base is None else float(timed.pts * timed.time_base)
+
+
+def _container(
+    source: str | RawIOBase,
+    container_format: str | None,
+    options: Mapping[str, str],
+    timeouts: tuple[float, float] | None,
+    device: HWAccel | None,
+) -> InputContainer:
+    """Open a source, with `device` for its decoders. Raises UnopenedError."""
+    try:
+        return av.open(
+            source,
+            "r",
+            format=container_format,
+            options=_BOUNDED | dict(options),
+            timeout=timeouts,
+            hwaccel=device,
+        )
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise _unopened(error) from None  # its message holds the address with its credentials
+
+
+def _video_of(container: InputContainer) -> VideoStream:
+    """As `_largest`; the container is closed where that raises UnopenedError."""
+    try:
+        return _largest(container)
+    except UnopenedError:
+        container.close()
+        raise
 
 
 def _largest(container: InputContainer) -> VideoStream:

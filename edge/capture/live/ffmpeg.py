@@ -14,7 +14,14 @@ from edge.capture.live.refusal import why_refused
 from edge.capture.live.tls import Relay, Trust, connect
 from edge.capture.rate_limit import RateLimit
 from edge.capture.source import Picture
-from edge.capture.video import SERVER_FAULT, UNSUPPORTED_TRANSPORT, Decoding, UnopenedError, Video
+from edge.capture.video import (
+    BY_SOFTWARE,
+    SERVER_FAULT,
+    UNSUPPORTED_TRANSPORT,
+    Decoding,
+    UnopenedError,
+    Video,
+)
 from edge.clock import Clock
 from edge.errors import SourceError
 
@@ -62,7 +69,7 @@ class LiveStream:
         *,
         trust: Trust = Trust(),  # noqa: B008 - it is frozen
         transport: Transport = "auto",
-        decoding: Decoding = Decoding(),  # noqa: B008 - it is frozen
+        decoding: Decoding = BY_SOFTWARE,
     ) -> Self:
         """Connect to an RTSP camera; auto: over UDP where it refuses TCP. Raises SourceError."""
         asked_at = clock.monotonic()
@@ -114,7 +121,12 @@ class LiveStream:
         def timed_out() -> bool:
             return self._clock.monotonic() - asked_at >= self._timeout
 
-        if not self._video.grab(give_up=timed_out, unwanted=self._rate.opens - asked_at):
+        def unwanted() -> bool:
+            return self._clock.monotonic() < self._rate.opens
+
+        # Both clocks must say so: the stream's may be wrong, and pictures come later than their packets.
+        left = self._rate.opens - asked_at
+        if not self._video.grab(give_up=timed_out, unwanted=left, still_unwanted=unwanted):
             why = f"no frame for {self._timeout:g} s" if timed_out() else "the stream ended"
             raise SourceError(f"{self._video.name}: {why}")
 

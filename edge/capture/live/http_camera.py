@@ -27,7 +27,15 @@ from edge.capture.live.refusal import in_words
 from edge.capture.live.tls import Trust, why_untrusted
 from edge.capture.rate_limit import RateLimit
 from edge.capture.source import Picture, Source
-from edge.capture.video import MAX_CORRUPT, NOT_VIDEO, Decoding, JpegDecoder, UnopenedError, Video
+from edge.capture.video import (
+    BY_SOFTWARE,
+    MAX_CORRUPT,
+    NOT_VIDEO,
+    Decoding,
+    JpegDecoder,
+    UnopenedError,
+    Video,
+)
 from edge.clock import Clock, ended_after
 from edge.errors import SourceError
 from edge.types import Image
@@ -59,7 +67,7 @@ def open_http(
     clock: Clock,
     *,
     trust: Trust,
-    decoding: Decoding = Decoding(),  # noqa: B008 - it is frozen
+    decoding: Decoding = BY_SOFTWARE,
 ) -> Source:
     """Ask an HTTP camera for its picture. Raises SourceError with what it says instead."""
     client = _Client(url, credentials, timeouts, trust)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import numpy as np
 import pytest
+from av.container import InputContainer
 
 from edge.capture import RateLimit
 from edge.capture.live.ffmpeg import LiveStream
 from edge.capture.recordings import Clip
-from edge.capture.video import Decoding, Video
+from edge.capture.video import Decoding, LeftOut, Video
+from edge.errors import SourceError
 from edge.types import Image
 from tests.edge.capture.encoded_clips import INTERLACED, numbered, write_video
 from tests.fakes import ManualClock
-from tests.synthetic_video import number_of
 
 FRAMES = 60
 
@@ -97,6 +102,38 @@ def test_after_a_fault_frames_left_out_are_not_taken_for_lost_ones(tmp_path: Pat
     assert corrupt(damaged, 5.0) <= corrupt(damaged, 25.0)
 
 
+@pytest.mark.parametrize("missing", range(14, 26))
+def test_a_frame_that_cannot_be_left_out_as_it_is_unreadable_counts_once(
+    tmp_path: Path, missing: int
+) -> None:
+    whole = write_video(tmp_path / "whole.mkv", numbered(*range(FRAMES)), B_FRAMES["mpeg4"], codec="mpeg4")
+    damaged = without_packet(whole, tmp_path / "damaged.mkv", missing, kept=0)
+    assert corrupt(damaged, 5.0) == corrupt(damaged, 25.0) > 0
+
+
+def test_what_was_left_out_before_the_time_falls_back_is_counted_then() -> None:
+    left_out = LeftOut()
+    left_out.open(0.0, 9.0, lambda: True)
+    left_out.show(frame_of(3))
+    assert all(left_out.takes(packet_of(pts)) for pts in (1, 2, 4, 5))
+    left_out.show(frame_of(2))
+    assert left_out.count == 3  # of the time before 4 and 5, then 1
+    left_out.show(frame_of(9))
+    assert left_out.count == 3
+
+
+def frame_of(pts: int) -> av.VideoFrame:
+    frame = av.VideoFrame(16, 16)
+    frame.pts = pts
+    return frame
+
+
+def packet_of(pts: int) -> av.Packet[Any]:
+    packet: av.Packet[Any] = av.Packet(1)
+    packet.pts, packet.time_base = pts, Fraction(1)
+    return packet
+
+
 def corrupt(path: Path, max_fps: float) -> int:
     """How many of a recording's frames are counted as corrupt or lost."""
     source = Clip(path, max_fps)
@@ -106,31 +143,54 @@ def corrupt(path: Path, max_fps: float) -> int:
     return source.corrupt
 
 
-def without_packet(path: Path, to: Path, missing: int) -> Path:
-    """A copy in which the picture of one packet was overwritten."""
+def without_packet(path: Path, to: Path, missing: int, *, kept: int = 8) -> Path:
+    """A copy in which one packet was overwritten but for its first bytes."""
     with av.open(path) as source, av.open(to, "w") as out:
         track = out.add_stream_from_template(source.streams.video[0])
         for number, packet in enumerate(source.demux(video=0)):
-            if packet.dts is None:
+            if not packet.size:
                 continue
             if number == missing:
-                packet.update(bytes(packet)[:8] + bytes(packet.size - 8))
+                packet.update(bytes(packet)[:kept] + bytes(packet.size - kept))
             packet.stream = track
             out.mux(packet)
     return to
 
 
-def test_a_live_stream_is_thinned_as_evenly_as_with_every_frame_decoded(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("speed", "most_left_out"), [(1.0, 20), (0.5, 18), (0.25, 4)])
+def test_a_live_stream_is_thinned_as_evenly_as_with_every_frame_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speed: float, most_left_out: int
+) -> None:
+    """speed: of the stream's clock, which may be wrong: what is needed is a matter of the true one."""
     clip = write_video(tmp_path / "clip.mkv", numbered(*range(FRAMES)), B_FRAMES["libx264"], codec="libx264")
-    video, clock = Video.open("door", str(clip), decoding=Decoding()), ManualClock()
-    stream = LiveStream(video, 5.0, read_timeout=9.0, clock=clock, expect=lambda: pass_time(video, clock))
-    found = [number_of(stream.read().image) for _ in range(10)]
+    found, left_out = arrivals(clip, speed)
+    monkeypatch.setattr(LeftOut, "takes", lambda *_: False)
+    assert (found, 0) == arrivals(clip, speed)
+    assert 0 < left_out <= most_left_out
+
+
+def arrivals(clip: Path, speed: float) -> tuple[list[float], int]:
+    """When the pictures of a live stream come, 5 a second at most, and how many were left out."""
+    video, clock, times = Video.open("door", str(clip), decoding=Decoding()), ManualClock(), []
+    video._container = cast("InputContainer", Arriving(video._container, clock, 0.04 / speed))
+    stream = LiveStream(video, 5.0, read_timeout=9.0, clock=clock)
+    with suppress(SourceError):  # the stream ends
+        while stream.read():
+            times.append(clock.monotonic())
     stream.close()
-    assert set(np.diff(found)) <= {4, 5, 6}
-    assert video.left_out >= 10
+    return times, video.left_out
 
 
-def pass_time(video: Video, clock: ManualClock) -> None:
-    """The clock shows when the frame last grabbed came."""
-    if video.has_times:
-        clock.advance(max(0.0, video.position - clock.monotonic()))
+class Arriving:
+    """A stream of which a packet comes every `period` seconds of the clock."""
+
+    def __init__(self, container: InputContainer, clock: ManualClock, period: float) -> None:
+        self._container, self._clock, self._period = container, clock, period
+
+    def demux(self) -> Iterator[av.Packet[Any]]:
+        for packet in self._container.demux():
+            self._clock.advance(self._period)
+            yield packet
+
+    def close(self) -> None:
+        self._container.close()

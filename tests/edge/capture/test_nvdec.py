@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from av.codec.hwaccel import HWAccel
 
+from edge.capture.convert import Converter
 from edge.capture.video import (
     DEVICE_FAILED,
     MAX_REFUSED,
@@ -19,7 +20,6 @@ from edge.capture.video import (
     NOT_THIS,
     Decoding,
     Video,
-    _Converter,
 )
 from tests.edge.capture.encoded_clips import numbered, write_video
 from tests.edge.capture.test_video import turned
@@ -160,7 +160,7 @@ def test_a_gpus_frame_becomes_the_same_bits_as_that_of_software(
     noise = np.random.default_rng(7).integers(0, 256, (size[1], size[0], 3), np.uint8)
     frame = av.VideoFrame.from_ndarray(noise, format="bgr24").reformat(format=software)
     same = frame.reformat(format=gpu)
-    assert np.array_equal(_Converter(like_software=True)(same), _Converter()(frame))
+    assert np.array_equal(Converter(like_software=True)(same), Converter()(frame))
 
 
 @pytest.mark.gpu

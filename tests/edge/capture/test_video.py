@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.capture.convert import Converter
 from edge.capture.source import SAMPLE
-from edge.capture.video import Decoding, JpegDecoder, Video, _Converter
+from edge.capture.video import Decoding, JpegDecoder, Video
 from edge.errors import SourceError
 from edge.types import Image
 from tests.edge.capture.encoded_clips import INTERLACED, PROGRESSIVE, joined, numbered, write_video
@@ -165,7 +166,7 @@ def test_every_format_is_converted_as_the_reformatter_does(
     frame = av.VideoFrame.from_ndarray(noise, format="bgr24").reformat(format=name)
     expected = frame.reformat(format="bgr24", threads=1).to_ndarray()
     frame.color_trc = light
-    assert np.array_equal(_Converter()(frame), expected)
+    assert np.array_equal(Converter()(frame), expected)
 
 
 def test_the_memory_of_a_picture_is_used_again_once_it_is_not_held_any_more(tmp_path: Path) -> None:

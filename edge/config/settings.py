@@ -414,11 +414,13 @@ class ModelSettings(Section):
 class WindowSettings(Section):
     """The time windows and the age brackets that visitors are counted in.
 
+    lateness: seconds for which a window waits for late visits. A visit ends up to `tracking.lost_after` after
+    it was seen last, and up to 8 s where somebody nearer hides it (`edge.vision.track.HIDDEN_FOR`).
     share_brackets: those of the corrected shares; empty: the same. Finer `brackets` make the shares better.
     """
 
     length: Annotated[int, AfterValidator(_divides_quarter_hour)] = 300
-    lateness: Annotated[float, Field(ge=0, le=3600)] = 3.0
+    lateness: Annotated[float, Field(ge=0, le=3600)] = 8.0
     brackets: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_whole_brackets)] = (
         DEFAULT_BRACKETS
     )
@@ -651,7 +653,8 @@ class Settings(Section):
         if self.windows.lateness < self.tracking.lost_after:
             raise ValueError(
                 f"windows.lateness = {self.windows.lateness} is less than tracking.lost_after = "
-                f"{self.tracking.lost_after}: a visitor's end is known only after that time"
+                f"{self.tracking.lost_after}: a visitor's end is known only after that time, and after up "
+                "to 8 seconds where somebody hides them; 8 or more is best"
             )
         if self.windows.length < SHORTEST_WINDOW and not self.privacy.is_off:
             raise ValueError(

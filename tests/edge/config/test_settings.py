@@ -130,7 +130,7 @@ class TestFaults:
             ({"windows": {"brackets": ["0-12", "12+"]}}, ["windows.brackets", "overlap", "age 12"]),
             ({"windows": {"brackets": []}}, ["windows.brackets", "age 0 is in no bracket"]),
             ({"windows": {"share_brackets": ["0-12", "14+"]}}, ["windows.share_brackets", "gap", "age 13"]),
-            ({"windows": {"lateness": 1.0}}, ["windows.lateness = 1.0", "tracking.lost_after = 3.0"]),
+            ({"windows": {"lateness": 1.0}}, ["windows.lateness = 1.0", "lost_after = 3.0", "8 or more"]),
             ({"privacy": {"minimum": 0}}, ["privacy.minimum = 0", "greater than or equal to 1"]),
             ({"model": {"backend": "cuda"}}, ["model.backend = 'cuda'", "onnxruntime", "tensorrt"]),
             ({"mqtt": {"port": 70_000}}, ["mqtt.port = 70000", "65535"]),

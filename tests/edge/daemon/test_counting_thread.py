@@ -24,6 +24,7 @@ from edge.release.gate import Gate, MemoryStore, NewMessage
 from edge.release.messages import COUNTS
 from edge.release.rule import Rule
 from edge.types import CameraState, Decided, FaceCrop, Progress, StreamEnded, TrackEnded, WindowCounts
+from edge.vision.track import HIDDEN_FOR
 from tests.fakes import EPOCH, ManualClock, PaintedAges, bundle, settings
 from tests.gates import MODEL, TOPICS
 from tests.samples import sample
@@ -128,6 +129,17 @@ def test_classifies_what_still_waits_at_the_end() -> None:
         ]
     )
     assert [window["counts"]["18-24"] for window in rig.disk.windows] == [1]
+
+
+def test_a_visitor_who_is_hidden_at_a_window_s_end_counts_in_it() -> None:
+    """Who was seen last within the window and hidden since ends `HIDDEN_FOR` later, in the next one."""
+    rig = Rig(configured=settings("windows.length=60", "privacy.minimum=1"))
+    last, known = at(59.9), at(59.9) + HIDDEN_FOR + timedelta(seconds=0.2)
+    frames = [Progress("door", at(second), 1) for second in range(68)]
+    left = TrackEnded("door", 1, last, timedelta(seconds=20))
+    rig.run([*frames, left, Progress("door", known, 1), StreamEnded("door", at(100))])
+    assert rig.disk.starts == [0, 60]
+    assert [window["released"] for window in rig.disk.windows] == [1, 0]
 
 
 def test_keeps_what_the_disk_refuses_and_tries_again_in_order(caplog: pytest.LogCaptureFixture) -> None:

@@ -76,6 +76,16 @@ def test_a_secret_that_ends_with_a_blank_is_a_warning(tmp_path: Path) -> None:
     assert verdict == Verdict("configuration", Status.OK, "valid; site store, box box")
 
 
+def test_windows_that_close_before_hidden_visitors_end_are_a_warning(tmp_path: Path) -> None:
+    settings = configured(windows={"lateness": 3.0})
+    verdict = attempt("configuration", lambda: check_configuration(settings, tmp_path, {}))
+    assert verdict.status is Status.WARNING
+    assert verdict.detail == (
+        "windows.lateness = 3.0: who is hidden by somebody nearer at a window's end may count in the next "
+        "window; 8 or more avoids it"
+    )
+
+
 def test_a_variable_that_looks_like_a_key_and_is_none_is_a_warning(tmp_path: Path) -> None:
     variables = {"INSTORE_VERSION": "1.2", "INSTORE_EDGE_SERVICE_HOST": "192.0.2.1", "INSTORE_BOX": "b"}
     verdict = attempt("configuration", lambda: check_configuration(configured(), tmp_path, variables))

@@ -212,7 +212,8 @@ class TrackMissed:
 class Progress:
     """A camera's event time so far, and what happened to its frames since the last `Progress`.
 
-    decided: whether the last frame gave nothing to count, so that no `Decided` comes.
+    nothing_to_count: whether the last frame gave nothing to count: all its results are counted with this
+    message, and no `Decided` comes.
     """
 
     camera_id: str
@@ -220,7 +221,7 @@ class Progress:
     analysed: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     state: CameraState = CameraState.UP
-    decided: bool = True
+    nothing_to_count: bool = True
 
     def __post_init__(self) -> None:
         require_utc("Progress.event_time", self.event_time)

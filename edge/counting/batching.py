@@ -32,7 +32,7 @@ from edge.types import (
 Infer = Callable[[Image], NDArray[np.float32]]
 """A batch of crops, uint8 (N, S, S, 3) RGB, to calibrated age distributions, float32 (N, 101)."""
 
-Output = Visit | GroupEnded | TrackMissed | Progress | StreamEnded | CountingPlan
+Output = Visit | GroupEnded | TrackMissed | Decided | Progress | StreamEnded | CountingPlan
 
 
 class Classifier:
@@ -109,7 +109,7 @@ class Classifier:
         if isinstance(message, StreamEnded):
             for key in [key for key in self._ages if key[0] == message.camera_id]:
                 del self._ages[key]
-        passed_on = GroupEnded | TrackMissed | Progress | StreamEnded | CountingPlan
+        passed_on = GroupEnded | TrackMissed | Decided | Progress | StreamEnded | CountingPlan
         return [message] if isinstance(message, passed_on) else []
 
 

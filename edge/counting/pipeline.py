@@ -5,7 +5,7 @@ FaceCrop, TrackEnded, Progress, StreamEnded, CountingPlan ──► batching ─
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import numpy as np
@@ -17,25 +17,41 @@ from edge.counting.batching import Classifier, Output
 from edge.counting.windows import Aggregator
 from edge.inference.backend import AgeBackend
 from edge.ops.metrics import Metrics
-from edge.types import CountingPlan, GroupEnded, Image, Message, Progress, TrackMissed, Visit, WindowCounts
+from edge.types import (
+    CountingPlan,
+    Decided,
+    GroupEnded,
+    Image,
+    Message,
+    Progress,
+    StreamEnded,
+    TrackMissed,
+    Visit,
+    WindowCounts,
+)
 
 
 class Counting:
-    """Everything that happens to the messages of all cameras; used by one thread."""
+    """Everything that happens to the messages of all cameras; used by one thread.
+
+    on_decided: called with a camera and the time of a frame of it when all results of that are counted.
+    """
 
     def __init__(self, classifier: Classifier, aggregator: Aggregator, metrics: Metrics) -> None:
         self._classifier = classifier
         self._aggregator = aggregator
         self._metrics = metrics
+        self.on_decided: Callable[[str, datetime], None] = lambda camera, captured_at: None
 
     def handle(self, message: Message, now: float) -> list[WindowCounts]:
-        """Take one message at `now` (monotonic seconds); the windows that close.
-
-        What waits for a batch goes on waiting at a progress that may overtake it: others may follow at once.
-        """
-        if isinstance(message, Progress) and self.may_overtake(message):
-            return self._advance([message])
+        """Take one message in its turn at `now` (monotonic seconds); the windows that close."""
         return self._advance(self._classifier.handle(message, now))
+
+    def overtake(self, progress: Progress, now: float) -> list[WindowCounts]:
+        """Take a progress that `may_overtake` before what waits for a batch; the windows that close, of what
+        has waited long enough by `now`.
+        """
+        return self._advance([progress]) + self.poll(now)
 
     def may_overtake(self, progress: Progress) -> bool:
         """Whether the counts are the same if this progress is taken before the visits that wait."""
@@ -72,27 +88,37 @@ class Counting:
             with self._metrics.timed("aggregate"):
                 closed += self._apply(output)
             self._metrics.late.inc(self._aggregator.late - late)
+            if frame := _frame_completed_by(output):
+                self.on_decided(*frame)
         for window in closed:
             self._metrics.windows.labels(window.camera_id).inc()
         return closed
 
     def _apply(self, output: Output) -> list[WindowCounts]:
-        if isinstance(output, Visit):
-            self._aggregator.count(output)
-            return []
-        if isinstance(output, GroupEnded):
-            self._aggregator.count_group(output)
-            return []
-        if isinstance(output, TrackMissed):
-            self._aggregator.count_missed(output)
-            return []
-        if isinstance(output, Progress):
-            return self._aggregator.progress(output)
-        if isinstance(output, CountingPlan):
-            self._aggregator.replan(output)
-            self._metrics.follow(output.zones)
-            return []
-        return self._aggregator.end(output)
+        match output:
+            case Progress():
+                return self._aggregator.progress(output)
+            case StreamEnded():
+                return self._aggregator.end(output)
+            case Visit():
+                self._aggregator.count(output)
+            case GroupEnded():
+                self._aggregator.count_group(output)
+            case TrackMissed():
+                self._aggregator.count_missed(output)
+            case CountingPlan():
+                self._aggregator.replan(output)
+                self._metrics.follow(output.zones)
+        return []
+
+
+def _frame_completed_by(output: Output) -> tuple[str, datetime] | None:
+    """Camera and time of the frame whose last result this is."""
+    if isinstance(output, Decided):
+        return output.camera_id, output.captured_at
+    if isinstance(output, Progress) and output.analysed and output.nothing_to_count:
+        return output.camera_id, output.event_time
+    return None
 
 
 def build_counting(settings: Settings, bundle: Bundle, backend: AgeBackend, metrics: Metrics) -> Counting:

@@ -12,18 +12,19 @@ from edge.capture import is_live
 from edge.clock import Clock
 from edge.config import CameraSettings
 from edge.counting.pipeline import Counting
-from edge.daemon.queue import MessageQueue
+from edge.daemon.queue import Ahead, MessageQueue
 from edge.daemon.threads import TICK, Beat
 from edge.errors import OutsideError
 from edge.ops.metrics import Metrics
 from edge.release.gate import Gate
-from edge.types import Decided, Message, Progress, WindowCounts
+from edge.types import Progress, WindowCounts
 
 log = logging.getLogger(__name__)
 
 
 CHECKPOINT = 5.0
-"""Seconds between two checkpoints of the open windows: a crash loses the visits of this time at most."""
+"""Seconds between two checkpoints of the open windows, and for which one waits at most for a moment in which
+no progress is ahead of visits: a crash loses the visits of this time, or of twice that, and of what waits."""
 
 STORE_RETRY = 5.0
 """Seconds between two attempts to store a window that the disk refused."""
@@ -63,6 +64,7 @@ class CountingWorker:
         self._metrics = metrics
         self._clock = clock
         self._resumes = resumes
+        counting.on_decided = self._measure_delay
         self._next_checkpoint = clock.monotonic() + CHECKPOINT
         self._unstored: deque[WindowCounts] = deque()
         self._next_attempt = 0.0
@@ -101,15 +103,15 @@ class CountingWorker:
         """Wait for the next message and take it; keep what is open when that is due."""
         patience = self._counting.patience(self._clock.monotonic())
         timeout = TICK if patience is None else min(patience, TICK)
-        message = self._queue.take(timeout, self._counting.may_overtake)
+        taken = self._queue.take(timeout, self._may_overtake)
         now = self._clock.monotonic()
-        if message is None:
+        if taken is None:
             self._store(self._counting.poll(now))
+        elif isinstance(taken, Ahead):
+            self._store(self._counting.overtake(taken.progress, now))
         else:
-            self._store(self._counting.handle(message, now))
-            self._measure_delay(message)
-        if self._clock.monotonic() >= self._next_checkpoint:
-            self._checkpoint()
+            self._store(self._counting.handle(taken, now))
+        self._checkpoint_if_due()
 
     def end(self) -> None:
         """Classify and store all that waits, and keep what is open for the next start."""
@@ -123,16 +125,21 @@ class CountingWorker:
             log.critical("%d closed windows are lost: the disk refuses them", len(self._unstored))
         self._checkpoint()
 
-    def _measure_delay(self, message: Message) -> None:
-        """Observe the time from a frame's capture until all its results are counted."""
-        if isinstance(message, Decided):
-            captured_at = message.captured_at
-        elif isinstance(message, Progress) and message.analysed and message.decided:
-            captured_at = message.event_time
-        else:
-            return
-        if message.camera_id in self._real_time:
+    def _may_overtake(self, progress: Progress) -> bool:
+        """None may where a checkpoint has waited for too long for a moment without any that did."""
+        in_order = self._clock.monotonic() >= self._next_checkpoint + CHECKPOINT
+        return not in_order and self._counting.may_overtake(progress)
+
+    def _measure_delay(self, camera: str, captured_at: datetime) -> None:
+        """Observe the time from a frame's capture until all its results are counted, which is now."""
+        if camera in self._real_time:
             self._metrics.decided((self._clock.now() - captured_at).total_seconds())
+
+    def _checkpoint_if_due(self) -> None:
+        """Keep what is open, when no progress is ahead of visits: what is covered was counted, then."""
+        if self._clock.monotonic() >= self._next_checkpoint and not self._queue.overtaken:
+            self._store(self._counting.flush())
+            self._checkpoint()
 
     def _checkpoint(self) -> None:
         self._next_checkpoint = self._clock.monotonic() + CHECKPOINT

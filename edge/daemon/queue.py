@@ -10,8 +10,17 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
 
 from edge.types import Decided, FaceCrop, Message, Progress, ToCount
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A progress that is counted before what waits to be counted."""
+
+    progress: Progress
 
 
 class MessageQueue:
@@ -23,6 +32,7 @@ class MessageQueue:
         self._most_crops = most_crops
         self._messages: deque[Message] = deque()
         self._crops = 0
+        self._overtaken = 0
         self._changed = threading.Condition()
         self._hurried = False
         self._closed = False
@@ -45,27 +55,32 @@ class MessageQueue:
 
     def take(
         self, timeout: float | None, may_overtake: Callable[[Progress], bool] = lambda progress: False
-    ) -> Message | None:
+    ) -> Message | Ahead | None:
         """The oldest message, after at most `timeout` seconds (None: without limit); None where none came.
 
-        may_overtake: whether a progress is taken before what waits before it to be counted.
+        may_overtake: whether a progress is taken before what waits to be counted, here and behind the queue;
+        it is asked once, and only of a progress before which nothing else waits.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._messages or self._closed, timeout)
             if not self._messages:
                 return None
-            message = self._messages[place := self._next(may_overtake)]
-            del self._messages[place]
-            self._crops -= isinstance(message, FaceCrop)
+            taken = self._overtaking(may_overtake) or self._messages.popleft()
+            self._crops -= isinstance(taken, FaceCrop)
             self._changed.notify_all()
-            return message
+            return taken
 
-    def _next(self, may_overtake: Callable[[Progress], bool]) -> int:
-        """The place of the first progress if only what is to be counted is before it, else 0."""
+    def _overtaking(self, may_overtake: Callable[[Progress], bool]) -> Ahead | None:
+        """Take the first progress if only what is to be counted is before it, and it may overtake that."""
         for place, message in enumerate(self._messages):
             if not isinstance(message, ToCount | Decided):
-                return place if isinstance(message, Progress) and may_overtake(message) else 0
-        return 0
+                if isinstance(message, Progress) and may_overtake(message):
+                    del self._messages[place]
+                    self._overtaken = place
+                    return Ahead(message)
+                break
+        self._overtaken = max(self._overtaken - 1, 0)
+        return None
 
     def hurry(self) -> None:
         """Wake all threads that wait for room, and let none wait from now on: the daemon is about to end."""
@@ -77,6 +92,8 @@ class MessageQueue:
         """Discard the crops in the queue, and nothing else; their number."""
         with self._changed:
             shed, self._crops = self._crops, 0
+            overtaken = islice(self._messages, self._overtaken)
+            self._overtaken = sum(not isinstance(m, FaceCrop) for m in overtaken)
             self._messages = deque(m for m in self._messages if not isinstance(m, FaceCrop))
             self._changed.notify_all()
             return shed
@@ -92,6 +109,12 @@ class MessageQueue:
         """Crops in the queue now."""
         with self._changed:
             return self._crops
+
+    @property
+    def overtaken(self) -> int:
+        """Messages in the queue that a progress has overtaken."""
+        with self._changed:
+            return self._overtaken
 
     @property
     def finished(self) -> bool:

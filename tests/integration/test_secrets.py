@@ -72,7 +72,7 @@ def tables(folder: Path, camera: RtspServer, broker: Mosquitto, **mqtt: Any) -> 
             {**source, "name": "door", "password_file": "camera"},
             {**source, "name": "locked", "password_file": "wrong", "open_timeout": 3.0},
         ],
-        "windows": {"length": 2},
+        "windows": {"length": 2, "lateness": 3.0},
         "privacy": {"minimum": 1},
         "metrics": {"port": free_port()},
         "outbox": {"directory": str(folder / "state")},

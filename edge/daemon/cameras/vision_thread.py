@@ -157,13 +157,13 @@ class VisionWorker:
     def _send(self, result: VisionResult, at: datetime, state: CameraState, analysed: int = 0) -> None:
         """Queue what a step gave, then the progress."""
         visitors = self._send_messages(result.messages)
-        decided = not (analysed and result.messages)
-        if not decided:
+        if analysed and result.messages:
             self._queue.put(Decided(self.camera.name, at))
         self._reach(self.camera.name, at)
         self._metrics.captured.labels(self.camera.name).inc(analysed)
         lost = self.watched.take_lost_frames()
-        self._queue.put(Progress(self.camera.name, at, analysed, lost, state, decided))
+        nothing_to_count = not result.messages
+        self._queue.put(Progress(self.camera.name, at, analysed, lost, state, nothing_to_count))
         self.watched.note(in_view=result.in_view, visitors=visitors, analysed=analysed)
 
     def _send_messages(self, messages: Iterable[Message]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,16 @@ from edge.release.checkpoint import decode_open
 from edge.release.gate import Gate, MemoryStore, NewMessage
 from edge.release.messages import COUNTS
 from edge.release.rule import Rule
-from edge.types import CameraState, Decided, FaceCrop, Progress, StreamEnded, TrackEnded, WindowCounts
+from edge.types import (
+    CameraState,
+    Decided,
+    FaceCrop,
+    Message,
+    Progress,
+    StreamEnded,
+    TrackEnded,
+    WindowCounts,
+)
 from edge.vision.track import HIDDEN_FOR
 from tests.fakes import EPOCH, ManualClock, PaintedAges, bundle, settings
 from tests.gates import MODEL, TOPICS
@@ -256,26 +265,70 @@ def test_goes_on_with_the_windows_of_the_last_run() -> None:
     assert [window["released"] for window in second.disk.windows] == [1]
 
 
+def leaves(second: float, track: int = 1) -> list[Message]:
+    """What a frame gives that shows somebody no more, and its progress."""
+    return [
+        FaceCrop("door", track, np.full((64, 64, 3), 2 * 20, np.uint8), 0.5),
+        TrackEnded("door", track, at(second), timedelta(seconds=1)),
+        Decided("door", at(second)),
+        Progress("door", at(second), 1, nothing_to_count=False),
+    ]
+
+
+def visits(windows: Iterable[WindowCounts]) -> int:
+    return sum(window.total for window in windows)
+
+
 def test_a_frame_with_visitors_is_decided_once_they_are_counted() -> None:
     rig = Rig()
     rig.take(0)
-    face = np.full((64, 64, 3), 2 * 20, np.uint8)
-    left = TrackEnded("door", 1, at(2), timedelta(seconds=1))
-    for message in (
-        FaceCrop("door", 1, face, 0.5),
-        left,
-        Decided("door", at(4)),
-        Progress("door", at(4), 1, decided=False),
-        Progress("door", at(4.2), 1),
-    ):
+    for message in [*leaves(4), Progress("door", at(4.2), 1)]:
         rig.queue.put(message)
     rig.clock.jump(4.3)
-    counted = []
-    for _ in range(5):
-        rig.clock.advance(0.1)
+    seen = []
+    for _ in range(6):
         rig.worker.step()
-        counted.append(rig.metrics.private.get_sample_value("instore_decision_seconds_count"))
-    assert counted == [0, 1, 1, 1, 2]
+        counted = visits(rig.worker._counting.open_windows())
+        seen.append((counted, rig.metrics.private.get_sample_value("instore_decision_seconds_count")))
+        rig.clock.advance(0.007)  # of the 0.02 s for which a crop waits for its batch
+    # Both progresses, the second of which is a decision; the crop, the visitor, their end, the batch.
+    assert seen == [(0, 0), (0, 1), (0, 1), (0, 1), (0, 1), (1, 2)]
+    # From 4.0 to when the batch was done, and from 4.2 to when the second progress was counted.
+    assert rig.sample("instore_decision_seconds_sum") == pytest.approx(0.335 + 0.107)
+
+
+def test_a_crop_waits_no_longer_for_its_batch_while_progress_comes() -> None:
+    rig = Rig()
+    rig.take(0)
+    crop, left, *_ = leaves(0)
+    rig.queue.put(crop)
+    rig.queue.put(left)
+    rig.worker.step()
+    rig.worker.step()
+    counted = []
+    for frame in range(1, 5):
+        rig.clock.advance(0.007)
+        rig.take(0.007 * frame)
+        counted.append(visits(rig.worker._counting.open_windows()))
+    assert counted == [0, 0, 1, 1]
+
+
+def test_a_checkpoint_is_no_further_in_its_coverage_than_in_its_visits() -> None:
+    """Each frame gives a visitor, and ten wait at any time: progress is always ahead of visits."""
+    rig = Rig()
+    rig.take(0)
+    checkpoints = []
+    for frame in range(1, 100):
+        for message in leaves(frame / 2, frame):
+            rig.queue.put(message)
+        for _ in range(4 if frame > 10 else 0):
+            rig.worker.step()
+        rig.clock.advance(0.5)
+        if found := open_windows(rig.disk):
+            rig.disk.commit(state={"open": b"[]"})
+            checkpoints.append((sum(w.coverage.analysed for w in found), visits(found)))
+    assert len(checkpoints) >= 3
+    assert all(0 < analysed <= counted for analysed, counted in checkpoints)
 
 
 def busy_day(rng: random.Random) -> list[Any]:

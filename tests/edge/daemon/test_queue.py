@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.daemon.queue import MessageQueue
+from edge.daemon.queue import Ahead, MessageQueue
 from edge.types import CountingPlan, Decided, FaceCrop, Message, Progress, StreamEnded, TrackEnded
 from tests.fakes import EPOCH
 from tests.patience import PATIENCE
@@ -144,7 +144,7 @@ def test_the_first_progress_overtakes_what_is_to_be_counted_and_the_rest_keeps_i
     for message in sent:
         queue.put(message)
     taken = [queue.take(None, lambda progress: True) for _ in sent]
-    assert taken == [first, second, sent[0], sent[1], sent[2], sent[4]]
+    assert taken == [Ahead(first), Ahead(second), sent[0], sent[1], sent[2], sent[4]]
 
 
 def test_a_progress_overtakes_only_if_it_may():
@@ -153,7 +153,27 @@ def test_a_progress_overtakes_only_if_it_may():
     for message in sent:
         queue.put(message)
     taken = [queue.take(None, lambda progress: progress.camera_id == "till") for _ in sent]
-    assert taken == sent
+    assert taken == [*sent[:2], Ahead(Progress("till", EPOCH))]
+
+
+def test_knows_how_much_was_overtaken_and_waits():
+    queue = MessageQueue(5)
+    for message in (crop(1), ended(1), progress(), crop(2), ended(2), progress(), crop(3)):
+        queue.put(message)
+    overtaken = []
+    for _ in range(7):
+        queue.take(None, lambda progress: True)
+        overtaken.append(queue.overtaken)
+    assert overtaken == [2, 4, 3, 2, 1, 0, 0]
+
+
+def test_a_crop_that_is_shed_does_not_wait():
+    queue = MessageQueue(5)
+    for message in (crop(1), ended(1), progress(), crop(2)):
+        queue.put(message)
+    queue.take(None, lambda progress: True)
+    queue.shed()
+    assert queue.overtaken == 1
 
 
 @pytest.mark.parametrize(
@@ -164,14 +184,14 @@ def test_nothing_overtakes_the_end_of_a_stream_or_a_plan(barrier: Message):
     sent: list[Message] = [crop(), barrier, progress()]
     for message in sent:
         queue.put(message)
-    assert [queue.take(None, lambda progress: True) for _ in sent] == sent
+    assert [queue.take(None, lambda progress: True) for _ in sent] == [*sent[:2], Ahead(progress())]
 
 
 def test_has_room_for_a_crop_only_when_one_was_taken_and_not_when_it_was_overtaken():
     queue = MessageQueue(1)
     queue.put(crop())
     queue.put(progress())
-    assert isinstance(queue.take(None, lambda progress: True), Progress)
+    assert isinstance(queue.take(None, lambda progress: True), Ahead)
     assert not queue.put(crop())
     queue.take(None)
     assert queue.put(crop())

@@ -422,7 +422,7 @@ class TestCounting:
         assert [w.zones["all"].unclassified for w in closed] == [1]  # sigma 3 x sqrt 9 is more than 5 years
 
     def test_counts_the_late(self):
-        counting, metrics = self.counting()
+        counting, metrics = self.counting("windows.lateness=3")
         self.feed(
             counting,
             [

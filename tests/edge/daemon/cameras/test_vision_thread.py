@@ -146,9 +146,9 @@ class TestVisionWorker:
         decided, progress = messages[place : place + 2]
         assert kinds(messages[place - 3 : place]) == ["FaceCrop", "FaceCrop", "TrackEnded"]
         assert isinstance(decided, Decided)
-        assert progress == Progress("door", decided.captured_at, 1, decided=False)
+        assert progress == Progress("door", decided.captured_at, 1, nothing_to_count=False)
         others = [m for m in messages if isinstance(m, Progress) and m != progress]
-        assert all(other.decided for other in others)
+        assert all(other.nothing_to_count for other in others if other.analysed)
 
     def test_without_a_frame_says_nothing(self) -> None:
         assert Lane("cameras.0.source=clip.mp4").run(None) == []

@@ -62,22 +62,23 @@ export function hourly({ title, hours, series, marks = [] }, width) {
 // Bars for names, one below the other. rows: [{name, value}], with marks: [{style, value}],
 // whisker: [low, high] and shown, the text in place of the value, where there are any.
 export function ranked({ title, rows }, width) {
-  const line = 26;
+  const thick = rows.length > 12 ? 14 : 18; // of a bar; many brackets stand closer
+  const line = thick + 8;
   const left = Math.min(150, width * 0.36);
   const most = Math.max(1, ...rows.flatMap(
     (row) => [row.value ?? 0, ...(row.whisker ?? []), ...(row.marks ?? []).map((mark) => mark.value ?? 0)]));
-  const x = (n) => left + (width - left - 44) * (Math.max(0, n) / most);
+  const x = (n) => left + (width - left - 50) * (Math.max(0, n) / most);
   const parts = rows.flatMap((row, place) => {
     const y = place * line + 4;
     const shown = row.shown ?? (row.value === null ? "–" : String(Math.max(0, row.value)));
     return [
-      drawing("text", { class: "axis", x: left - 8, y: y + 13, "text-anchor": "end" }, row.name),
+      drawing("text", { class: "axis", x: left - 8, y: y + thick / 2 + 4, "text-anchor": "end" }, row.name),
       row.value === null ? null
-        : drawing("rect", { class: "bar main", x: left, y, width: Math.max(0, x(row.value) - left), height: 18 }),
-      row.whisker ? whisker(...row.whisker.map(x), y + 9) : null,
+        : drawing("rect", { class: "bar main", x: left, y, width: Math.max(0, x(row.value) - left), height: thick }),
+      row.whisker ? whisker(...row.whisker.map(x), y + thick / 2) : null,
       ...(row.marks ?? []).filter((mark) => mark.value !== null)
-        .map((mark) => drawing("line", { class: `mark ${mark.style}`, x1: x(mark.value), x2: x(mark.value), y1: y - 2, y2: y + 20 })),
-      drawing("text", { class: "value", x: width - 40, y: y + 13 }, shown),
+        .map((mark) => drawing("line", { class: `mark ${mark.style}`, x1: x(mark.value), x2: x(mark.value), y1: y - 2, y2: y + thick + 2 })),
+      drawing("text", { class: "value", x: width - 40, y: y + thick / 2 + 4 }, shown),
     ];
   }).filter(Boolean);
   return drawing("svg", { class: "chart", role: "img", viewBox: `0 0 ${width} ${rows.length * line + 6}`, "aria-label": title }, parts);

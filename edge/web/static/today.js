@@ -1,5 +1,5 @@
 // The page of one day.
-import { ask, follow } from "./api.js";
+import { ask, follow, pause, Refused } from "./api.js";
 import { course, hourly, legend, ranked, strip } from "./charts.js";
 import { element, table } from "./dom.js";
 import { header } from "./frame.js";
@@ -96,7 +96,6 @@ function draw() {
 }
 
 function controls(view) {
-  const choose = (day) => { shown.day = day; load(); };
   const places = [placed({}), ...view.ages.filter((age) => age.camera).map(placed)];
   return element("div", { class: "controls" },
     element("button", { type: "button", id: "before", onclick: () => choose(shifted(view.day, -1)) }, TEXTS.previousDay),
@@ -421,11 +420,12 @@ function cameras(view) {
 
 function connected(well) {
   const [view] = shown.days;
+  const wanted = !shown.day || view?.day === shown.day;
   const stopped = view?.status?.state === "offline";
   const old = view?.is_today && Date.now() + view.skew > Date.parse(view.live_until);
   const since = () => (view.last ? text("oldData", { time: clock(view.last, view.timezone) }) : TEXTS.noMessages);
-  const message = !well ? TEXTS.notLive : stopped ? TEXTS.noDaemon : old ? since() : TEXTS.live;
-  state.classList.toggle("lost", !well || stopped || old);
+  const message = !well || !wanted ? TEXTS.notLive : stopped ? TEXTS.noDaemon : old ? since() : TEXTS.live;
+  state.classList.toggle("lost", !well || !wanted || stopped || old);
   if (state.textContent !== message) state.textContent = message;
 }
 
@@ -438,7 +438,9 @@ async function dayOf(day) {
 // Reads the shown day again; those beside it have ended.
 async function refresh() {
   const [view, ...others] = shown.days;
-  shown.days = [await dayOf(view.day), ...others];
+  const again = await dayOf(view.day);
+  if (shown.days[0] !== view) return; // another day was chosen meanwhile
+  shown.days = [again, ...others];
   draw();
 }
 
@@ -446,9 +448,29 @@ async function load() {
   const about = await ask("/api/page");
   shown.today = about.today;
   const day = shown.day || about.today;
-  shown.days = await Promise.all([day, shifted(day, -1), shifted(day, -7)].map(dayOf));
+  const days = await Promise.all([day, shifted(day, -1), shifted(day, -7)].map(dayOf));
+  if (shown.day && shown.day !== day) return; // another one was chosen meanwhile
+  shown.days = days;
   draw();
   connected(true);
+}
+
+// Shows the day that a person chose: asks until the box tells it, refuses it, or another one is chosen.
+async function choose(day) {
+  shown.day = day;
+  while (shown.day === day && shown.days[0].day !== day) {
+    try {
+      await load();
+    } catch (error) {
+      if (error instanceof Refused && error.status < 500) {
+        shown.day = shown.days[0].day;
+        draw();
+      } else {
+        connected(false);
+        await pause(1);
+      }
+    }
+  }
 }
 
 async function start() {

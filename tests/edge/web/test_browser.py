@@ -113,6 +113,35 @@ def test_axe_finds_no_fault(page: Page, served: WebServer, scheme: str, width: i
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     name = page.get_by_role("rowheader", name="entrance").bounding_box()
     assert name is not None and name["height"] < 50  # it stands on one line
+    assert max(heights(page)) < 60  # hours and brackets on one, "Age not known" on two
+
+
+def heights(page: Page) -> list[int]:
+    """Of the first cell of every row of the tables beside the charts, in pixels."""
+    cells = "[...document.querySelectorAll('details tbody th')]"
+    found = page.evaluate(f"{cells}.map((cell) => cell.offsetHeight)")
+    assert found
+    return list(found)
+
+
+def test_tables_of_many_brackets_scroll_under_their_first_column(page: Page, served: WebServer) -> None:
+    """Brackets of five years, as on a phone."""
+    view = page.request.get(f"{served.url}api/day").json()
+    counts = {f"{age}-{age + 4}": age for age in range(0, 105, 5)}
+    for figures in (view["ages"][0]["total"], *view["ages"][0]["hours"]):
+        figures["counts"] = counts
+    page.route(f"**/api/day?day={view['day']}", lambda route: route.fulfill(json=view))
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(served.url)
+    section = page.locator("section", has=page.get_by_role("heading", name="Visitors by age"))
+    section.get_by_text("As a table").click()
+    assert max(heights(page)) < 60
+    wide = section.get_by_role("region", name="Visitors by age, Visitors by hour")
+    first = wide.get_by_role("rowheader").first
+    before = first.bounding_box()
+    assert wide.evaluate("(it) => { it.scrollLeft = 500; return it.scrollLeft; }") == 500
+    assert first.bounding_box() == before
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_it_follows_within_a_second(page: Page, served: WebServer, store: Store) -> None:
@@ -164,6 +193,36 @@ def test_a_box_that_goes_while_the_page_loads_is_asked_again(
     expect(status).to_have_text("Live")
     expect(page.locator(".card").first).to_be_visible()
     assert all("ERR_" in problem for problem in problems)
+    problems.clear()
+
+
+def test_a_day_that_cannot_be_read_is_not_live_and_is_asked_for_again(
+    page: Page, problems: list[str], served: WebServer
+) -> None:
+    page.goto(served.url)
+    status = page.get_by_role("status")
+    expect(status).to_have_text("Live")
+    page.route("**/api/day?day=2026-01-30", lambda route: route.abort())
+    page.locator("#before").click()
+    expect(status).to_contain_text("No connection")
+    page.unroute("**/api/day?day=2026-01-30")
+    expect(page.locator("#day")).to_have_value("2026-01-30")
+    expect(status).to_have_text("Live")
+    assert all("ERR_" in problem for problem in problems)
+    problems.clear()
+
+
+def test_a_day_that_the_box_refuses_leaves_the_one_that_is_shown(
+    page: Page, problems: list[str], served: WebServer
+) -> None:
+    page.goto(served.url)
+    expect(page.get_by_role("status")).to_have_text("Live")
+    page.route("**/api/day?day=2026-01-30", lambda route: route.fulfill(status=400, json={"error": "no"}))
+    page.locator("#before").click()
+    page.wait_for_event("console")  # the browser notes the refusal
+    expect(page.locator("#day")).to_have_value("2026-01-31")
+    expect(page.get_by_role("status")).to_have_text("Live")
+    assert all("400" in problem for problem in problems)
     problems.clear()
 
 

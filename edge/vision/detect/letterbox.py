@@ -24,18 +24,15 @@ class Letterbox:
         self._side = float(max(width, height))
         self._corner = np.array([width, height], np.float32) / 2 - self._side / 2
         back = cv2.invert(_projection(width, height, size))[1]
-        x, y = (_sampled(back[axis, axis], back[axis, 2], size) for axis in (0, 1))
-        whole = np.empty((size, size, 2), np.int16)
-        whole[..., 0], whole[..., 1] = x[None] // STEPS, y[:, None] // STEPS
-        self._whole = whole
-        self._between = (y[:, None] % STEPS * STEPS + x[None] % STEPS).astype(np.uint16)
+        (x, right), (y, down) = (_sampled(back[axis, axis], back[axis, 2], size) for axis in (0, 1))
+        self._whole = np.empty((size, size, 2), np.int16)
+        self._whole[..., 0], self._whole[..., 1] = x, y[:, None]
+        self._between = down[:, None] * np.uint16(STEPS) + right
 
-    def __call__(self, image: Image) -> Image:
-        """The square picture, uint8 (size, size, 3), of `image`, uint8 (height, width, 3)."""
-        square = cv2.remap(
-            image, self._whole, self._between, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0
-        )
-        return np.asarray(square, np.uint8)
+    def __call__(self, image: Image, square: Image) -> None:
+        """Make the picture `square`, uint8 (size, size, 3), of `image`, uint8 (height, width, 3)."""
+        edge = cv2.BORDER_CONSTANT
+        cv2.remap(image, self._whole, self._between, cv2.INTER_LINEAR, square, borderMode=edge, borderValue=0)
 
     def back(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points (..., 2) in 0..1 of the square in pixels of the picture; the border lies outside it."""
@@ -59,6 +56,7 @@ def _projection(width: int, height: int, size: int) -> NDArray[np.float64]:
     return np.asarray(cv2.getPerspectiveTransform(ours, theirs), np.float64)
 
 
-def _sampled(scale: float, start: float, size: int) -> NDArray[np.int64]:
-    """Where the pixels of one side lie on the picture, in `STEPS` of a pixel, (size,)."""
-    return np.asarray(np.rint((np.arange(size) * scale + start) * STEPS), np.int64)
+def _sampled(scale: float, start: float, size: int) -> tuple[NDArray[np.int16], NDArray[np.uint16]]:
+    """Where the pixels of one side lie on the picture: in whole pixels, and `STEPS` beyond, (size,) each."""
+    whole, beyond = np.divmod(np.rint((np.arange(size) * scale + start) * STEPS), STEPS)
+    return whole.astype(np.int16), beyond.astype(np.uint16)

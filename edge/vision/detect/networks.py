@@ -26,6 +26,9 @@ Range = Literal["far", "near"]
 OUTPUTS = ("boxes", "scores")
 """Of the ONNX graphs, in this order: 16 numbers of each anchor, then a logit of each; see `boxes.Answer`."""
 
+NUMBERS = 17
+"""Of each anchor in both outputs."""
+
 MAX_BATCH = 16
 """Pictures that are looked at together at most, where batches gain: those of a few cameras' frames."""
 

@@ -14,7 +14,7 @@ from edge.types import Faces, Image
 from edge.vision.detect.boxes import Answer
 from edge.vision.detect.detector import FaceDetector, Wanted
 from edge.vision.detect.letterbox import letterbox_for
-from edge.vision.detect.networks import MAX_BATCH, NETWORKS, OUTPUTS, Range, read_file
+from edge.vision.detect.networks import MAX_BATCH, NETWORKS, NUMBERS, OUTPUTS, Range, read_file
 
 
 class OnnxNetwork:
@@ -29,16 +29,17 @@ class OnnxNetwork:
 
     def __init__(self, range_: Range) -> None:
         self._session: Any = open_graph(read_file(*NETWORKS[range_].onnx), threads=1)
+        self._numbers = len(NETWORKS[range_].anchors()) * NUMBERS
 
     def infer(self, batch: Image) -> NDArray[np.float32]:
         """See `Backend.infer`."""
         if self._session is None:
             raise RuntimeError("the backend is closed")
-        return np.stack([self._look(picture) for picture in batch])
-
-    def _look(self, picture: Image) -> NDArray[np.float32]:
-        found = self._session.run(list(OUTPUTS), {"image": picture[None]})
-        return np.concatenate([output.ravel() for output in found])
+        found = np.empty((len(batch), self._numbers), np.float32)
+        for numbers, picture in zip(found, batch, strict=True):
+            outputs = self._session.run(list(OUTPUTS), {"image": picture[None]})
+            np.concatenate([output.ravel() for output in outputs], out=numbers)
+        return found
 
     def close(self) -> None:
         """See `Backend.close`."""
@@ -49,7 +50,7 @@ class NetworkDetector(FaceDetector):
     """One face network on a backend, which is not closed with it."""
 
     def __init__(self, backend: Backend, range_: Range, min_score: float) -> None:
-        """min_score: of the boxes that are faces, in 0..1 without the ends."""
+        """min_score: of the boxes that are faces, in 0..1."""
         self._backend = backend
         self._anchors = NETWORKS[range_].anchors()
         self._size = NETWORKS[range_].size
@@ -71,8 +72,10 @@ class NetworkDetector(FaceDetector):
 
     def _answers(self, images: Sequence[Image]) -> list[Answer]:
         boxes = [letterbox_for(image.shape[1], image.shape[0], self._size) for image in images]
-        pictures = [letterbox(image) for letterbox, image in zip(boxes, images, strict=True)]
-        found = self._backend.infer(np.stack(pictures))
+        pictures = np.empty((len(images), self._size, self._size, 3), np.uint8)
+        for letterbox, image, picture in zip(boxes, images, pictures, strict=True):
+            letterbox(image, picture)
+        found = self._backend.infer(pictures)
         count = len(self._anchors)
         return [
             Answer(one[:-count].reshape(count, -1), one[-count:], self._anchors, self._min_score, letterbox)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from edge.vision.detect.boxes import _mean
+from edge.vision.detect.boxes import Answer, _mean
+from edge.vision.detect.letterbox import letterbox_for
 
 
 def test_the_mean_of_a_group_is_numpys_to_the_last_bit() -> None:
@@ -14,3 +16,13 @@ def test_the_mean_of_a_group_is_numpys_to_the_last_bit() -> None:
         weights = rng.uniform(0.05, 1, number).astype(np.float32)
         expected = np.average(points, axis=0, weights=weights)
         np.testing.assert_array_equal(_mean(points, weights), expected, strict=True)
+
+
+@pytest.mark.parametrize("min_score", [0.0, 0.0005, 0.05, 0.5, 0.9995, 1.0])
+def test_a_box_is_likely_from_its_score_on(min_score: float) -> None:
+    logits = np.linspace(-9, 30, 400, dtype=np.float32)
+    expected = 1 / (1 + np.exp(-logits))
+    anchors = np.linspace(0, 4, 800, dtype=np.float32).reshape(-1, 2)
+    raw = np.full((400, 16), 0.01, np.float32)
+    answer = Answer(raw, logits, anchors, min_score, letterbox_for(192, 192, 192))
+    np.testing.assert_array_equal(answer.faces().score, np.sort(expected[expected >= min_score])[::-1])

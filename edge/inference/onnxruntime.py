@@ -19,6 +19,9 @@ from edge.types import Image
 ERRORS_ONLY = 3
 """ONNX Runtime's log severity: warnings are about the graph, and the graph is checked here."""
 
+AT_ONCE = 2
+"""Crops of a batch that are computed together: no slower than 8, whose layers keep 38 MB instead of 7."""
+
 FAULTS = tuple(
     kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)
 )
@@ -46,8 +49,9 @@ class OnnxRuntimeBackend:
         if self._session is None:
             raise RuntimeError("the backend is closed")
         require_batch(batch, self._size, self.max_batch)
-        (probs,) = self._session.run(["age"], {"image": batch})
-        return np.asarray(probs, np.float32)
+        parts = (batch[first : first + AT_ONCE] for first in range(0, len(batch), AT_ONCE))
+        probs = [self._session.run(["age"], {"image": part})[0] for part in parts]
+        return np.concatenate(probs, dtype=np.float32)
 
     def close(self) -> None:
         """See `AgeBackend.close`."""

@@ -52,6 +52,23 @@ def test_threads_change_the_device_and_not_the_result(bundle: Bundle):
     assert np.allclose(one.infer(batch), two.infer(batch), atol=1e-5)
 
 
+def test_a_large_batch_takes_no_more_memory_than_a_small_one(bundle: Bundle):
+    """In its own process: what earlier tests have freed would be used again."""
+    code = f"""
+from bench.resident import resident_mb
+from edge.bundle import BUILTIN, load_bundle
+from edge.inference import open_backend
+from tests.edge.inference.contract import pictures
+backend = open_backend("onnxruntime", load_bundle(BUILTIN), max_batch=8, threads=1)
+backend.infer(pictures(2, {bundle.input_size}))
+before = resident_mb()
+backend.infer(pictures(8, {bundle.input_size}))
+print(resident_mb() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 12  # it was 32
+
+
 def threads() -> set[int]:
     """The ids of all threads of this process."""
     return {int(thread.name) for thread in Path("/proc/self/task").iterdir()}

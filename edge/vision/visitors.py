@@ -61,7 +61,7 @@ class _Visitor:
     """What is kept of a track while it lives; deleted when the track ends.
 
     fragment: whether it goes on where another track was lost.
-    returned: whether it is a visitor who was counted and left; None as long as that is not known.
+    returned: whether it is a visitor who was counted and left, as far as that is known.
     looks: how often it was looked at; agreed: in how many of them both models saw eyes, nose and mouth in the
     same places. largest: pixels of the longer side of its largest box.
     """
@@ -80,7 +80,7 @@ class _Visitor:
     agreed: int = 0
     largest: float = 0.0
     counted: bool = False
-    returned: bool | None = None
+    returned: bool = False
 
     @property
     def is_known(self) -> bool:
@@ -167,8 +167,7 @@ class Visitors:
             face = faces.select(np.array([track.face]))
             if not visitor.counted and self._is_due(visitor, float(face.score[0]), frame.captured_at):
                 self._look_at(visitor, frame, face)
-            if visitor.returned is None and visitor.is_known:
-                visitor.returned = self._departed.take_back(visitor.sights)
+            self._ask_whether_returned(visitor)
 
     def forget_departed(self) -> None:
         """The picture shows another place: nobody comes back there."""
@@ -181,11 +180,17 @@ class Visitors:
         for track in tracks:
             visitor = self._visitors.pop(track.track_id, None)
             if visitor is not None:
+                visitor.sights.ended = True
+                self._ask_whether_returned(visitor)
                 yield from self._count(track, visitor)
                 yield from self._missed(track, visitor)
                 if visitor.end is TrackEnd.RECOUNTED:
                     self._departed.add(visitor.sights)
                 self._groups.end(track.track_id, track.last_seen, counted=visitor.counted)
+
+    def _ask_whether_returned(self, visitor: _Visitor) -> None:
+        if not visitor.counted and not visitor.returned and visitor.is_known:
+            visitor.returned = self._departed.take_back(visitor.sights)
 
     def _missed(self, track: Track, visitor: _Visitor) -> Iterator[TrackMissed]:
         """A track that has ended and was no visit, where `[missed]` is enabled."""

@@ -17,7 +17,7 @@ from edge.vision.relations.reentry import Sights, near
 
 class Fragments:
     """The tracks of one camera that another may continue. within: seconds from the last sight of the one to
-    the first of the other.
+    the first of the other; a track that the tracker still waits for, as somebody hides it, has no such limit.
     """
 
     def __init__(self, within: float) -> None:
@@ -37,7 +37,9 @@ class Fragments:
 
     def pass_time(self, now: datetime) -> None:
         """Forget tracks that were seen too long ago, or later than now, as the clock was set back."""
-        self._open = [one for one in self._open if timedelta(0) <= now - one.end <= self._within]
+        self._open = [
+            one for one in self._open if not one.ended or timedelta(0) <= now - one.end <= self._within
+        ]
 
     def forget(self) -> None:
         """Forget all: the picture shows another place."""
@@ -45,4 +47,6 @@ class Fragments:
 
     def _continues(self, one: Sights, other: Sights) -> bool:
         """Whether `other` began soon after `one` was lost, at its place and of its size."""
-        return timedelta(0) < other.begin - one.end <= self._within and near(one.last, other.first)
+        apart = other.begin - one.end
+        soon = timedelta(0) < apart and (not one.ended or apart <= self._within)
+        return soon and near(one.last, other.first)

@@ -45,7 +45,8 @@ def _unseen() -> Outfits:
 class Sights:
     """Where a visitor was seen first and last, in pixels, and in what clothes.
 
-    first, last: float32 (4,).
+    first, last: float32 (4,). ended: whether the tracker follows them no more. compared: how many of those
+    who left they were compared with.
     """
 
     begin: datetime
@@ -53,6 +54,8 @@ class Sights:
     last: NDArray[np.float32]
     end: datetime
     worn: Outfits = field(default_factory=_unseen)
+    ended: bool = False
+    compared: int = 0
 
     @classmethod
     def at(cls, box: NDArray[np.float32], at: datetime) -> Sights:
@@ -75,24 +78,32 @@ class Departed:
 
     def __init__(self, reentry: float) -> None:
         self._within = timedelta(seconds=reentry)
-        self._left: list[Sights] = []
+        self._left: list[tuple[int, Sights]] = []
+        self._added = 0
 
     def add(self, sights: Sights) -> None:
         """Remember a visitor who was counted and has left."""
         if self._within and sights.shows_clothes:
-            self._left.append(sights)
+            self._added += 1
+            self._left.append((self._added, sights))
 
     def take_back(self, sights: Sights) -> bool:
-        """Whether this visitor is one who left: then they are in view again, and nobody else is them."""
-        found = [one for one in self._left if self._returned(one, sights)]
+        """Whether this visitor is one who left: then they are in view again, and nobody else is them.
+
+        Ask again later: who is hidden by somebody nearer leaves up to 8 s after they were seen last, and may be
+        back before. Each pair is compared once: the clothes of two people may look alike at some time.
+        """
+        new = [left for left in self._left if left[0] > sights.compared]
+        sights.compared = self._added
+        found = [left for left in new if self._returned(left[1], sights)]
         if found:
-            self._left.remove(max(found, key=lambda one: one.end))
+            self._left.remove(max(found, key=lambda left: left[1].end))
         return bool(found)
 
     def pass_time(self, now: datetime) -> None:
         """Forget who left too long ago, or later than now, as the clock was set back."""
         most = self._within + SETTLED
-        self._left = [one for one in self._left if timedelta(0) <= now - one.end <= most]
+        self._left = [left for left in self._left if timedelta(0) <= now - left[1].end <= most]
 
     def forget(self) -> None:
         """Forget everybody: the picture shows another place."""

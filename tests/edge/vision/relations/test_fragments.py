@@ -30,8 +30,10 @@ def box(x: float, size: float = 40) -> np.ndarray:
     return np.array([x, 50, x + size, 50 + size], np.float32)
 
 
-def sights(begin: float, end: float, first: np.ndarray, last: np.ndarray | None = None) -> Sights:
-    return Sights(at(begin), first, first if last is None else last, at(end))
+def sights(
+    begin: float, end: float, first: np.ndarray, last: np.ndarray | None = None, *, ended: bool = True
+) -> Sights:
+    return Sights(at(begin), first, first if last is None else last, at(end), ended=ended)
 
 
 class TestContinues:
@@ -44,6 +46,14 @@ class TestContinues:
     def test_within_the_time_that_the_tracker_waits(self, begin: float, found: bool) -> None:
         """A track that is seen at the same moment is somebody beside the other."""
         assert self.second(sights(0, 2, box(0)), sights(begin, 9, box(0))) is found
+
+    def test_as_long_as_somebody_hides_it(self) -> None:
+        """The tracker waits for up to 8 s for it then."""
+        held = sights(0, 2, box(0), ended=False)
+        fragments = Fragments(LOST_AFTER)
+        fragments.begin(held)
+        fragments.pass_time(at(9))
+        assert fragments.begin(sights(9, 12, box(0))) is held
 
     @pytest.mark.parametrize(("x", "found"), [(120, True), (-120, True), (130, False)])
     def test_within_three_faces_of_where_it_was_lost(self, x: float, found: bool) -> None:
@@ -91,7 +101,12 @@ def _random_lives(rng: random.Random) -> list[Life]:
     begins = sorted(rng.sample(range(40), 10))
     return [
         Life(
-            sights(begin, begin + rng.choice([0.5, 1.5, 6.5]), box(rng.choice([0, 90, 180]))),
+            sights(
+                begin,
+                begin + rng.choice([0.5, 1.5, 6.5]),
+                box(rng.choice([0, 90, 180])),
+                ended=rng.random() < 0.7,
+            ),
             rng.random() < 0.7,
         )
         for begin in begins

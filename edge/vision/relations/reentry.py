@@ -90,8 +90,9 @@ class Departed:
     def take_back(self, sights: Sights) -> bool:
         """Whether this visitor is one who left: then they are in view again, and nobody else is them.
 
-        Ask again later: the track of who is hidden by somebody nearer ends up to 8 s after it was seen last, and
-        they may be back before. Each pair is compared once: the clothes of two people may look alike at some time.
+        Ask again later: the track of who is hidden by somebody nearer ends up to 8 s after it was seen
+        last, and they may be back before. Each pair is compared once: the clothes of two people may look
+        alike at some time.
         """
         new = [left for left in self._left if left[0] > sights.compared]
         sights.compared = self._added

@@ -28,14 +28,12 @@ from edge.vision.detect import (
     tile_side,
     why_too_small,
 )
+from edge.vision.detect.networks import LOWEST_SCORE
 from edge.vision.second_opinion import SecondOpinion
 from edge.vision.track import Tracker, TrackerSettings
 from edge.vision.visitors import Visitors
 
 log = logging.getLogger(__name__)
-
-LOWEST_SCORE = 0.05
-"""Score from which on the second opinion reports a face: a poor score is of use to it as well."""
 
 
 @dataclass(slots=True)

@@ -29,6 +29,9 @@ OUTPUTS = ("boxes", "scores")
 NUMBERS = 17
 """Of each anchor in both outputs."""
 
+LOWEST_SCORE = 0.05
+"""Score from which on the second opinion reports a face: a poor score is of use to it as well."""
+
 MAX_BATCH = 16
 """Pictures that are looked at together at most, where batches gain: those of a few cameras' frames."""
 

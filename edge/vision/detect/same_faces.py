@@ -18,7 +18,7 @@ from edge.inference.backend import Backend, BackendError
 from edge.inference.reference_check import reference_crops
 from edge.ops.reasons import BackendFault
 from edge.types import Faces, Image
-from edge.vision.detect.networks import NETWORKS, Range
+from edge.vision.detect.networks import LOWEST_SCORE, NETWORKS, Range
 from edge.vision.detect.onnx import NetworkDetector, OnnxNetwork
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 PICTURES = 24
 """Reference pictures: 0.1 s of one core on ONNX Runtime."""
 
-MIN_SCORE = 0.5
-"""From which on a box is a face there: `detection.min_score` by default."""
+MIN_SCORE = LOWEST_SCORE
+"""From which on a box is a face there: the lowest score that the daemon uses: each likely box moves the face
+that it is part of."""
 
 LEAST_IOU = 0.98
 ONE_PIXEL = 1.0
@@ -42,8 +43,9 @@ MOST_KEYPOINTS = 0.02
 class FaceDifference:
     """Between the faces that two engines find in the same pictures.
 
-    faces: of the reference. unmatched: that only one of them finds. iou: the least of boxes that are more
-    than a pixel apart, else 1. score, keypoints: the largest differences, the latter in widths of a face.
+    faces: of the reference. unmatched: that only one of them finds, but for those at the limit `MIN_SCORE`.
+    iou: the least of boxes that are more than a pixel apart, else 1. score, keypoints: the largest
+    differences, the latter in widths of a face.
     """
 
     faces: int
@@ -106,24 +108,28 @@ def difference(found: Sequence[Faces], exact: Sequence[Faces]) -> FaceDifference
     """Compare the faces of the same pictures, those of the reference last."""
     apart = FaceDifference(sum(map(len, exact)), 0)
     for ours, theirs in zip(found, exact, strict=True):
-        apart = _worse(apart, ours, theirs)
+        apart = _worse(_worse(apart, ours, theirs), theirs, ours)
     return apart
 
 
-def _worse(apart: FaceDifference, found: Faces, exact: Faces) -> FaceDifference:
-    """With the faces of one more picture."""
-    if not len(found) or len(found) != len(exact):
-        return replace(apart, unmatched=apart.unmatched + abs(len(found) - len(exact)))
-    same = iou(exact.xyxy, found.xyxy)
+def _worse(apart: FaceDifference, found: Faces, asked: Faces) -> FaceDifference:
+    """With the faces that one of both finds in one more picture, beside those that the other has found.
+
+    At the limit rounding decides: a face there may be missing.
+    """
+    asked = asked.select(asked.score >= MIN_SCORE + MOST_SCORE)
+    if not len(found) or not len(asked):
+        return replace(apart, unmatched=apart.unmatched + len(asked))
+    same = iou(asked.xyxy, found.xyxy)
     place = same.argmax(axis=1)
     found = found.select(place)
-    far = np.abs(exact.xyxy - found.xyxy).max(axis=1) > ONE_PIXEL
-    width = np.ptp(exact.xyxy[:, ::2], axis=1)
-    points = np.abs(exact.keypoints - found.keypoints).max(axis=(1, 2)) / width
+    far = np.abs(asked.xyxy - found.xyxy).max(axis=1) > ONE_PIXEL
+    width = np.ptp(asked.xyxy[:, ::2], axis=1)
+    points = np.abs(asked.keypoints - found.keypoints).max(axis=(1, 2)) / width
     return replace(
         apart,
         unmatched=apart.unmatched + len(place) - len(set(place.tolist())),
         iou=min(apart.iou, float(same.max(axis=1)[far].min(initial=1.0))),
-        score=max(apart.score, float(np.abs(exact.score - found.score).max())),
+        score=max(apart.score, float(np.abs(asked.score - found.score).max())),
         keypoints=max(apart.keypoints, float(points.max())),
     )

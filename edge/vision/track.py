@@ -159,7 +159,7 @@ class Tracker:
         clothes: float32 (N, 3), `edge.vision.clothes` of each face, NaN where unknown.
         """
         step = self._advance(at)
-        ended = self._remove([self._is_gone(life, step) for life in self._lives])
+        ended = self._remove([self._has_waited_too_long(life, step) for life in self._lives])
         self._motion.predict(np.array([self._coasting(life, step) for life in self._lives]))
         measured = _measure(faces.xyxy)
         worn = np.full((len(faces), 3), np.nan, np.float32) if clothes is None else clothes
@@ -197,8 +197,8 @@ class Tracker:
     def _unseen(self, life: _Life) -> timedelta:
         return self._elapsed - life.last_seen
 
-    def _is_gone(self, life: _Life, step: timedelta) -> bool:
-        """Let a time step pass for a track; whether it was out of sight for too long."""
+    def _has_waited_too_long(self, life: _Life, step: timedelta) -> bool:
+        """Let a time step pass for a track; whether it was out of sight, or hidden, for too long."""
         if not life.hidden:
             life.absent += step
         return life.absent > self._lost_after or self._unseen(life) > max(HIDDEN_FOR, self._lost_after)

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain, repeat, takewhile
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -226,37 +227,53 @@ class Owed:
             self._owed -= 1
 
 
+class Bare:
+    """What the daemon computes for a frame and nothing else; for one thread."""
+
+    def __init__(self, needed: Needs, tile: int) -> None:
+        """tile: side of what the searches after the first see, in pixels; 0 for the whole picture."""
+        from edge.bundle import bundle_folder, load_bundle
+        from edge.inference import open_backend
+        from edge.vision.detect.mediapipe import MediaPipeDetector
+
+        bundle = load_bundle(bundle_folder("builtin", Path()))
+        self._needed = needed
+        self._side = tile or None
+        self._far, self._near = MediaPipeDetector("far", 0.5), MediaPipeDetector("near", 0.5)
+        self._backend = open_backend("onnxruntime", bundle, max_batch=BATCH, threads=1)
+        self._batch = np.zeros((BATCH, bundle.input_size, bundle.input_size, 3), np.uint8)
+        self._more, self._looks, self._faces = Owed(), Owed(), Owed()
+        for detector in (self._far, self._near):
+            detector.detect(np.zeros((192, 192, 3), np.uint8))
+        self._backend.infer(self._batch)
+
+    def analyse(self, image: Image) -> None:
+        """One frame."""
+        tile, face = image[: self._side, : self._side], image[:LOOKED_AT, :LOOKED_AT]
+        self._far.detect(image)
+        self._more.pay(self._needed.far - 1, partial(self._far.detect, tile))
+        self._looks.pay(self._needed.near, partial(self._near.detect, face))
+        self._faces.pay(self._needed.faces / BATCH, partial(self._backend.infer, self._batch))
+
+    def close(self) -> None:
+        """Free the networks."""
+        for one in (self._far, self._near, self._backend):
+            one.close()
+
+
 def bare_loop(clip: Path, seconds: float, needed: Needs, tile: int, threads: int) -> Report:
     """Frames a second of all threads together, and processor time a frame."""
-    from edge.bundle import bundle_folder, load_bundle
-    from edge.inference import open_backend
-    from edge.vision.detect.mediapipe import MediaPipeDetector
-
-    bundle = load_bundle(bundle_folder("builtin", Path()))
-    batch = np.zeros((BATCH, bundle.input_size, bundle.input_size, 3), np.uint8)
     stop, ready = threading.Event(), threading.Barrier(threads + 1)
     counts = [0] * threads
-    side = tile or None
 
     def loop(number: int) -> None:
-        far, near = MediaPipeDetector("far", 0.5), MediaPipeDetector("near", 0.5)
-        backend = open_backend("onnxruntime", bundle, max_batch=BATCH, threads=1)
-        for detector in (far, near):
-            detector.detect(np.zeros((192, 192, 3), np.uint8))
-        backend.infer(batch)
+        bare = Bare(needed, tile)
         ready.wait()
-        more, looks, faces = Owed(), Owed(), Owed()
-        while not stop.is_set():
-            for image in pictures(clip, FPS):
-                far.detect(image)
-                more.pay(needed.far - 1, lambda: far.detect(image[:side, :side]))  # noqa: B023
-                looks.pay(needed.near, lambda: near.detect(image[:LOOKED_AT, :LOOKED_AT]))  # noqa: B023
-                faces.pay(needed.faces / BATCH, lambda: backend.infer(batch))
-                counts[number] += 1
-                if stop.is_set():
-                    break
-        far.close()
-        near.close()
+        again_and_again = chain.from_iterable(pictures(clip, FPS) for _ in repeat(None))
+        for image in takewhile(lambda _: not stop.is_set(), again_and_again):
+            bare.analyse(image)
+            counts[number] += 1
+        bare.close()
 
     workers = [threading.Thread(target=loop, args=(number,)) for number in range(threads)]
     for worker in workers:

@@ -25,6 +25,9 @@ def test_a_bare_loop_judges_the_faces_that_it_owes(clip: Path, monkeypatch):
         def infer(self, batch):
             judged.append(len(batch))
 
+        def close(self):
+            pass
+
     monkeypatch.setattr("edge.inference.open_backend", lambda *_, **__: Backend())
     needed = floor.Needs(far=1.5, near=0.5, faces=8.0)
     assert floor.bare_loop(clip, seconds=0.5, needed=needed, tile=0, threads=1)["fps"] > 0

@@ -79,13 +79,15 @@ export function ranked({ title, rows }, width) {
       ...(row.marks ?? []).filter((mark) => mark.value !== null)
         .map((mark) => drawing("line", { class: `mark ${mark.style}`, x1: x(mark.value), x2: x(mark.value), y1: y - 2, y2: y + thick + 2 })),
       drawing("text", { class: "value", x: width - 40, y: y + thick / 2 + 4 }, shown),
-    ];
+    ].flat();
   }).filter(Boolean);
   return drawing("svg", { class: "chart", role: "img", viewBox: `0 0 ${width} ${rows.length * line + 6}`, "aria-label": title }, parts);
 }
 
+// With an edge in the colour of the paper: its own is not seen well on the bar.
 function whisker(low, high, y) {
-  return drawing("path", { class: "whisker", d: `M${low} ${y}H${high}M${low} ${y - 4}v8M${high} ${y - 4}v8` });
+  const d = `M${low} ${y}H${high}M${low} ${y - 4}v8M${high} ${y - 4}v8`;
+  return ["edge", "whisker"].map((name) => drawing("path", { class: name, d }));
 }
 
 // A line through points [share of the day 0..1, number], with a band of the error around it.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
+from weakref import WeakValueDictionary
 
 import av
 import av.filter
@@ -70,16 +73,14 @@ class Converter:
     """A decoded frame as uint8 (H, W, 3) BGR, upright, in memory of its own; for one thread at a time.
 
     The memory of a picture that is no longer held is used again, where FFmpeg's filter converts as its
-    reformatter does: the same bits for progressive frames. The pool keeps as much memory as was held at most,
-    until the camera is opened again. Raises FFmpegError or ValueError.
+    reformatter does: the same bits for progressive frames. See `_Filters`. Raises FFmpegError or ValueError.
     """
 
     def __init__(self, *, like_software: bool = False) -> None:
         """like_software: frames of a GPU become the bits that software's become."""
         self._reformatter = VideoReformatter()
         self._like_software = like_software
-        self._graph: av.filter.Graph | None = None
-        self._shape: tuple[object, ...] = ()
+        self._filters: _Filters | None = None
 
     def __call__(self, frame: VideoFrame, rotation: int = 0) -> Image:
         """rotation: in degrees, for a frame that names none."""
@@ -90,13 +91,46 @@ class Converter:
         return _upright(found.to_ndarray(), frame.rotation or rotation)
 
     def _filtered(self, frame: VideoFrame) -> VideoFrame:
-        if self._graph is None or _shape(frame) != self._shape:
-            to_bgr = ("scale", "flags=bilinear"), ("format", "pix_fmts=bgr24")
-            self._graph, self._shape = _graph(frame, *to_bgr), _shape(frame)
+        if self._filters is None or _shape(frame) != self._filters.shape:
+            self._filters = _Filters.of(_shape(frame))
         # The filter refuses frames whose light is described by reserved numbers; it is not converted.
         frame.color_trc, frame.color_primaries = ColorTrc.UNSPECIFIED, ColorPrimaries.UNSPECIFIED
-        self._graph.vpush(frame)
-        return self._graph.vpull()
+        return self._filters.convert(frame)
+
+
+class _Filters:
+    """FFmpeg's filters for frames of one shape, shared by all cameras that have such: for any thread.
+
+    As many as convert at once, each with a pool of memory: all cameras together have as many pictures as
+    are analysed at once, and not each its own. They go with the last camera.
+    """
+
+    _known: ClassVar[WeakValueDictionary[tuple[object, ...], _Filters]] = WeakValueDictionary()
+    _guard: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, shape: tuple[object, ...]) -> None:
+        self.shape = shape
+        self._idle: deque[av.filter.Graph] = deque()
+
+    @classmethod
+    def of(cls, shape: tuple[object, ...]) -> _Filters:
+        """Those for frames of this shape."""
+        with cls._guard:
+            found = cls._known.get(shape)
+            if found is None:
+                found = cls._known[shape] = cls(shape)
+            return found
+
+    def convert(self, frame: VideoFrame) -> VideoFrame:
+        """The frame in BGR. A filter that fails is not used again."""
+        try:
+            graph = self._idle.pop()
+        except IndexError:
+            graph = _graph(frame, ("scale", "flags=bilinear"), ("format", "pix_fmts=bgr24"))
+        graph.vpush(frame)
+        found = graph.vpull()
+        self._idle.append(graph)
+        return found
 
 
 def _upright(image: NDArray[Any], rotation: int) -> Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture.convert import Converter
+from edge.capture.convert import Converter, _Filters, _shape
 from edge.capture.source import SAMPLE
 from edge.capture.video import Decoding, JpegDecoder, Video
 from edge.errors import SourceError
@@ -176,6 +177,40 @@ def test_the_memory_of_a_picture_is_used_again_once_it_is_not_held_any_more(tmp_
     places = {image.ctypes.data for image in held}
     held.clear()
     assert {image.ctypes.data for image in taken} <= places
+
+
+def frame_of(level: int, size: tuple[int, int] = (1280, 720)) -> av.VideoFrame:
+    image = np.full((size[1], size[0], 3), level, np.uint8)
+    return av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format="yuv420p")
+
+
+def test_cameras_with_frames_of_one_shape_share_the_memory_of_their_pictures() -> None:
+    one, other = Converter(), Converter()
+    image = one(frame_of(50))
+    place = image.ctypes.data
+    beside = other(frame_of(200))
+    assert (image.mean(), beside.mean()) == pytest.approx((50, 200), abs=3)
+    del image
+    assert other(frame_of(100)).ctypes.data == place
+
+
+def test_what_cameras_share_goes_with_the_last_of_them() -> None:
+    one, other, shape = Converter(), Converter(), _shape(frame_of(0, (320, 180)))
+    for converter in (one, other):
+        converter(frame_of(0, (320, 180)))
+    del one, converter
+    assert shape in _Filters._known
+    other(frame_of(0, (160, 90)))
+    assert shape not in _Filters._known
+
+
+def test_cameras_convert_at_once() -> None:
+    def convert(level: int) -> bool:
+        converter = Converter()
+        return all(abs(converter(frame_of(level, (320, 180))).mean() - level) < 3 for _ in range(50))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(convert, (50, 100, 150, 200)))
 
 
 IDENTITY = np.array([0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000], ">i4").tobytes()

@@ -32,7 +32,8 @@ IDLE_FPS = 25
 class Material:
     """The recordings: a busy scene large and at 480 lines, an idle one in both sizes, and others.
 
-    folder: where recordings that were counted by eye are looked for.
+    folder: where recordings that were counted by eye are looked for. starts: from how many of their first
+    frames on these are counted.
     """
 
     large: Path
@@ -42,6 +43,7 @@ class Material:
     others: tuple[Path, ...]
     composed: bool
     folder: Path = CLIPS
+    starts: int = 1
 
 
 def gather(clips: Path, folder: Path) -> Material:

@@ -15,6 +15,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -77,7 +78,9 @@ def measure(name: str, material: Material, quick: bool) -> Report:
     report: Report = rounded(
         {
             "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": f"python -m bench.run --only {name}" + (" --quick" if quick else ""),
+            "command": f"python -m bench.run --only {name}"
+            + (" --quick" if quick else "")
+            + (f" --starts {material.starts}" if name == "truth" and material.starts > 1 else ""),
             "material": "the demo's composed scene" if material.composed else "recordings",
             "commit": commit(),
             "load": [load, os.getloadavg()[0]],
@@ -122,6 +125,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="measure each part once, for a few seconds")
     parser.add_argument(
+        "--starts",
+        type=int,
+        default=1,
+        metavar="N",
+        help="count the recordings of truth from each of their first N frames on, for the mean error",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         default=ROOT / "bench" / "results" / "bench",
@@ -134,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="instore-bench-") as folder:
             step("preparing the clips")
-            material = gather(arguments.clips, Path(folder))
+            material = replace(gather(arguments.clips, Path(folder)), starts=arguments.starts)
             for name in arguments.only:
                 sections[name] = measure(name, material, arguments.quick)
                 ordered = {name: sections[name] for name in SECTIONS if name in sections}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import cv2
 import numpy as np
@@ -164,10 +165,21 @@ def _share_hidden(cover: Image, face: Face) -> float:
 def dressed(rng: Rng) -> Retouch:
     """Clothes of a colour of their own: people differ by them."""
     tint = rng.uniform(0.35, 1.5, 3)
+    return _below(lambda clothes: clothes * tint + 25)
+
+
+def uniformed(rng: Rng) -> Retouch:
+    """Clothes that are alike on everybody who wears them."""
+    colour = rng.uniform(30, 200, 3)
+    return _below(lambda clothes: 0.3 * clothes + 0.7 * colour)
+
+
+def _below(change: Callable[[Image], NDArray[np.floating]]) -> Retouch:
+    """A change of what is below the chin."""
 
     def retouch(picture: Image, portrait: Portrait) -> None:
         below = picture[round(portrait.y + 0.85 * portrait.width) :, :, :3]
-        below[...] = np.clip(below * tint + 25, 0, 255)
+        below[...] = np.clip(change(below), 0, 255)
 
     return retouch
 
@@ -289,16 +301,19 @@ class Cast:
         turned: Spans = (),
         *,
         still: bool = False,
+        clothes: Retouch | None = None,
+        lift: float | None = None,
     ) -> Someone:
         rng = self.rng
         if not self._names:
             self._names = list(rng.permutation(list(PORTRAITS)))
-        portrait, clothes = PORTRAITS[self._names.pop()], dressed(rng)
+        portrait, clothes = PORTRAITS[self._names.pop()], clothes or dressed(rng)
         mirrored, light = bool(rng.random() < 0.5), self.light * float(rng.uniform(0.85, 1.12))
         front = Figure(portrait, mirrored=mirrored, brightness=light, retouch=both(clothes, self.look(rng)))
         back = Figure(portrait, mirrored=mirrored, brightness=light, retouch=both(clothes, from_behind(rng)))
         outline = Figure(portrait, mirrored=mirrored, retouch=white)
-        lift, phase = float(rng.uniform(-0.25, 0.25)), float(rng.uniform(0, 6))
+        lift = float(rng.uniform(-0.25, 0.25)) if lift is None else lift
+        phase = float(rng.uniform(0, 6))
         return Someone(front, back, outline, times, xs, sizes, turned, still, lift, phase)
 
     def visit(self, start: float, slot: tuple[float, float], *, turned: Spans = ()) -> Someone:
@@ -413,6 +428,36 @@ def poster(cast: Cast) -> Parts:
     return [hung, cast.visit(2, (0.6, 0.85))], (), seconds
 
 
+def out_of_sight(cast: Cast, *, returns: bool) -> Parts:
+    """Somebody steps behind a nearer person; 2 to 8 s later they step out again, or somebody else does.
+
+    The camera hangs at the height of the faces. Half of those who step out stand so close to the nearer one
+    that their clothes are not seen; in half of the scenes with two they are dressed alike. In a third the
+    nearer one leaves as they step out.
+    """
+    rng, near = cast.rng, cast.size(0.4, 0.9)
+    size, hides = near * float(rng.uniform(0.6, 0.85)), cast.width / 2
+    offset = near * float(rng.uniform(0.9, 1.2) if rng.random() < 0.5 else rng.uniform(1.5, 2.2))
+    side, walk = float(rng.choice([-1, 1])), offset / (size * float(rng.uniform(1.5, 4)))
+    leaves, away = float(rng.uniform(2.5, 4)), float(rng.uniform(2, 8))
+    clothes = dressed(rng) if returns or rng.random() < 0.5 else uniformed(rng)
+    there, behind = leaves + walk, leaves + walk + away
+    stands = [hides + side * offset, hides + side * offset + size * float(rng.uniform(-0.4, 0.4))]
+    times = [0.0, leaves, there, behind, behind + walk, behind + walk + float(rng.uniform(2.5, 4))]
+    xs = [stands[0], stands[0], hides, hides, stands[1], stands[1]]
+    seconds, lift = times[-1], 1.75 - (1.75 + float(rng.uniform(-0.2, 0.1))) * near / size
+    spans = [slice(0, 6)] if returns else [slice(0, 3), slice(3, 6)]
+    worn = [clothes, clothes if rng.random() < 0.5 else dressed(rng)]
+    people = [
+        cast.someone(times[span], xs[span], [size] * len(times[span]), clothes=own, lift=lift)
+        for span, own in zip(spans, worn, strict=False)
+    ]
+    leaving = [0.0, behind - 0.5, behind + 2.5], [hides, hides, hides - side * cast.width]
+    keys = leaving if rng.random() < 1 / 3 else ([0.0, seconds], [hides, hides])
+    people.append(cast.someone(*keys, [near] * len(keys[0]), lift=0.0))
+    return people, (), seconds + 0.5
+
+
 def empty(rng: Rng) -> Retouch:
     """People as they are."""
     return both()
@@ -447,12 +492,18 @@ KINDS: dict[str, Kind] = {
 }
 """Kinds of scenes; of each cycle of 27 scenes, `weight` are of the kind."""
 
+HIDDEN: dict[str, Kind] = {
+    "replaced": Kind(partial(out_of_sight, returns=False)),
+    "returned": Kind(partial(out_of_sight, returns=True)),
+}
+"""Kinds beside the cycle, for `draw(number, kind)`: in doubt, either of the two is wrong."""
+
 CYCLE = [name for name, kind in KINDS.items() for _ in range(kind.weight)]
 
 
-def draw(number: int) -> Scene:
-    """Scene `number`, from 0 on."""
-    kind = CYCLE[number % len(CYCLE)]
+def draw(number: int, kind: str = "") -> Scene:
+    """Scene `number`, from 0 on, of its kind in the cycle or of another one."""
+    kind = kind or CYCLE[number % len(CYCLE)]
     for attempt in range(50):
         scene = _draw(kind, np.random.default_rng((number, attempt)), number)
         if scene.clear:
@@ -461,7 +512,7 @@ def draw(number: int) -> Scene:
 
 
 def _draw(name: str, rng: Rng, number: int) -> Scene:
-    kind = KINDS[name]
+    kind = (KINDS | HIDDEN)[name]
     width, height = SIZES[rng.integers(len(SIZES))]
     people, pillars, seconds = kind.parts(Cast(rng, width, height, kind.look, kind.light))
     rate = float(rng.choice(kind.rates))

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench import dwell, walks
 from bench.box import ROOT
@@ -120,8 +119,10 @@ class Watching(Vision):
         self.size = frame.image.shape[1], frame.image.shape[0]
         return super().process(frame)
 
-    def _follow(self, faces: Faces, at: datetime, clothes: NDArray[np.float32] | None = None) -> list[Track]:
-        ended = super()._follow(faces, at, clothes)
+    def _follow(
+        self, faces: Faces, at: datetime, clothes: Colours | None = None, parts: Colours | None = None
+    ) -> list[Track]:
+        ended = super()._follow(faces, at, clothes, parts)
         self.frames.append(seen(faces, self._tracks))
         return ended
 

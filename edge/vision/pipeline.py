@@ -12,13 +12,12 @@ from datetime import datetime
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from edge.config import CameraSettings, Settings
 from edge.ops.metrics import Metrics
 from edge.types import Boxes, Faces, Frame, Image, Message, Track, TrackState
-from edge.vision.clothes import colours
+from edge.vision.clothes import Colours, colours, with_parts
 from edge.vision.cuts import Cuts
 from edge.vision.detect import (
     Scanner,
@@ -79,7 +78,8 @@ class Vision:
             faces = self._scanner.scan(frame.image, frame.captured_at, _boxes(self._tracks))
         with self._metrics.timed("track"):
             worn = colours(frame.image, faces.xyxy)
-            ended = self._follow(faces, frame.captured_at, worn)
+            parts = with_parts(frame.image, faces.xyxy, worn)
+            ended = self._follow(faces, frame.captured_at, worn, parts)
         with self._metrics.timed("crops"):
             self._visitors.look(frame, faces, self._tracks, worn)
         self._metrics.faces.labels(self._camera).inc(len(faces))
@@ -129,9 +129,11 @@ class Vision:
         self._scanner.close()
         self._opinion.close()
 
-    def _follow(self, faces: Faces, at: datetime, clothes: NDArray[np.float32] | None = None) -> list[Track]:
+    def _follow(
+        self, faces: Faces, at: datetime, clothes: Colours | None = None, parts: Colours | None = None
+    ) -> list[Track]:
         """Continue the tracks with the faces of the moment `at`; the tracks that have ended."""
-        tracks = self._tracker.update(faces, at, clothes)
+        tracks = self._tracker.update(faces, at, clothes, parts)
         self._tracks = [track for track in tracks if track.state is not TrackState.REMOVED]
         return [track for track in tracks if track.state is TrackState.REMOVED]
 

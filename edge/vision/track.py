@@ -101,6 +101,14 @@ WAITS_GROWTH = 0.7
 """E-folds by which the sides of such a face may differ: half hidden, it was up to 1.4 times too small, and
 who moves up is nearer."""
 
+UNPROVEN_FOR = 1.0
+"""Seconds after `lost_after` for which a hidden track is found again without a look at the clothes. From then
+on somebody else may have come: it takes the same clothes, if only a part of them."""
+
+UNDECIDED_FOR = timedelta(seconds=1)
+"""Time for which a face near a track that is hidden for so long starts none: who steps out from behind
+somebody shows the face first and the clothes a moment later."""
+
 OTHER_CLOTHES = 2.0
 """How unlike the clothes are (`Outfits.unlike`) from which on a face that fits no track continues none."""
 
@@ -145,18 +153,22 @@ class Tracker:
         self._lives: list[_Life] = []
         self._motion = _Motion()
         self._outfits = Outfits()
+        self._parts = Outfits()
         self._next_id = 1
         self._at = datetime(1970, 1, 1, tzinfo=UTC)
         self._elapsed = self._before = timedelta()
 
-    def update(self, faces: Faces, at: datetime, clothes: Colours | None = None) -> list[Track]:
+    def update(
+        self, faces: Faces, at: datetime, clothes: Colours | None = None, parts: Colours | None = None
+    ) -> list[Track]:
         """Take one frame's faces; return the live tracks, oldest first, then those that this frame ended.
 
         A track is TENTATIVE until confirmed, then CONFIRMED in frames that show it and LOST in others, and
         REMOVED exactly once. `Track.face` is an index into `faces`; without one `Track.xyxy` is a prediction.
         `at`, the frame's time in UTC, may repeat. If it moves back, no time has passed, and the live tracks
         are moved to the new time with their first_seen and last_seen: a dwell is never negative.
-        clothes: float32 (N, 3), `edge.vision.clothes` of each face, NaN where unknown.
+        clothes: float32 (N, 3), `edge.vision.clothes` of each face, NaN where unknown. parts: the same where
+        a part of them is enough to be known; `clothes` by default.
         """
         step = self._advance(at)
         ended = self._remove([self._has_waited_too_long(life, step) for life in self._lives])
@@ -164,17 +176,20 @@ class Tracker:
         measured = _measure(faces.xyxy)
         worn = np.full((len(faces), 3), np.nan, np.float32) if clothes is None else clothes
         noise = np.where(half_hidden(faces.xyxy)[:, None], HALF_HIDDEN, NOISE)
-        unlike = self._outfits.unlike(worn)
+        parts = worn if parts is None else parts
+        unlike = self._unlike(worn, parts)
         back = (unlike < 1) & ~self._taken(measured)
         rows, columns = self._associate(measured, noise, unlike, back)
         if len(rows) < len(self._lives) and len(columns) < len(measured):
             rows, columns = self._rejoin(self._detour(measured, unlike, back), rows, columns)
         self._motion.correct(rows, measured[columns], noise[columns])
         self._outfits.add(rows, worn[columns])
+        self._parts.add(rows, parts[columns])
         self._note(rows, columns)
         self._note_hidden(faces.xyxy)
+        taken = np.concatenate([columns, self._undecided(measured, unlike, columns)])
         ended += self._remove([self._doubtful(life) for life in self._lives])
-        self._start(faces, measured, columns, worn)
+        self._start(faces, measured, taken, worn, parts)
         return self._tracks(faces) + ended
 
     def finish(self) -> list[Track]:
@@ -228,6 +243,7 @@ class Tracker:
         clash[~back] = np.maximum(clash[~back], 0)
         surprise = self._motion.surprise(measured, noise) + clash
         surprise[self._vague()[:, None] & ~back] = np.inf
+        surprise[self._late()[:, None] & ~(unlike < 1)] = np.inf
         tentative = np.array([life.state is TrackState.TENTATIVE for life in self._lives])
         surcharge = TENTATIVE_SURCHARGE * tentative[:, None]
         impossible = SURPRISE_LIMIT + TENTATIVE_SURCHARGE
@@ -246,6 +262,30 @@ class Tracker:
                 for life in self._lives
             ]
         )
+
+    def _late(self) -> Bools:
+        """Which tracks continue in the same clothes only, (N,): they are hidden for very long."""
+        return self._unseen_seconds() > self._settings.lost_after + UNPROVEN_FOR
+
+    def _unlike(self, worn: Colours, parts: Colours) -> Floats:
+        """How unlike the clothes of tracks and faces are, (N, M); parts of them where a track is late."""
+        unlike = self._outfits.unlike(worn)
+        if (late := self._late()).any():
+            unlike[late] = self._parts.unlike(parts)[late]
+        return unlike
+
+    def _undecided(self, measured: Floats, unlike: Floats, taken: Indices) -> Indices:
+        """Which faces may be of a late track, once it is seen what they wear."""
+        if not (late := self._late()).any():
+            return np.empty(0, np.intp)
+        waits = np.array([life.hidden for life in self._lives], np.bool_) & late & self._parts.known
+        may = (self._motion.apart(measured, WAITS_GROWTH) < WAITS) & np.isnan(unlike) & waits[:, None]
+        may[:, taken] = False
+        for row in np.flatnonzero(may.any(axis=1)).tolist():
+            life = self._lives[row]
+            life.unproven_from = life.unproven_from or self._elapsed
+            may[row] &= self._elapsed - life.unproven_from <= UNDECIDED_FOR
+        return np.flatnonzero(may.any(axis=0))
 
     def _taken(self, measured: Floats) -> Bools:
         """Which faces are close to where a track was a moment ago, (M,): they are of that one, if of any.
@@ -292,6 +332,7 @@ class Tracker:
         detour = np.where(turned, 1 + apart / reach, detour)
         detour = np.where((unseen <= JUMP_WITHIN) & (apart < JUMP), apart / JUMP, detour)
         detour[unlike >= OTHER_CLOTHES] = np.inf
+        detour[self._late()[:, None] & ~(unlike < 1)] = np.inf
         return detour
 
     def _unseen_seconds(self) -> Floats:
@@ -308,11 +349,11 @@ class Tracker:
 
     def _hit(self, life: _Life, face: int) -> None:
         life.face, life.last_seen, life.hits = face, self._elapsed, life.hits + 1
-        life.absent = timedelta()
+        life.absent, life.unproven_from = timedelta(), None
         if life.hits >= self._settings.confirm_hits:
             life.state = TrackState.CONFIRMED
 
-    def _start(self, faces: Faces, measured: Floats, taken: Indices, worn: Colours) -> None:
+    def _start(self, faces: Faces, measured: Floats, taken: Indices, worn: Colours, parts: Colours) -> None:
         """Start a track on each face of a sufficient score that continues none, and lies on none."""
         fresh = faces.score >= self._settings.start_score
         fresh[taken] = False
@@ -325,6 +366,7 @@ class Tracker:
             self._next_id += 1
         self._motion.start(measured[fresh])
         self._outfits.start(worn[fresh])
+        self._parts.start(parts[fresh])
 
     def _recent(self, faces: Faces) -> Boxes:
         """Where the tracks are that this frame shows, and where those should be that were lost just now."""
@@ -347,6 +389,7 @@ class Tracker:
         kept = ~np.array(over)
         self._motion.keep(kept)
         self._outfits.keep(kept)
+        self._parts.keep(kept)
         return ended
 
     def _tracks(self, faces: Faces) -> list[Track]:
@@ -369,6 +412,7 @@ class _Life:
     """A track without its motion. Times are on the tracker's own axis, which never moves back.
 
     absent: time for which it was not seen and nobody hid it. hidden: whether somebody hides it now.
+    unproven_from: when a face came that may be this one, of whose clothes nothing was seen.
     """
 
     track_id: int
@@ -379,6 +423,7 @@ class _Life:
     face: int | None = None
     absent: timedelta = timedelta()
     hidden: bool = False
+    unproven_from: timedelta | None = None
 
 
 class _Motion:

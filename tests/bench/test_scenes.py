@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from bench.scenes import CYCLE, KINDS, Cast, Scene, Someone, draw
+from bench.scenes import CYCLE, HIDDEN, KINDS, Cast, Scene, Someone, draw
 
 
 def scene(*people: Someone, pillars: tuple[tuple[float, float], ...] = ()) -> Scene:
@@ -64,3 +64,12 @@ def test_who_is_smaller_than_the_least_face_is_none(cast: Cast):
 def test_a_short_view_is_not_clear(cast: Cast):
     assert not scene(cast.someone([0, 1], [300, 300], [50, 50])).clear
     assert scene(cast.someone([0, 3], [300, 300], [50, 50])).clear
+
+
+@pytest.mark.parametrize(("kind", "visitors"), [("replaced", 3), ("returned", 2)])
+def test_who_steps_out_from_behind_somebody_is_another_or_the_same(kind: str, visitors: int):
+    assert kind in HIDDEN
+    drawn = draw(600, kind)
+    assert (drawn.kind, drawn.visitors, drawn.clear) == (kind, visitors, True)
+    hidden = [drawn._hidden(t) for t in np.arange(0, drawn.seconds - 0.5, 0.2)]
+    assert any(min(shares[:-1]) == 1 for shares in hidden)

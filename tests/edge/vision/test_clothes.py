@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.vision.clothes import Outfits, colours, half_hidden
+from edge.vision.clothes import Outfits, colours, half_hidden, with_parts
 
 FACE = np.array([100, 40, 140, 80], np.float32)
 
@@ -50,6 +50,19 @@ def test_is_unknown_where_a_nearer_person_may_hide_it():
     found = colours(dressed((0, 0, 255)), np.stack([FACE, nearer]))
     assert np.isnan(found[0]).all()
     assert not np.isnan(found[1]).any()
+
+
+@pytest.mark.parametrize(("left", "seen"), [(170, True), (140, False)])
+def test_a_part_is_known_beside_a_nearer_person(left: int, seen: bool):
+    nearer, image = np.array([left, 45, left + 60, 105], np.float32), dressed((0, 0, 255))
+    image[:, left - 30 :] = 0
+    boxes = np.stack([FACE, nearer])
+    whole = colours(image, boxes)
+    found = with_parts(image, boxes, whole)
+    assert np.isnan(whole[0]).all()
+    assert not seen or found[0].tolist() == pytest.approx([76.2, -43.1, 127.5], abs=0.1)
+    assert np.isnan(found[0]).any() != seen
+    assert np.array_equal(found[1], whole[1])
 
 
 @pytest.mark.parametrize(("left", "hides"), [(150, True), (190, False)])

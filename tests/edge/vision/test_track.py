@@ -290,8 +290,51 @@ def hide(tracker: Tracker, until: float, *, clothes: Sequence[float] = RED, away
 def test_who_is_hidden_by_somebody_nearer_is_waited_for(until: float, same: bool):
     tracker = Tracker()
     seconds = hide(tracker, until) + 0.1
-    tracks = tracker.update(faces((150, 330, NEAR), (320, 305, 0.8 * SIZE)), at(seconds))
+    worn = np.array([GREEN, RED], np.float32)
+    tracks = tracker.update(faces((150, 330, NEAR), (320, 305, 0.8 * SIZE)), at(seconds), worn)
     assert ids(tracks)[1] == (2 if same else 3)
+
+
+def step_out(
+    tracker: Tracker, since: float, worn: Sequence[Sequence[float]], parts: Sequence[float] = RED
+) -> int:
+    """Somebody steps out beside the one nearer, in a frame for each of these clothes; the id in the last."""
+    for index, own in enumerate(worn):
+        clothes = np.array([GREEN, own], np.float32)
+        part = np.array([GREEN, parts], np.float32)
+        found = faces((300, 330, NEAR), (370, 305, SIZE))
+        tracks = tracker.update(
+            found, at(since + index / 10), clothes, part if np.isnan(own).any() else clothes
+        )
+    return ids(tracks).get(1, 0)
+
+
+UNSEEN = [np.nan] * 3
+
+
+@pytest.mark.parametrize(
+    ("hidden", "worn", "expected"),
+    [
+        (3.0, [UNSEEN], 2),
+        (5.0, [UNSEEN] * 5, 0),
+        (5.0, [UNSEEN] * 12, 3),
+        (5.0, [UNSEEN] * 5 + [RED], 2),
+        (5.0, [UNSEEN] * 5 + [GREEN], 3),
+        (5.0, [[80.0, -30, 100]], 3),  # 1.7 times as far off as clothes that are the same
+    ],
+)
+def test_who_steps_out_after_long_is_who_was_hidden_in_the_same_clothes_only(hidden, worn, expected: int):
+    """Else the hidden one may have left behind the nearer one, and another have come."""
+    tracker = Tracker()
+    seconds = hide(tracker, 1 + hidden) + 0.1
+    assert step_out(tracker, seconds, worn, UNSEEN) == expected
+
+
+@pytest.mark.parametrize(("part", "expected"), [(RED, 2), (GREEN, 3)])
+def test_who_was_hidden_for_long_is_known_by_a_part_of_the_clothes(part: Sequence[float], expected: int):
+    tracker = Tracker()
+    seconds = hide(tracker, 6) + 0.1
+    assert step_out(tracker, seconds, [UNSEEN], part) == expected
 
 
 def test_who_was_hidden_for_a_moment_is_not_waited_for_after_that():
@@ -303,7 +346,7 @@ def test_who_was_hidden_for_a_moment_is_not_waited_for_after_that():
 @pytest.mark.parametrize(("after", "same"), [(RED, True), (GREEN, False), ([np.nan] * 3, True)])
 def test_in_other_clothes_it_is_not_who_was_hidden(after: Sequence[float], same: bool):
     tracker = Tracker()
-    seconds = hide(tracker, 5) + 0.1
+    seconds = hide(tracker, 4) + 0.1
     worn = np.array([GREEN, after], np.float32)
     tracks = tracker.update(faces((150, 330, NEAR), (320, 305, SIZE)), at(seconds), worn)
     assert ids(tracks)[1] == (2 if same else 3)

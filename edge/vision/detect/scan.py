@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.geometry import longer_sides, suppress
+from edge.geometry import longer_sides, overlap, suppress
 from edge.types import Boxes, Faces, Image
 from edge.vision.detect.detector import FaceDetector
 from edge.vision.detect.tiles import OVERLAP, Changes, halves, holding, plan_tiles
@@ -19,6 +19,9 @@ Shares = NDArray[np.float32]
 DUPLICATE = 0.5
 """Two boxes that share half of the smaller one are the same face, seen in two tiles or in a tile and the
 whole."""
+
+TOUCHES = 0.1
+"""Share of the smaller box from which on a face of a half may be one that the whole shows in another box."""
 
 EDGE = 2.0
 """Pixels: a box this close to an inner edge of its tile is cut off; the next tile shows the whole face."""
@@ -33,7 +36,11 @@ every frame, and 11 % fewer views are searched; with 0.5 s, and at full scans al
 
 FAINT = 8 / 192
 """Share of a small picture's longer side up to which the whole shows a face poorly, eight of the detector's
-192 pixels. Its tiles are searched for smaller ones only: the box of others would change with the view."""
+192 pixels. Its halves are searched for smaller ones: the box of others would change with the view."""
+
+MISSED = 12 / 192
+"""The same up to which a half shows faces that the whole misses: at 8 to 11 of its pixels some score 0.1 to
+0.5 in it, and 0.6 to 0.9 in a half."""
 
 RARELY = 3
 """Full scans from one to the next search of a small picture's tiles, which costs as much as two frames. In
@@ -103,7 +110,9 @@ class Scanner:
         """The faces of `image`, in its pixels. tracks: float32 (N, 4), where visitors are expected."""
         if (size := (image.shape[1], image.shape[0])) != self._size:
             self._begin(*size)
-        merged = _merge(self._search(image, self._views_to_search(image, at, tracks)))
+        views = self._views_to_search(image, at, tracks)
+        seen = self._search(image, views)
+        merged = _merge(self._with_missed(views, seen, tracks) if self._small else seen)
         return merged.select(longer_sides(merged.xyxy) >= self._min_face)
 
     def restart(self) -> None:
@@ -121,7 +130,8 @@ class Scanner:
         self._small = self._tile > 0 and not len(tiles)
         self._fits = OVERLAP * float(longer_sides(tiles).max(initial=0))
         self._views = np.concatenate([whole, halves(width, height) if self._small else tiles])
-        self._faint = FAINT * max(width, height)
+        self._faint, self._most = FAINT * max(width, height), MISSED * max(width, height)
+        self._missed = np.empty((0, 4), np.float32)
         self._scan_every = self._every * (RARELY if self._small else 1)
         self._changes = Changes(self._views, width, height)
         self._searched: list[datetime | None] = [None] * len(self._views)
@@ -146,8 +156,9 @@ class Scanner:
         return views
 
     def _faint_halves(self, tracks: Boxes) -> Mask:
-        """Which halves of a small picture show a track better than the whole does."""
-        return holding(self._views[1:], tracks[longer_sides(tracks) <= self._faint])
+        """Which halves of a small picture show a track better than the whole does, or alone."""
+        missed = (overlap(tracks, self._missed) > DUPLICATE).any(axis=1)
+        return holding(self._views[1:], tracks[missed | (longer_sides(tracks) <= self._faint)])
 
     def _longest_ago(self, shown: Mask, at: datetime) -> Mask:
         """Those of the tiles to search now, longest ago first: as few as leave each of the later frames no
@@ -232,16 +243,39 @@ class Scanner:
         found = self._detector.detect_all(parts)
         return [self._seen(image, view, faces) for view, faces in zip(views, found, strict=True)]
 
+    def _with_missed(self, views: list[int], seen: list[Faces], tracks: Boxes) -> list[Faces]:
+        """What the views of a small picture show, of the halves only what is faint or missed by the whole.
+
+        A face is missed if the whole shows none there, nor has shown the track that is there.
+        """
+        if not views or views == [0]:
+            return seen
+        halves = seen[1:] if views[0] == 0 else seen
+        lost = (overlap(tracks, self._missed) > DUPLICATE).any(axis=1)
+        known = np.concatenate([seen[0].xyxy, tracks[~lost]])
+        faint = [longer_sides(faces.xyxy) <= self._faint for faces in halves]
+        missed = [
+            ~small & (views[0] == 0) & self._is_missed(faces.xyxy, known)
+            for small, faces in zip(faint, halves, strict=True)
+        ]
+        self._missed = np.concatenate([faces.xyxy[one] for faces, one in zip(halves, missed, strict=True)])
+        kept = [faces.select(a | b) for faces, a, b in zip(halves, faint, missed, strict=True)]
+        return [*seen[: len(seen) - len(halves)], *kept]
+
+    def _is_missed(self, faces: Boxes, known: Boxes) -> Mask:
+        """Which faces are small enough to be missed, and apart from those that are known."""
+        apart = ~(overlap(faces, known) > TOUCHES).any(axis=1)
+        return np.asarray((longer_sides(faces) <= self._most) & apart, np.bool_)
+
     def _seen(self, image: Image, view: int, found: Faces) -> Faces:
-        """What a view shows better than the others, in pixels of the picture."""
+        """What a view shows that it does not cut off, in pixels of the picture."""
         if not view:
             return found
         left, top, right, bottom = (int(v) for v in self._views[view])
         edges = _inner_edges(self._views[view], image)
         whole = found.select(~_cut(found.xyxy, right - left, bottom - top, edges))
         corner = np.array([left, top], np.float32)
-        faces = Faces(whole.xyxy + np.tile(corner, 2), whole.score, whole.keypoints + corner)
-        return faces.select(longer_sides(faces.xyxy) <= self._faint) if self._small else faces
+        return Faces(whole.xyxy + np.tile(corner, 2), whole.score, whole.keypoints + corner)
 
 
 def _is_due(due: datetime, at: datetime, every: timedelta) -> bool:

@@ -34,6 +34,13 @@ class FarSighted(FaceDetector):
         """Nothing is held."""
 
 
+class Halves(FarSighted):
+    """Finds painted people in the halves of a small picture only."""
+
+    def detect(self, image: np.ndarray) -> Faces:
+        return super().detect(image) if image.shape[1] < 640 else Faces.empty()
+
+
 def scanner(detector: FaceDetector, **changes: Any) -> Scanner:
     """A scanner that searches the whole in every frame that needs it."""
     options = {"tile": TILE, "full_scan_every": 1.0, "min_face": 20, "whole_every": 0.0, **changes}
@@ -352,14 +359,31 @@ class TestWhat:
         (score,) = look(scanner(Graded([ANN])), scene((ANN, 960, 540, 100))).score.tolist()
         assert score == pytest.approx(0.9)
 
-    @pytest.mark.parametrize(("size", "found"), [(26, 1), (28, 0)])
-    def test_the_halves_of_a_small_picture_add_faint_faces_only(self, size: float, found: int):
-        class Halves(FarSighted):
-            def detect(self, image: np.ndarray) -> Faces:
-                return super().detect(image) if image.shape[1] < 640 else Faces.empty()
-
+    @pytest.mark.parametrize(("size", "found"), [(26, 1), (38, 1), (42, 0)])
+    def test_the_halves_of_a_small_picture_add_small_faces_that_the_whole_misses(
+        self, size: float, found: int
+    ):
         image = scene((ANN, 300, 300, size))[:480, :640].copy()
         assert len(look(scanner(Halves(ANN)), image)) == found
+
+    def test_the_whole_decides_the_box_of_a_face_that_it_shows(self):
+        class Larger(PaintedFaces):
+            def detect(self, image: np.ndarray) -> Faces:
+                found, grown = super().detect(image), 0 if image.shape[1] == 640 else 3
+                larger = np.array([-grown, -grown, grown, grown], np.float32)
+                return Faces(found.xyxy + larger, found.score + grown, found.keypoints)
+
+        image = scene((ANN, 300, 300, 32))[:480, :640].copy()
+        (box,) = look(scanner(Larger([ANN])), image).xyxy
+        assert box.tolist() == [284, 284, 316, 316]
+
+    def test_a_missed_face_is_followed_in_its_half_and_one_of_the_whole_is_not(self):
+        image = scene((ANN, 200, 200, 32))[:480, :640].copy()
+        track = np.array([[184, 184, 216, 216]], np.float32)
+        scan = scanner(Halves(ANN))
+        assert [len(look(scan, image, n / 5, track if n else NOBODY)) for n in range(9)] == [1] * 9
+        scan = scanner(Halves(ANN))
+        assert [len(look(scan, image, n / 5, track)) for n in range(9)] == [0] * 9
 
     @pytest.mark.parametrize(("size", "found"), [(19, 0), (20, 1)])
     def test_smaller_faces_than_asked_for_are_passed_over(self, size: float, found: int):

@@ -204,7 +204,7 @@ def test_a_reload_takes_a_new_camera_over_without_a_restart(machine: Machine) ->
     assert heard(machine, 1, camera="till")[0]["camera"] == "till"
     machine.write(CONFIG, settings(cameras=[]))
     machine.run("systemctl", "reload", UNIT)
-    machine.wait_until(lambda: "refused" in machine.show(UNIT, "StatusText"), "the fault was not told", UNIT)
+    machine.wait_until(lambda: "rejected" in machine.show(UNIT, "StatusText"), "the fault was not told", UNIT)
     assert heard(machine, 1, camera="till")
     machine.write(CONFIG, settings())
     machine.run("systemctl", "reload", UNIT)

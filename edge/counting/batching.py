@@ -38,7 +38,8 @@ Output = Visit | GroupEnded | TrackMissed | Decided | Progress | StreamEnded | C
 class Classifier:
     """Turns crops and ended tracks into visits with an age; used by one thread.
 
-    infer: see `Infer`; it takes at most `max_batch` crops of `size` px. max_delay: seconds that a crop waits
+    infer: see `Infer`; it gets `batch()` crops of `size` px at most: as many as it takes at this moment with
+    a gain, since nothing overtakes a batch that is at work. max_delay: seconds that a crop waits
     at most for a batch to fill. max_spread: years; a visitor whose age has a larger standard deviation is
     unclassified.
     """
@@ -48,13 +49,13 @@ class Classifier:
         infer: Infer,
         *,
         size: int,
-        max_batch: int,
+        batch: Callable[[], int],
         max_delay: float,
         max_spread: float,
     ) -> None:
         self._infer = infer
         self._size = size
-        self._max_batch = max_batch
+        self._batch = batch
         self._max_delay = max_delay
         self._max_spread = max_spread
         self._waiting: deque[Message] = deque()
@@ -70,7 +71,7 @@ class Classifier:
             self._since = now
         self._waiting.append(message)
         self._crops += isinstance(message, FaceCrop)
-        return self.flush() if self._crops >= self._max_batch else self.poll(now)
+        return self.flush() if self._crops >= self._batch() else self.poll(now)
 
     @property
     def holds_back(self) -> bool:

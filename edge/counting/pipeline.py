@@ -15,7 +15,7 @@ from edge.bundle import Bundle, calibrate
 from edge.config import Settings
 from edge.counting.batching import Classifier, Output
 from edge.counting.windows import Aggregator
-from edge.inference.backend import AgeBackend
+from edge.inference.backend import AgeBackend, largest_gain
 from edge.ops.metrics import Metrics
 from edge.types import (
     CountingPlan,
@@ -133,7 +133,7 @@ def build_counting(settings: Settings, bundle: Bundle, backend: AgeBackend, metr
     classifier = Classifier(
         infer,
         size=bundle.input_size,
-        max_batch=min(model.max_batch, backend.max_batch),
+        batch=lambda: min(model.max_batch, largest_gain(backend)),
         max_delay=model.max_delay,
         max_spread=model.max_spread,
     )

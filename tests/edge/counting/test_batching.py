@@ -22,9 +22,9 @@ BRACKETS = parse_brackets(["0-29", "30-59", "60+"])
 
 def classifier(backend: PaintedAges | None = None, **changes: Any) -> Classifier:
     backend = backend or PaintedAges(max_batch=4)
-    options: dict[str, Any] = {"size": SIZE, "max_batch": 4, "max_delay": 0.5, "max_spread": 18.0, **changes}
-    infer = options.pop("infer", backend.infer)
-    return Classifier(infer, **options)
+    options: dict[str, Any] = {"size": SIZE, "max_delay": 0.5, "max_spread": 18.0, **changes}
+    infer, batch = options.pop("infer", backend.infer), options.pop("batch", 4)
+    return Classifier(infer, batch=lambda: batch, **options)
 
 
 def crop(age: int, track: int = 1, camera: str = "door", quality: float = 0.5, side: int = SIZE) -> FaceCrop:
@@ -64,6 +64,14 @@ class TestBatching:
         assert backend.batches == []
         judge.handle(crop(20, 3, "camera 3"), 0)
         assert backend.batches == [4]
+
+    def test_follows_a_model_that_gains_from_larger_batches_than_the_one_before(self):
+        backend, most = PaintedAges(max_batch=4), [2]
+        judge = Classifier(backend.infer, size=SIZE, batch=lambda: most[0], max_delay=0.5, max_spread=18.0)
+        told(judge, [crop(20, number) for number in range(4)])
+        most[0] = 4
+        told(judge, [crop(20, number) for number in range(4)])
+        assert backend.batches == [2, 2, 4]
 
     def test_waits_no_longer_than_max_delay_since_the_first(self):
         judge = classifier()
@@ -133,7 +141,7 @@ class TestOrder:
     def test_all_pictures_count_however_they_fall_into_batches(self):
         crops = [crop(age) for age in (28, 28, 28, 28, 40)]  # the last one makes it 30
         assert brackets(told(classifier(), [*crops, gone()])) == ["30-59"]
-        assert brackets(told(classifier(max_batch=1), [*crops, gone()])) == ["30-59"]
+        assert brackets(told(classifier(batch=1), [*crops, gone()])) == ["30-59"]
 
 
 class TestFusion:

@@ -16,11 +16,12 @@ from edge.bundle import BUILTIN, Bundle, load_bundle
 from edge.config import Precision
 from edge.errors import ConfigurationError
 from edge.inference import open_backend, open_on_cpu
-from edge.inference.backend import AgeBackend
+from edge.inference.backend import AgeBackend, largest_gain
 from edge.inference.onnxruntime import OnnxRuntimeBackend
 from edge.inference.precision import cpu_precision, gain_of_int8
 from edge.inference.reference_check import compare, reference_crops
 from tests.edge.inference.contract import MAX_BATCH, BackendContract, pictures
+from tests.fakes import PaintedAges
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,12 @@ def test_threads_change_the_device_and_not_the_result(bundle: Bundle):
     assert one.device == "CPU, 1 thread, fp32"
     assert two.device == "CPU, 2 threads, fp32"
     assert np.allclose(one.infer(batch), two.infer(batch), atol=1e-5)
+
+
+def test_a_batch_is_as_large_as_the_model_gains_from(bundle: Bundle):
+    for most, gain in ((1, 1), (2, 2), (8, 2)):
+        assert largest_gain(open_backend("onnxruntime", bundle, max_batch=most)) == gain
+    assert largest_gain(PaintedAges(max_batch=8)) == 8
 
 
 def test_a_large_batch_takes_no_more_memory_than_a_small_one(bundle: Bundle):

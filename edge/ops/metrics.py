@@ -123,6 +123,7 @@ class Metrics:
         )  # fmt: skip
         for stage in STAGES:
             self.stage.labels(stage)
+        # It takes longer where a visitor left: exported, it would tell exactly how many did.
         self.decision = Histogram(
             "instore_decision_seconds", "Time from a frame's capture until all its results are counted.",
             buckets=STAGE_BUCKETS, registry=self.private,
@@ -137,7 +138,6 @@ class Metrics:
         for family in self.stage.collect():
             family.samples = [s for s in family.samples if s.labels["stage"] in EXPORTED_STAGES]
             yield family
-        yield from self.decision.collect()
 
     def _make_windows(self) -> None:
         self.refused = self._counter("windows_refused", "Windows not stored because they were stored before.")

@@ -243,7 +243,7 @@ class Tracker:
         clash[~back] = np.maximum(clash[~back], 0)
         surprise = self._motion.surprise(measured, noise) + clash
         surprise[self._vague()[:, None] & ~back] = np.inf
-        surprise[self._late()[:, None] & ~(unlike < 1)] = np.inf
+        surprise[self._unproven(unlike)] = np.inf
         tentative = np.array([life.state is TrackState.TENTATIVE for life in self._lives])
         surcharge = TENTATIVE_SURCHARGE * tentative[:, None]
         impossible = SURPRISE_LIMIT + TENTATIVE_SURCHARGE
@@ -264,8 +264,16 @@ class Tracker:
         )
 
     def _late(self) -> Bools:
-        """Which tracks continue in the same clothes only, (N,): they are hidden for very long."""
+        """Which tracks are hidden for very long, (N,)."""
         return self._unseen_seconds() > self._settings.lost_after + UNPROVEN_FOR
+
+    def _unproven(self, unlike: Floats) -> Bools:
+        """Which faces are not seen in the clothes in which alone a late track continues, (N, M).
+
+        One whose own clothes were never seen continues without: the camera may look at faces only.
+        """
+        late = self._late() & self._parts.known
+        return np.asarray(late[:, None] & ~(unlike < 1), np.bool_)
 
     def _unlike(self, worn: Colours, parts: Colours) -> Floats:
         """How unlike the clothes of tracks and faces are, (N, M); parts of them where a track is late."""
@@ -332,7 +340,7 @@ class Tracker:
         detour = np.where(turned, 1 + apart / reach, detour)
         detour = np.where((unseen <= JUMP_WITHIN) & (apart < JUMP), apart / JUMP, detour)
         detour[unlike >= OTHER_CLOTHES] = np.inf
-        detour[self._late()[:, None] & ~(unlike < 1)] = np.inf
+        detour[self._unproven(unlike)] = np.inf
         return detour
 
     def _unseen_seconds(self) -> Floats:

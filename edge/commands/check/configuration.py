@@ -27,5 +27,5 @@ def _early_windows(settings: Settings) -> list[str]:
         return []
     return [
         f"windows.lateness = {lateness}: who is hidden by somebody nearer at a window's end may count in the "
-        f"next window; {hidden:g} or more avoids it"
+        f"next window; {hidden:g} or more avoids it while the camera gives pictures"
     ]

@@ -70,6 +70,7 @@ class VisionWorker:
         self._reach = reach
         self._live = is_live(camera)
         self._lossless = camera.pace == "full" and not self._live
+        self._analysed_at: datetime | None = None
 
     def lose_frame(self, reason: FrameDrop) -> None:
         """Count a lost frame; called by the capturing thread."""
@@ -119,12 +120,14 @@ class VisionWorker:
         """Let a live camera's time pass without a frame."""
         now = self._clock.now()
         self.watched.suspect_silence(now)
-        # The pause between two frames of a slow camera does not mean that its visitors have left.
+        state, in_view = self._status.state, self.watched.snapshot.in_view
+        # The pause between two frames of a slow camera does not mean that its visitors have left. Its windows
+        # wait for as long: the next frame tells who has.
         absent = self.watched.silent_for > self._lost_after
-        in_view = self.watched.snapshot.in_view
+        at = now if absent or state is CameraState.DOWN else self._analysed_at or now
         result = vision.pass_time(now) if absent else VisionResult(in_view=in_view)
-        self._send(result, now, self._status.state)
-        return now
+        self._send(result, at, state)
+        return at
 
     def _analyse(self, vision: Vision) -> datetime | None:
         """Analyse the newest frame when its turn comes.
@@ -136,13 +139,12 @@ class VisionWorker:
             frame = self._take()
             if frame is None:
                 return None
-            at = frame.captured_at
-            if self.watched.take_frame(at):  # the time since the frame before was not watched
-                self._queue.put(Progress(name, at, state=CameraState.DOWN))
+            at = self._analysed_at = frame.captured_at
+            interrupted = self.watched.take_frame(at)
             self._metrics.last_frame.labels(name).set(at.timestamp())
             self._show(frame)
             result = vision.process(frame)
-        self._send(result, at, frame.state, analysed=1)
+        self._send(result, at, frame.state, analysed=1, interrupted=interrupted)
         self._metrics.analysed.labels(name).inc()
         return at
 
@@ -154,9 +156,19 @@ class VisionWorker:
             self.lose_frame(FrameDrop.CORRUPT)
             return None
 
-    def _send(self, result: VisionResult, at: datetime, state: CameraState, analysed: int = 0) -> None:
-        """Queue what a step gave, then the progress."""
+    def _send(
+        self,
+        result: VisionResult,
+        at: datetime,
+        state: CameraState,
+        analysed: int = 0,
+        *,
+        interrupted: bool = False,
+    ) -> None:
+        """Queue what a step gave, then the progress. interrupted: nobody watched since the frame before."""
         visitors = self._send_messages(result.messages)
+        if interrupted:  # behind the visits: it closes windows
+            self._queue.put(Progress(self.camera.name, at, state=CameraState.DOWN))
         if analysed and result.messages:
             self._queue.put(Decided(self.camera.name, at))
         self._reach(self.camera.name, at)

@@ -258,7 +258,9 @@ class Scanner:
             ~small & (views[0] == 0) & self._is_missed(faces.xyxy, known)
             for small, faces in zip(faint, halves, strict=True)
         ]
-        self._missed = np.concatenate([faces.xyxy[one] for faces, one in zip(halves, missed, strict=True)])
+        found = [faces.xyxy[one] for faces, one in zip(halves, missed, strict=True)]
+        # Those that no half shows now as well: else they are known to the whole, and found as others later.
+        self._missed = np.concatenate([tracks[lost], *found])
         kept = [faces.select(a | b) for faces, a, b in zip(halves, faint, missed, strict=True)]
         return [*seen[: len(seen) - len(halves)], *kept]
 

@@ -100,8 +100,7 @@ function controls(view) {
   return element("div", { class: "controls" },
     element("button", { type: "button", id: "before", onclick: () => choose(shifted(view.day, -1)) }, TEXTS.previousDay),
     element("label", {}, TEXTS.day,
-      element("input", { type: "date", id: "day", value: view.day, max: shown.today,
-        onchange: (event) => event.target.value && choose(event.target.value) })),
+      dayField(view)),
     element("button", { type: "button", id: "after", disabled: view.day >= shown.today,
       onclick: () => choose(shifted(view.day, 1)) }, TEXTS.nextDay),
     element("label", {}, TEXTS.place,
@@ -111,6 +110,18 @@ function controls(view) {
           const name = camera ? text("cameraAndZone", { camera, zone }) : TEXTS.store;
           return element("option", { value: place, selected: place === shown.place }, name);
         }))));
+}
+
+// The day to show: at once where it is picked, and where it is typed when that is done.
+function dayField(view) {
+  let typing = false;
+  const done = ({ target: { value } }) => value && value !== view.day && choose(value);
+  return element("input", { type: "date", id: "day", value: view.day, max: shown.today, onblur: done,
+    onkeydown: (event) => {
+      typing = event.key !== "Enter";
+      if (!typing) done(event);
+    },
+    onchange: (event) => typing || done(event) });
 }
 
 function card(name, value, note, lines = []) {
@@ -457,13 +468,15 @@ async function load() {
 
 // Shows the day that a person chose: asks until the box tells it, refuses it, or another one is chosen.
 async function choose(day) {
+  const before = shown.day;
   shown.day = day;
   while (shown.day === day && shown.days[0].day !== day) {
     try {
       await load();
     } catch (error) {
+      if (shown.day !== day) return; // another one was chosen meanwhile
       if (error instanceof Refused && error.status < 500) {
-        shown.day = shown.days[0].day;
+        shown.day = before && shown.days[0].day; // "" follows today
         draw();
       } else {
         connected(false);

@@ -143,10 +143,11 @@ def test_classifies_what_still_waits_at_the_end() -> None:
 def test_a_visitor_who_is_hidden_at_a_window_s_end_counts_in_it() -> None:
     """Who was seen last within the window and hidden since ends `HIDDEN_FOR` later, in the next one."""
     rig = Rig(configured=settings("windows.length=60", "privacy.minimum=1"))
-    last, known = at(59.9), at(59.9) + HIDDEN_FOR + timedelta(seconds=0.2)
-    frames = [Progress("door", at(second), 1) for second in range(68)]
-    left = TrackEnded("door", 1, last, timedelta(seconds=20))
-    rig.run([*frames, left, Progress("door", known, 1), StreamEnded("door", at(100))])
+    last = 59.9
+    alive = last + HIDDEN_FOR.total_seconds()
+    frames = [Progress("door", at(n / 5), 1) for n in range(int(5 * alive) + 1)]
+    left = TrackEnded("door", 1, at(last), timedelta(seconds=20))
+    rig.run([*frames, left, Progress("door", at(alive + 0.2), 1), StreamEnded("door", at(100))])
     assert rig.disk.starts == [0, 60]
     assert [window["released"] for window in rig.disk.windows] == [1, 0]
 

@@ -62,7 +62,7 @@ def test_every_series_is_there_before_anything_happens():
     assert sorted(found) == sorted((camera, reason) for camera in CAMERAS for reason in FrameDrop)
     assert {x["stage"] for x in labels(metrics, "instore_stage_seconds_count")} == set(EXPORTED_STAGES)
     for name in (
-        "decision_seconds_count", "windows_published_total", "mqtt_connected", "publish_lag_seconds_count",
+        "windows_published_total", "mqtt_connected", "publish_lag_seconds_count",
         "last_publish_timestamp_seconds", "outbox_rows",
         "outbox_bytes", "outbox_failures_total", "history_failures_total", "preview_failures_total",
     ):  # fmt: skip
@@ -93,11 +93,9 @@ def test_what_visitors_drive_is_measured_and_never_exported():
     metrics.late.inc()
     metrics.batch.observe(3)
     metrics.crops_dropped.labels(CropDrop.QUEUE_FULL).inc()
-    hidden = {f.name for f in metrics.private.collect()} - {
-        "instore_stage_seconds",
-        "instore_decision_seconds",
-    }
-    assert len(hidden) == 5
+    metrics.decided(0.1)
+    hidden = {f.name for f in metrics.private.collect()} - {"instore_stage_seconds"}
+    assert len(hidden) == 6
     assert not hidden & {f.name for f in families(metrics)}
 
 
@@ -108,7 +106,6 @@ def test_timings_change_once_in_a_release_period():
     for _ in range(3):
         with metrics.timed("detect"), metrics.timed("crops"):
             clock.advance(450)
-        metrics.decision.observe(0.1)
         found = {
             s.name: s.value for f in families(metrics) for s in f.samples if s.labels == {"stage": "detect"}
         }

@@ -337,6 +337,14 @@ def test_who_was_hidden_for_long_is_known_by_a_part_of_the_clothes(part: Sequenc
     assert step_out(tracker, seconds, [UNSEEN], part) == expected
 
 
+@pytest.mark.parametrize("hidden", [3.0, 5.0, 7.0])
+def test_who_was_hidden_for_long_is_the_same_where_clothes_are_never_seen(hidden: float):
+    """The camera may be at the height of faces, or the person near its lower edge."""
+    tracker = Tracker()
+    seconds = hide(tracker, 1 + hidden, clothes=UNSEEN) + 0.1
+    assert step_out(tracker, seconds, [UNSEEN], UNSEEN) == 2
+
+
 def test_who_was_hidden_for_a_moment_is_not_waited_for_after_that():
     tracker = Tracker()
     seconds = hide(tracker, 5, away=True) + 0.1

@@ -226,6 +226,44 @@ def test_a_day_that_the_box_refuses_leaves_the_one_that_is_shown(
     problems.clear()
 
 
+def test_a_refused_day_does_not_take_the_place_of_one_chosen_meanwhile(
+    page: Page, problems: list[str], served: WebServer
+) -> None:
+    page.goto(served.url)
+    expect(page.get_by_role("status")).to_have_text("Live")
+    waiting: list[Route] = []
+
+    def wait(route: Route) -> None:
+        waiting.append(route)
+
+    def answer_both(route: Route) -> None:
+        waiting.pop().fulfill(status=400, json={"error": "no"})
+        route.continue_()
+
+    page.route("**/api/day?day=2026-01-20", wait)
+    page.route("**/api/day?day=2026-01-30", answer_both)
+    with page.expect_request("**/api/day?day=2026-01-20"):
+        page.locator("#day").fill("2026-01-20")
+    with page.expect_console_message():  # the browser notes the refusal
+        page.locator("#day").fill("2026-01-30")
+    expect(page.locator("#after")).to_be_enabled()
+    expect(page.locator("#day")).to_have_value("2026-01-30")
+    problems.clear()
+
+
+def test_a_day_is_typed_as_a_whole(page: Page, served: WebServer) -> None:
+    page.goto(served.url)
+    expect(page.get_by_role("status")).to_have_text("Live")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("?day=")[2]))
+    page.locator("#day").focus()
+    page.keyboard.type("01282026")
+    page.keyboard.press("Enter")
+    expect(page.locator("#after")).to_be_enabled()
+    expect(page.locator("#day")).to_have_value("2026-01-28")
+    assert set(filter(None, asked)) == {"2026-01-28", "2026-01-27", "2026-01-21"}  # and what they are beside
+
+
 def test_names_are_never_code(page: Page, tmp_path: Path) -> None:
     by = settings(
         tmp_path,

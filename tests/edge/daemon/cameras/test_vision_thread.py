@@ -169,6 +169,24 @@ class TestVisionWorker:
         assert after[0].analysed == 0
         assert after[0].event_time > at(2.3)
 
+    def test_waits_with_its_windows_for_the_next_frame_of_a_slow_camera(self) -> None:
+        """A visitor who is hidden ends with that frame, up to 8 s after they were seen last."""
+        lane = Lane()
+        lane.watched.report(CameraStatus("door", CameraState.UP, at(0)))
+        messages = lane.run(*frames(1), None, None, frame(3.2))
+        times = [m.event_time for m in messages if isinstance(m, Progress)]
+        assert times[4:] == [at(0.8)] * 3 + [at(3.2)] * 2
+
+    def test_visits_that_end_after_an_interruption_come_before_it(self) -> None:
+        """It closes windows, and they were alive until then."""
+        lane = Lane("tracking.lost_after=1.5")
+        down = CameraStatus("door", CameraState.DOWN, at(0.9), "the stream broke off")
+        messages = lane.run(*frames(1), (lambda: lane.watched.report(down), frame(5, empty=True)))
+        places = kinds(messages)
+        ended = places.index("TrackEnded")
+        assert [m.state for m in messages[ended:] if isinstance(m, Progress)][:2] == ["down", "up"]
+        assert all(m.state == "up" for m in messages[:ended] if isinstance(m, Progress))
+
     def test_does_not_for_a_recording(self) -> None:
         lane = Lane("cameras.0.source=clip.mp4")
         messages = lane.run(*frames(1), None, None, None, None)

@@ -385,6 +385,15 @@ class TestWhat:
         scan = scanner(Halves(ANN))
         assert [len(look(scan, image, n / 5, track)) for n in range(9)] == [0] * 9
 
+    def test_a_missed_face_that_a_half_loses_for_a_moment_is_found_again(self):
+        """Else it is kept out as one of the whole's until its track ends, and then is somebody new."""
+        image, empty = scene((ANN, 200, 200, 32))[:480, :640].copy(), blank()[:480, :640]
+        track = np.array([[184, 184, 216, 216]], np.float32)
+        scan = scanner(Halves(ANN))
+        shown = [empty if n in (2, 3, 6) else image for n in range(9)]
+        found = [len(look(scan, picture, n / 5, track if n else NOBODY)) for n, picture in enumerate(shown)]
+        assert found == [1, 1, 0, 0, 1, 1, 0, 1, 1]
+
     @pytest.mark.parametrize(("size", "found"), [(19, 0), (20, 1)])
     def test_smaller_faces_than_asked_for_are_passed_over(self, size: float, found: int):
         assert len(look(scanner(FarSighted(ANN)), scene((ANN, 300, 300, size)))) == found

@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Any
 from unittest.mock import patch
 
-from edge.config import Settings, load_settings
+from edge.config import Settings, WindowSettings, load_settings
 from edge.counting.pipeline import counting_plan
 from edge.counting.windows import Aggregator
 from edge.quantities import (
@@ -42,7 +42,7 @@ from tests.gates import MIDNIGHT, MODEL, TOPICS
 
 CAMERA = "door"
 WINDOW = timedelta(minutes=15)
-LATE = timedelta(seconds=3)
+LATE = timedelta(seconds=WindowSettings().lateness)
 
 LINES = ("mat", "arch")
 """Two parallel lines at the entrance: each visit that crosses one crosses the other."""

@@ -76,6 +76,7 @@ def _end_publishing(made: Composition, running: Running) -> None:
     for lane in made.lanes:
         name, now = lane.worker.camera.name, made.clock.now()
         lane.worker.watched.report(CameraStatus(name, CameraState.DOWN, now, STOPPED))
+        lane.worker.watched.retire(removed=False)  # its source may still hang, and report when all is closed
     made.box_status("offline", "stopped")
     running.stop_publishing.set()
     sent_by = made.clock.monotonic() + made.settings.mqtt.drain_timeout + GOODBYE

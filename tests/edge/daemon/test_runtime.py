@@ -30,7 +30,7 @@ from edge.daemon import shutdown
 from edge.daemon.composition import Composition
 from edge.daemon.parts import Parts
 from edge.daemon.runtime import Runtime
-from edge.daemon.status import days_held, warn_of_what_leaves
+from edge.daemon.status import STOPPED, days_held, warn_of_what_leaves
 from edge.delivery import Topics
 from edge.delivery.outbox import NewMessage, Outbox, Row
 from edge.errors import ConfigurationError
@@ -41,7 +41,7 @@ from edge.inference.fallback import ServingBackend, serve
 from edge.inference.tensorrt_library import Library
 from edge.ops.reasons import BackendFault
 from edge.ops.systemd import Systemd
-from edge.types import TrackEnded
+from edge.types import CameraState, CameraStatus, TrackEnded
 from edge.vision.detect.served import serve_faces
 from edge.vision.pipeline import Vision
 from edge.web.setup.tools import Configured
@@ -655,3 +655,13 @@ def test_a_start_that_fails_gives_back_what_it_had_opened(tmp_path: Path) -> Non
     stop = threading.Event()
     stop.set()
     assert make(tmp_path, options).run(stop) == 0
+
+
+def test_a_source_that_hangs_and_reports_when_all_is_closed_is_ignored(tmp_path: Path) -> None:
+    stop = Stop()
+    daemon = make(tmp_path, settings(tmp_path, "door"), Parts(build_vision=see, outbox=stop.outbox(1)))
+    assert daemon.run(stop) == 0
+    (lane,) = daemon._made.lanes
+    watched = lane.worker.watched
+    watched.report(CameraStatus("door", CameraState.DOWN, EPOCH, "no frame for 1 s"))
+    assert watched.snapshot.status.reason == STOPPED

@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -286,7 +287,7 @@ class Run:
         rule = Rule.of(settings, Model(name="painted", version="1"))
         gate = NotedGate(self.outbox, rule, topics, self.ledger, clock)
         self.worker = CountingWorker(
-            build_counting(settings, bundle(), PaintedAges(), metrics),
+            partial(build_counting, settings, bundle(), PaintedAges(), metrics),
             self.queue,
             gate,
             settings.cameras,

@@ -30,18 +30,20 @@ from edge.types import (
     WindowCounts,
 )
 
+OnDecided = Callable[[str, datetime], None]
+"""Called with a camera and the time of a frame of it when all results of that are counted."""
+
 
 class Counting:
-    """Everything that happens to the messages of all cameras; used by one thread.
+    """Everything that happens to the messages of all cameras; used by one thread."""
 
-    on_decided: called with a camera and the time of a frame of it when all results of that are counted.
-    """
-
-    def __init__(self, classifier: Classifier, aggregator: Aggregator, metrics: Metrics) -> None:
+    def __init__(
+        self, classifier: Classifier, aggregator: Aggregator, metrics: Metrics, on_decided: OnDecided
+    ) -> None:
         self._classifier = classifier
         self._aggregator = aggregator
         self._metrics = metrics
-        self.on_decided: Callable[[str, datetime], None] = lambda camera, captured_at: None
+        self._on_decided = on_decided
 
     def handle(self, message: Message, now: float) -> list[WindowCounts]:
         """Take one message in its turn at `now` (monotonic seconds); the windows that close."""
@@ -89,7 +91,7 @@ class Counting:
                 closed += self._apply(output)
             self._metrics.late.inc(self._aggregator.late - late)
             if frame := _frame_completed_by(output):
-                self.on_decided(*frame)
+                self._on_decided(*frame)
         for window in closed:
             self._metrics.windows.labels(window.camera_id).inc()
         return closed
@@ -121,7 +123,13 @@ def _frame_completed_by(output: Output) -> tuple[str, datetime] | None:
     return None
 
 
-def build_counting(settings: Settings, bundle: Bundle, backend: AgeBackend, metrics: Metrics) -> Counting:
+def build_counting(
+    settings: Settings,
+    bundle: Bundle,
+    backend: AgeBackend,
+    metrics: Metrics,
+    on_decided: OnDecided = lambda camera, captured_at: None,
+) -> Counting:
     """The counting of a box as configured, with `backend` as its age model."""
     model = settings.model
 
@@ -138,7 +146,7 @@ def build_counting(settings: Settings, bundle: Bundle, backend: AgeBackend, metr
         max_spread=model.max_spread,
     )
     aggregator = Aggregator(settings.site.name, counting_plan(settings), length=settings.windows.length)
-    return Counting(classifier, aggregator, metrics)
+    return Counting(classifier, aggregator, metrics, on_decided)
 
 
 def counting_plan(settings: Settings) -> CountingPlan:

@@ -171,7 +171,7 @@ class Composition:
         counted = self.metrics.window_closed
         self.gate = Gate(store, rule, topics, on_visits=counted, correction=correction)
         self.counting = CountingWorker(
-            build_counting(settings, bundle, self.backend, self.metrics),
+            partial(build_counting, settings, bundle, self.backend, self.metrics),
             self.queue,
             self.gate,
             settings.cameras,

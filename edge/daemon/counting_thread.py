@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from edge.capture import is_live
 from edge.clock import Clock
 from edge.config import CameraSettings
-from edge.counting.pipeline import Counting
+from edge.counting.pipeline import Counting, OnDecided
 from edge.daemon.queue import Ahead, MessageQueue
 from edge.daemon.threads import TICK, Beat
 from edge.errors import OutsideError
@@ -43,13 +43,14 @@ eight cameras and windows of five minutes that is four days."""
 class CountingWorker:
     """Counts for all cameras; `run` it in one thread. Whatever the disk refuses is kept and tried again.
 
-    cameras: those in force. resumes: whether a later run resumes the open windows of live cameras, so that
-    they belong in the checkpoint; a recording starts again from its beginning.
+    build: makes the counting, which calls what it is given. cameras: those in force. resumes: whether a later
+    run resumes the open windows of live cameras, so that they belong in the checkpoint; a recording starts
+    again from its beginning.
     """
 
     def __init__(
         self,
-        counting: Counting,
+        build: Callable[[OnDecided], Counting],
         queue: MessageQueue,
         gate: Gate,
         cameras: Iterable[CameraSettings],
@@ -58,13 +59,12 @@ class CountingWorker:
         clock: Clock,
         resumes: bool = True,
     ) -> None:
-        self._counting = counting
+        self._counting = build(self._measure_delay)
         self._queue = queue
         self._gate = gate
         self._metrics = metrics
         self._clock = clock
         self._resumes = resumes
-        counting.on_decided = self._measure_delay
         self._next_checkpoint = clock.monotonic() + CHECKPOINT
         self._unstored: deque[WindowCounts] = deque()
         self._next_attempt = 0.0

@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ class Rig:
         self.clock, self.queue, self.disk = ManualClock(), MessageQueue(10_000), Disk(faults)
         self.metrics = Metrics(self.clock, names)
         self.worker = CountingWorker(
-            build_counting(configured, bundle(), PaintedAges(), self.metrics),
+            partial(build_counting, configured, bundle(), PaintedAges(), self.metrics),
             self.queue,
             Gate(self.disk, Rule.of(configured, MODEL), TOPICS),
             configured.cameras,

@@ -173,23 +173,20 @@ class Tracker:
         step = self._advance(at)
         ended = self._remove([self._has_waited_too_long(life, step) for life in self._lives])
         self._motion.predict(np.array([self._coasting(life, step) for life in self._lives]))
-        measured = _measure(faces.xyxy)
         worn = np.full((len(faces), 3), np.nan, np.float32) if clothes is None else clothes
-        noise = np.where(half_hidden(faces.xyxy)[:, None], HALF_HIDDEN, NOISE)
         parts = worn if parts is None else parts
-        unlike = self._unlike(worn, parts)
-        back = (unlike < 1) & ~self._taken(measured)
-        rows, columns = self._associate(measured, noise, unlike, back)
-        if len(rows) < len(self._lives) and len(columns) < len(measured):
-            rows, columns = self._rejoin(self._detour(measured, unlike, back), rows, columns)
-        self._motion.correct(rows, measured[columns], noise[columns])
+        pairs = self._compare(faces.xyxy, worn, parts)
+        rows, columns = self._associate(pairs)
+        if len(rows) < len(self._lives) and len(columns) < len(faces):
+            rows, columns = self._rejoin(self._detour(pairs), rows, columns)
+        self._motion.correct(rows, pairs.measured[columns], pairs.noise[columns])
         self._outfits.add(rows, worn[columns])
         self._parts.add(rows, parts[columns])
         self._note(rows, columns)
         self._note_hidden(faces.xyxy)
-        taken = np.concatenate([columns, self._undecided(measured, unlike, columns)])
+        taken = np.concatenate([columns, self._undecided(pairs, columns)])
         ended += self._remove([self._doubtful(life) for life in self._lives])
-        self._start(faces, measured, taken, worn, parts)
+        self._start(faces, pairs.measured, taken, worn, parts)
         return self._tracks(faces) + ended
 
     def finish(self) -> list[Track]:
@@ -229,21 +226,33 @@ class Tracker:
     def _doubtful(self, life: _Life) -> bool:
         return life.state is TrackState.TENTATIVE and self._unseen(life) > self._doubt_after
 
-    def _associate(
-        self, measured: Floats, noise: Floats, unlike: Floats, back: Bools
-    ) -> tuple[Indices, Indices]:
+    def _compare(self, boxes: Boxes, worn: Colours, parts: Colours) -> _Pairs:
+        """What the tracks and this frame's faces (M, 4) have to do with each other."""
+        measured = _measure(boxes)
+        noise = np.where(half_hidden(boxes)[:, None], HALF_HIDDEN, NOISE)
+        unseen = np.array([self._unseen(life).total_seconds() for life in self._lives])
+        hidden_long = unseen > self._settings.lost_after + UNPROVEN_FOR
+        unlike = self._outfits.unlike(worn)
+        if hidden_long.any():
+            unlike[hidden_long] = self._parts.unlike(parts)[hidden_long]
+        back = (unlike < 1) & ~self._taken(measured, unseen)
+        # Whose own clothes were never seen continues without: the camera may look at faces only.
+        late = hidden_long & self._parts.known
+        return _Pairs(measured, noise, unseen, unlike, back, late, late[:, None] & ~(unlike < 1))
+
+    def _associate(self, pairs: _Pairs) -> tuple[Indices, Indices]:
         """Tracks and faces that belong together, as indices of equal length.
 
         Same clothes, as far as a face is not where another track was a moment ago, make a pair more likely,
         and are needed where the track is vague.
         """
-        if not (self._lives and len(measured)):
+        if not (self._lives and len(pairs.measured)):
             return np.empty(0, np.intp), np.empty(0, np.intp)
-        clash = self._clash(unlike)
-        clash[~back] = np.maximum(clash[~back], 0)
-        surprise = self._motion.surprise(measured, noise) + clash
-        surprise[self._vague()[:, None] & ~back] = np.inf
-        surprise[self._unproven(unlike)] = np.inf
+        clash = _clash(pairs)
+        clash[~pairs.back] = np.maximum(clash[~pairs.back], 0)
+        surprise = self._motion.surprise(pairs.measured, pairs.noise) + clash
+        surprise[self._vague()[:, None] & ~pairs.back] = np.inf
+        surprise[pairs.unproven] = np.inf
         tentative = np.array([life.state is TrackState.TENTATIVE for life in self._lives])
         surcharge = TENTATIVE_SURCHARGE * tentative[:, None]
         impossible = SURPRISE_LIMIT + TENTATIVE_SURCHARGE
@@ -263,31 +272,13 @@ class Tracker:
             ]
         )
 
-    def _late(self) -> Bools:
-        """Which tracks are hidden for very long, (N,)."""
-        return self._unseen_seconds() > self._settings.lost_after + UNPROVEN_FOR
-
-    def _unproven(self, unlike: Floats) -> Bools:
-        """Which faces are not seen in the clothes in which alone a late track continues, (N, M).
-
-        One whose own clothes were never seen continues without: the camera may look at faces only.
-        """
-        late = self._late() & self._parts.known
-        return np.asarray(late[:, None] & ~(unlike < 1), np.bool_)
-
-    def _unlike(self, worn: Colours, parts: Colours) -> Floats:
-        """How unlike the clothes of tracks and faces are, (N, M); parts of them where a track is late."""
-        unlike = self._outfits.unlike(worn)
-        if (late := self._late()).any():
-            unlike[late] = self._parts.unlike(parts)[late]
-        return unlike
-
-    def _undecided(self, measured: Floats, unlike: Floats, taken: Indices) -> Indices:
+    def _undecided(self, pairs: _Pairs, taken: Indices) -> Indices:
         """Which faces may be of a late track, once it is seen what they wear."""
-        if not (late := self._late()).any():
+        if not pairs.late.any():
             return np.empty(0, np.intp)
-        waits = np.array([life.hidden for life in self._lives], np.bool_) & late & self._parts.known
-        may = (self._motion.apart(measured, WAITS_GROWTH) < WAITS) & np.isnan(unlike) & waits[:, None]
+        waits = np.array([life.hidden for life in self._lives], np.bool_) & pairs.late
+        may = self._motion.apart(pairs.measured, WAITS_GROWTH) < WAITS
+        may &= np.isnan(pairs.unlike) & waits[:, None]
         may[:, taken] = False
         for row in np.flatnonzero(may.any(axis=1)).tolist():
             life = self._lives[row]
@@ -295,21 +286,15 @@ class Tracker:
             may[row] &= self._elapsed - life.unproven_from <= UNDECIDED_FOR
         return np.flatnonzero(may.any(axis=0))
 
-    def _taken(self, measured: Floats) -> Bools:
+    def _taken(self, measured: Floats, unseen: Floats) -> Bools:
         """Which faces are close to where a track was a moment ago, (M,): they are of that one, if of any.
 
         Without it, a track lost long ago wins the face of a person in such clothes who just moved suddenly.
         A tentative track claims none: it may be the one that was lost, found again.
         """
         confirmed = [life.state is not TrackState.TENTATIVE for life in self._lives]
-        seen = (self._unseen_seconds() <= JUMP_WITHIN) & np.array(confirmed, np.bool_)
+        seen = (unseen <= JUMP_WITHIN) & np.array(confirmed, np.bool_)
         return np.asarray((self._motion.apart(measured)[seen] < JUMP).any(axis=0))
-
-    def _clash(self, unlike: Floats) -> Floats:
-        """Surprise at the clothes of each face, (N, M): more or less the longer a track was not seen."""
-        weight = COLOUR_WEIGHT * np.minimum(self._unseen_seconds() / COLOUR_COUNTS, 1)
-        clash: Floats = np.nan_to_num(np.minimum(unlike - 1, 1) * weight[:, None])
-        return clash
 
     def _rejoin(self, detour: Floats, rows: Indices, columns: Indices) -> tuple[Indices, Indices]:
         """The assignment, and beside it faces and tracks left over that are close enough to be one.
@@ -328,23 +313,20 @@ class Tracker:
         pairs = pairs[cost[pairs, face[pairs]] < NOWHERE]
         return np.concatenate([rows, lost[pairs]]), np.concatenate([columns, left[face[pairs]]])
 
-    def _detour(self, measured: Floats, unlike: Floats, back: Bools) -> Floats:
+    def _detour(self, pairs: _Pairs) -> Floats:
         """How unlikely it is that each track moved suddenly (0 to 1), turned round (1 to 2) or waited behind
         somebody (2 to 3) to be each face, (N, M). Infinite where it can be none of these."""
-        unseen = self._unseen_seconds()[:, None]
+        measured, unseen = pairs.measured, pairs.unseen[:, None]
         hidden = np.array([life.hidden for life in self._lives], np.bool_)[:, None]
         waits = self._motion.apart(measured, WAITS_GROWTH)
         apart, reach = self._motion.apart(measured, JUMP_GROWTH), np.maximum(TURN * unseen, 1e-6)
         detour = np.where(hidden & (waits < WAITS), 2 + waits / WAITS, np.inf)
-        turned = back & (unseen <= TURN_WITHIN) & (apart < reach)
+        turned = pairs.back & (unseen <= TURN_WITHIN) & (apart < reach)
         detour = np.where(turned, 1 + apart / reach, detour)
         detour = np.where((unseen <= JUMP_WITHIN) & (apart < JUMP), apart / JUMP, detour)
-        detour[unlike >= OTHER_CLOTHES] = np.inf
-        detour[self._unproven(unlike)] = np.inf
+        detour[pairs.unlike >= OTHER_CLOTHES] = np.inf
+        detour[pairs.unproven] = np.inf
         return detour
-
-    def _unseen_seconds(self) -> Floats:
-        return np.array([self._unseen(life).total_seconds() for life in self._lives])
 
     def _note(self, rows: Indices, columns: Indices) -> None:
         """Note which tracks this frame shows and which it does not."""
@@ -434,6 +416,25 @@ class _Life:
     unproven_from: timedelta | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """M faces of a frame beside the N tracks before it.
+
+    measured, noise: (M, 4), the faces for the filter. unseen: (N,), seconds since a track was seen. unlike:
+    (N, M), how unlike the clothes are; parts of them for a track that is hidden for very long. back: (N, M),
+    which faces in the same clothes may be a track that comes back. late: (N,), which tracks are hidden for so
+    long that they continue in the same clothes only. unproven: (N, M), which faces are not seen in these.
+    """
+
+    measured: Floats
+    noise: Floats
+    unseen: Floats
+    unlike: Floats
+    back: Bools
+    late: Bools
+    unproven: Bools
+
+
 class _Motion:
     """The Kalman filters of all tracks, one row each, advanced together.
 
@@ -521,6 +522,13 @@ class _Motion:
         units = np.ones(self._state[0].shape)
         units[:, :2] = np.exp(self._state[0, :, 2:].mean(axis=1, keepdims=True))
         return units
+
+
+def _clash(pairs: _Pairs) -> Floats:
+    """Surprise at the clothes of each face, (N, M): more or less the longer a track was not seen."""
+    weight = COLOUR_WEIGHT * np.minimum(pairs.unseen / COLOUR_COUNTS, 1)
+    clash: Floats = np.nan_to_num(np.minimum(pairs.unlike - 1, 1) * weight[:, None])
+    return clash
 
 
 def _measure(boxes: Boxes) -> Floats:

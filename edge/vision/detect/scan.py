@@ -110,9 +110,10 @@ class Scanner:
         """The faces of `image`, in its pixels. tracks: float32 (N, 4), where visitors are expected."""
         if (size := (image.shape[1], image.shape[0])) != self._size:
             self._begin(*size)
-        views = self._views_to_search(image, at, tracks)
+        missed = np.asarray((overlap(tracks, self._missed) > DUPLICATE).any(axis=1), np.bool_)
+        views = self._views_to_search(image, at, tracks, missed)
         seen = self._search(image, views)
-        merged = _merge(self._with_missed(views, seen, tracks) if self._small else seen)
+        merged = _merge(self._with_missed(views, seen, tracks, missed) if self._small else seen)
         return merged.select(longer_sides(merged.xyxy) >= self._min_face)
 
     def restart(self) -> None:
@@ -138,13 +139,13 @@ class Scanner:
         self._shown: datetime | None = None
         self._next_sweep: list[datetime] = []
 
-    def _views_to_search(self, image: Image, at: datetime, tracks: Boxes) -> list[int]:
-        """Indices of the views to search, the whole first."""
+    def _views_to_search(self, image: Image, at: datetime, tracks: Boxes, missed: Mask) -> list[int]:
+        """Indices of the views to search, the whole first. missed: which tracks the whole has missed."""
         changed, due = self._changes.show(image), self._waits(at) == 0
         held = holding(self._views[1:], tracks)
         shows = held | (changed[1:] >= self._still)
         if self._small:
-            tiles = self._faint_halves(tracks) | (shows & due[1:].any())
+            tiles = self._faint_halves(tracks, missed) | (shows & due[1:].any())
         else:
             tiles = self._choose(held, changed[1:] >= MOVING)
             tiles |= self._longest_ago(shows & ~tiles, at)
@@ -155,9 +156,8 @@ class Scanner:
         self._note(views, at)
         return views
 
-    def _faint_halves(self, tracks: Boxes) -> Mask:
+    def _faint_halves(self, tracks: Boxes, missed: Mask) -> Mask:
         """Which halves of a small picture show a track better than the whole does, or alone."""
-        missed = (overlap(tracks, self._missed) > DUPLICATE).any(axis=1)
         return holding(self._views[1:], tracks[missed | (longer_sides(tracks) <= self._faint)])
 
     def _longest_ago(self, shown: Mask, at: datetime) -> Mask:
@@ -243,15 +243,15 @@ class Scanner:
         found = self._detector.detect_all(parts)
         return [self._seen(image, view, faces) for view, faces in zip(views, found, strict=True)]
 
-    def _with_missed(self, views: list[int], seen: list[Faces], tracks: Boxes) -> list[Faces]:
+    def _with_missed(self, views: list[int], seen: list[Faces], tracks: Boxes, lost: Mask) -> list[Faces]:
         """What the views of a small picture show, of the halves only what is faint or missed by the whole.
 
-        A face is missed if the whole shows none there, nor has shown the track that is there.
+        A face is missed if the whole shows none there, nor has shown the track that is there. lost: which
+        tracks it has not shown.
         """
         if not views or views == [0]:
             return seen
         halves = seen[1:] if views[0] == 0 else seen
-        lost = (overlap(tracks, self._missed) > DUPLICATE).any(axis=1)
         known = np.concatenate([seen[0].xyxy, tracks[~lost]])
         faint = [longer_sides(faces.xyxy) <= self._faint for faces in halves]
         missed = [

@@ -31,6 +31,7 @@ from bench.box import ROOT, work
 from bench.material import Material, picture_size, pictures
 from bench.tables import table
 from edge.capture.recordings import prepare_opencv
+from edge.errors import SourceError
 from edge.inference.backend import AgeBackend
 from edge.types import Faces, Image
 from edge.vision.detect import FaceDetector, SharedDetectors
@@ -289,6 +290,16 @@ def bare_loop(clip: Path, seconds: float, needed: Needs, tile: int, threads: int
     return {"fps": frames / wall, "cpu_ms": 1000 * cpu / max(frames, 1)}
 
 
+def _check(clip: Path) -> None:
+    """End where the clip shows nothing: a loop over its pictures would never end, or measure nothing."""
+    try:
+        first = next(pictures(clip, FPS), None)
+    except SourceError as error:
+        raise SystemExit(str(error)) from None
+    if first is None:
+        raise SystemExit(f"{clip}: holds no pictures")
+
+
 def _child(*arguments: str) -> Report:
     """Run this module in its own process, so that threads and models of earlier parts do not disturb it."""
     command = [sys.executable, "-m", "bench.floor", *arguments]
@@ -337,6 +348,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args(argv)
     cv2.setNumThreads(1)
+    _check(arguments.clip)
     if arguments.what == "parts":
         found = parts_alone(arguments.clip, arguments.seconds)
     else:

@@ -56,6 +56,17 @@ def test_a_child_that_fails_says_why():
         floor._child("parts", "absent.mp4", "0.1")
 
 
+@pytest.mark.parametrize("what", ["parts", "loop"])
+def test_a_clip_without_pictures_ends_with_a_message(what: str, tmp_path: Path, monkeypatch):
+    unreadable = tmp_path / "empty.mp4"
+    unreadable.touch()
+    with pytest.raises(SystemExit, match=r"empty\.mp4: "):
+        floor.main([what, str(unreadable), "0.1"])
+    monkeypatch.setattr(floor, "pictures", lambda *_: iter(()))
+    with pytest.raises(SystemExit, match="holds no pictures"):
+        floor.main([what, "blank.mp4", "0.1"])
+
+
 def test_the_report_tells_both():
     cost = {"cpu_ms": 1.5, "wall_ms": 2.5}
     each = {"far": 2.25, "near": 1.0, "faces": 0.5}

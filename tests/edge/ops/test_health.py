@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 
@@ -271,6 +272,32 @@ def notify(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str
         yield name, ours
 
 
+def fill(ours: socket.socket) -> None:
+    """Send to this socket until it takes no more."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(BlockingIOError):
+        sender.setblocking(False)
+        sender.connect(ours.getsockname())
+        while True:
+            sender.send(b"waits")
+
+
+def empty(ours: socket.socket) -> None:
+    """Read all that waits in this socket."""
+    ours.setblocking(False)
+    with suppress(BlockingIOError):
+        while ours.recv(4096):
+            pass
+    ours.settimeout(PATIENCE)
+
+
+def tell_all(systemd: Systemd) -> None:
+    systemd.ready("up")
+    systemd.alive("up")
+    systemd.reloading(5.0)
+    systemd.ready("up again")
+    systemd.alive("up")
+
+
 class TestSystemd:
     def test_hears_of_the_start_the_progress_and_the_end(self, notify: tuple[str, socket.socket]):
         name, ours = notify
@@ -285,6 +312,26 @@ class TestSystemd:
             "WATCHDOG=1\nSTATUS=2 of 2 cameras up",
             "RELOADING=1\nMONOTONIC_USEC=12345679",
             "STOPPING=1",
+        ]
+
+    def test_that_reads_nothing_stops_nobody_and_hears_later_what_matters(
+        self, notify: tuple[str, socket.socket], caplog: pytest.LogCaptureFixture
+    ):
+        name, ours = notify
+        systemd = Systemd({"NOTIFY_SOCKET": name})
+        fill(ours)
+        told = threading.Thread(target=tell_all, args=(systemd,), daemon=True)
+        told.start()
+        told.join(PATIENCE)
+        assert not told.is_alive()
+        assert caplog.text.count("cannot notify systemd: ") == 1
+        empty(ours)
+        systemd.alive("still up")
+        assert [ours.recv(4096).decode() for _ in range(4)] == [
+            "READY=1\nSTATUS=up",
+            "RELOADING=1\nMONOTONIC_USEC=5000000",
+            "READY=1\nSTATUS=up again",
+            "WATCHDOG=1\nSTATUS=still up",
         ]
 
     def test_is_left_alone_where_there_is_none(self):

@@ -1,14 +1,14 @@
 // Charts in SVG, drawn for the width that there is. The numbers are also in a table beside each.
 import { drawing, element } from "./dom.js";
 
-const HEIGHT = 180;
+export const HEIGHT = 180;
 const LEFT = 36;
 const BOTTOM = 38;
 const TOP = 8;
 
-// A round number above the largest value, and its steps.
-function scale(most) {
-  const rough = Math.max(most, 4) / 4;
+// A round number above the largest value, and its steps: about one for 50 pixels.
+function scale(most, height) {
+  const rough = Math.max(1, most / Math.max(4, Math.round(height / 50)));
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough);
   const top = Math.ceil(Math.max(most, 4) / step) * step;
@@ -17,11 +17,11 @@ function scale(most) {
 
 // Bars by hour. series: [{name, style, values}] beside each other, marks: lines across (the days to compare),
 // hours: [{label, open, watched}] with shares 0..1.
-export function hourly({ title, hours, series, marks = [] }, width) {
+export function hourly({ title, hours, series, marks = [] }, width, height = HEIGHT) {
   const all = [...series, ...marks].flatMap((one) => one.values).filter((n) => n !== null);
-  const { top, steps } = scale(Math.max(0, ...all));
+  const { top, steps } = scale(Math.max(0, ...all), height);
   const step = (width - LEFT) / Math.max(1, hours.length);
-  const y = (n) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - Math.max(0, n) / top);
+  const y = (n) => TOP + (height - TOP - BOTTOM) * (1 - Math.max(0, n) / top);
   const ground = y(0);
   const every = Math.max(1, Math.ceil(36 / step));
   const parts = steps.map((n) => [
@@ -53,17 +53,23 @@ export function hourly({ title, hours, series, marks = [] }, width) {
       );
     }
     if (place % every === 0) {
-      parts.push(drawing("text", { class: "axis", x: x + step / 2, y: HEIGHT - 8, "text-anchor": "middle" }, hour.label.slice(0, 2)));
+      parts.push(drawing("text", { class: "axis", x: x + step / 2, y: height - 8, "text-anchor": "middle" }, hour.label.slice(0, 2)));
     }
   });
-  return drawing("svg", { class: "chart", role: "img", viewBox: `0 0 ${width} ${HEIGHT}`, "aria-label": title }, parts);
+  return drawing("svg", { class: "chart", role: "img", viewBox: `0 0 ${width} ${height}`, "aria-label": title }, parts);
 }
+
+const thickness = (rows) => (rows > 12 ? 14 : 18); // of a bar; many brackets stand closer
+const GAP = 8;
+
+// Of a chart of so many names.
+export const heightOf = (rows) => rows * (thickness(rows) + GAP) + 6;
 
 // Bars for names, one below the other. rows: [{name, value}], with marks: [{style, value}],
 // whisker: [low, high] and shown, the text in place of the value, where there are any.
 export function ranked({ title, rows }, width) {
-  const thick = rows.length > 12 ? 14 : 18; // of a bar; many brackets stand closer
-  const line = thick + 8;
+  const thick = thickness(rows.length);
+  const line = thick + GAP;
   const left = Math.min(150, width * 0.36);
   const most = Math.max(1, ...rows.flatMap(
     (row) => [row.value ?? 0, ...(row.whisker ?? []), ...(row.marks ?? []).map((mark) => mark.value ?? 0)]));
@@ -81,7 +87,7 @@ export function ranked({ title, rows }, width) {
       drawing("text", { class: "value", x: width - 40, y: y + thick / 2 + 4 }, shown),
     ].flat();
   }).filter(Boolean);
-  return drawing("svg", { class: "chart", role: "img", viewBox: `0 0 ${width} ${rows.length * line + 6}`, "aria-label": title }, parts);
+  return drawing("svg", { class: "chart", role: "img", viewBox: `0 0 ${width} ${heightOf(rows.length)}`, "aria-label": title }, parts);
 }
 
 // With an edge in the colour of the paper: its own is not seen well on the bar.
@@ -92,7 +98,7 @@ function whisker(low, high, y) {
 
 // A line through points [share of the day 0..1, number], with a band of the error around it.
 export function course({ title, points, labels }, width) {
-  const { top, steps } = scale(Math.max(0, ...points.map((point) => point.value + point.error)));
+  const { top, steps } = scale(Math.max(0, ...points.map((point) => point.value + point.error)), HEIGHT);
   const x = (share) => LEFT + (width - LEFT) * share;
   const y = (n) => TOP + (HEIGHT - TOP - 24) * (1 - Math.max(0, n) / top);
   const path = (value) => points.map((point) => `${x(point.share)} ${y(value(point))}`).join("L");

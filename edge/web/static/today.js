@@ -1,14 +1,17 @@
 // The page of one day.
 import { ask, follow, pause, Refused } from "./api.js";
-import { course, hourly, legend, ranked, strip } from "./charts.js";
+import { course, HEIGHT, heightOf, hourly, legend, ranked, strip } from "./charts.js";
 import { element, table } from "./dom.js";
 import { header } from "./frame.js";
 import { TEXTS, text } from "./texts.js";
 
 const MINUTE = 60_000;
+const TALLEST = 480; // pixels of a chart of the hours beside one of many brackets
 const shown = { day: "", place: "", about: null, days: [], today: "" };
 const main = element("main", { id: "figures" });
+const figures = element("div");
 const state = element("span", { class: "state", role: "status" });
+const twoColumns = matchMedia("(min-width: 60rem)"); // as in style.css
 
 const number = (n) => (n === null || n === undefined ? TEXTS.none : String(Math.max(0, n)));
 const percent = (share) => `${Math.round(100 * share)} %`;
@@ -78,50 +81,90 @@ function linesOf(one) {
 
 function draw() {
   const [view, before, week] = shown.days;
-  const open = new Set([...main.querySelectorAll("details[open]")].map((one) => one.dataset.name));
-  const focused = document.activeElement?.id;
   if (!view.ages.some((age) => placed(age) === shown.place)) shown.place = placed({});
-  const width = Math.max(280, Math.min(main.clientWidth || 640, 1150) - 36);
-  const half = width > 900 ? width / 2 - 24 : width;
-  main.replaceChildren(
-    controls(view), element("p", { class: "note" }, TEXTS.smallCounts),
+  if (!main.firstChild) main.append(controls.bar, element("p", { class: "note" }, TEXTS.smallCounts), figures);
+  controls.show(view);
+  const width = Math.max(280, (main.clientWidth || 640) - 66);
+  // Beside each other one chart is as tall as the other, as far as it can be read well.
+  const tall = twoColumns.matches ? Math.min(TALLEST, heightOf(cellsOf(view).length)) : 0;
+  const again = keptOf(figures);
+  figures.replaceChildren(
     ...[cards(view, before, week),
-      element("div", { class: "columns" },
-        hoursOfAges(view, before, week, half), ages(view, before, week, half)),
+      columns(width, (wide) => hoursOfAges(view, before, week, wide, tall), (wide) => ages(view, before, week, wide)),
       corrected(view, width),
-      element("div", { class: "columns" }, passages(view, before, week, half), visits(view, before, week, half)),
+      columns(width, (wide) => passages(view, before, week, wide), (wide) => visits(view, before, week, wide)),
       inside(view, width), zones(view), attention(view), groups(view), further(view), cameras(view)].filter(Boolean));
-  for (const one of main.querySelectorAll("details")) one.open = open.has(one.dataset.name);
-  if (focused) document.getElementById(focused)?.focus();
+  again();
 }
 
-function controls(view) {
-  const places = [placed({}), ...view.ages.filter((age) => age.camera).map(placed)];
-  return element("div", { class: "controls" },
-    element("button", { type: "button", id: "before", onclick: () => choose(shifted(view.day, -1)) }, TEXTS.previousDay),
-    element("label", {}, TEXTS.day,
-      dayField(view)),
-    element("button", { type: "button", id: "after", disabled: view.day >= shown.today,
-      onclick: () => choose(shifted(view.day, 1)) }, TEXTS.nextDay),
-    element("label", {}, TEXTS.place,
-      element("select", { id: "place", onchange: (event) => { shown.place = event.target.value; draw(); } },
-        places.map((place) => {
-          const [camera, zone] = JSON.parse(place);
-          const name = camera ? text("cameraAndZone", { camera, zone }) : TEXTS.store;
-          return element("option", { value: place, selected: place === shown.place }, name);
-        }))));
+// Two sections beside each other, where there is room for both and both have something to show.
+function columns(width, ...sections) {
+  const half = twoColumns.matches ? (width - 46) / 2 : width;
+  const made = sections.map((section) => section(half));
+  return element("div", { class: "columns" }, made.every(Boolean) ? made : sections.map((section) => section(width)));
+}
+
+// What a person has opened, scrolled and reached in the figures; a function that does so again in new ones.
+function keptOf(box) {
+  const name = (one) => one.getAttribute("aria-label") ?? one.parentElement.dataset.name;
+  const found = (wanted) => [...box.querySelectorAll(wanted)];
+  const open = new Set(found("details[open]").map((one) => one.dataset.name));
+  const scrolled = new Map(found(".scroll").map((one) => [name(one), one.scrollLeft]));
+  const focused = found(".scroll:focus, summary:focus").map(name)[0];
+  return () => {
+    for (const one of found("details")) one.open = open.has(one.dataset.name);
+    for (const one of found(".scroll")) one.scrollLeft = scrolled.get(name(one)) ?? 0;
+    if (focused) found(".scroll, summary").find((one) => name(one) === focused)?.focus({ preventScroll: true });
+  };
+}
+
+// They stay while the figures change: what is typed or opened in them would be lost.
+const controls = (() => {
+  const shift = (by) => choose(shifted(shown.days[0].day, by));
+  const day = dayField();
+  const before = element("button", { type: "button", id: "before", onclick: () => shift(-1) }, TEXTS.previousDay);
+  const after = element("button", { type: "button", id: "after", onclick: () => shift(1) }, TEXTS.nextDay);
+  const place = element("select", { id: "place", onchange: () => { shown.place = place.value; draw(); } });
+  const bar = element("div", { class: "controls" }, before, element("label", {}, TEXTS.day, day.field), after,
+    element("label", {}, TEXTS.place, place));
+  const show = (view) => {
+    day.show();
+    after.disabled = view.day >= shown.today;
+    const places = [placed({}), ...view.ages.filter((age) => age.camera).map(placed)];
+    if (places.join() !== [...place.options].map((one) => one.value).join()) place.replaceChildren(...places.map(option));
+    place.value = shown.place;
+  };
+  return { bar, show };
+})();
+
+function option(place) {
+  const [camera, zone] = JSON.parse(place);
+  return element("option", { value: place }, camera ? text("cameraAndZone", { camera, zone }) : TEXTS.store);
 }
 
 // The day to show: at once where it is picked, and where it is typed when that is done.
-function dayField(view) {
+function dayField() {
   let typing = false;
-  const done = ({ target: { value } }) => value && value !== view.day && choose(value);
-  return element("input", { type: "date", id: "day", value: view.day, max: shown.today, onblur: done,
-    onkeydown: (event) => {
-      typing = event.key !== "Enter";
-      if (!typing) done(event);
+  let given = "";
+  const show = () => {
+    if (field.max !== shown.today) field.max = shown.today;
+    if (typing) return;
+    given = shown.day || shown.days[0].day;
+    if (field.value !== given) field.value = given;
+  };
+  const done = () => {
+    typing = false;
+    if (!field.value || field.value === given) return show();
+    given = field.value;
+    choose(given);
+  };
+  const field = element("input", { type: "date", id: "day", onblur: done,
+    onkeydown: ({ key }) => {
+      typing = key !== "Enter";
+      if (!typing) done();
     },
-    onchange: (event) => typing || done(event) });
+    onchange: () => typing || done() });
+  return { field, show };
 }
 
 function card(name, value, note, lines = []) {
@@ -195,15 +238,16 @@ function hoursShown(view) {
 const opened = (share) => (share >= 1 ? TEXTS.open : share <= 0 ? TEXTS.closed : text("partlyOpen", { share: percent(share) }));
 
 // A chart of the hours with a table beside it.
-function hoursSection(name, title, view, before, week, series, width, note) {
+function hoursSection(name, title, view, before, week, series, width, note, tall = HEIGHT) {
   const hours = hoursShown(view);
   const several = series.length > 1;
   const marks = several ? [] : [
     { name: TEXTS.yesterday, style: "before", values: alike(view, before, series[0].of(before)) },
     { name: TEXTS.lastWeek, style: "week", values: alike(view, week, series[0].of(week)) },
   ];
+  const there = marks.filter((mark) => mark.values.some((n) => n !== null));
   const drawn = series.map((one) => ({ ...one, values: one.of(view) }));
-  if (![...drawn, ...marks].some((one) => one.values.some((n) => n !== null))) return null;
+  if (!there.length && !drawn.some((one) => one.values.some((n) => n !== null))) return null;
   const heads = [TEXTS.hour, ...drawn.map((one) => one.name), ...marks.map((mark) => mark.name), TEXTS.coverage, TEXTS.opening];
   const rows = hours.map((hour, place) => [
     hour.label, ...drawn.map((one) => number(one.values[place])), ...marks.map((mark) => number(mark.values[place])),
@@ -211,15 +255,15 @@ function hoursSection(name, title, view, before, week, series, width, note) {
   ]);
   return element("section", {}, element("h2", {}, title),
     note ? element("p", { class: "note" }, note) : null,
-    hourly({ title, hours, series: drawn, marks }, width),
-    legend([...drawn, ...marks, { name: TEXTS.coverage, style: "watched" }, { name: TEXTS.closed, style: "shut" }]),
+    hourly({ title, hours, series: drawn, marks }, width, Math.max(HEIGHT, tall)),
+    legend([...drawn, ...there, { name: TEXTS.coverage, style: "watched" }, { name: TEXTS.closed, style: "shut" }]),
     element("details", { "data-name": name }, element("summary", {}, TEXTS.table), table(title, heads, rows)));
 }
 
-function hoursOfAges(view, before, week, width) {
+function hoursOfAges(view, before, week, width, tall) {
   const of = (one) => byHour(one, agesOf(one)?.hours ?? [], (hour) => hour.released);
   const series = [{ name: TEXTS.thisDay, style: "main", of }];
-  return hoursSection("hours", TEXTS.byHour, view, before, week, series, width)
+  return hoursSection("hours", TEXTS.byHour, view, before, week, series, width, null, tall)
     ?? element("section", {}, element("h2", {}, TEXTS.byHour), element("p", { class: "soft" }, TEXTS.noMessages));
 }
 
@@ -243,7 +287,8 @@ function ages(view, before, week, width) {
   }));
   return element("section", {}, element("h2", {}, TEXTS.byAge),
     ranked({ title: TEXTS.byAge, rows }, width),
-    legend([{ name: TEXTS.thisDay, style: "main" }, ...others.map(([style, name]) => ({ style, name }))]),
+    legend([{ name: TEXTS.thisDay, style: "main" },
+      ...others.filter(([, , cells]) => cells.size).map(([style, name]) => ({ style, name }))]),
     element("details", { "data-name": "ages" }, element("summary", {}, TEXTS.table),
       table(TEXTS.byAge, [TEXTS.age, TEXTS.thisDay, TEXTS.yesterday, TEXTS.lastWeek],
         rows.map((row) => [row.name, number(row.value), ...row.marks.map((mark) => number(mark.value))])),

@@ -268,6 +268,74 @@ def test_a_day_is_typed_as_a_whole(page: Page, served: WebServer) -> None:
     assert set(asked) == {"2026-01-28", "2026-01-27", "2026-01-21"}  # it, and the days beside it
 
 
+def test_what_is_typed_and_opened_stays_while_figures_change(
+    page: Page, served: WebServer, store: Store
+) -> None:
+    page.goto(served.url)
+    row = page.get_by_role("row", name="entrance")
+    expect(row).to_contain_text("up")
+    page.locator("#day").focus()
+    page.keyboard.type("0128")
+    store.camera("entrance", CameraState.FROZEN)
+    expect(row).to_contain_text("frozen")
+    page.keyboard.type("2026")
+    page.keyboard.press("Enter")
+    expect(page.locator("#day")).to_have_value("2026-01-28")
+    expect(page.locator("#after")).to_be_enabled()
+    opened = page.locator("section", has=page.get_by_role("heading", name="Cameras")).get_by_role("region")
+    opened.focus()
+    store.camera("entrance", CameraState.UP)
+    expect(row).to_contain_text("up")
+    expect(opened).to_be_focused()
+
+
+def test_a_day_that_is_typed_in_part_is_given_up_with_the_field(page: Page, served: WebServer) -> None:
+    page.goto(served.url)
+    expect(page.get_by_role("status")).to_have_text("Live")
+    page.locator("#day").focus()
+    page.keyboard.press("Backspace")
+    expect(page.locator("#day")).to_have_value("")
+    page.locator("#place").focus()
+    expect(page.locator("#day")).to_have_value("2026-01-31")
+
+
+@pytest.mark.parametrize("width", [900, 1000, 1280])
+def test_cards_beside_each_other_are_filled(page: Page, served: WebServer, width: int) -> None:
+    """Charts are drawn in the size that they have, and no card of a row is half empty."""
+    view = page.request.get(f"{served.url}api/day").json()
+    view["ages"][0]["total"]["counts"] = {f"{age}-{age + 4}": age for age in range(0, 105, 5)}
+    page.route(f"**/api/day?day={view['day']}", lambda route: route.fulfill(json=view))
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(served.url)
+    page.locator(".chart").first.wait_for()
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('.chart')].map((one) => one.clientWidth / one.viewBox.baseVal.width)"
+    )
+    assert min(sizes) > 0.95
+    assert max(sizes) < 1.05
+    empty = page.evaluate(
+        "[...document.querySelectorAll('.columns section')].map((one) =>"
+        " one.getBoundingClientRect().bottom - one.lastElementChild.getBoundingClientRect().bottom)"
+    )
+    assert max(empty) < 60
+
+
+def test_the_legend_names_what_is_drawn(page: Page, served: WebServer) -> None:
+    page.goto(served.url)
+    expect(page.get_by_text("Day before", exact=True).locator("visible=true").first).to_be_visible()
+    legend = page.locator("section", has=page.get_by_role("heading", name="Visitors by age")).locator("li")
+    expect(legend).to_have_text(["This day", "Day before"])
+
+
+def test_the_state_of_a_camera_is_read_in_words_on_a_phone(page: Page, served: WebServer) -> None:
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(served.url)
+    cell = page.get_by_role("cell", name="dark: the lens is covered").bounding_box()
+    assert cell is not None and cell["width"] > 140
+    tops = [page.locator(one).bounding_box() for one in ("#before", "#day", "#after")]
+    assert len({box["y"] for box in tops if box}) == 1
+
+
 def test_names_are_never_code(page: Page, tmp_path: Path) -> None:
     by = settings(
         tmp_path,

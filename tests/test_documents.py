@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[1]
 CITED = re.compile(r"`(tests/[\w/]+\.py)(?:::([\w:]+))?`")
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
+MOST_MODULES = 12
+"""In one folder: a person can look over so many."""
+
 
 def names_in(path: Path) -> set[str]:
     """The functions and methods of a test module, as pytest calls them."""
@@ -85,3 +88,4 @@ def test_the_architecture_names_every_module_of_the_box() -> None:
             f"ARCHITECTURE.md, Rooms, {folder.name}/: name every module there, and only once"
         )
         assert len(named) == len(set(named)), folder
+        assert len(modules) <= MOST_MODULES, f"{folder}: which of its modules belong in a room of their own?"

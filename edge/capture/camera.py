@@ -8,10 +8,9 @@ import threading
 from contextlib import closing
 from datetime import datetime
 
-from edge.backoff import Backoff
 from edge.capture.frames import Feed, OnDrop, OnStatus, OpenSource, Shot
 from edge.capture.latest_frame import LatestFrame
-from edge.clock import Clock
+from edge.clock import Backoff, Clock
 from edge.config import CameraSettings
 from edge.errors import SourceError
 from edge.ops.reasons import FrameDrop

@@ -15,8 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edge.backoff import Backoff
-from edge.clock import Clock
+from edge.clock import Backoff, Clock
 from edge.config import Broker, MqttSettings
 from edge.delivery.access import BrokerAccess, read_access
 from edge.delivery.connection import POLL, Connection, DeliveryError, TooLargeError

@@ -8,8 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Literal, Protocol
 
-from edge.backoff import Backoff
-from edge.clock import Clock
+from edge.clock import Backoff, Clock
 from edge.delivery.connection import POLL, TOO_LARGE, Acknowledgement, Connection, DeliveryError
 from edge.delivery.retained import RetainedStore, RetainedTopics
 from edge.delivery.topics import Topics

@@ -7,8 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edge.backoff import Backoff
-from edge.clock import Clock
+from edge.clock import Backoff, Clock
 from edge.config import MqttSettings
 from edge.delivery.access import read_access
 from edge.delivery.connection import POLL, Connection

@@ -19,9 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.backoff import Backoff
 from edge.bundle import Bundle
-from edge.clock import Clock
+from edge.clock import Backoff, Clock
 from edge.config import ModelSettings
 from edge.errors import ConfigurationError
 from edge.inference import open_on_cpu, require_known

@@ -8,8 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from edge.backoff import Backoff
-from edge.clock import Clock
+from edge.clock import Backoff, Clock
 from edge.delivery.outbox import Row
 from edge.delivery.webhook.request import Hook, Poster, WebhookError
 from edge.errors import OutsideError

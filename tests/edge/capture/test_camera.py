@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from edge.backoff import Backoff
 from edge.capture import Camera, Feed, LatestFrame, Picture
 from edge.capture.recordings import Clip
-from edge.clock import Clock
+from edge.clock import Backoff, Clock
 from edge.errors import SourceError
 from edge.types import CameraState, CameraStatus
 from tests.edge.capture.fakes import (

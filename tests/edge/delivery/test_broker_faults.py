@@ -9,7 +9,7 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from edge.backoff import Backoff
+from edge.clock import Backoff
 from edge.delivery import BrokerAccess, read_access
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import ACKNOWLEDGE_WITHIN

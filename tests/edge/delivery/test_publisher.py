@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from edge.backoff import Backoff
-from edge.clock import SystemClock
+from edge.clock import Backoff, SystemClock
 from edge.config import MqttSettings
 from edge.delivery import Publisher, probe
 from edge.delivery.outbox import Outbox, Row

@@ -197,6 +197,13 @@ def _story(run: Run, data: TrainingData, manifest: Manifest) -> card.Story:
         origin.append(
             "The mean over its last map is a weighted one, with a weight learnt for each channel and place."
         )
+    origin += _sources(run)
+    return card.Story(run.model.count_params(), manifest.provenance["made_with"], (), origin)
+
+
+def _sources(run: Run) -> list[str]:
+    """What it learned from besides the labels, and what its weights were before."""
+    origin: list[str] = []
     if "bundle" in run.info["start"]:
         origin.append(f"Training continued from the bundle {_named(run.info['start']['bundle'])}.")
     if "parts" in run.info["start"]:
@@ -218,7 +225,7 @@ def _story(run: Run, data: TrainingData, manifest: Manifest) -> card.Story:
             "from HSE_FaceRec_tf (Apache-2.0); A. V. Savchenko trained that on VGGFace2 (PeerJ Computer "
             "Science 5:e197, 2019). `LICENSE` has the text of both."
         )
-    return card.Story(run.model.count_params(), manifest.provenance["made_with"], (), origin)
+    return origin
 
 
 def _named(bundle: Mapping[str, Any]) -> str:

@@ -6,8 +6,9 @@ import argparse
 import logging
 import os
 import random
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.clock import SystemClock
 from edge.commands.options import add_common, config_folder, load_configuration, read_settings
@@ -17,6 +18,9 @@ from edge.config.environment import ignored
 from edge.config.tables.toml import STANDARD_INPUT
 from edge.ops.logs import set_level
 from edge.ops.systemd import Systemd
+
+if TYPE_CHECKING:
+    from edge.daemon.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +41,23 @@ def run(arguments: argparse.Namespace) -> int:
     set_level(settings.log.level)
     for name in ignored(os.environ):
         log.warning("%s: ignored, because it names no key", name)
+    stop = stop_on_signals()
+    reload = reload_on_signal(stop)
+    # After the signals: its libraries take a second to load.
+    runtime = _make_runtime(arguments, settings, load)
+    status = runtime.run(stop, reload)
+    if runtime.hangs:
+        # A thread that returns from OpenCV or TensorRT while the interpreter ends would crash the process.
+        logging.shutdown()
+        os._exit(status)
+    return status
+
+
+def _make_runtime(arguments: argparse.Namespace, settings: Settings, load: Callable[[], Settings]) -> Runtime:
+    """The daemon, which may read its configuration again, write to it, and test it."""
+    from edge.daemon.runtime import Runtime
+    from edge.web.setup.tools import Configured
+
     folder = config_folder(arguments)
 
     def test(wanted: Settings) -> list[dict[str, Any]]:
@@ -46,11 +67,6 @@ def run(arguments: argparse.Namespace) -> int:
         faces_on = "{backend} ({device})".format(**runtime.faces_on)
         live = Live(runtime.backend, runtime.is_connected, faces_on)
         return [verdict.as_dict() for verdict in check(wanted, folder, faces=False, live=live)]
-
-    stop = stop_on_signals()
-    reload = reload_on_signal(stop)
-    from edge.daemon.runtime import Runtime  # after the signals: its libraries take a second to load
-    from edge.web.setup.tools import Configured
 
     runtime = Runtime(
         settings,
@@ -65,9 +81,4 @@ def run(arguments: argparse.Namespace) -> int:
             test,
         ),
     )
-    status = runtime.run(stop, reload)
-    if runtime.hangs:
-        # A thread that returns from OpenCV or TensorRT while the interpreter ends would crash the process.
-        logging.shutdown()
-        os._exit(status)
-    return status
+    return runtime

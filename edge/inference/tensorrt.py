@@ -336,12 +336,7 @@ def open_engine(
     An engine may come from another machine, untested: it is used only if its results `agree`. Raises
     BackendError; ConfigurationError on a graph that does not fit its description.
     """
-    if library.for_others and gpu.capability not in library.capabilities():
-        raise BackendError(
-            BackendFault.NO_GPU,
-            f"{library.flavour} {library.version} runs on {', '.join(library.capabilities())}; "
-            f"{gpu.name} is {gpu.capability}",
-        )
+    _refuse_other_gpus(library, gpu)
     key = key_of(graph, library, capability=gpu.capability, driver=gpu.driver, max_batch=max_batch)
     device = f"{gpu.name}, {graph.precision}"
     kernels_key = replace(key, driver=gpu.driver)
@@ -368,6 +363,15 @@ def open_engine(
             log.warning("%s; the engine is built again", error)
             store.discard(key)
     return opened(_built(library, graph, key, store, cancelled))
+
+
+def _refuse_other_gpus(library: Library, gpu: Gpu) -> None:
+    if library.for_others and gpu.capability not in library.capabilities():
+        raise BackendError(
+            BackendFault.NO_GPU,
+            f"{library.flavour} {library.version} runs on {', '.join(library.capabilities())}; "
+            f"{gpu.name} is {gpu.capability}",
+        )
 
 
 def _keep(store: EngineStore, key: EngineKey, content: bytes, kind: str = "engine") -> None:

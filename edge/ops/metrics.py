@@ -72,6 +72,7 @@ class Metrics:
         self._make_windows()
         self._make_model()
         self._make_delivery()
+        self._make_stores()
         self._cameras: list[str] = []
         self._guard = threading.Lock()
         self.follow(cameras)
@@ -188,6 +189,12 @@ class Metrics:
             "webhook_failures", "Messages that the webhook did not accept, by reason.", WebhookFailure
         )
         self.webhook_rows = self._gauge("webhook_rows", "Messages waiting for the webhook.")
+        self.preview_failures = self._counter(
+            "preview_failures",
+            "Stills of Set up that a fault of detector, memory or disk prevented.",
+        )
+
+    def _make_stores(self) -> None:
         self.outbox_rows = self._gauge("outbox_rows", "Windows waiting in the outbox.")
         self.outbox_bytes = self._gauge(
             "outbox_bytes", "Size of the windows waiting in the outbox, in bytes."
@@ -201,10 +208,6 @@ class Metrics:
             "history_set_aside", "Unusable history files moved aside, by reason.", OutboxFault
         )
         self.history_failures = self._counter("history_failures", "Writes to the history that failed.")
-        self.preview_failures = self._counter(
-            "preview_failures",
-            "Stills of Set up that a fault of detector, memory or disk prevented.",
-        )
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"instore_{name}", text, labels, registry=self.registry)

@@ -38,15 +38,7 @@ def day_view(reader: Reader, settings: Settings, day: date, now: datetime) -> Js
         "now": rfc3339(now.replace(microsecond=0)),
         "last": last,
         "live_until": _live_until(last or rfc3339(start), settings),
-        "hours": [
-            {
-                "start": rfc3339(begins),
-                "end": rfc3339(ends),
-                "label": time.local(begins).strftime("%H:%M"),
-                "open_seconds": time.open_seconds(begins, ends, settings.site.opening),
-            }
-            for begins, ends in time.hours_of(day)
-        ],
+        "hours": _hours(settings, day),
         "ages": _ages(retained, reader.messages("periods", start, end), day),
         "flow": [_shown(body) for body in flow if body["period"] != "window"],
         "occupancy": [
@@ -57,6 +49,20 @@ def day_view(reader: Reader, settings: Settings, day: date, now: datetime) -> Js
         "cameras": _cameras(retained, flow, settings),
         "status": next((m.body for m in retained if _is_status(m) and m.body.get("box")), None),
     }
+
+
+def _hours(settings: Settings, day: date) -> list[Json]:
+    """The hours of the store's clock, and how long it is open in each."""
+    time = settings.site.time
+    return [
+        {
+            "start": rfc3339(begins),
+            "end": rfc3339(ends),
+            "label": time.local(begins).strftime("%H:%M"),
+            "open_seconds": time.open_seconds(begins, ends, settings.site.opening),
+        }
+        for begins, ends in time.hours_of(day)
+    ]
 
 
 def _live_until(last: str, settings: Settings) -> str:

@@ -18,6 +18,9 @@ from edge.config import CameraSettings, Settings
 from edge.ops import machine
 from edge.ops.terminal import spinner
 
+Tests = dict[str, Callable[[], str]]
+"""By what they test; see `edge.commands.check.verdict.attempt` for what one returns and raises."""
+
 COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "bold red"}
 
 
@@ -75,49 +78,80 @@ def check(
     picture: the file for stills of the cameras; None: none is made. faces: as of `check_camera`.
     live: the daemon in whose process the tests run.
     """
-    # Not at the top: they load OpenCV, which `check --help` does not need.
-    from edge.commands.check.broker import check_broker
-    from edge.commands.check.configuration import check_configuration
-    from edge.commands.check.host import check_clock, check_service
-    from edge.commands.check.model import check_model, check_terms
-    from edge.commands.check.port import check_port
-    from edge.commands.check.privacy import check_privacy, check_site, check_views
-    from edge.commands.check.state import check_disk, check_outbox
-    from edge.commands.check.webhook import check_webhook
-
     clock = clock or SystemClock()
-    tests: dict[str, Callable[[], str]] = {
+    tests = _configuration(settings, folder, clock, faces=faces)
+    tests |= _model(settings, folder, clock, live)
+    tests |= _receivers(settings, folder, clock, live)
+    tests |= _machine(settings, folder, clock, is_synchronised, show_unit)
+    if picture is not None:
+        tests |= _stills(settings, folder, clock, picture)
+    return [_attempt(what, test, on_begin) for what, test in tests.items()]
+
+
+# What tests is imported where it is used: it loads OpenCV, which `check --help` does not need.
+
+
+def _configuration(settings: Settings, folder: Path, clock: Clock, *, faces: bool) -> Tests:
+    from edge.commands.check.configuration import check_configuration
+    from edge.commands.check.privacy import check_privacy, check_site, check_views
+
+    return {
         "configuration": partial(check_configuration, settings, folder, os.environ),
         "site": partial(check_site, settings, clock),
         **_cameras(settings, folder, clock, faces=faces),
         "views": partial(check_views, settings),
         "privacy": partial(check_privacy, settings),
+    }
+
+
+def _model(settings: Settings, folder: Path, clock: Clock, live: Live | None) -> Tests:
+    from edge.commands.check.model import check_model, check_terms
+
+    return {
         "model": partial(check_model, settings, folder, clock, live),
         "terms": partial(check_terms, settings, folder),
-        **{
-            f"broker {number + 1}" if number else "broker": partial(
-                check_broker, settings, folder, clock, number, live
-            )
-            for number in range(len(settings.mqtt.brokers) if settings.mqtt.enabled else 0)
-        },
-        **({"webhook": partial(check_webhook, settings, folder, clock)} if settings.webhook.url else {}),
+    }
+
+
+def _receivers(settings: Settings, folder: Path, clock: Clock, live: Live | None) -> Tests:
+    from edge.commands.check.broker import check_broker
+    from edge.commands.check.webhook import check_webhook
+
+    tests: Tests = {}
+    for number in range(len(settings.mqtt.brokers) if settings.mqtt.enabled else 0):
+        name = f"broker {number + 1}" if number else "broker"
+        tests[name] = partial(check_broker, settings, folder, clock, number, live)
+    if settings.webhook.url:
+        tests["webhook"] = partial(check_webhook, settings, folder, clock)
+    return tests
+
+
+def _machine(
+    settings: Settings,
+    folder: Path,
+    clock: Clock,
+    is_synchronised: Callable[[], bool | None],
+    show_unit: machine.Show,
+) -> Tests:
+    from edge.commands.check.host import check_clock, check_service
+    from edge.commands.check.port import check_port
+    from edge.commands.check.state import check_disk, check_outbox
+
+    return {
         "outbox": partial(check_outbox, settings, folder, clock),
         "disk": partial(check_disk, settings, folder),
         "clock": partial(check_clock, clock, is_synchronised),
         "metrics": partial(check_port, settings),
         "service": partial(check_service, show_unit),
     }
-    if picture is not None:
-        tests |= _stills(settings, folder, clock, picture)
-    return [_attempt(what, test, on_begin) for what, test in tests.items()]
 
 
-def _cameras(settings: Settings, folder: Path, clock: Clock, *, faces: bool) -> dict[str, Callable[[], str]]:
+def _cameras(settings: Settings, folder: Path, clock: Clock, *, faces: bool) -> Tests:
     """Each camera, and what is drawn on its picture."""
     from edge.commands.check.camera import check_camera
     from edge.vision.setup.words import line_in_words, zone_in_words
 
-    tests: dict[str, Callable[[], str]] = {}
+    tests: Tests = {}
     for camera in settings.cameras:
         tests[f"camera {camera.name}"] = partial(check_camera, camera, settings, folder, clock, faces=faces)
         for line in camera.lines:
@@ -133,7 +167,7 @@ def _picture(text: str) -> Path:
     return Path(text)
 
 
-def _stills(settings: Settings, folder: Path, clock: Clock, picture: Path) -> dict[str, Callable[[], str]]:
+def _stills(settings: Settings, folder: Path, clock: Clock, picture: Path) -> Tests:
     """A still of each camera; with several, each file has the camera's name."""
     from edge.commands.check.still import check_still
     from edge.vision.setup.still import FaceLikes

@@ -103,7 +103,13 @@ class Stills:
                 earlier.ended.set()
                 return True
             self._idle.clear()
-        self._tools.start("still", self._run)
+        try:
+            self._tools.start("still", self._run)
+        except BaseException:  # there is no thread that would end the still
+            with self._guard:
+                self._still = None
+                self._idle.set()
+            raise
         return True
 
     def of(self, token: str) -> Still | None:

@@ -284,6 +284,18 @@ class TestStill:
         assert said == [True, False, True]
         again.join(PATIENCE)
 
+    def test_where_no_thread_starts_the_next_still_is_made(self, user: User, monkeypatch: Any) -> None:
+        def none_starts(name: str, work: Any) -> None:
+            raise RuntimeError("can't start new thread")
+
+        stills = user.page._setup._stills
+        monkeypatch.setattr(stills, "_tools", replace(stills._tools, start=none_starts))
+        with pytest.raises(RuntimeError, match="new thread"):
+            user.post("/api/setup/still", {"camera": "entrance"})
+        monkeypatch.undo()
+        user.make_still()
+        user.post("/api/setup/still/end", {})
+
     def test_a_camera_without_pictures_makes_none(self, user: User) -> None:
         user.box._frames = ()
         assert user.post("/api/setup/still", {"camera": "till"}).json["state"] == "making"

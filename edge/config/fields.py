@@ -5,8 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from edge.config.redaction import holds_credentials
 
 DAY = 86_400
 
@@ -39,6 +42,21 @@ def host_name(name: str) -> str:
             "their own"
         )
     return name
+
+
+def split_url(url: str, instead: str) -> SplitResult:
+    """The parts of a URL. Raises ValueError where its port is none, or where it holds credentials.
+
+    instead: what takes the place of these. No text of an error holds a part of the URL.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # its message repeats the text in the port's place, which may be a password
+        raise ValueError("must be a URL with a port from 1 to 65535") from None
+    if holds_credentials(parts):
+        raise ValueError(f"holds credentials: {instead}")
+    return parts
 
 
 def is_address(host: str) -> bool:

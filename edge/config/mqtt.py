@@ -6,12 +6,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from pydantic import AfterValidator, Field, model_validator
 
-from edge.config.fields import Host, Seconds, Section, host_and_port, host_name, is_topic_level
-from edge.config.redaction import holds_credentials
+from edge.config.fields import Host, Seconds, Section, host_and_port, host_name, is_topic_level, split_url
 
 MOST_BROKERS = 4
 USUAL_PATH = "/mqtt"
@@ -68,14 +67,7 @@ def parse_proxy(url: str) -> Broker:
 
 
 def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:  # its message repeats the text in the port's place, which may be a password
-        raise ValueError("must be a URL with a port from 1 to 65535") from None
-    if holds_credentials(parts):
-        raise ValueError("holds credentials: user and password have keys of their own")
-    return parts
+    return split_url(url, "user and password have keys of their own")
 
 
 def _port(parts: SplitResult) -> int:

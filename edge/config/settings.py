@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from edge.brackets import DEFAULT_BRACKETS, Bracket, parse_brackets
-from edge.config.fields import DAY, Host, Seconds, Section, TopicLevel, host_and_port, is_address
+from edge.config.fields import DAY, Host, Seconds, Section, TopicLevel, host_and_port, is_address, split_url
 from edge.config.mqtt import MqttSettings
 from edge.config.polygons import area, crosses_itself
 from edge.config.redaction import holds_credentials, is_mistyped_url
@@ -110,13 +110,7 @@ def _without_password(source: str) -> str:
 def _webhook(url: str) -> str:
     if not url:
         return url
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:  # its message repeats the text in the port's place, which may be a password
-        raise ValueError("must be a URL with a port from 1 to 65535") from None
-    if holds_credentials(parts):
-        raise ValueError("holds credentials: the webhook knows the box by the signature of 'secret_file'")
+    parts = split_url(url, "the webhook knows the box by the signature of 'secret_file'")
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[^\x21-\x7e]", url):
         raise ValueError("must be a URL in ASCII: https://host[:port][/path], or http:// in your own network")
     return url

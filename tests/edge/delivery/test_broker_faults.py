@@ -32,13 +32,6 @@ REASONS = {
 
 
 @pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    outbox = Outbox(tmp_path / "outbox.db", 10_000, 1 << 24)
-    yield outbox
-    outbox.close()
-
-
-@pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     with Mosquitto(tmp_path / "broker") as broker:
         yield broker

@@ -7,11 +7,9 @@ values that its templates give for sample messages: `make home-assistant` asks i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from paho.mqtt.publish import single
 
 from edge.config import Settings
@@ -25,13 +23,6 @@ from tests.publishing import Running, status
 
 GOLDEN = Path(__file__).with_name("home_assistant_golden.json")
 ON = "home_assistant.enabled=true"
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    outbox = Outbox(tmp_path / "outbox.db", 10_000, 1 << 24)
-    yield outbox
-    outbox.close()
 
 
 def configured(*overrides: str) -> Settings:

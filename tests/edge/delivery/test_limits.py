@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,6 @@ from tests.publishing import TOPICS, Running, put
 DOOR = TOPICS.counts("door", "all")
 TOO_LARGE = 0x95
 LARGE = "x" * 3000
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    outbox = Outbox(tmp_path / "outbox.db", 10_000, 1 << 24)
-    yield outbox
-    outbox.close()
 
 
 def put_large(outbox: Outbox) -> None:

@@ -31,18 +31,7 @@ DOOR, TILL = TOPICS.counts("door", "all"), TOPICS.counts("till", "all")
 STATUS = TOPICS.box_status
 USERS = {"box": "open sesame", "reader": "read"}
 
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    outbox = Outbox(tmp_path / "outbox.db", 10_000, 1 << 24)
-    yield outbox
-    outbox.close()
-
-
-@pytest.fixture(autouse=True)
-def unhurried_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may be late with the last acknowledgement."""
-    monkeypatch.setattr("edge.delivery.session.GOODBYE", PATIENCE)
+pytestmark = pytest.mark.usefixtures("unhurried_goodbye")
 
 
 # A real broker

@@ -8,7 +8,6 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -31,18 +30,7 @@ from tests.publishing import TOPICS, Running, put, status
 
 DOOR = TOPICS.counts("door", "all")
 
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    outbox = Outbox(tmp_path / "outbox.db", 10_000, 1 << 24)
-    yield outbox
-    outbox.close()
-
-
-@pytest.fixture(autouse=True)
-def unhurried_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may be late with the last acknowledgement."""
-    monkeypatch.setattr("edge.delivery.session.GOODBYE", PATIENCE)
+pytestmark = pytest.mark.usefixtures("unhurried_goodbye")
 
 
 def url(url: str, **more: Any) -> dict[str, Any]:

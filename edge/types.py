@@ -165,6 +165,19 @@ class FaceCrop:
             raise ValueError(f"FaceCrop.image: {self.image.shape}; expected a square")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Foreseen:
+    """The crops that a live track's visitor will most likely be counted with, the best first.
+
+    The age model may judge them before the track ends, when the same objects come again. They replace those
+    foreseen of the track before; none: nothing is foreseen of it any more.
+    """
+
+    camera_id: str
+    track_id: int
+    crops: tuple[FaceCrop, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Crossing:
     """A visitor crossed a line of their camera. inward: to the right of the line's direction."""
@@ -263,7 +276,7 @@ class CountingPlan:
 ToCount = FaceCrop | TrackEnded | GroupEnded | TrackMissed
 """What a frame gives to count, with the pictures for it."""
 
-Message = ToCount | Decided | Progress | StreamEnded | CountingPlan
+Message = ToCount | Foreseen | Decided | Progress | StreamEnded | CountingPlan
 """What the counting thread receives: plans from the main thread, all else from the vision threads in
 order."""
 

@@ -1,6 +1,7 @@
 """The stages of counting put together, without threads or clocks: messages in, closed windows out.
 
-FaceCrop, TrackEnded, Progress, StreamEnded, CountingPlan ──► batching ──► Visit ──► windows ──► WindowCounts
+FaceCrop, Foreseen, TrackEnded, Progress, StreamEnded, CountingPlan
+    ──► batching ──► Visit ──► windows ──► WindowCounts
 """
 
 from __future__ import annotations
@@ -58,6 +59,15 @@ class Counting:
     def may_overtake(self, progress: Progress) -> bool:
         """Whether the counts are the same if this progress is taken before the visits that wait."""
         return not self._classifier.holds_back and self._aggregator.stays_open(progress)
+
+    @property
+    def may_judge_ahead(self) -> bool:
+        """Whether `judge_ahead` has something to do, while no message comes."""
+        return self._classifier.may_judge_ahead
+
+    def judge_ahead(self) -> None:
+        """Let the age model judge a few crops of visitors who are still in view."""
+        self._classifier.judge_ahead()
 
     def poll(self, now: float) -> list[WindowCounts]:
         """Count what has waited long enough for a batch by `now`; the windows that close."""

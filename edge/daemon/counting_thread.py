@@ -100,12 +100,15 @@ class CountingWorker:
         self.end()
 
     def step(self) -> None:
-        """Wait for the next message and take it; keep what is open when that is due."""
+        """Take the next message, or judge ahead while none waits; keep what is open when that is due."""
         patience = self._counting.patience(self._clock.monotonic())
         timeout = TICK if patience is None else min(patience, TICK)
-        taken = self._queue.take(timeout, self._may_overtake)
+        ahead = self._counting.may_judge_ahead
+        taken = self._queue.take(0.0 if ahead else timeout, self._may_overtake)
         now = self._clock.monotonic()
-        if taken is None:
+        if taken is None and ahead:
+            self._counting.judge_ahead()
+        elif taken is None:
             self._store(self._counting.poll(now))
         elif isinstance(taken, Ahead):
             self._store(self._counting.overtake(taken.progress, now))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
-from edge.types import Decided, FaceCrop, Message, Progress, ToCount
+from edge.types import Decided, FaceCrop, Foreseen, Message, Progress, ToCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Ahead:
 
 
 class MessageQueue:
-    """From any number of threads to one; holds at most `most_crops` crops. First in, first out, but for what
+    """From any number of threads to one; holds at most `most_crops` crops, and as many messages of what is
+    foreseen. First in, first out, but for what
     `take` lets overtake.
     """
 
@@ -32,13 +33,14 @@ class MessageQueue:
         self._most_crops = most_crops
         self._messages: deque[Message] = deque()
         self._crops = 0
+        self._foreseen = 0
         self._overtaken = 0
         self._changed = threading.Condition()
         self._hurried = False
         self._closed = False
 
     def put(self, message: Message, *, wait: bool = False) -> bool:
-        """Append `message`. False: it is a crop and the queue is full of crops, so it was not appended.
+        """Append `message`. False: the queue is full of its kind, crops or foreseen, so it was not appended.
 
         wait: block until there is room; for a recording at full speed, which can pause.
         """
@@ -49,6 +51,10 @@ class MessageQueue:
                 if self._crops >= self._most_crops:
                     return False
                 self._crops += 1
+            if isinstance(message, Foreseen):
+                if self._foreseen >= self._most_crops:
+                    return False
+                self._foreseen += 1
             self._messages.append(message)
             self._changed.notify_all()
             return True
@@ -67,13 +73,14 @@ class MessageQueue:
                 return None
             taken = self._overtaking(may_overtake) or self._messages.popleft()
             self._crops -= isinstance(taken, FaceCrop)
+            self._foreseen -= isinstance(taken, Foreseen)
             self._changed.notify_all()
             return taken
 
     def _overtaking(self, may_overtake: Callable[[Progress], bool]) -> Ahead | None:
         """Take the first progress if only what is to be counted is before it, and it may overtake that."""
         for place, message in enumerate(self._messages):
-            if not isinstance(message, ToCount | Decided):
+            if not isinstance(message, ToCount | Foreseen | Decided):
                 if isinstance(message, Progress) and may_overtake(message):
                     del self._messages[place]
                     self._overtaken = place

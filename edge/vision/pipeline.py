@@ -16,7 +16,7 @@ import numpy as np
 from edge.bundle import Bundle
 from edge.config import CameraSettings, Settings
 from edge.ops.metrics import Metrics
-from edge.types import Boxes, Faces, Frame, Image, Message, Track, TrackState
+from edge.types import Boxes, Faces, Foreseen, Frame, Image, Message, Track, TrackState
 from edge.vision.clothes import Colours, colours, with_parts
 from edge.vision.cuts import Cuts
 from edge.vision.detect import (
@@ -37,10 +37,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class VisionResult:
-    """What one frame gave. in_view: visitors known to be faces whose track has not ended."""
+    """What one frame gave. in_view: visitors known to be faces whose track has not ended. foreseen: what is
+    likely to be counted later, in addition to `messages`.
+    """
 
     messages: list[Message] = field(default_factory=list)
     in_view: int = 0
+    foreseen: list[Foreseen] = field(default_factory=list)
 
 
 class Vision:
@@ -85,12 +88,12 @@ class Vision:
         self._metrics.faces.labels(self._camera).inc(len(faces))
         overdue = self._visitors.count_overdue(self._tracks)
         messages = [*before, *overdue, *self._count(ended, frame.captured_at)]
-        return VisionResult(messages, self._in_view)
+        return VisionResult(messages, self._in_view, self._visitors.foresee(frame.captured_at))
 
     def pass_time(self, now: datetime) -> VisionResult:
         """End the tracks that are not seen any more at `now`, for a camera that gives no frames."""
         ended = self._follow(Faces.empty(), now)
-        return VisionResult(self._count(ended, now), self._in_view)
+        return VisionResult(self._count(ended, now), self._in_view, self._visitors.foresee(now))
 
     def finish(self) -> list[Message]:
         """End every track: no more frames will come."""

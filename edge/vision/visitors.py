@@ -19,7 +19,7 @@ from edge.config import CameraSettings, Settings
 from edge.ops.metrics import Metrics
 from edge.ops.reasons import TrackEnd
 from edge.quantities import Missed
-from edge.types import FaceCrop, Faces, Frame, Message, Track, TrackEnded, TrackMissed, TrackState
+from edge.types import FaceCrop, Faces, Foreseen, Frame, Message, Track, TrackEnded, TrackMissed, TrackState
 from edge.vision.attention import Gaze, Target
 from edge.vision.clothes import Colours
 from edge.vision.crops import BestCrops, Crop, cut_face, quality
@@ -63,7 +63,8 @@ class _Visitor:
     fragment: whether it goes on where another track was lost.
     returned: whether it is a visitor who was counted and left, as far as that is known.
     looks: how often it was looked at; agreed: in how many of them both models saw eyes, nose and mouth in the
-    same places. largest: pixels of the longer side of its largest box.
+    same places. largest: pixels of the longer side of its largest box. handed: for the best crops, what they
+    leave as. foreseen: those that were handed over ahead.
     """
 
     verdict: FaceVerdict
@@ -81,6 +82,8 @@ class _Visitor:
     largest: float = 0.0
     counted: bool = False
     returned: bool = False
+    handed: dict[Crop, FaceCrop] = field(default_factory=dict)
+    foreseen: tuple[FaceCrop, ...] = ()
 
     @property
     def is_known(self) -> bool:
@@ -134,13 +137,14 @@ class Visitors:
         self._threshold = settings.detection.second_opinion
         self._max_age = timedelta(seconds=settings.tracking.max_age)
         self._crops = settings.crops
-        spacing = timedelta(seconds=settings.crops.spacing)
+        spacing = self._settled = timedelta(seconds=settings.crops.spacing)
         self._often, self._rarely = spacing / 2, spacing * 2
         if self._target.enabled:
             self._often = self._rarely = min(self._often, GAZE_EVERY)
         self._bundle = bundle
         self._metrics = metrics
         self._visitors: dict[int, _Visitor] = {}
+        self._uncounted: list[int] = []
         self._departed = Departed(settings.tracking.reentry)
         self._groups = Groups(camera.name, enabled=settings.groups.enabled)
         self._fragments = Fragments(settings.tracking.lost_after) if settings.missed.enabled else None
@@ -187,6 +191,34 @@ class Visitors:
                 if visitor.end is TrackEnd.RECOUNTED:
                     self._departed.add(visitor.sights)
                 self._groups.end(track.track_id, track.last_seen, counted=visitor.counted)
+                if visitor.foreseen and not visitor.counted:
+                    self._uncounted.append(track.track_id)
+
+    def foresee(self, now: datetime) -> list[Foreseen]:
+        """The crops that those in view will most likely be counted with, where they are others than before:
+        the best, from the time on in which no better one of the same moment can come.
+        """
+        changed = [Foreseen(self._camera, track_id, ()) for track_id in self._uncounted]
+        self._uncounted.clear()
+        for track_id, visitor in self._visitors.items():
+            if visitor.end is TrackEnd.VISITOR:
+                handed = self._hand_over(track_id, visitor)
+                foreseen = tuple(f for c, f in handed.items() if now - c.taken_at >= self._settled)
+            else:
+                foreseen = ()
+            if foreseen != visitor.foreseen:
+                visitor.foreseen = foreseen
+                changed.append(Foreseen(self._camera, track_id, foreseen))
+        return changed
+
+    def _hand_over(self, track_id: int, visitor: _Visitor) -> dict[Crop, FaceCrop]:
+        """What the best crops leave as, the best first: the same objects whenever they are asked for."""
+        before = visitor.handed
+        visitor.handed = {
+            crop: before.get(crop) or FaceCrop(self._camera, track_id, crop.image, crop.quality)
+            for crop in visitor.crops.best
+        }
+        return visitor.handed
 
     def _ask_whether_returned(self, visitor: _Visitor) -> None:
         if not visitor.counted and not visitor.returned and visitor.is_known:
@@ -283,9 +315,8 @@ class Visitors:
         self._metrics.tracks.labels(self._camera, visitor.end).inc()
         if visitor.end is not TrackEnd.VISITOR:
             return
-        visitor.counted = True
-        for crop in visitor.crops.best:
-            yield FaceCrop(self._camera, track.track_id, crop.image, crop.quality)
+        visitor.counted, visitor.foreseen = True, ()
+        yield from self._hand_over(track.track_id, visitor).values()
         yield TrackEnded(
             self._camera,
             track.track_id,

@@ -167,6 +167,9 @@ class VisionWorker:
     ) -> None:
         """Queue what a step gave, then the progress. interrupted: nobody watched since the frame before."""
         visitors = self._send_messages(result.messages)
+        if not self._lossless:  # nothing waits for a recording at full speed
+            for foreseen in result.foreseen:
+                self._queue.put(foreseen)
         if interrupted:  # behind the visits: it closes windows
             self._queue.put(Progress(self.camera.name, at, state=CameraState.DOWN))
         if analysed and result.messages:

@@ -13,7 +13,18 @@ import pytest
 
 from edge.brackets import bracket_of, parse_brackets
 from edge.counting.batching import Classifier
-from edge.types import AGES, FaceCrop, Message, Progress, StreamEnded, TrackEnded, Visit
+from edge.counting.foresight import SPARE
+from edge.types import (
+    AGES,
+    CountingPlan,
+    FaceCrop,
+    Foreseen,
+    Message,
+    Progress,
+    StreamEnded,
+    TrackEnded,
+    Visit,
+)
 from tests.fakes import EPOCH, PaintedAges
 
 SIZE = 16
@@ -203,3 +214,119 @@ class TestMemory:
         judge = classifier()
         told(judge, [crop(20), crop(20, 1, "till"), StreamEnded("door", EPOCH)])
         assert brackets(told(judge, [gone(), gone(1, "till")])) == [None, "0-29"]
+
+
+class TestForeseen:
+    """Crops that are judged while nothing else waits."""
+
+    def crops(self, count: int, track: int = 1, camera: str = "door") -> tuple[FaceCrop, ...]:
+        return tuple(crop(20 + n, track, camera, quality=1 - n / 10) for n in range(count))
+
+    def judged(self, judge: Classifier, crops: tuple[FaceCrop, ...], track: int = 1) -> int:
+        """Foresee these and let the model judge ahead; in how many batches."""
+        assert judge.handle(Foreseen("door", track, crops), 0.0) == []
+        batches = 0
+        while judge.may_judge_ahead:
+            judge.judge_ahead()
+            batches += 1
+        return batches
+
+    def test_gives_the_very_same_age_from_the_same_crops(self):
+        rng = np.random.default_rng(0)
+        answers: dict[bytes, np.ndarray] = {}
+
+        def infer(batch: np.ndarray) -> np.ndarray:
+            for one in batch:
+                answers.setdefault(one.tobytes(), rng.dirichlet(np.ones(AGES)).astype(np.float32))
+            return np.stack([answers[one.tobytes()] for one in batch])
+
+        crops = tuple(
+            FaceCrop("door", 1, rng.integers(0, 255, (SIZE, SIZE, 3), np.uint8), rng.random())
+            for _ in range(7)
+        )
+        plain = told(classifier(infer=infer, max_spread=99.0), [*crops, gone()])
+        ahead = classifier(infer=infer, max_spread=99.0)
+        assert self.judged(ahead, crops) == 1
+        assert told(ahead, [*crops, gone()]) == plain
+        assert isinstance(plain[0], Visit)
+        assert plain[0].age is not None
+
+    def test_is_judged_a_batch_at_a_time_but_for_a_few(self):
+        backend = PaintedAges(max_batch=2)
+        judge = classifier(backend, batch=2)
+        crops = self.crops(SPARE + 5)
+        assert self.judged(judge, crops) == 3
+        assert backend.batches == [2, 2, 2]
+        told(judge, [*crops, gone()])
+        assert backend.batches == [2, 2, 2, 2, 1]
+
+    def test_few_crops_are_left_until_the_end(self):
+        judge = classifier()
+        assert self.judged(judge, self.crops(SPARE)) == 0
+
+    def test_waits_for_nothing_once_it_is_judged(self):
+        judge = classifier()
+        crops = self.crops(SPARE + 4)
+        self.judged(judge, crops)
+        assert [judge.handle(message, 0.0) for message in crops[:4]] == [[]] * 4
+        assert brackets(judge.handle(gone(), 0.0)) == ["0-29"]
+        assert judge.patience(0.0) is None
+
+    def test_what_is_judged_keeps_its_place_behind_what_is_not(self):
+        judge = classifier()
+        crops = self.crops(SPARE + 4)
+        self.judged(judge, crops)
+        other = crop(70, 2)
+        assert [judge.handle(m, 0.0) for m in (other, crops[0], gone(2), gone())] == [[]] * 4
+        assert brackets(judge.flush()) == ["60+", "0-29"]
+
+    def test_is_not_judged_while_others_wait(self):
+        judge = classifier()
+        judge.handle(crop(20, 2), 0.0)
+        judge.handle(Foreseen("door", 1, self.crops(SPARE + 4)), 0.1)
+        assert not judge.may_judge_ahead
+        judge.flush()
+        assert judge.may_judge_ahead
+
+    def test_goes_on_with_what_waits_as_any_message(self):
+        judge = classifier()
+        told_so_far = [*judge.handle(crop(20), 0.0), *judge.handle(gone(), 0.0)]
+        assert told_so_far == []
+        assert brackets(judge.handle(Foreseen("door", 2, ()), 0.6)) == ["0-29"]
+
+    @pytest.mark.parametrize(
+        "end",
+        [gone(), StreamEnded("door", EPOCH), CountingPlan({}, (), 8.0), Foreseen("door", 1, ())],
+        ids=["counted", "camera ended", "another plan", "no visitor"],
+    )
+    def test_no_picture_outlives_its_track(self, end: Message):
+        judge = classifier()
+        crops = self.crops(SPARE + 6)
+        self.judged(judge, crops)
+        alive = [weakref.ref(one.image) for one in crops]
+        del crops
+        judge.handle(end, 0.0)
+        gc.collect()
+        assert {picture() is None for picture in alive} == {True}
+        assert not judge.may_judge_ahead
+
+    def test_a_picture_that_a_better_one_replaces_goes(self):
+        judge = classifier()
+        crops = self.crops(SPARE + 6)
+        self.judged(judge, crops)
+        alive = weakref.ref(crops[-1].image)
+        judge.handle(Foreseen("door", 1, crops[:-1]), 0.0)
+        del crops
+        gc.collect()
+        assert alive() is None
+
+    def test_a_camera_that_ends_takes_nothing_from_another(self):
+        backend = PaintedAges(max_batch=4)
+        judge = classifier(backend)
+        mine = self.crops(SPARE + 4)
+        judge.handle(Foreseen("till", 1, self.crops(2, camera="till")), 0.0)
+        self.judged(judge, mine)
+        before = len(backend.batches)
+        judge.handle(StreamEnded("till", EPOCH), 0.0)
+        told(judge, mine[:2])
+        assert len(backend.batches) == before

@@ -28,6 +28,7 @@ from edge.types import (
     CameraState,
     Decided,
     FaceCrop,
+    Foreseen,
     Message,
     Progress,
     StreamEnded,
@@ -297,6 +298,22 @@ def test_a_frame_with_visitors_is_decided_once_they_are_counted() -> None:
     assert seen == [(0, 0), (0, 1), (0, 1), (0, 1), (0, 1), (1, 2)]
     # From 4.0 to when the batch was done, and from 4.2 to when the second progress was counted.
     assert rig.sample("instore_decision_seconds_sum") == pytest.approx(0.335 + 0.107)
+
+
+def test_judges_ahead_while_nothing_comes_and_takes_what_comes_first() -> None:
+    rig = Rig()
+    rig.take(0)
+    face = np.full((64, 64, 3), 2 * 20, np.uint8)
+    crops = tuple(FaceCrop("door", 1, face, 0.5) for _ in range(30))
+    for message in (Foreseen("door", 1, crops), Progress("door", at(0.2), 1)):
+        rig.queue.put(message)
+    counted = []
+    for _ in range(4):
+        rig.worker.step()
+        judged = rig.metrics.private.get_sample_value("instore_batch_crops_sum")
+        counted.append((judged, rig.metrics.private.get_sample_value("instore_decision_seconds_count")))
+    # The progress, what is foreseen, and then a batch a step.
+    assert counted == [(0, 1), (0, 1), (8, 1), (16, 1)]
 
 
 def test_a_crop_waits_no_longer_for_its_batch_while_progress_comes() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge.daemon.queue import Ahead, MessageQueue
-from edge.types import CountingPlan, Decided, FaceCrop, Message, Progress, StreamEnded, TrackEnded
+from edge.types import CountingPlan, Decided, FaceCrop, Foreseen, Message, Progress, StreamEnded, TrackEnded
 from tests.fakes import EPOCH
 from tests.patience import PATIENCE
 
@@ -41,6 +41,23 @@ def test_refuses_crops_that_are_too_many_and_nothing_else():
     assert all(queue.put(progress()) for _ in range(1000))
     assert queue.put(crop()) is False
     assert len(drain(queue)) == 1002
+
+
+def test_what_is_foreseen_takes_no_room_from_crops_and_is_bounded_as_well():
+    queue = MessageQueue(2)
+    foreseen = Foreseen("door", 1, (crop(),))
+    assert [queue.put(foreseen) for _ in range(3)] == [True, True, False]
+    assert [queue.put(crop()) for _ in range(3)] == [True, True, False]
+    assert queue.take(None) is foreseen
+    assert queue.put(foreseen)
+
+
+def test_progress_overtakes_what_is_foreseen():
+    queue = MessageQueue(2)
+    last = progress()
+    for message in (crop(), Foreseen("door", 2, (crop(2),)), last):
+        queue.put(message)
+    assert queue.take(None, lambda one: True) == Ahead(last)
 
 
 def test_has_room_again_when_a_crop_was_taken():

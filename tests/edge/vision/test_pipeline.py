@@ -20,6 +20,7 @@ from edge.ops.reasons import TrackEnd
 from edge.types import (
     FaceCrop,
     Faces,
+    Foreseen,
     Frame,
     GroupEnded,
     Message,
@@ -76,6 +77,7 @@ class Stage:
             self.settings.cameras[0], self.settings, bundle(), self.metrics, people=list(places)
         )
         self.messages: list[Message] = []
+        self.foreseen: list[Foreseen] = []
         self.in_view = 0
         self.size = 180, 320
 
@@ -95,6 +97,7 @@ class Stage:
             )
             result = self.vision.process(stamped)
             self.messages += result.messages
+            self.foreseen += result.foreseen
             self.in_view = result.in_view
         return self
 
@@ -365,6 +368,8 @@ class TestMemory:
         stage = Stage({ANN: standing(until=3)}).play(0, 6)
         counting = build_counting(stage.settings, bundle(), PaintedAges(), stage.metrics)
         pictures = [weakref.ref(c.image) for c in stage.crops]
+        while stage.foreseen:
+            counting.handle(stage.foreseen.pop(0), 0.0)
         while stage.messages:
             counting.handle(stage.messages.pop(0), 0.0)
         counting.flush()
@@ -382,6 +387,50 @@ class TestMemory:
         assert pictures
         assert [picture() for picture in pictures] == [None] * len(pictures)
         assert stage.vision._visitors._visitors == {}
+
+
+class TestForeseen:
+    def test_are_the_pictures_that_come_with_the_end(self):
+        stage = Stage({ANN: standing(until=3)}).play(0, 6)
+        assert len(stage.crops) == 4
+        *_, last = stage.foreseen
+        assert last.crops
+        assert set(last.crops) <= set(stage.crops)
+        order = [stage.crops.index(crop) for crop in last.crops]
+        assert order == sorted(order)
+
+    def test_are_told_once_and_only_when_no_better_one_of_their_moment_can_come(self):
+        stage = Stage({ANN: standing()}, "crops.spacing=0.8")
+        for frame in range(20):
+            before = len(stage.foreseen)
+            stage.play(frame / FPS, (frame + 1) / FPS)
+            (visitor,) = stage.vision._visitors._visitors.values()
+            settled = [
+                c.image for c in visitor.crops.best if at(frame / FPS) - c.taken_at >= timedelta(seconds=0.8)
+            ]
+            told = [crop.image for crop in stage.foreseen[-1].crops] if stage.foreseen else []
+            assert [id(image) for image in told] == [id(i) for i in settled if visitor.verdict.is_face]
+            assert len(stage.foreseen) - before <= 1
+        assert 0 < len(stage.foreseen) < 15
+
+    def test_a_back_and_a_glimpse_have_none(self):
+        stage = Stage({BACK: standing(), ANN: standing(60, until=0.3)}).play(0, 5).finish()
+        assert stage.foreseen == []
+
+    def test_are_withdrawn_where_it_turns_out_to_be_no_visitor(self):
+        stage = Stage({ANN: standing()}).play(0, 3)
+        assert stage.foreseen[-1].crops
+        (visitor,) = stage.vision._visitors._visitors.values()
+        visitor.place.is_poster = True
+        stage.vision.finish()
+        assert [m.crops for m in stage.vision.pass_time(at(4)).foreseen] == [()]
+        assert stage.vision.pass_time(at(5)).foreseen == []
+
+    def test_nothing_is_left_of_who_was_counted(self):
+        stage = Stage({ANN: standing(until=3)}).play(0, 6)
+        told = len(stage.foreseen)
+        assert len(stage.play(6, 8).foreseen) == told
+        assert stage.foreseen[-1].crops
 
 
 class TestCounting:

@@ -17,7 +17,7 @@ from edge.daemon.cameras.vision_thread import VisionWorker
 from edge.daemon.queue import MessageQueue
 from edge.ops.metrics import Metrics
 from edge.ops.reasons import FrameDrop
-from edge.types import CameraState, CameraStatus, Decided, Frame, Progress, StreamEnded, TrackEnded
+from edge.types import CameraState, CameraStatus, Decided, Foreseen, Frame, Progress, StreamEnded, TrackEnded
 from tests.edge.capture.fakes import Counted
 from tests.fakes import EPOCH, ManualClock, Person, bundle, paint, painted_vision, settings
 from tests.samples import sample
@@ -125,12 +125,21 @@ def kinds(messages: Iterable[object]) -> list[str]:
     return [type(message).__name__ for message in messages]
 
 
+@pytest.mark.parametrize(("pace", "told"), [("real", True), ("full", False)])
+def test_tells_what_it_foresees_unless_nothing_waits_for_the_recording(pace: str, told: bool) -> None:
+    """A recording at full speed is as fast as the model either way."""
+    messages = Lane("cameras.0.source=clip.mp4", f"cameras.0.pace={pace}").run(*frames(3))
+    assert ("Foreseen" in kinds(messages)) is told
+    assert kinds(messages).count("FaceCrop") == 4
+
+
 class TestVisionWorker:
     def test_ends_with_who_is_in_view_and_the_end_of_the_stream(self) -> None:
         visits: list[TrackEnded] = []
         lane = Lane(count=visits.append)
         messages = lane.run(*frames(1))
         assert [m for m in messages if isinstance(m, TrackEnded)] == visits
+        messages = [m for m in messages if not isinstance(m, Foreseen)]
         assert kinds(messages[:5]) == ["Progress"] * 5
         assert kinds(messages[5:]) == ["FaceCrop"] * 2 + ["TrackEnded", "Progress", "StreamEnded"]
         assert messages[-1] == StreamEnded("door", at(0.8))
@@ -263,7 +272,7 @@ class TestVisionWorker:
     def test_counts_crops_for_which_there_is_no_room_and_loses_nothing_else(self) -> None:
         lane = Lane(queue=1)
         messages = lane.run(*frames(3))
-        assert kinds(m for m in messages if not isinstance(m, Progress)) == [
+        assert kinds(m for m in messages if not isinstance(m, Progress | Foreseen)) == [
             "FaceCrop",
             "TrackEnded",
             "StreamEnded",

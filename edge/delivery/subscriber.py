@@ -39,21 +39,28 @@ class Subscriber:
         self._backoff = Backoff(rng)
         self.subscribed = threading.Event()
         """Set when the broker has confirmed the subscriptions: later messages are received."""
+        self.fault = ""
+        """Why the broker cannot be heard; empty while it can, and before the first attempt has failed."""
 
     def run(self, stop: threading.Event) -> None:
         """Listen until `stop` is set."""
         while not stop.is_set():
             try:
                 self._listen(stop)
-            except BrokerError:
+            except BrokerError as error:
+                self.fault = str(error)
                 self._clock.wait(stop, self._backoff.next())
+
+    def _subscribed(self) -> None:
+        self.fault = ""
+        self.subscribed.set()
 
     def _listen(self, stop: threading.Event) -> None:
         connection = Connection(self._access, self._client_id, self._clock, will=None)
         try:
             connection.open(self._access.settings.connect_timeout)
             topics = [connection.naming.at_broker(topic) for topic in self._topics]
-            connection.subscribe(topics, self._on_payload, self.subscribed.set)
+            connection.subscribe(topics, self._on_payload, self._subscribed)
             self._backoff.reset()
             while not stop.is_set():
                 connection.poll(POLL)

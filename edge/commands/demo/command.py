@@ -16,6 +16,7 @@ from edge.clock import Clock, SystemClock
 from edge.commands.options import add_common
 from edge.commands.signals import stop_on_signals
 from edge.config import CameraSettings, Settings, load_settings
+from edge.errors import BrokerError
 from edge.ops.terminal import progress_bars
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def demo(
         variables = os.environ if config else {}
         settings = load_settings(config, overrides, _tables(camera, mqtt, folder), DEFAULTS, variables)
         _require_recording(settings.cameras[0], beside, clock)
+        if own is None:
+            _require_broker(settings, beside, clock)
         limit = seconds or (LIVE_SECONDS if is_live(settings.cameras[0]) else None)
         kind = own.kind if own else settings.mqtt.address
         truth = scene if limit is None else None
@@ -167,6 +170,15 @@ def _scene(folder: Path) -> _Played:
         )
     camera = {"name": "scene", "source": str(clip), "lines": [LINE], "zones": [ZONE]}
     return _Played(camera, visitors, {LINE["name"]: passages(scene.visits)})
+
+
+def _require_broker(settings: Settings, beside: Path, clock: Clock) -> None:
+    """Raises BrokerError on a broker that is not reached: nothing would be shown, and a clip never end."""
+    from edge.delivery import probe
+
+    result = probe(settings.mqtt, f"{settings.box}-demo", clock=clock, secrets_beside=beside)
+    if not result.connected:
+        raise BrokerError(f"{settings.mqtt.address}: {result.reason}")
 
 
 def _require_recording(camera: CameraSettings, beside: Path, clock: Clock) -> None:

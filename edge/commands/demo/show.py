@@ -85,6 +85,7 @@ class Show:
     def run(self, stop: threading.Event, seconds: float | None) -> int:
         """Run until the recording ends, `seconds` have passed or `stop` is set; returns the exit status.
 
+        It is 1 where the broker was never heard: nothing could be shown of what left.
         Raises what the daemon, the subscriber or the view failed with.
         """
         console = Console(highlight=False)
@@ -106,7 +107,7 @@ class Show:
         if threads.failure is not None:
             raise threads.failure
         console.print(summary(self._state()))
-        return 0
+        return 0 if self._subscriber.subscribed.is_set() else 1
 
     def _view(
         self, console: Console, stop: threading.Event, ended: threading.Event, seconds: float | None
@@ -136,6 +137,7 @@ class Show:
             window=self._open_window(),
             windows=self._received.windows,
             flow=self._flow(),
+            broker_fault=self._subscriber.fault,
             elapsed=self._clock.monotonic() - self._begun,
         )
 

@@ -58,6 +58,7 @@ class ViewState:
 
     notices: lines below the title. windows: counts payloads as received, oldest first, one for each window of
     a camera. flow: the camera's lines and zones.
+    broker_fault: why it cannot be heard; empty while it can.
     brackets: names of the age brackets, for the chart before the first window. elapsed, seconds: how long the
     demo has run and will run, in seconds. expected: the number of visitors in the scene, where it is known.
     """
@@ -69,6 +70,7 @@ class ViewState:
     flow: Sequence[Row] = ()
     brackets: Sequence[str] = ()
     broker: str = ""
+    broker_fault: str = ""
     elapsed: float = 0.0
     seconds: float | None = None
     expected: int | None = None
@@ -116,7 +118,7 @@ def summary(state: ViewState) -> RenderableType:
         verdict.append(f" of {state.expected} in the scene", style="bold green" if right else "bold red")
     windows = "1 window" if sums.windows == 1 else f"{sums.windows} windows"
     flow = [summary_line(row, beside_truth=True) for row in state.flow]
-    facts = [f"{windows} received from {state.broker or 'the broker'}"]
+    facts = [f"{windows} received from {state.broker or 'the broker'}{_because(state)}"]
     if sums.withheld:
         facts.append(f"{sums.withheld} of them withheld: fewer visitors than privacy.minimum")
     facts.append(f"ran for {_seconds(state.elapsed)}")
@@ -125,12 +127,14 @@ def summary(state: ViewState) -> RenderableType:
 
 
 def plain_lines(before: ViewState | None, now: ViewState) -> list[str]:
-    """One line per event since `before`: the start, a camera's new state, a window received."""
+    """One line per event since `before`: the start, a fault, a camera's new state, a window received."""
     lines: list[str] = []
     if before is None:
         lines += [*now.notices, f"broker: {now.broker}"]
-    known = {camera.name: camera.state for camera in before.cameras} if before else {}
-    lines += [_plain_camera(c) for c in now.cameras if known.get(c.name) != c.state]
+    if now.broker_fault and (before is None or now.broker_fault != before.broker_fault):
+        lines.append(f"broker {now.broker}{_because(now)}")
+    known = [_plain_camera(camera) for camera in before.cameras] if before else []
+    lines += [line for camera in now.cameras if (line := _plain_camera(camera)) not in known]
     seen = len(before.windows) if before else 0
     lines += [_plain_window(payload) for payload in now.windows[seen:]]
     return lines + (_plain_flow(before.flow, now.flow) if before else [])
@@ -140,6 +144,10 @@ def _plain_flow(before: Sequence[Row], now: Sequence[Row]) -> list[str]:
     """The lines and zones whose numbers have changed."""
     said = [summary_line(row).plain for row in before]
     return [text for row in now if (text := summary_line(row).plain) not in said]
+
+
+def _because(state: ViewState) -> str:
+    return f": {state.broker_fault}" if state.broker_fault else ""
 
 
 def _plain_camera(camera: CameraRow) -> str:
@@ -163,7 +171,8 @@ class _LiveView:
         room = options.size.height - used - 2
         wanted = max(sums.windows, len(sums.brackets) + 1, 8) + 3
         yield _lower(state, sums, max(min(room, wanted), 4))
-        yield Text(f" {state.broker}", style=_DIM, no_wrap=True, overflow="ellipsis")
+        style = "red" if state.broker_fault else _DIM
+        yield Text(f" {state.broker}{_because(state)}", style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _header(state: ViewState) -> RenderableType:

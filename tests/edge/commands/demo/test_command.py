@@ -13,10 +13,11 @@ import cv2
 import pytest
 
 from edge.commands.demo import broker as brokers
-from edge.commands.demo import show
+from edge.commands.demo import command, show
 from edge.commands.demo.command import demo
 from edge.config import Settings, load_settings
-from edge.errors import ConfigurationError, SourceError
+from edge.errors import BrokerError, ConfigurationError, SourceError
+from tests.mosquitto import free_port
 from tests.scene_clips import write_scene
 
 
@@ -80,6 +81,13 @@ def test_a_clip_that_is_no_video_ends_it_at_once(tmp_path: Path) -> None:
         run(source=str(clip))
 
 
+def test_a_broker_that_refuses_ends_it_at_once(tmp_path: Path) -> None:
+    clip = write_scene(tmp_path / "scene.avi", seconds=1)
+    broker = f"127.0.0.1:{free_port()}"
+    with pytest.raises(BrokerError, match=f"{broker}: cannot be reached: Connection refused"):
+        run(source=str(clip), broker=broker)
+
+
 class StoppedError(Exception):
     """The demo is about to start the daemon."""
 
@@ -100,6 +108,7 @@ def settings_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             run(**{"source": "0", "broker": "h", "config": path, **options})
         return caught.value.args
 
+    monkeypatch.setattr(command, "_require_broker", lambda *_: None)
     monkeypatch.setattr(show, "Show", capture)
     return settings_of
 

@@ -225,3 +225,19 @@ def test_the_reason_of_a_camera_that_is_down_is_told() -> None:
     down = replace(FULL, cameras=(CameraRow("yard", "down", 0, 0, 0, "cannot be reached: timed out"),))
     assert "cannot be reached: timed out" in drawn(render(down), 100, 30)
     assert plain_lines(FULL, down)[0] == "camera yard: down, cannot be reached: timed out"
+
+
+def test_a_camera_s_new_reason_is_told() -> None:
+    opened = replace(FULL, cameras=(CameraRow("yard", "down", 0, 0, 0, "not opened yet"),))
+    refused = replace(FULL, cameras=(CameraRow("yard", "down", 0, 0, 0, "cannot be reached"),))
+    assert plain_lines(opened, refused) == ["camera yard: down, cannot be reached"]
+    assert plain_lines(refused, refused) == []
+
+
+def test_a_broker_that_cannot_be_heard_is_told() -> None:
+    deaf = replace(FULL, broker_fault="cannot be reached: Connection refused")
+    said = "mosquitto 2.0.11: cannot be reached: Connection refused"
+    assert plain_lines(FULL, deaf) == [f"broker {said}"]
+    assert plain_lines(deaf, deaf) == plain_lines(deaf, FULL) == []
+    assert said in drawn(render(deaf), 100, 30)
+    assert f"received from {said}" in drawn(summary(deaf), 100, 30)

@@ -235,7 +235,7 @@ def _named(bundle: Mapping[str, Any]) -> str:
 
 def _teacher_named(teacher: Mapping[str, Any]) -> str:
     if "opinions" in teacher:
-        return f"{teacher['opinions']} for each face"
+        return f"{teacher['opinions']}, for each face"
     return f"{_named(teacher)} for each face and its mirror image"
 
 

@@ -25,7 +25,7 @@ from training.train.targets import Floats
 from training.train.teacher import Opinions
 
 LEARNING = "training a head"
-SOURCE = "a head on the features of {}, trained on other faces of the same data,"
+SOURCE = "a head on the features of {}, trained on other faces of the same data"
 
 
 @dataclass(frozen=True, slots=True)

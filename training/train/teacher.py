@@ -69,7 +69,7 @@ class Opinions:
             raise ConfigurationError(
                 f"{path}: a row of probs is not a distribution; its values must be at least 0 and sum to 1"
             )
-        source, terms = str(arrays["source"]), str(arrays["terms"])
+        source, terms = str(arrays["source"]).removesuffix(","), str(arrays["terms"])
         return cls(keys, probs, source, terms, str(path), sha256_of(content))
 
     def write(self, path: Path) -> None:

@@ -72,6 +72,7 @@ def test_a_run_is_taught_by_what_the_command_wrote(config: Path, tmp_path: Path,
     told = Opinions.read(tmp_path / "opinions.npz")
     assert told.probs.shape == (48, 101)
     assert told.source.startswith("a head on the features of a backbone and a network for colours")
+    assert not told.source.endswith(",")  # its terms follow a colon
     assert told.terms == "MIT; CC0"
     (tmp_path / "tiny.toml").write_text(made_up.CONFIG.format(root=tmp_path))
     taught = f"teacher.opinions={tmp_path}/opinions.npz"

@@ -240,7 +240,7 @@ def test_opinions_of_another_model_are_taught_and_named(keras, config: Path, tmp
     from training.train import job, load_run
 
     keys = keys_of(tmp_path, "train")
-    path = opinions(tmp_path / "others.npz", keys, 40)
+    path = opinions(tmp_path / "others.npz", keys, 40, source="a network for faces,")
     seen: list[Examples] = []
     fit = vars(job)["fit"]
 
@@ -258,7 +258,7 @@ def test_opinions_of_another_model_are_taught_and_named(keras, config: Path, tmp
     assert manifest.licence.endswith("; a network for faces: MIT")
     assert "opinions" not in manifest.provenance["config"]["teacher"]
     told = (tmp_path / "own" / "MODEL_CARD.md").read_text()
-    assert "it learnt from the estimates of a network for faces for each face, with a share of 0.5." in told
+    assert "it learnt from the estimates of a network for faces, for each face, with a share of 0.5." in told
 
 
 def test_the_terms_of_a_teacher_come_along_with_the_run_that_it_taught(keras, config: Path, tmp_path: Path):

@@ -49,6 +49,10 @@ HOPELESS = 0.3
 """Second opinion below which a view of more of the surroundings is not asked for: on recordings and drawn
 scenes that view made a sure face of 303 of 2,184 doubtful looks above it, and of none of 347 below."""
 
+SETTLED = 0.8
+"""Of `crops.spacing`: crops older than this are foreseen. A better one of the same moment, which would
+replace them, has come by then, for looks come every half."""
+
 JUDGED_FROM = 24.0
 """Pixels of the longer side of a face below which one that was refused is missed as too small."""
 
@@ -137,7 +141,8 @@ class Visitors:
         self._threshold = settings.detection.second_opinion
         self._max_age = timedelta(seconds=settings.tracking.max_age)
         self._crops = settings.crops
-        spacing = self._settled = timedelta(seconds=settings.crops.spacing)
+        spacing = timedelta(seconds=settings.crops.spacing)
+        self._settled = SETTLED * spacing
         self._often, self._rarely = spacing / 2, spacing * 2
         if self._target.enabled:
             self._often = self._rarely = min(self._often, GAZE_EVERY)
@@ -196,7 +201,7 @@ class Visitors:
 
     def foresee(self, now: datetime) -> list[Foreseen]:
         """The crops that those in view will most likely be counted with, where they are others than before:
-        the best, from the time on in which no better one of the same moment can come.
+        the best, once they are settled.
         """
         changed = [Foreseen(self._camera, track_id, ()) for track_id in self._uncounted]
         self._uncounted.clear()

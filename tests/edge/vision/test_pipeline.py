@@ -399,14 +399,14 @@ class TestForeseen:
         order = [stage.crops.index(crop) for crop in last.crops]
         assert order == sorted(order)
 
-    def test_are_told_once_and_only_when_no_better_one_of_their_moment_can_come(self):
+    def test_are_told_once_and_only_once_they_are_settled(self):
         stage = Stage({ANN: standing()}, "crops.spacing=0.8")
         for frame in range(20):
             before = len(stage.foreseen)
             stage.play(frame / FPS, (frame + 1) / FPS)
             (visitor,) = stage.vision._visitors._visitors.values()
             settled = [
-                c.image for c in visitor.crops.best if at(frame / FPS) - c.taken_at >= timedelta(seconds=0.8)
+                c.image for c in visitor.crops.best if at(frame / FPS) - c.taken_at >= timedelta(seconds=0.64)
             ]
             told = [crop.image for crop in stage.foreseen[-1].crops] if stage.foreseen else []
             assert [id(image) for image in told] == [id(i) for i in settled if visitor.verdict.is_face]

@@ -56,8 +56,9 @@ class ManualClock:
 class Person:
     """A visitor as `paint` draws them: a square of one colour, so that the pixels alone identify the visitor.
 
-    tag: 1..255, unique. age: years that `PaintedAges` reads. score and second: scores of the detector and of
-    the second opinion; the back of a head has a low `second`. turned: the head looks to the picture's right.
+    tag: 1..255, unique. age: years that `PaintedAges` reads. score: the detector's. second: score of the second
+    opinion and of the face check; the back of a head has a low one. turned: the head looks to the picture's
+    right.
     """
 
     tag: int
@@ -101,6 +102,20 @@ class PaintedFaces(FaceDetector):
 
     def close(self) -> None:
         self.closed = True
+
+
+class PaintedCheck:
+    """A `FaceCheck` that knows painted people by the colour in the middle of the box."""
+
+    def __init__(self, people: Iterable[Person]) -> None:
+        self._second = {p.tag: p.second for p in people}
+        self.looks = 0
+
+    def __call__(self, image: Image, box: Boxes) -> float:
+        self.looks += 1
+        x, y = np.round((box[:2] + box[2:]) / 2).astype(int)
+        tag = image[np.clip(y, 0, image.shape[0] - 1), np.clip(x, 0, image.shape[1] - 1), 2]
+        return self._second.get(int(tag), 0.0)
 
 
 def _extent(mask: np.ndarray) -> tuple[int, int, int, int]:
@@ -170,4 +185,7 @@ def painted_vision(camera: CameraSettings, settings: Settings, bundle: Bundle, m
         still_scan_every=settings.detection.still_scan_every,
     )
     opinion = SecondOpinion(PaintedFaces(people, second=True))
-    return Vision(camera, scanner=scanner, opinion=opinion, settings=settings, bundle=bundle, metrics=metrics)
+    return Vision(
+        camera, scanner=scanner, opinion=opinion, check=PaintedCheck(people), settings=settings, bundle=bundle,
+        metrics=metrics,
+    )  # fmt: skip

@@ -28,7 +28,7 @@ from edge.vision.detect import (
     why_too_small,
 )
 from edge.vision.detect.networks import LOWEST_SCORE
-from edge.vision.second_opinion import SecondOpinion
+from edge.vision.second_opinion import FaceCheck, SecondOpinion, network_check
 from edge.vision.track import Tracker, TrackerSettings
 from edge.vision.visitors import Visitors
 
@@ -55,6 +55,7 @@ class Vision:
         *,
         scanner: Scanner,
         opinion: SecondOpinion,
+        check: FaceCheck,
         settings: Settings,
         bundle: Bundle,
         metrics: Metrics,
@@ -67,7 +68,9 @@ class Vision:
         self._tracker = Tracker(
             TrackerSettings(confirm_hits=tracking.confirm_hits, lost_after=tracking.lost_after)
         )
-        self._visitors = Visitors(camera, opinion, settings, bundle, metrics)
+        self._visitors = Visitors(
+            camera, opinion=opinion, check=check, settings=settings, bundle=bundle, metrics=metrics
+        )
         self._tracks: list[Track] = []
         self._cuts = Cuts()
         self._segment = 0
@@ -165,8 +168,7 @@ def build_detection(
         still_scan_every=detection.still_scan_every,
     )
     second = detectors.open("second opinion", partial(detector, "near", LOWEST_SCORE))
-    first = detectors.open(key, partial(detector, *key)) if camera.range == "far" else None
-    return scanner, SecondOpinion(second, first)
+    return scanner, SecondOpinion(second)
 
 
 def build_vision(
@@ -176,7 +178,16 @@ def build_vision(
     metrics: Metrics,
     *,
     detectors: SharedDetectors | None = None,
+    check: FaceCheck | None = None,
 ) -> Vision:
-    """The vision of one camera; call it in the thread that will use it."""
+    """The vision of one camera; call it in the thread that will use it. check: None for the shipped one."""
     scanner, opinion = build_detection(camera, settings, detectors)
-    return Vision(camera, scanner=scanner, opinion=opinion, settings=settings, bundle=bundle, metrics=metrics)
+    return Vision(
+        camera,
+        scanner=scanner,
+        opinion=opinion,
+        check=check or network_check(),
+        settings=settings,
+        bundle=bundle,
+        metrics=metrics,
+    )

@@ -19,7 +19,18 @@ from edge.config import CameraSettings, Settings
 from edge.ops.metrics import Metrics
 from edge.ops.reasons import TrackEnd
 from edge.quantities import Missed
-from edge.types import FaceCrop, Faces, Foreseen, Frame, Message, Track, TrackEnded, TrackMissed, TrackState
+from edge.types import (
+    Boxes,
+    FaceCrop,
+    Faces,
+    Foreseen,
+    Frame,
+    Message,
+    Track,
+    TrackEnded,
+    TrackMissed,
+    TrackState,
+)
 from edge.vision.attention import Gaze, Target
 from edge.vision.clothes import Colours
 from edge.vision.crops import BestCrops, Crop, cut_face, quality
@@ -28,7 +39,7 @@ from edge.vision.posters import Place
 from edge.vision.relations.fragments import Fragments
 from edge.vision.relations.groups import Groups
 from edge.vision.relations.reentry import Departed, Sights
-from edge.vision.second_opinion import FaceVerdict, Opinion, SecondOpinion
+from edge.vision.second_opinion import FaceCheck, FaceVerdict, Opinion, SecondOpinion
 from edge.vision.zones import Stay, Zones
 
 UNSETTLED_EVERY = timedelta(seconds=0.2)
@@ -45,9 +56,11 @@ CLEAR = 0.75
 """Score of the first model above which a doubted track is looked at as often as a new one: it began on a blur
 in a crowd, and now shows a face. Backs of heads come to at most that (1,394 frames of them)."""
 
-HOPELESS = 0.3
-"""Second opinion below which a view of more of the surroundings is not asked for: on recordings and drawn
-scenes that view made a sure face of 303 of 2,184 doubtful looks above it, and of none of 347 below."""
+HOPELESS = 0.1
+"""How likely a face must be for its crop to be of use, and for a measure of where it looks."""
+
+BLURRED = 0.2
+"""How likely a face is at least in most looks at one that is missed as unclear, not as turned away."""
 
 SETTLED = 0.8
 """Of `crops.spacing`: crops older than this are foreseen. A better one of the same moment, which would
@@ -66,9 +79,9 @@ class _Visitor:
 
     fragment: whether it goes on where another track was lost.
     returned: whether it is a visitor who was counted and left, as far as that is known.
-    looks: how often it was looked at; agreed: in how many of them both models saw eyes, nose and mouth in the
-    same places. largest: pixels of the longer side of its largest box. handed: for the best crops, what they
-    leave as. foreseen: those that were handed over ahead.
+    looks: how often it was judged; blurred: in how many of them it was like a face. largest: pixels of the
+    longer side of its largest box. handed: for the best crops, what they leave as. foreseen: those that were
+    handed over ahead.
     """
 
     verdict: FaceVerdict
@@ -82,7 +95,7 @@ class _Visitor:
     place: Place = field(default_factory=Place)
     confirmed: bool = False
     looks: int = 0
-    agreed: int = 0
+    blurred: int = 0
     largest: float = 0.0
     counted: bool = False
     returned: bool = False
@@ -119,7 +132,7 @@ class _Visitor:
             return None
         if self.largest < judged_from:
             return Missed.SMALL
-        return Missed.UNCLEAR if 2 * self.agreed > self.looks else Missed.TURNED
+        return Missed.UNCLEAR if 2 * self.blurred > self.looks else Missed.TURNED
 
 
 class Visitors:
@@ -128,7 +141,9 @@ class Visitors:
     def __init__(
         self,
         camera: CameraSettings,
+        *,
         opinion: SecondOpinion,
+        check: FaceCheck,
         settings: Settings,
         bundle: Bundle,
         metrics: Metrics,
@@ -138,6 +153,7 @@ class Visitors:
         self._zones = Zones(camera)
         self._target = Target(camera, settings.attention)
         self._opinion = opinion
+        self._check = check
         self._threshold = settings.detection.second_opinion
         self._max_age = timedelta(seconds=settings.tracking.max_age)
         self._crops = settings.crops
@@ -286,29 +302,26 @@ class Visitors:
 
     def _look_at(self, visitor: _Visitor, frame: Frame, face: Faces) -> None:
         """Ask for a second opinion on one face, and keep its crop where the second model saw it well."""
-        opinion = self._opinion.examine(frame.image, face.xyxy[0])
-        self._judge(visitor, frame, face, opinion)
-        visitor.largest = max(visitor.largest, float((face.xyxy[0, 2:] - face.xyxy[0, :2]).max()))
-        visitor.place.add(face.xyxy[0], frame.captured_at)
-        visitor.gaze.see(opinion, frame.captured_at)
+        box = face.xyxy[0]
+        likely = None if visitor.verdict.is_face else self._judge(visitor, frame, box)
+        visitor.largest = max(visitor.largest, float((box[2:] - box[:2]).max()))
+        visitor.place.add(box, frame.captured_at)
         visitor.next_look = frame.captured_at + self._pause(visitor)
+        hopeless = likely is not None and likely < HOPELESS
+        opinion = Opinion.no_face(box) if hopeless else self._opinion.examine(frame.image, box)
+        visitor.gaze.see(opinion, frame.captured_at)
         if opinion.saw_face:
             crop = self._crop(frame, opinion)
             if crop.quality >= self._crops.min_quality:
                 visitor.crops.offer(crop)
 
-    def _judge(self, visitor: _Visitor, frame: Frame, face: Faces, opinion: Opinion) -> None:
-        """Add this look to the verdict; where it is no sure face, with views of more of its surroundings."""
-        first, second = float(face.score[0]), opinion.score
-        agreed = visitor.verdict.sure(first, second)
-        if second >= HOPELESS and not agreed:
-            for score in self._opinion.in_wider_regions(frame.image, face.xyxy[0], face.keypoints[0]):
-                second, agreed = max(second, score), True
-                if visitor.verdict.sure(first, second):
-                    break
+    def _judge(self, visitor: _Visitor, frame: Frame, box: Boxes) -> float:
+        """Add this look to the verdict; how likely it shows a face, 0..1."""
+        likely = self._check(frame.image, box)
         visitor.looks += 1
-        visitor.agreed += agreed
-        visitor.verdict.add(first, second)
+        visitor.blurred += likely >= BLURRED
+        visitor.verdict.add(likely)
+        return likely
 
     def _crop(self, frame: Frame, opinion: Opinion) -> Crop:
         image = cut_face(frame.image, opinion.xyxy, self._bundle.crop_scale, self._bundle.input_size)

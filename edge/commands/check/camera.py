@@ -17,6 +17,7 @@ from edge.errors import SourceError
 from edge.types import CameraState, Frame
 from edge.vision.detect import why_too_small
 from edge.vision.pipeline import build_detection
+from edge.vision.second_opinion import network_check
 
 FRAMES = 10
 """Frames read from a camera."""
@@ -103,14 +104,14 @@ def _rate(frames: list[Frame]) -> str:
 
 
 def _faces(camera: CameraSettings, settings: Settings, frames: list[Frame]) -> int:
-    """The most faces in one of these frames, by both detectors and with the daemon's threshold."""
+    """The most faces in one of these frames, by the detector, the face check and the daemon's threshold."""
     scanner, opinion = build_detection(camera, settings)
+    check = network_check()
     no_tracks = np.zeros((0, 4), np.float32)
     most = 0
     with closing(scanner), closing(opinion):
         for frame in frames:
             found = scanner.scan(frame.image, frame.captured_at, no_tracks)
-            second = np.array([opinion.examine(frame.image, box).score for box in found.xyxy])
-            scores = np.sqrt(found.score * second) if len(second) else second
-            most = max(most, int((scores >= settings.detection.second_opinion).sum()))
+            likely = np.array([check(frame.image, box) for box in found.xyxy])
+            most = max(most, int((likely >= settings.detection.second_opinion).sum()))
     return most

@@ -34,6 +34,7 @@ from tests.fakes import (
     EPOCH,
     ManualClock,
     PaintedAges,
+    PaintedCheck,
     PaintedFaces,
     Person,
     bundle,
@@ -48,7 +49,7 @@ ANN = Person(tag=1, age=20)
 BEA = Person(tag=2, age=50)
 BACK = Person(tag=3, age=40, score=0.75, second=0.54)
 BLURRED = Person(tag=4, age=40, score=0.8, second=0.5)
-HOPELESS = Person(tag=5, age=40, score=0.75, second=0.25)
+HOPELESS = Person(tag=5, age=40, score=0.75, second=0.05)
 
 Place = tuple[float, float, float]
 Where = Callable[[float], Place | None]
@@ -232,14 +233,14 @@ class TestVisitor:
         assert (stage.messages, stage.fates()) == ([], {"not_a_face": 1})
         assert stage.in_view == 0
 
-    def test_seen_from_behind_is_looked_at_less_often_once_a_second_of_looks_denied_it(self):
-        """Five looks in a second, then two every 0.6 s: the narrow and the wide view each time."""
+    def test_seen_from_behind_is_looked_at_less_often_once_looks_denied_it(self):
+        """Two looks in 0.4 s, then one every 0.6 s."""
         stage = Stage({BACK: standing()})
-        glances = cast("PaintedFaces", stage.vision._opinion._detector).looks
-        stage.play(0, 1)
-        doubted = len(glances)
-        stage.play(1, 7)
-        assert (doubted, len(glances) - doubted) == (10, 20)
+        check = cast("PaintedCheck", stage.vision._visitors._check)
+        stage.play(0, 0.4)
+        doubted = check.looks
+        stage.play(0.4, 6.4)
+        assert (doubted, check.looks - doubted) == (2, 10)
 
     def test_who_is_doubted_and_then_seen_clearly_for_a_moment_is_counted(self):
         """0.8 s of a face have two looks at the pause of backs of heads, and three are needed."""
@@ -255,25 +256,17 @@ class TestVisitor:
         stage.play(10, 20)
         assert len(glances) - turned == 10
 
-    def test_whom_the_second_opinion_clearly_denies_gets_no_wider_view(self):
+    def test_whom_the_face_check_clearly_denies_is_not_searched_for_a_crop(self):
         stage = Stage({HOPELESS: standing()})
         glances = cast("PaintedFaces", stage.vision._opinion._detector).looks
-        assert stage.play(0, 1).finish().ends == []
-        assert len(glances) == 5
+        assert stage.play(0, 3).finish().ends == []
+        assert glances == []
 
-    def test_whom_only_a_wider_view_shows_to_be_a_face_is_counted(self):
-        """Blurred, masked or overexposed: the narrow view alone leaves it at sqrt(0.8 x 0.5) = 0.63."""
-        stage = Stage({BLURRED: standing(until=3)})
-        second: Any = stage.vision._opinion._detector
-        detect = second.detect
-        second.detect = lambda image: surer(detect(image), by=0.3 if image.shape[0] > 100 else 0.0)
-        assert stage.play(0, 6).ends == [2.8]
-
-    def test_whom_only_the_first_model_sees_in_the_widest_view_is_counted(self):
-        """Out of focus: both views of the second model leave it at sqrt(0.8 x 0.5) = 0.63."""
-        stage = Stage({BLURRED: standing(until=3)})
-        stage.vision._opinion._first = PaintedFaces([BLURRED])
-        assert stage.play(0, 6).ends == [2.8]
+    def test_who_is_a_face_needs_no_further_check(self):
+        stage = Stage({ANN: standing()})
+        check = cast("PaintedCheck", stage.vision._visitors._check)
+        stage.play(0, 10)
+        assert check.looks == 3
 
     def test_a_face_that_hangs_still_for_ten_minutes_at_a_frame_a_second_is_none(self):
         def counted(seconds: int) -> list[float]:

@@ -1,0 +1,52 @@
+"""Whether a track is a face: final once enough looks speak for it."""
+
+from __future__ import annotations
+
+import math
+
+STEP = 2.0
+"""How much one look counts at most, for or against, in logits: looks at one track err together."""
+
+ENOUGH = 3.0
+"""Logits that speak for a face from which on a track is one: two sure looks, or more of doubtful ones."""
+
+FLOOR = -4.0
+"""Logits against a face beyond which nothing is added: who turns to the camera is a face four looks later."""
+
+QUORUM = 3
+"""Looks below which a track is not yet a face: few enough for a visitor who is seen for half a second."""
+
+SURE = 0.99
+"""No look is taken for surer than this, for or against."""
+
+
+class FaceVerdict:
+    """Whether a track is a face: final once enough looks speak for it, so a visitor may turn away afterwards.
+
+    Each look adds the logarithm of its odds of a face, over those of the threshold: Wald's sequential test
+    (1945), with limits for looks that are alike.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        """threshold: how likely a look must show a face, in 0..1, to speak for one."""
+        self._neutral = _logit(threshold)
+        self._evidence = 0.0
+        self._looks = 0
+        self.is_face = False
+
+    @property
+    def doubted(self) -> bool:
+        """Whether as much as can be speaks against a face."""
+        return self._evidence <= FLOOR
+
+    def add(self, likely: float) -> None:
+        """Take one look at the track: how likely it shows a face, 0..1."""
+        step = min(max(_logit(likely) - self._neutral, -STEP), STEP)
+        self._evidence = max(self._evidence + step, FLOOR)
+        self._looks += 1
+        self.is_face |= self._looks >= QUORUM and self._evidence >= ENOUGH
+
+
+def _logit(likely: float) -> float:
+    kept = min(max(likely, 1 - SURE), SURE)
+    return math.log(kept / (1 - kept))

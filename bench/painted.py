@@ -56,9 +56,9 @@ class ManualClock:
 class Person:
     """A visitor as `paint` draws them: a square of one colour, so that the pixels alone identify the visitor.
 
-    tag: 1..255, unique. age: years that `PaintedAges` reads. score: the detector's. second: score of the second
-    opinion and of the face check; the back of a head has a low one. turned: the head looks to the picture's
-    right.
+    tag: 1..255, unique. age: years that `PaintedAges` reads. score: the detector's. second: that of the
+    second opinion and the face check; the back of a head has a low one. turned: the head looks to the
+    picture's right.
     """
 
     tag: int
@@ -186,6 +186,6 @@ def painted_vision(camera: CameraSettings, settings: Settings, bundle: Bundle, m
     )
     opinion = SecondOpinion(PaintedFaces(people, second=True))
     return Vision(
-        camera, scanner=scanner, opinion=opinion, check=PaintedCheck(people), settings=settings, bundle=bundle,
-        metrics=metrics,
+        camera, scanner=scanner, opinion=opinion, check=PaintedCheck(people), settings=settings,
+        bundle=bundle, metrics=metrics,
     )  # fmt: skip

@@ -36,6 +36,7 @@ from edge.types import Boxes, Frame, Image, TrackEnded
 from edge.vision.clothes import colours
 from edge.vision.pipeline import Vision, VisionResult, build_detection
 from edge.vision.relations.reentry import Departed, Sights
+from edge.vision.second_opinion import network_check
 
 ROOM = "empty-room.mp4"
 SOURCES = (
@@ -116,6 +117,7 @@ def vision_of(kind: type[Vision]) -> Vision:
         settings.cameras[0],
         scanner=scanner,
         opinion=opinion,
+        check=network_check(),
         settings=settings,
         bundle=load_bundle(bundle_folder("builtin", Path())),
         metrics=Metrics(SystemClock(), ["door"]),

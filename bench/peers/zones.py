@@ -42,6 +42,7 @@ from edge.quantities import QUEUE, ZONES
 from edge.types import Faces, Frame, Message, Track, TrackEnded, TrackState
 from edge.vision.clothes import Colours
 from edge.vision.pipeline import Vision, VisionResult, build_detection
+from edge.vision.second_opinion import network_check
 from edge.vision.track import Tracker
 from edge.vision.zones import ENTERED
 
@@ -152,8 +153,9 @@ def _watching(settings: Settings) -> Watching:
     scanner, opinion = build_detection(camera, settings)
     metrics = Metrics(SystemClock(), [camera.name])
     vision = Watching(
-        camera, scanner=scanner, opinion=opinion, settings=settings, bundle=bundle, metrics=metrics
-    )
+        camera, scanner=scanner, opinion=opinion, check=network_check(), settings=settings,
+        bundle=bundle, metrics=metrics,
+    )  # fmt: skip
     vision.begin()
     return vision
 

@@ -12,7 +12,7 @@ from tests.scene_clips import write_scene
 
 def test_the_daemon_is_measured_beside_the_bare_loop(clip: Path):
     found = floor.efficiency(clip, tile=0, repeats=1, seconds=1.5)
-    assert found["per_frame"] == {"far": 1.0, "near": 0.0, "faces": 0.0}
+    assert found["per_frame"] == {"far": 1.0, "near": 0.0, "checks": 0.0, "faces": 0.0}
     assert min(found["floor_fps"], found["daemon_fps"], found["floor_cpu_ms"], found["daemon_cpu_ms"]) > 0
     assert found["efficiency"] == pytest.approx(found["daemon_fps"] / found["floor_fps"])
     assert found["cpu_ratio"] == pytest.approx(found["floor_cpu_ms"] / found["daemon_cpu_ms"])
@@ -39,6 +39,7 @@ def test_searches_and_second_opinions_are_counted(tmp_path: Path):
     needed = floor.needs(write_scene(tmp_path / "scene.avi", seconds=2), tile=0)
     assert needed.far >= 1
     assert needed.near > 0
+    assert needed.checks > 0
 
 
 def test_what_is_owed_is_done_once_it_is_whole():
@@ -69,9 +70,9 @@ def test_a_clip_without_pictures_ends_with_a_message(what: str, tmp_path: Path, 
 
 def test_the_report_tells_both():
     cost = {"cpu_ms": 1.5, "wall_ms": 2.5}
-    each = {"far": 2.25, "near": 1.0, "faces": 0.5}
+    each = {"far": 2.25, "near": 1.0, "checks": 0.8, "faces": 0.5}
     case = {"case": "busy", "size": "1x1", "per_frame": each, "floor_fps": 100.0, "daemon_fps": 92.0,
             "efficiency": 0.92, "floor_cpu_ms": 9.0, "daemon_cpu_ms": 10.0, "cpu_ratio": 0.9}  # fmt: skip
     text = floor.section({"parts": {"decode": cost}, "efficiency": [case]})
     assert "| decode | 1.50 | 2.50 |" in text
-    assert "| busy | 1x1 | 2.2 | 1.0 | 0.5 | 100.0 | 92.0 | **0.92** | 9.0 | 10.0 | 0.90 |" in text
+    assert "| busy | 1x1 | 2.2 | 1.0 | 0.8 | 0.5 | 100.0 | 92.0 | **0.92** | 9.0 | 10.0 | 0.90 |" in text

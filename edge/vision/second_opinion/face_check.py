@@ -66,4 +66,5 @@ def _input(face: Image) -> np.ndarray:
     """The network's picture of a square one: float32 (1, 48, 48, 3) RGB in -1..1, x before y as it learnt."""
     shrinks = face.shape[0] > SIZE
     small = cv2.resize(face, (SIZE, SIZE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return (small[None, :, :, ::-1].transpose(0, 2, 1, 3).astype(np.float32) - 127.5) / 128
+    sideways = small[None, :, :, ::-1].transpose(0, 2, 1, 3).astype(np.float32)
+    return np.asarray((sideways - 127.5) / 128, np.float32)

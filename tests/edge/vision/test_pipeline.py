@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -234,17 +235,18 @@ class TestVisitor:
         assert stage.in_view == 0
 
     def test_seen_from_behind_is_looked_at_less_often_once_looks_denied_it(self):
-        """Two looks in 0.4 s, then one every 0.6 s."""
+        """Six looks in 1.2 s, then one every 0.6 s."""
         stage = Stage({BACK: standing()})
         check = cast("PaintedCheck", stage.vision._visitors._check)
-        stage.play(0, 0.4)
+        stage.play(0, 1.2)
         doubted = check.looks
-        stage.play(0.4, 6.4)
-        assert (doubted, check.looks - doubted) == (2, 10)
+        stage.play(1.2, 7.2)
+        assert (doubted, check.looks - doubted) == (6, 10)
 
     def test_who_is_doubted_and_then_seen_clearly_for_a_moment_is_counted(self):
-        """0.8 s of a face have two looks at the pause of backs of heads, and three are needed."""
-        stage = Stage({BACK: standing(until=3), ANN: standing(since=3, until=3.8)}).play(0, 8)
+        """0.8 s of a face have two looks at the pause of backs of heads, and four are needed."""
+        sure = replace(ANN, second=0.99)
+        stage = Stage({BACK: standing(until=3), sure: standing(since=3, until=3.8)}).play(0, 8)
         assert (stage.ends, stage.fates()) == ([3.6], {"visitor": 1})
 
     def test_a_visitor_who_has_turned_away_is_looked_at_no_more_often_for_a_clear_first_score(self):

@@ -122,7 +122,7 @@ class TestNetworkCheck:
         """Turned by a quarter: guards that x and y are not mixed up."""
         middle = (face_box[:2] + face_box[2:]) / 2
         side = round(float((face_box[2:] - face_box[:2]).max()))
-        upright = cut_out(face, *np.round(middle - side).astype(int).tolist(), 2 * side)
+        upright = cut_out(face, round(middle[0] - side), round(middle[1] - side), 2 * side)
         box = np.array([side / 2, side / 2, 1.5 * side, 1.5 * side], np.float32)
         check = NetworkCheck()
         assert check(upright, box) > 0.99
@@ -154,7 +154,7 @@ class TestFaceVerdict:
     def test_never_comes_from_looks_below_the_threshold(self):
         assert not settled([0.69] * 1000)
 
-    def test_comes_two_looks_after_a_back_has_turned_round_for_good(self):
+    def test_comes_four_looks_after_a_back_has_turned_round_for_good(self):
         looks = [0.01] * 50
         assert not settled([*looks, *[0.99] * 3])
         assert settled([*looks, *[0.99] * 4])

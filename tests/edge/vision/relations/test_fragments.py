@@ -19,7 +19,7 @@ from tests.edge.vision.test_pipeline import ANN, HOPELESS, Stage, Where, standin
 from tests.fakes import EPOCH, Person
 
 LOST_AFTER = 3.0
-OTHER = Person(tag=6, age=40, score=0.75, second=0.25)
+OTHER = Person(tag=6, age=40, score=0.75, second=0.05)
 
 
 def at(seconds: float) -> datetime:

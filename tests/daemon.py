@@ -58,6 +58,7 @@ class Daemon:
         self._config.write_text(to_toml(tables))
         self._environment = {**os.environ, **(environment or {})}
         self._lines: list[str] = []
+        self._silent = False
         self._changed = threading.Condition()
         self._process: Process | None = None
 
@@ -85,9 +86,10 @@ class Daemon:
             return "\n".join(self._lines)
 
     def wait_for_line(self, wanted: Callable[[str], bool]) -> str:
-        """The first line of its log that is wanted."""
+        """The first line of its log that is wanted; one that has ended is not waited for."""
         with self._changed:
-            found = self._changed.wait_for(lambda: next(filter(wanted, self._lines), None), PATIENCE)
+            self._changed.wait_for(lambda: self._silent or any(map(wanted, self._lines)), PATIENCE)
+            found = next(filter(wanted, self._lines), None)
         assert found, "the daemon did not say what was waited for:\n" + self.log
         return str(found)
 
@@ -145,3 +147,6 @@ class Daemon:
                 self._lines.append(line.rstrip())
                 self._changed.notify_all()
         process.stderr.close()
+        with self._changed:
+            self._silent = True
+            self._changed.notify_all()

@@ -414,7 +414,7 @@ def test_the_daemon_serves_what_the_broker_got(page: Page, tmp_path: Path) -> No
     with Mosquitto(tmp_path / "broker") as broker, Subscriber(broker, "instore/#") as subscriber:
         tables = {
             "cameras": [{"name": "door", "source": str(crowd), "max_fps": 5.0, "loop": True}],
-            "windows": {"length": 5},
+            "windows": {"length": 2, "lateness": 3.0},
             "privacy": {"minimum": 1},
             "metrics": {"enabled": False},
             "web": {"enabled": True, "port": port},

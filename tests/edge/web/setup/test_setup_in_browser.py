@@ -215,7 +215,7 @@ def test_the_daemon_takes_over_what_is_drawn_and_the_page_survives_restarts(
     with Mosquitto(tmp_path / "broker") as broker, Subscriber(broker, "instore/#") as subscriber:
         tables = {
             "cameras": [{"name": "door", "source": str(crowd), "max_fps": 5.0, "loop": True}],
-            "windows": {"length": 5},
+            "windows": {"length": 2, "lateness": 3.0},
             "privacy": {"minimum": 1},
             "metrics": {"enabled": False},
             "web": {"enabled": True, "port": port, "password_file": "page", "setup": True},

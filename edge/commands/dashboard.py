@@ -12,6 +12,10 @@ from edge.commands.signals import stop_on_signals
 
 log = logging.getLogger(__name__)
 
+POLL = 0.5
+"""Seconds of one wait for a signal. The kernel may give it to any thread, and Python's main thread handles it
+once its wait is over: one without an end may last for ever."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -39,7 +43,8 @@ def _command(arguments: argparse.Namespace) -> int:
     try:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
-        stop.wait()
+        while not stop.wait(POLL):
+            pass
     finally:
         server.stop()
     return 0

@@ -49,8 +49,7 @@ GAZE_EVERY = timedelta(seconds=0.25)
 """How often a visitor is looked at where attention is measured, as long as they are in view."""
 
 DOUBTED_EVERY = timedelta(seconds=0.6)
-"""The same where every recent look denied it: backs of heads stay for minutes, and each look costs two
-searches."""
+"""The same where all looks together deny it as far as they can: backs of heads stay for minutes."""
 
 CLEAR = 0.75
 """Score of the first model above which a doubted track is looked at as often as a new one: it began on a blur
@@ -307,7 +306,7 @@ class Visitors:
         visitor.largest = max(visitor.largest, float((box[2:] - box[:2]).max()))
         visitor.place.add(box, frame.captured_at)
         visitor.next_look = frame.captured_at + self._pause(visitor)
-        hopeless = likely is not None and likely < HOPELESS
+        hopeless = likely is not None and likely < min(HOPELESS, self._threshold)
         opinion = Opinion.no_face(box) if hopeless else self._opinion.examine(frame.image, box)
         visitor.gaze.see(opinion, frame.captured_at)
         if opinion.saw_face:

@@ -19,6 +19,7 @@ from edge.inference.backend import AgeBackend, BackendError
 from edge.inference.engine_store import EngineStore
 from edge.inference.precision import cpu_precision, gain_of_int8
 from edge.vision.detect.engines import engine_of, wants_gpu
+from edge.vision.second_opinion import network_check
 
 GUIDE = "`instore-training` makes one, see docs/training.md"
 
@@ -33,6 +34,7 @@ def check_model(settings: Settings, folder: Path, clock: Clock, live: Live | Non
     Raises Warn where another than the configured one has to be used, ConfigurationError and BackendError.
     """
     bundle = load_bundle(bundle_folder(settings.model.bundle, folder))
+    network_check()  # a damaged one is told here also where no camera is reached
     model = settings.model
     if live:
         found = f"{bundle.name} {bundle.version} on {live.backend.name} ({live.backend.device})"

@@ -20,6 +20,10 @@ SURE = 0.99
 """No look is taken for surer than this, for or against."""
 
 
+NEUTRAL = 2.95
+"""Logits of a threshold at most, 0.95: with a higher one no look could speak for a face, or none against."""
+
+
 class FaceVerdict:
     """Whether a track is a face: final once enough looks speak for it, so a visitor may turn away afterwards.
 
@@ -28,8 +32,8 @@ class FaceVerdict:
     """
 
     def __init__(self, threshold: float) -> None:
-        """threshold: how likely a look must show a face, in 0..1, to speak for one."""
-        self._neutral = _logit(threshold)
+        """threshold: how likely a look must show a face to speak for one, 0.05..0.95; beyond it, as these."""
+        self._neutral = min(max(_logit(threshold), -NEUTRAL), NEUTRAL)
         self._evidence = 0.0
         self._looks = 0
         self.is_face = False
@@ -48,5 +52,5 @@ class FaceVerdict:
 
 
 def _logit(likely: float) -> float:
-    kept = min(max(likely, 1 - SURE), SURE)
+    kept = min(SURE, max(1 - SURE, likely))  # in this order NaN is the least
     return math.log(kept / (1 - kept))

@@ -56,6 +56,10 @@ DECIDES = {"source", "max_fps", "rotation", "roi", "range", "tile"}
 """What of a camera's settings decides who is counted."""
 
 
+COUNTED_AS = 2
+"""Raised with each version that counts others in the same pictures: audits before say nothing of it."""
+
+
 def setup_of(camera: CameraSettings, settings: Settings, model: str) -> str:
     """A hash of what decides who is counted. model: name and version. No setting of it holds a secret."""
     decides = [
@@ -63,5 +67,6 @@ def setup_of(camera: CameraSettings, settings: Settings, model: str) -> str:
         settings.detection.model_dump(mode="json"),
         settings.tracking.model_dump(mode="json"),
         model,
+        COUNTED_AS,
     ]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -15,9 +17,10 @@ from edge.geometry import cut_out
 from edge.types import Faces
 from edge.vision.detect import FaceDetector
 from edge.vision.detect.networks import FOLDER
-from edge.vision.second_opinion import FaceVerdict, NetworkCheck, SecondOpinion
+from edge.vision.second_opinion import FaceVerdict, NetworkCheck, SecondOpinion, face_check
 from edge.vision.second_opinion.verdict import QUORUM
 from tests.fakes import PaintedFaces, Person, paint, straight_on
+from tests.patience import PATIENCE
 
 PORTRAIT = PORTRAITS["obama"]
 
@@ -176,11 +179,37 @@ class TestFaceVerdict:
         looks = [0.1, 0.07, 0.81, 0.28, 0.51, 0.54, 0.34, 0.4, 0.67, 0.72, 0.75, 0.38, 0.3, 0.63, 0.84, 0.91]
         assert not settled(looks * 10)
 
-    @pytest.mark.parametrize("threshold", [0.0, 1.0])
-    def test_takes_any_threshold(self, threshold: float):
-        assert settled([1.0] * 10, threshold) == (threshold < 1)
+    @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.98, 1.0])
+    def test_of_any_threshold_counts_sure_faces_and_not_what_is_surely_none(self, threshold: float):
+        assert settled([1.0] * 10, threshold)
+        assert not settled([0.0] * 10, threshold)
 
     @given(st.lists(st.floats(0, 1), max_size=30))
-    def test_without_three_looks_above_the_threshold_it_is_none(self, looks: list[float]):
+    def test_without_two_looks_above_the_threshold_it_is_none(self, looks: list[float]):
         if sum(likely > 0.7 for likely in looks) < 2:
             assert not settled(looks)
+
+    def test_is_not_spoiled_by_a_look_without_a_number(self):
+        assert settled([float("nan"), *[1.0] * 4])
+
+
+def test_cameras_that_start_together_share_one_network(monkeypatch: pytest.MonkeyPatch):
+    start = threading.Barrier(4)
+    opened: list[int] = []
+
+    def open_slowly() -> object:
+        opened.append(1)
+        return object()
+
+    def ask(_: int) -> object:
+        start.wait(PATIENCE)
+        return face_check.network_check()
+
+    monkeypatch.setattr(face_check, "NetworkCheck", open_slowly)
+    face_check._opened.cache_clear()
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert len(set(map(id, pool.map(ask, range(4))))) == 1
+        assert len(opened) == 1
+    finally:
+        face_check._opened.cache_clear()

@@ -30,7 +30,7 @@ from edge.commands.check.state import check_disk, check_outbox, state_folder
 from edge.commands.check.verdict import Live, Status, Verdict, Warn, attempt
 from edge.config import LineSettings, Settings, ZoneSettings, load_settings
 from edge.delivery.outbox import Outbox
-from edge.errors import InstoreError
+from edge.errors import ConfigurationError, InstoreError
 from edge.inference import tensorrt
 from edge.inference.backend import AgeBackend
 from edge.inference.cuda import Cuda
@@ -38,6 +38,7 @@ from edge.inference.reference_check import TOLERANCE
 from edge.inference.tensorrt_library import Library
 from edge.ops import machine
 from edge.ops.http import HttpServer
+from edge.vision.second_opinion import face_check
 from edge.vision.setup.words import line_in_words, zone_in_words
 from tests.fake_gpu import FakeCuda, FakeTensorRt
 from tests.fakes import ManualClock
@@ -456,3 +457,15 @@ Role = Literal["area", "queue", "staff", "ignore"]
 def test_a_zone_is_described_by_what_happens_there(role: Role, says: str) -> None:
     quarter = ((0.0, 0.0), (0.5, 0.0), (0.5, 0.5), (0.0, 0.5))
     assert zone_in_words(ZoneSettings(name="till", role=role, polygon=quarter)) == says
+
+
+def test_a_damaged_face_check_is_told_with_the_model_also_where_no_camera_is_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(face_check, "OUTPUT_NETWORK", ("absent.onnx", "0" * 64))
+    face_check._opened.cache_clear()
+    try:
+        with pytest.raises(ConfigurationError, match=r"absent\.onnx: .*install the package again"):
+            check_model(configured(), tmp_path, SystemClock())
+    finally:
+        face_check._opened.cache_clear()

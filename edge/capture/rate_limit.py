@@ -7,6 +7,12 @@ import math
 ROUNDED = 1e-6
 """Seconds by which a time may be off because it was added up."""
 
+_SURE = 3
+"""Pictures in a row, each with a spare one before it, after which a source counts as fast enough to choose."""
+
+_STEP = 1 / 4
+"""Of the period by which a picture is due later than it would be, at most."""
+
 
 class RateLimit:
     """Selects at most `max_fps` pictures a second, evenly and without drift.
@@ -14,11 +20,18 @@ class RateLimit:
     Pictures are due at multiples of the period. One that comes up to half a period early is kept, so neither
     network jitter nor time stamps rounded to milliseconds lose a picture. After a late picture the schedule
     catches up by half a period at most, so no burst follows a pause.
+
+    Pictures of several cameras that are due at once wait for each other. So a source that gives at least
+    twice `max_fps` comes to be due at `own`, in seconds, or whole periods from it: a little later with each
+    picture, never earlier. A slower one has no choice, and would lose pictures to jitter.
     """
 
-    def __init__(self, max_fps: float) -> None:
+    def __init__(self, max_fps: float, own: float | None = None) -> None:
         self._period = 1 / max_fps
+        self._own = own
         self._due: float | None = None
+        self._spare = False
+        self._spared = 0
 
     @property
     def opens(self) -> float:
@@ -29,7 +42,16 @@ class RateLimit:
         """Whether to keep the picture of the time `at`, in seconds; times do not decrease."""
         slack = self._period / 2
         if self._due is not None and at < self._due - slack:
+            self._spare = True
             return False
         due = at if self._due is None else max(self._due, at - slack)
         self._due = due + self._period
+        self._spared, self._spare = self._spared + 1 if self._spare else 0, False
+        if self._own is not None and self._spared >= _SURE:
+            self._due += self._step(self._own - self._due)
         return True
+
+    def _step(self, missing: float) -> float:
+        """How much later the next picture is due; missing: seconds to `own`, from any of its periods."""
+        missing %= self._period
+        return 0.0 if missing > self._period - ROUNDED else min(missing, self._period * _STEP)

@@ -14,6 +14,7 @@ from edge.capture.media_time import Losses, MediaTime
 from edge.capture.rate_limit import RateLimit
 from edge.capture.source import Picture
 from edge.capture.video import BY_SOFTWARE, Decoding, UnopenedError, Video
+from edge.clock import Clock
 from edge.errors import SourceError
 from edge.types import Image
 
@@ -36,7 +37,10 @@ def prepare_opencv() -> None:
 
 
 class Clip:
-    """A video file. Raises SourceError if it is missing, empty or not a video."""
+    """A video file. own: of its `RateLimit`, by the clock in whose real time it plays.
+
+    Raises SourceError if it is missing, empty or not a video.
+    """
 
     live = False
 
@@ -47,11 +51,15 @@ class Clip:
         *,
         loop: bool = False,
         decoding: Decoding = BY_SOFTWARE,
+        clock: Clock | None = None,
+        own: float | None = None,
     ) -> None:
         self._path = path
         self._decoding = decoding
         self._loop = loop
-        self._rate = RateLimit(max_fps)
+        self._rate = RateLimit(max_fps, own)
+        self._clock = clock
+        self._began = 0.0
         self._video = _open_clip(path, decoding)
         self._time = MediaTime(self._video.fps)
         self._losses = Losses(self._time.fps)
@@ -64,17 +72,19 @@ class Clip:
 
     def read(self) -> Picture | None:
         while (offset := self._next_frame()) is not None:
-            if self._rate.keep(offset) and (decoded := self._video.retrieve()) is not None:
+            if self._rate.keep(self._began + offset) and (decoded := self._video.retrieve()) is not None:
                 return Picture(decoded, offset, self._time.segment, self._video.note)
         return None
 
     def _next_frame(self) -> float | None:
         """Advance to the next frame that was decoded; its media time, None at the end."""
         skipped = self._video.corrupt + self._video.left_out
-        if self._video.grab(unwanted=self._rate.opens - self._time.offset):
+        if self._video.grab(unwanted=self._rate.opens - self._began - self._time.offset):
             self._note_missing_times()
             self._frames += 1
             offset = self._time.advance(self._video.position)
+            if self._clock and not self._began:
+                self._began = self._clock.monotonic() - offset
             skipped = self._video.corrupt + self._video.left_out - skipped
             self._lost += self._losses.before(offset, self._video.faults, skipped)
             return offset

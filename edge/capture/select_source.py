@@ -74,28 +74,36 @@ def is_live(settings: CameraSettings) -> bool:
     return scheme in DEFAULT_PORTS or _is_device(settings.source)
 
 
-def open_source(settings: CameraSettings, secrets_beside: Path, clock: Clock) -> Source:
+def open_source(
+    settings: CameraSettings, secrets_beside: Path, clock: Clock, turn: float | None = None
+) -> Source:
     """Open the source that the settings name; a relative file is relative to `secrets_beside`.
 
+    turn: 0..1, the part of the period at which pictures in real time are due by the clock; None: at any.
     The secret is read at every opening, so that a camera's password can be changed while the daemon runs.
     Raises SourceError; its message holds no credentials.
     """
     source, max_fps = settings.source, settings.max_fps
+    own = None if turn is None else turn / max_fps
     if is_live(settings):
-        return _open_live(settings, secrets_beside, clock)
+        return _open_live(settings, secrets_beside, clock, own)
     path = secrets_beside / _path(source)
     if path.is_dir():
         return Folder(path, max_fps, loop=settings.loop)
     if path.exists() and not path.is_file():
         raise SourceError(f"{path}: is neither a file nor a folder")
-    return Clip(path, max_fps, loop=settings.loop, decoding=_decoding(settings))
+    decoding = _decoding(settings)
+    if own is None or settings.pace == "full":
+        return Clip(path, max_fps, loop=settings.loop, decoding=decoding)
+    return Clip(path, max_fps, loop=settings.loop, decoding=decoding, clock=clock, own=own)
 
 
-def _open_live(settings: CameraSettings, secrets_beside: Path, clock: Clock) -> Source:
+def _open_live(settings: CameraSettings, secrets_beside: Path, clock: Clock, own: float | None) -> Source:
     source, decoding = settings.source, _decoding(settings)
     timeouts = Timeouts(settings.open_timeout, settings.read_timeout)
     if _is_device(source):
-        return LiveStream.from_device(source, timeouts, settings.max_fps, clock, threads=decoding.threads)
+        threads = decoding.threads
+        return LiveStream.from_device(source, timeouts, settings.max_fps, clock, threads=threads, own=own)
     try:
         credentials, trust = _credentials(settings, secrets_beside), _trust(settings, secrets_beside)
     except ConfigurationError as error:
@@ -104,8 +112,9 @@ def _open_live(settings: CameraSettings, secrets_beside: Path, clock: Clock) -> 
     if urlsplit(source).scheme.startswith("http"):
         from edge.capture.live.http_camera import open_http  # requests takes 50 ms of a start
 
-        return open_http(*common, trust=trust, decoding=decoding)
-    return LiveStream.from_rtsp(*common, trust=trust, transport=settings.transport, decoding=decoding)
+        return open_http(*common, trust=trust, decoding=decoding, own=own)
+    transport = settings.transport
+    return LiveStream.from_rtsp(*common, trust=trust, transport=transport, decoding=decoding, own=own)
 
 
 def _decoding(settings: CameraSettings) -> Decoding:

@@ -18,7 +18,7 @@ from edge import __version__
 from edge.audit.book import FILE as AUDITS
 from edge.audit.book import AuditBook
 from edge.bundle import Bundle, bundle_folder, load_bundle, load_confusion
-from edge.capture import Camera, validate_source
+from edge.capture import Camera, Source, validate_source
 from edge.clock import Clock
 from edge.config import CameraSettings, Settings, state_directory
 from edge.counting.pipeline import build_counting
@@ -402,13 +402,19 @@ class Composition:
     def _make_camera(self, worker: VisionWorker) -> Camera:
         return Camera(
             worker.camera,
-            partial(self._parts.open_source, secrets_beside=self.beside, clock=self.clock),
+            self._open_source,
             worker.slot,
             self.clock,
             rng=self._rng,
             on_status=worker.watched.report,
             on_drop=worker.lose_frame,
         )
+
+    def _open_source(self, camera: CameraSettings) -> Source:
+        """Open a camera whose pictures are due between those of the others, as far as the stream allows."""
+        names = [one.name for one in self.in_force.cameras]
+        turn = names.index(camera.name) / len(names) if camera.name in names and len(names) > 1 else None
+        return self._parts.open_source(camera, secrets_beside=self.beside, clock=self.clock, turn=turn)
 
     def _report_camera(self, status: CameraStatus) -> None:
         report_camera(status, self.metrics, self.camera_status)

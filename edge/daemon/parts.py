@@ -25,7 +25,9 @@ from edge.vision.pipeline import Vision, build_vision
 class OpenSource(Protocol):
     """Opens a camera's source; raises SourceError."""
 
-    def __call__(self, settings: CameraSettings, /, *, secrets_beside: Path, clock: Clock) -> Source: ...
+    def __call__(
+        self, settings: CameraSettings, /, *, secrets_beside: Path, clock: Clock, turn: float | None
+    ) -> Source: ...
 
 
 class BuildVision(Protocol):

@@ -49,10 +49,14 @@ class LiveStream:
         *,
         release: Callable[[], None] = lambda: None,
         expect: Callable[[], None] = lambda: None,
+        own: float | None = None,
     ) -> None:
-        """release: called when the video has been closed. expect: called before a frame is waited for."""
+        """own: of its `RateLimit`.
+
+        release: called when the video has been closed. expect: called before a frame is waited for.
+        """
         self._video = video
-        self._rate = RateLimit(max_fps)
+        self._rate = RateLimit(max_fps, own)
         self._timeout = read_timeout
         self._clock = clock
         self._release = release
@@ -70,6 +74,7 @@ class LiveStream:
         trust: Trust = Trust(),  # noqa: B008 - it is frozen
         transport: Transport = "auto",
         decoding: Decoding = BY_SOFTWARE,
+        own: float | None = None,
     ) -> Self:
         """Connect to an RTSP camera; auto: over UDP where it refuses TCP. Raises SourceError."""
         asked_at = clock.monotonic()
@@ -85,11 +90,19 @@ class LiveStream:
                 raise SourceError(f"{public_name(url)}: no answer within {timeouts.open:g} s") from None
             why = why_refused(url, trust, credentials, fault.status, clock)
             raise SourceError(f"{public_name(url)}: {why}") from None
-        return cls(video, max_fps, timeouts.read, clock, release=relay.close if relay else lambda: None)
+        release = relay.close if relay else lambda: None
+        return cls(video, max_fps, timeouts.read, clock, release=release, own=own)
 
     @classmethod
     def from_device(
-        cls, device: str, timeouts: Timeouts, max_fps: float, clock: Clock, *, threads: int = 1
+        cls,
+        device: str,
+        timeouts: Timeouts,
+        max_fps: float,
+        clock: Clock,
+        *,
+        threads: int = 1,
+        own: float | None = None,
     ) -> Self:
         """Open a camera by its index or its path under /dev. Raises SourceError."""
         path = f"/dev/video{int(device)}" if device.isdecimal() else device
@@ -102,7 +115,7 @@ class LiveStream:
             )
         except UnopenedError:
             raise SourceError(f"{path}: is not a camera, is in use, or this user may not read it") from None
-        return cls(video, max_fps, timeouts.read, clock)
+        return cls(video, max_fps, timeouts.read, clock, own=own)
 
     @property
     def corrupt(self) -> int:

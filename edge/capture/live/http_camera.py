@@ -68,6 +68,7 @@ def open_http(
     *,
     trust: Trust,
     decoding: Decoding = BY_SOFTWARE,
+    own: float | None = None,
 ) -> Source:
     """Ask an HTTP camera for its picture. Raises SourceError with what it says instead."""
     client = _Client(url, credentials, timeouts, trust)
@@ -86,10 +87,11 @@ def open_http(
                 answer.close()
                 return Snapshots(client, max_fps, clock, note=note)
         if kind.startswith("multipart/") or first.startswith((_JPEG, b"--")):
-            return JpegStream(client, answer, first, max_fps, clock, note=note)
+            return JpegStream(client, answer, first, max_fps, clock, note=note, own=own)
         body = _Body(client, answer, first, clock)
         video = _video(body, decoding)
-        return LiveStream(video, max_fps, timeouts.read, clock, release=body.release, expect=body.expect)
+        hooks = {"release": body.release, "expect": body.expect}
+        return LiveStream(video, max_fps, timeouts.read, clock, **hooks, own=own)
     except SourceError:
         client.close()
         raise
@@ -279,11 +281,12 @@ class JpegStream:
         clock: Clock,
         *,
         note: str = "",
+        own: float | None = None,
     ) -> None:
         self._client = client
         self._note = note
         self._answer = answer
-        self._rate = RateLimit(max_fps)
+        self._rate = RateLimit(max_fps, own)
         self._clock = clock
         self._reader = JpegReader()
         self._decoder = JpegDecoder()

@@ -8,10 +8,16 @@ ROUNDED = 1e-6
 """Seconds by which a time may be off because it was added up."""
 
 _SURE = 3
-"""Pictures in a row, each with a spare one before it, after which a source counts as fast enough to choose."""
+"""Pictures in a row, each with a spare one before it, after which a source is fast enough to choose."""
+
+_APART = 1 / 4
+"""Of the period: how long after one that is kept a spare one comes, at least; packets may come in bursts."""
 
 _STEP = 1 / 4
-"""Of the period by which a picture is due later than it would be, at most."""
+"""Of the period: how much later than it would be a picture is due, at most."""
+
+_NEAR = 1 / 16
+"""Of the period: how late a picture may stay, as only a whole turn would bring it back to its own time."""
 
 
 class RateLimit:
@@ -30,6 +36,7 @@ class RateLimit:
         self._period = 1 / max_fps
         self._own = own
         self._due: float | None = None
+        self._kept = -math.inf
         self._spare = False
         self._spared = 0
 
@@ -42,11 +49,12 @@ class RateLimit:
         """Whether to keep the picture of the time `at`, in seconds; times do not decrease."""
         slack = self._period / 2
         if self._due is not None and at < self._due - slack:
-            self._spare = True
+            self._spare = self._spare or at > self._kept + self._period * _APART
             return False
         due = at if self._due is None else max(self._due, at - slack)
         self._due = due + self._period
         self._spared, self._spare = self._spared + 1 if self._spare else 0, False
+        self._kept = at
         if self._own is not None and self._spared >= _SURE:
             self._due += self._step(self._own - self._due)
         return True
@@ -54,4 +62,4 @@ class RateLimit:
     def _step(self, missing: float) -> float:
         """How much later the next picture is due; missing: seconds to `own`, from any of its periods."""
         missing %= self._period
-        return 0.0 if missing > self._period - ROUNDED else min(missing, self._period * _STEP)
+        return 0.0 if missing > self._period * (1 - _NEAR) else min(missing, self._period * _STEP)

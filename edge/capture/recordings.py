@@ -83,8 +83,8 @@ class Clip:
             self._note_missing_times()
             self._frames += 1
             offset = self._time.advance(self._video.position)
-            if self._clock and not self._began:
-                self._began = self._clock.monotonic() - offset
+            if self._clock:
+                self._began, self._clock = self._clock.monotonic() - offset, None
             skipped = self._video.corrupt + self._video.left_out - skipped
             self._lost += self._losses.before(offset, self._video.faults, skipped)
             return offset

@@ -169,11 +169,19 @@ def test_a_live_stream_is_thinned_as_evenly_as_with_every_frame_decoded(
     assert 0 < left_out <= most_left_out
 
 
-def arrivals(clip: Path, speed: float) -> tuple[list[float], int]:
+@pytest.mark.parametrize("own", [0.0, 0.05, 0.1, 0.15])
+def test_frames_left_out_show_that_a_live_stream_is_faster_than_it_needs_be(clip: Path, own: float) -> None:
+    times, _ = arrivals(clip, 1.0, own)
+    late = [(at - (own - 0.1) + 1e-6) % 0.2 for at in times if at > 1.8]
+    assert late
+    assert max(late) <= 0.04 + 2e-6
+
+
+def arrivals(clip: Path, speed: float, own: float | None = None) -> tuple[list[float], int]:
     """When the pictures of a live stream come, 5 a second at most, and how many were left out."""
     video, clock, times = Video.open("door", str(clip), decoding=Decoding()), ManualClock(), []
     video._container = cast("InputContainer", Arriving(video._container, clock, 0.04 / speed))
-    stream = LiveStream(video, 5.0, read_timeout=9.0, clock=clock)
+    stream = LiveStream(video, 5.0, read_timeout=9.0, clock=clock, own=own)
     with suppress(SourceError):  # the stream ends
         while stream.read():
             times.append(clock.monotonic())

@@ -6,13 +6,17 @@ from pathlib import Path
 import pytest
 
 from edge.capture import Source, is_live, open_source, validate_source
+from edge.capture.live.ffmpeg import LiveStream
+from edge.capture.live.http_camera import JpegStream
 from edge.capture.recordings import Clip, Folder
 from edge.capture.video import NOT_VIDEO, Decoding, UnopenedError
 from edge.clock import SystemClock
 from edge.errors import ConfigurationError, SourceError
 from tests.edge.capture.fakes import camera_settings
+from tests.fakes import ManualClock
 from tests.mjpeg_server import MjpegServer, jpeg
 from tests.synthetic_video import number_of, picture, write_clip
+from tests.web_camera import Answer, WebCamera
 
 
 def opened(source: str, beside: Path, **changes: object) -> Source:
@@ -122,6 +126,40 @@ def test_a_name_like_a_protocol_is_a_file(tmp_path: Path, monkeypatch: pytest.Mo
     source = opened("concat:n.avi", tmp_path)
     assert source.read() is not None
     source.close()
+
+
+@pytest.mark.parametrize("source", ["rtsp://127.0.0.1:1/stream", "/dev/null", "video", "jpegs"])
+def test_every_stream_is_told_its_turn(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.capture.video.Video.open", lambda *_, **__: object())
+    answers = {
+        "video": Answer(b"video", "video/mp2t"),
+        "jpegs": Answer(jpeg(picture(1)), "multipart/x-mixed-replace"),
+    }
+    with WebCamera(lambda _: answers[source]) as camera:
+        settings = camera_settings(camera.url if source in answers else source, max_fps=5)
+        opening = open_source(settings, tmp_path, SystemClock(), 0.25)
+    assert isinstance(opening, LiveStream | JpegStream)
+    assert opening._rate._own == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(("pace", "settles"), [("real", True), ("full", False)])
+def test_a_recording_in_real_time_has_its_turn_as_a_camera_has(
+    pace: str, settles: bool, tmp_path: Path
+) -> None:
+    clip, clock = write_clip(tmp_path / "n.avi", 100, fps=25), ManualClock()
+    clock.advance(700.025)
+
+    def offsets(turn: float | None) -> list[float]:
+        settings = camera_settings(str(clip), pace=pace, max_fps=5)
+        source = open_source(settings, tmp_path, clock, turn)
+        found = [got.offset for got in iter(source.read, None) if got.offset is not None]
+        source.close()
+        return found
+
+    for turn in (0.0, 0.25, 0.5, 0.75):
+        late = [(0.025 + at - turn * 0.2 + 0.1) % 0.2 for at in offsets(turn) if at > 2]
+        assert (max(late) <= 0.04) is settles
+        assert (offsets(turn) == offsets(None)) is not settles
 
 
 def test_a_folder_is_played_as_pictures(tmp_path: Path) -> None:

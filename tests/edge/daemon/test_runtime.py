@@ -24,8 +24,9 @@ import numpy as np
 import pytest
 
 from edge.audit.book import FILE
+from edge.capture import Source, open_source
 from edge.clock import Clock, SystemClock
-from edge.config import Settings, load_settings
+from edge.config import CameraSettings, Settings, load_settings
 from edge.daemon import shutdown
 from edge.daemon.composition import Composition
 from edge.daemon.parts import Parts
@@ -242,6 +243,18 @@ def test_the_face_networks_go_to_a_gpu_beside_the_age_model_and_that_is_told(
     assert told["backend"] == ("tensorrt" if driver else "onnxruntime")
     assert trt.cuda.held == 0
     assert health["runs_on"] == {"age_model": "onnxruntime", "face_detection": told["backend"]}
+
+
+def test_the_frames_of_its_cameras_are_due_in_turns(tmp_path: Path) -> None:
+    turns, stop = {}, Stop()
+
+    def open_noting(camera: CameraSettings, turn: float | None, **named: Any) -> Source:
+        turns[camera.name] = turn
+        return open_source(camera, turn=turn, **named)
+
+    parts = Parts(build_vision=see, open_source=open_noting, outbox=stop.outbox(2))
+    make(tmp_path, settings(tmp_path, "door", "gate"), parts).run(stop)
+    assert turns == {"door": 0.0, "gate": 0.5}
 
 
 def test_a_sandbox_that_allows_no_priorities_does_not_end_it(

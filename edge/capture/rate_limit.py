@@ -34,7 +34,7 @@ class RateLimit:
 
     def __init__(self, max_fps: float, own: float | None = None) -> None:
         self._period = 1 / max_fps
-        self._own = own
+        self.own = own
         self._due: float | None = None
         self._kept = -math.inf
         self._spare = False
@@ -55,8 +55,8 @@ class RateLimit:
         self._due = due + self._period
         self._spared, self._spare = self._spared + 1 if self._spare else 0, False
         self._kept = at
-        if self._own is not None and self._spared >= _SURE:
-            self._due += self._step(self._own - self._due)
+        if self.own is not None and self._spared >= _SURE:
+            self._due += self._step(self.own - self._due)
         return True
 
     def _step(self, missing: float) -> float:

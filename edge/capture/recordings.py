@@ -57,9 +57,9 @@ class Clip:
         self._path = path
         self._decoding = decoding
         self._loop = loop
-        self._rate = RateLimit(max_fps, own)
+        self._rate = RateLimit(max_fps)
         self._clock = clock
-        self._began = 0.0
+        self._own = own
         self._video = _open_clip(path, decoding)
         self._time = MediaTime(self._video.fps)
         self._losses = Losses(self._time.fps)
@@ -71,20 +71,25 @@ class Clip:
         return self._lost + self._video.corrupt
 
     def read(self) -> Picture | None:
+        self._note_start()
         while (offset := self._next_frame()) is not None:
-            if self._rate.keep(self._began + offset) and (decoded := self._video.retrieve()) is not None:
+            if self._rate.keep(offset) and (decoded := self._video.retrieve()) is not None:
                 return Picture(decoded, offset, self._time.segment, self._video.note)
         return None
+
+    def _note_start(self) -> None:
+        """The clock's time of the first picture is known once it is shown, when the second is asked for."""
+        if self._clock and self._own is not None and self._frames:
+            self._rate.own = self._own - (self._clock.monotonic() - self._time.offset)
+            self._clock = None
 
     def _next_frame(self) -> float | None:
         """Advance to the next frame that was decoded; its media time, None at the end."""
         skipped = self._video.corrupt + self._video.left_out
-        if self._video.grab(unwanted=self._rate.opens - self._began - self._time.offset):
+        if self._video.grab(unwanted=self._rate.opens - self._time.offset):
             self._note_missing_times()
             self._frames += 1
             offset = self._time.advance(self._video.position)
-            if self._clock:
-                self._began, self._clock = self._clock.monotonic() - offset, None
             skipped = self._video.corrupt + self._video.left_out - skipped
             self._lost += self._losses.before(offset, self._video.faults, skipped)
             return offset

@@ -139,7 +139,7 @@ def test_every_stream_is_told_its_turn(source: str, tmp_path: Path, monkeypatch:
         settings = camera_settings(camera.url if source in answers else source, max_fps=5)
         opening = open_source(settings, tmp_path, SystemClock(), 0.25)
     assert isinstance(opening, LiveStream | JpegStream)
-    assert opening._rate._own == pytest.approx(0.05)
+    assert opening._rate.own == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize(("pace", "settles"), [("real", True), ("full", False)])

@@ -61,7 +61,7 @@ def after_own(times: list[float], own: float) -> np.ndarray:
 @pytest.mark.parametrize("own", [0.0, 0.05, 0.1, 0.15])
 @pytest.mark.parametrize("begin", [0.0, 0.033, 0.11, 50_000.19])
 @pytest.mark.parametrize(
-    ("fps", "jitter"), [(10.0, 0.0), (12.5, 0.01), (25.0, 0.0), (25.003, 0.03), (30.0, 0.03)]
+    ("fps", "jitter"), [(10.0, 0.0), (12.5, 0.01), (25.0, 0.0), (25.003, 0.03), (30.0, 0.03), (100.0, 0.0)]
 )
 def test_a_faster_source_comes_to_be_due_at_its_own_time_and_stays(
     fps: float, jitter: float, begin: float, own: float

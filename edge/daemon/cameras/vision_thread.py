@@ -84,8 +84,9 @@ class VisionWorker:
             self.watched.become_ready()
             last = self._analyse_all(vision, beat)
             if last is not None:
-                # With the frames that were lost after the last one.
-                self._send(VisionResult(vision.finish()), last, self._status.state)
+                # With the frames that were lost after the last one, and what is foreseen no more.
+                ended = VisionResult(vision.finish(), foreseen=vision.pass_time(last).foreseen)
+                self._send(ended, last, self._status.state)
         if self._stream_ends(last):
             self._queue.put(StreamEnded(self.camera.name, last or self._clock.now()))
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -43,13 +46,92 @@ def test_refuses_crops_that_are_too_many_and_nothing_else():
     assert len(drain(queue)) == 1002
 
 
-def test_what_is_foreseen_takes_no_room_from_crops_and_is_bounded_as_well():
+def foreseen(track: int = 1, camera: str = "door") -> Foreseen:
+    return Foreseen(camera, track, (crop(track),))
+
+
+def test_what_is_foreseen_takes_no_room_from_crops():
     queue = MessageQueue(2)
-    foreseen = Foreseen("door", 1, (crop(),))
-    assert [queue.put(foreseen) for _ in range(3)] == [True, True, False]
+    assert all(queue.put(foreseen(track)) for track in range(5))
     assert [queue.put(crop()) for _ in range(3)] == [True, True, False]
-    assert queue.take(None) is foreseen
-    assert queue.put(foreseen)
+
+
+def test_only_the_newest_that_is_foreseen_of_a_track_waits():
+    queue = MessageQueue(2)
+    other, newest = foreseen(1, "till"), foreseen()
+    for one in (foreseen(), other, newest):
+        assert queue.put(one)
+    assert [queue.take(0), queue.take(0), queue.take(0)] == [newest, other, None]
+
+
+def test_that_nothing_is_foreseen_any_more_is_never_refused():
+    queue = MessageQueue(1)
+    for track in range(50):
+        queue.put(foreseen(track))
+    queue.put(crop())
+    no_more = [Foreseen("door", track, ()) for track in range(50)]
+    assert all(queue.put(one) for one in no_more)
+    assert [queue.take(0) for _ in no_more] == no_more
+
+
+def test_no_picture_that_was_replaced_waits_in_the_queue():
+    queue = MessageQueue(256)
+    pictures = []
+    for _ in range(20):
+        one = foreseen()
+        pictures.append(weakref.ref(one.crops[0].image))
+        queue.put(one)
+    del one
+    gc.collect()
+    assert [picture() is None for picture in pictures] == [True] * 19 + [False]
+
+
+def test_what_is_foreseen_goes_with_the_end_of_its_track():
+    queue = MessageQueue(1)
+    end, other = ended(), foreseen(2)
+    for message in (foreseen(), other, end):
+        queue.put(message)
+    assert [queue.take(0), queue.take(0), queue.take(0)] == [other, end, None]
+
+
+@pytest.mark.parametrize("drop", [MessageQueue.shed, MessageQueue.close])
+def test_a_stop_drops_what_is_foreseen_but_not_that_nothing_is(drop: Callable[[MessageQueue], object]):
+    queue = MessageQueue(5)
+    no_more, last = Foreseen("door", 2, ()), progress()
+    for message in (foreseen(), no_more, last):
+        queue.put(message)
+    drop(queue)
+    assert not queue.finished
+    assert [queue.take(0), queue.take(0), queue.take(0)] == [no_more, last, None]
+
+
+def test_nothing_is_foreseen_once_the_queue_is_closed_but_it_is_still_withdrawn():
+    queue = MessageQueue(5)
+    queue.close()
+    assert not queue.put(foreseen())
+    no_more = Foreseen("door", 1, ())
+    assert queue.put(no_more)
+    assert drain(queue) == [no_more]
+
+
+def test_what_is_foreseen_wakes_who_waits_to_take():
+    queue, taken = MessageQueue(1), []
+    thread = threading.Thread(target=lambda: taken.append(queue.take(PATIENCE)), daemon=True)
+    thread.start()
+    one = foreseen()
+    queue.put(one)
+    thread.join(PATIENCE)
+    assert taken == [one]
+
+
+def test_what_is_foreseen_is_not_overtaken_and_hides_nothing_that_is():
+    queue = MessageQueue(5)
+    for message in (crop(), ended(), progress(), foreseen(3)):
+        queue.put(message)
+    queue.take(0, lambda one: True)
+    assert queue.overtaken == 2
+    assert isinstance(queue.take(0), Foreseen)
+    assert queue.overtaken == 2
 
 
 def test_progress_overtakes_what_is_foreseen():

@@ -17,7 +17,17 @@ from edge.daemon.cameras.vision_thread import VisionWorker
 from edge.daemon.queue import MessageQueue
 from edge.ops.metrics import Metrics
 from edge.ops.reasons import FrameDrop
-from edge.types import CameraState, CameraStatus, Decided, Foreseen, Frame, Progress, StreamEnded, TrackEnded
+from edge.types import (
+    CameraState,
+    CameraStatus,
+    Decided,
+    Foreseen,
+    Frame,
+    Message,
+    Progress,
+    StreamEnded,
+    TrackEnded,
+)
 from tests.edge.capture.fakes import Counted
 from tests.fakes import EPOCH, ManualClock, Person, bundle, paint, painted_vision, settings
 from tests.samples import sample
@@ -54,8 +64,31 @@ class Lane:
         if isinstance(self.slot, ScriptedSlot):
             self.slot.script = list(script)
         self.worker.run(self.beat)
-        self.queue.close()
-        return list(iter(lambda: self.queue.take(None), None))
+        return list(iter(lambda: self.queue.take(0), None))
+
+    def record(self) -> list[Message]:
+        """All that is put into the queue from now on."""
+        seen: list[Message] = []
+        put = self.queue.put
+
+        def recorded(message: Message, *, wait: bool = False) -> bool:
+            seen.append(message)
+            return put(message, wait=wait)
+
+        self.queue.put = recorded  # type: ignore[method-assign]
+        return seen
+
+    def keep_vision(self) -> list[Any]:
+        """The vision, once the worker has made it."""
+        made: list[Any] = []
+        make = self.worker._make_vision
+
+        def kept() -> Any:
+            made.append(make())
+            return made[-1]
+
+        self.worker._make_vision = kept
+        return made
 
     def beat(self) -> None:
         self.beats += 1
@@ -128,9 +161,26 @@ def kinds(messages: Iterable[object]) -> list[str]:
 @pytest.mark.parametrize(("pace", "told"), [("real", True), ("full", False)])
 def test_tells_what_it_foresees_unless_nothing_waits_for_the_recording(pace: str, told: bool) -> None:
     """A recording at full speed is as fast as the model either way."""
-    messages = Lane("cameras.0.source=clip.mp4", f"cameras.0.pace={pace}").run(*frames(3))
-    assert ("Foreseen" in kinds(messages)) is told
-    assert kinds(messages).count("FaceCrop") == 4
+    lane = Lane("cameras.0.source=clip.mp4", f"cameras.0.pace={pace}")
+    seen = lane.record()
+    assert kinds(lane.run(*frames(3))).count("FaceCrop") == 4
+    assert ("Foreseen" in kinds(seen)) is told
+
+
+def test_withdraws_what_it_foresaw_of_who_is_not_counted_at_its_end() -> None:
+    """Also where its windows stay open, so that no end of the stream takes it away."""
+    lane = Lane(resumes=True)
+    made, seen = lane.keep_vision(), lane.record()
+
+    def turns_out_to_be_a_poster() -> None:
+        for visitor in made[0]._visitors._visitors.values():
+            visitor.place.is_poster = True
+
+    messages = lane.run(*frames(3), turns_out_to_be_a_poster)
+    assert not any(isinstance(m, TrackEnded | StreamEnded) for m in messages)
+    *before, last = [m for m in seen if isinstance(m, Foreseen)]
+    assert (before[-1].crops != (), last.crops) == (True, ())
+    assert [m for m in messages if isinstance(m, Foreseen)] == [last]
 
 
 class TestVisionWorker:

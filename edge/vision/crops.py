@@ -110,6 +110,10 @@ class BestCrops:
         kept.sort(key=lambda c: -c.quality)
         self._crops = kept[: self._most]
 
+    def clear(self) -> None:
+        """Keep none of them any longer."""
+        self._crops.clear()
+
     @property
     def full(self) -> bool:
         """Whether there are as many as are kept."""

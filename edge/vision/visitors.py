@@ -107,6 +107,16 @@ class _Visitor:
         return self.confirmed and self.verdict.is_face and self.sights.shows_clothes
 
     @property
+    def is_done(self) -> bool:
+        """Whether it was counted or never will be, so that no picture of it is of use any more."""
+        return self.counted or self.returned or self.stay.is_staff
+
+    def forget_pictures(self) -> None:
+        """Let go of the pictures of this track."""
+        self.crops.clear()
+        self.handed.clear()
+
+    @property
     def end(self) -> TrackEnd:
         """What this track counts as, if it ended now."""
         if self.counted or self.returned:
@@ -226,6 +236,9 @@ class Visitors:
                 foreseen = tuple(f for c, f in handed.items() if now - c.taken_at >= self._settled)
             else:
                 foreseen = ()
+                visitor.handed.clear()
+            if visitor.is_done:
+                visitor.forget_pictures()
             if foreseen != visitor.foreseen:
                 visitor.foreseen = foreseen
                 changed.append(Foreseen(self._camera, track_id, foreseen))
@@ -297,7 +310,7 @@ class Visitors:
         """Time until the next look: once there are enough crops, few are better."""
         if not visitor.verdict.is_face:
             return DOUBTED_EVERY if visitor.verdict.doubted else UNSETTLED_EVERY
-        return self._rarely if visitor.crops.full else self._often
+        return self._rarely if visitor.crops.full or visitor.is_done else self._often
 
     def _look_at(self, visitor: _Visitor, frame: Frame, face: Faces) -> None:
         """Ask for a second opinion on one face, and keep its crop where the second model saw it well."""
@@ -309,7 +322,7 @@ class Visitors:
         hopeless = likely is not None and likely < min(HOPELESS, self._threshold)
         opinion = Opinion.no_face(box) if hopeless else self._opinion.examine(frame.image, box)
         visitor.gaze.see(opinion, frame.captured_at)
-        if opinion.saw_face:
+        if opinion.saw_face and not visitor.is_done:
             crop = self._crop(frame, opinion)
             if crop.quality >= self._crops.min_quality:
                 visitor.crops.offer(crop)
@@ -333,7 +346,9 @@ class Visitors:
         if visitor.end is not TrackEnd.VISITOR:
             return
         visitor.counted, visitor.foreseen = True, ()
-        yield from self._hand_over(track.track_id, visitor).values()
+        crops = list(self._hand_over(track.track_id, visitor).values())
+        visitor.forget_pictures()
+        yield from crops
         yield TrackEnded(
             self._camera,
             track.track_id,

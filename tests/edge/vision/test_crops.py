@@ -134,6 +134,12 @@ class TestBestCrops:
         best.best.clear()
         assert len(best.best) == 1
 
+    def test_can_be_let_go(self):
+        best = BestCrops(1, 1.0)
+        best.offer(crop(0, 0.5))
+        best.clear()
+        assert (best.best, best.full) == ([], False)
+
     @given(
         offered=st.lists(st.tuples(st.floats(0, 10), st.floats(0, 1)), max_size=30),
         most=st.integers(1, 5),

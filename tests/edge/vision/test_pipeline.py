@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -30,6 +31,7 @@ from edge.types import (
     TrackEnded,
     WindowCounts,
 )
+from edge.vision.crops import Crop
 from edge.vision.pipeline import Vision
 from tests.fakes import (
     EPOCH,
@@ -383,6 +385,41 @@ class TestMemory:
         assert [picture() for picture in pictures] == [None] * len(pictures)
         assert stage.vision._visitors._visitors == {}
 
+    @pytest.mark.parametrize("fate", ["staff", "returned", "counted"])
+    def test_no_picture_is_kept_of_who_stays_and_will_not_be_counted_again(self, fate: str):
+        stage = Stage({ANN: standing()}, *(["tracking.max_age=3"] if fate == "counted" else [])).play(0, 2.8)
+        (visitor,) = stage.vision._visitors._visitors.values()
+        pictures = [weakref.ref(crop.image) for crop in visitor.crops.best]
+        visitor.stay.is_staff, visitor.returned = fate == "staff", fate == "returned"
+        stage.play(2.8, 3.2)
+        assert (stage.ends != []) is (fate == "counted")
+        stage.foreseen.clear()
+        stage.messages.clear()
+        gc.collect()
+        assert len(pictures) > 2
+        assert [picture() for picture in pictures] == [None] * len(pictures)
+        assert visitor.end in (TrackEnd.STAFF, TrackEnd.RECOUNTED)
+        assert stage.play(3.2, 8).foreseen == []
+        assert (visitor.crops.best, visitor.handed) == ([], {})
+
+    @pytest.mark.parametrize("ends", [True, False])
+    def test_a_picture_that_a_better_one_has_replaced_goes_also_of_who_is_no_visitor(self, ends: bool):
+        """Of a poster, which may turn out to be a person after all: it keeps its best."""
+        stage = Stage({ANN: standing()}).play(0, 4)
+        (visitor,) = stage.vision._visitors._visitors.values()
+        replaced = [weakref.ref(crop.image) for crop in visitor.crops.best]
+        visitor.place.add = lambda *look: None  # type: ignore[method-assign]
+        visitor.place.is_poster = ends
+        stage.foreseen.clear()
+        for n in range(4):
+            image = np.full((8, 8, 3), n, np.uint8)
+            visitor.crops.offer(Crop(image, 0.99, at(1000 + 10 * n)))
+        stage.play(4, 4.6)
+        stage.foreseen.clear()
+        gc.collect()
+        assert [picture() for picture in replaced] == [None] * len(replaced)
+        assert (visitor.handed == {}) is ends
+
 
 class TestForeseen:
     def test_are_the_pictures_that_come_with_the_end(self):
@@ -420,6 +457,16 @@ class TestForeseen:
         stage.vision.finish()
         assert [m.crops for m in stage.vision.pass_time(at(4)).foreseen] == [()]
         assert stage.vision.pass_time(at(5)).foreseen == []
+
+    def test_who_turns_out_to_be_staff_is_looked_at_as_before(self):
+        looks: dict[bool, list[datetime]] = {False: [], True: []}
+        for staff, seen in looks.items():
+            stage = Stage({ANN: standing()}, "attention.enabled=true").play(0, 3)
+            (visitor,) = stage.vision._visitors._visitors.values()
+            cast("Any", visitor).gaze = SimpleNamespace(see=lambda opinion, now, seen=seen: seen.append(now))
+            visitor.stay.is_staff = staff
+            stage.play(3, 9)
+        assert looks[True] == looks[False] != []
 
     def test_nothing_is_left_of_who_was_counted(self):
         stage = Stage({ANN: standing(until=3)}).play(0, 6)

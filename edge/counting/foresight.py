@@ -57,11 +57,13 @@ class Foresight:
         self._waiting = None
 
     def judge(self, most: int, infer: Callable[[list[FaceCrop]], NDArray[np.float32]]) -> None:
-        """Let the model judge `most` of the crops that are least likely to be replaced.
+        """While it `has_work`, let the model judge up to `most` of the crops that are least likely to be
+        replaced.
 
         infer: float32 (N, 101) of N crops.
         """
-        crops = self._unjudged()[:most]
+        waiting = self._unjudged()
+        crops = waiting[: min(most, len(waiting) - SPARE)]
         self._judged.update(zip(crops, infer(crops), strict=True))
         self._waiting = None
 
@@ -82,13 +84,16 @@ class Foresight:
     def end_camera(self, camera: str) -> None:
         """Forget all of this camera."""
         for key in [key for key in self._tracks if key[0] == camera]:
-            self.end(*key)
+            for crop in self._tracks.pop(key):
+                self._judged.pop(crop, None)
+        self._waiting = None
         del self._used[camera], self._wasted[camera]
 
     def clear(self) -> None:
-        """Forget all that is foreseen: the cameras may be others."""
-        for key in list(self._tracks):
-            self.end(*key)
+        """Forget all that is foreseen: the cameras may be others. Nothing of it counts as judged in vain."""
+        self._tracks.clear()
+        self._judged.clear()
+        self._waiting = None
 
     def _let_go(self, crops: Iterable[FaceCrop]) -> None:
         for crop in crops:

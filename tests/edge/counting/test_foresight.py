@@ -67,6 +67,15 @@ def test_spares_as_many_in_all_tracks_together() -> None:
     assert len(rig.work(1)) == 1
 
 
+@pytest.mark.parametrize("most", [1, 2, 8])
+@pytest.mark.parametrize("more", [1, 2, 3])
+def test_spares_as_many_whatever_the_batch(most: int, more: int) -> None:
+    rig = Rig()
+    found = crops(SPARE + more)
+    rig.foresee(found)
+    assert rig.work(most) == list(found[:more])
+
+
 def test_what_a_visitor_is_counted_with_is_not_judged_again() -> None:
     rig = Rig()
     found = crops(2 * SPARE)
@@ -106,6 +115,15 @@ def test_forgets_a_camera_s_balance_with_the_camera() -> None:
     stayer(rig, 100)
     rig.foresight.end_camera("door")
     assert stayer(rig, 1) == 1
+
+
+def test_what_a_reload_forgets_was_not_judged_in_vain() -> None:
+    rig = Rig()
+    rig.foresee(crops(SPARE + 10))
+    rig.work()
+    rig.foresight.clear()
+    rig.foresee(crops(SPARE + 1, 2), 2)
+    assert len(rig.work()) == 1
 
 
 def test_holds_no_more_tracks_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,11 @@ STEP = 2.0
 """How much one look counts at most, for or against, in logits: looks at one track err together."""
 
 ENOUGH = 3.0
-"""Logits that speak for a face from which on a track is one: two sure looks, or more of doubtful ones."""
+"""Logits that speak for a face from which on a track is one: two sure looks, or more of doubtful ones, as a
+single picture may deceive."""
 
 FLOOR = -4.0
 """Logits against a face beyond which nothing is added: who turns to the camera is a face four looks later."""
-
-QUORUM = 3
-"""Looks below which a track is not yet a face: few enough for a visitor who is seen for half a second."""
 
 SURE = 0.99
 """No look is taken for surer than this, for or against."""
@@ -35,7 +33,6 @@ class FaceVerdict:
         """threshold: how likely a look must show a face to speak for one, 0.05..0.95; beyond it, as these."""
         self._neutral = min(max(_logit(threshold), -NEUTRAL), NEUTRAL)
         self._evidence = 0.0
-        self._looks = 0
         self.is_face = False
 
     @property
@@ -47,8 +44,7 @@ class FaceVerdict:
         """Take one look at the track: how likely it shows a face, 0..1."""
         step = min(max(_logit(likely) - self._neutral, -STEP), STEP)
         self._evidence = max(self._evidence + step, FLOOR)
-        self._looks += 1
-        self.is_face |= self._looks >= QUORUM and self._evidence >= ENOUGH
+        self.is_face |= self._evidence >= ENOUGH
 
 
 def _logit(likely: float) -> float:

@@ -18,7 +18,6 @@ from edge.types import Faces
 from edge.vision.detect import FaceDetector
 from edge.vision.detect.networks import FOLDER
 from edge.vision.second_opinion import FaceVerdict, NetworkCheck, SecondOpinion, face_check
-from edge.vision.second_opinion.verdict import QUORUM
 from tests.fakes import PaintedFaces, Person, paint, straight_on
 from tests.patience import PATIENCE
 
@@ -144,9 +143,9 @@ def settled(looks: Iterable[float], threshold: float = 0.7) -> bool:
 
 
 class TestFaceVerdict:
-    def test_needs_a_quorum(self):
-        assert not settled([1.0] * (QUORUM - 1))
-        assert settled([1.0] * QUORUM)
+    def test_comes_with_the_second_sure_look(self):
+        assert not settled([1.0])
+        assert settled([1.0] * 2)
 
     def test_needs_more_looks_where_each_is_less_sure(self):
         """0.9 is 1.35 logits above 0.7, and 3 are needed; 0.8 is 0.54 above."""
@@ -172,7 +171,7 @@ class TestFaceVerdict:
         assert not verdict.doubted
 
     def test_is_for_good(self):
-        assert settled([0.99] * QUORUM + [0.0] * 50)
+        assert settled([0.99] * 2 + [0.0] * 50)
 
     def test_of_people_drawn_from_behind_is_never_a_face(self):
         """Looks at a drawn man in profile, as they were measured: one or two in a row seem sure."""

@@ -336,7 +336,7 @@ def section(found: Report) -> str:
     rows = [
         (
             case["case"], case["size"], f"{case['per_frame']['far']:.1f}", f"{case['per_frame']['near']:.1f}",
-            f"{case['per_frame'].get('checks', 0):.1f}", f"{case['per_frame']['faces']:.1f}",
+            f"{case['per_frame']['checks']:.1f}", f"{case['per_frame']['faces']:.1f}",
             f"{case['floor_fps']:.1f}", f"{case['daemon_fps']:.1f}",
             f"**{case['efficiency']:.2f}**", f"{case['floor_cpu_ms']:.1f}", f"{case['daemon_cpu_ms']:.1f}",
             f"{case['cpu_ratio']:.2f}",

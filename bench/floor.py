@@ -308,7 +308,7 @@ def bare_loop(clip: Path, seconds: float, needed: Needs, tile: int, threads: int
     return {"fps": frames / wall, "cpu_ms": 1000 * cpu / max(frames, 1)}
 
 
-def _check(clip: Path) -> None:
+def _require_pictures(clip: Path) -> None:
     """End where the clip shows nothing: a loop over its pictures would never end, or measure nothing."""
     try:
         first = next(pictures(clip, FPS), None)
@@ -368,7 +368,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args(argv)
     cv2.setNumThreads(1)
-    _check(arguments.clip)
+    _require_pictures(arguments.clip)
     if arguments.what == "parts":
         found = parts_alone(arguments.clip, arguments.seconds)
     else:

@@ -21,7 +21,6 @@ from edge.ops.metrics import Metrics
 from edge.ops.reasons import TrackEnd
 from edge.types import (
     FaceCrop,
-    Faces,
     Foreseen,
     Frame,
     GroupEnded,
@@ -64,10 +63,6 @@ def at(seconds: float) -> datetime:
 
 def standing(x: float = 160, y: float = 90, *, since: float = 0.0, until: float = 1e9) -> Where:
     return lambda t: (x, y, 40) if since <= t < until else None
-
-
-def surer(faces: Faces, by: float) -> Faces:
-    return Faces(faces.xyxy, faces.score + np.float32(by), faces.keypoints)
 
 
 class Stage:

@@ -28,15 +28,13 @@ BOX = np.array([280, 180, 320, 220], np.float32)
 
 
 class At(FaceDetector):
-    """Gives these boxes and scores whatever it is shown, and remembers what that was."""
+    """Gives these boxes and scores whatever it is shown."""
 
     def __init__(self, *found: tuple[tuple[float, float, float, float], float]) -> None:
         boxes = np.array([box for box, _ in found], np.float32).reshape(-1, 4)
         self._faces = Faces(boxes, np.array([s for _, s in found], np.float32), straight_on(boxes))
-        self.shown: list[np.ndarray] = []
 
     def detect(self, image: np.ndarray) -> Faces:
-        self.shown.append(image)
         return self._faces
 
     def close(self) -> None:

@@ -82,14 +82,15 @@ def start(found: Report) -> str:
     """Milestones of the median start."""
     times = found["median"]
     rows = (
-        ("age model open", times["age_model_s"], "Python, imports, ONNX Runtime"),
-        ("ready", times["ready_s"], "MediaPipe and the face models"),
+        ("age model open", times["age_model_s"], "Python, imports; beside it the face models"),
+        ("ready", times["ready_s"], "state, threads"),
         ("first frame analysed", times["frame_s"], "decoding, a search of every tile"),
     )
     starts = ", ".join(f"{one['frame_s']:.2f}" for one in found["starts"])
     return (
         table(("seconds from the process's start", "", "after"), [(n, f"{s:.2f}", w) for n, s, w in rows])
-        + f"\n\nMedians; time of the first frame in each start: {starts} s."
+        + f"\n\nMedians; time of the first frame in each start: {starts} s. The modules "
+        "are compiled before, as by the package."
     )
 
 

@@ -39,7 +39,7 @@ console = Console(stderr=True, highlight=False)
 def measure_start(material: Material, *, quick: bool, step: Callable[[str], None]) -> Report:
     """The starts of the daemon and their medians."""
     with mosquitto() as broker:
-        starts = start_ups(material, 1 if quick else 3, broker, step)
+        starts = start_ups(material, 1 if quick else 9, broker, step)
     return {"median": {name: median(start[name] for start in starts) for name in starts[0]}, "starts": starts}
 
 

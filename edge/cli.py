@@ -8,6 +8,7 @@ examples and sets `command`: a function that takes the parsed arguments and retu
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -53,6 +54,12 @@ COMMANDS = {
 }
 """Every command: its module and its summary."""
 
+FOR_LIBRARIES = {
+    "OPENBLAS_NUM_THREADS": "1",  # numpy's: cameras are the parallelism, and a thread spins before it sleeps
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",  # none is used, and it reads what every package declares
+}
+"""Variables that libraries read when they are imported."""
+
 EXAMPLES = """examples:
   instore-edge demo
   instore-edge check
@@ -64,8 +71,10 @@ EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 2 bad usage or configuration, 1 anything else."""
     words = sys.argv[1:] if argv is None else list(argv)
+    os.environ.update(FOR_LIBRARIES)
     if words[:1] == ["run"]:
         hold_hang_up()
+        gc.disable()  # until the daemon has settled: collections find little while libraries load
     from edge.ops.logs import complain, set_up  # half a second: SIGHUP must not find the process without
     from edge.ops.memory import forbid_core_dumps
 
@@ -94,6 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error not in logged.failures:
             log.critical("this is a bug: %s", error, exc_info=error)
         return 1
+    finally:
+        gc.enable()
 
 
 class _LoggedFailures(logging.Filter):

@@ -18,9 +18,8 @@ import numpy as np
 from edge.cli import main
 from edge.clock import Clock
 from edge.daemon import runtime
-from edge.daemon.parts import Parts
 from edge.inference.fallback import ServingBackend
-from tests.fakes import PaintedAges, Person, paint, painted_vision
+from tests.fakes import PaintedAges, Person, paint, painted_vision, seeing
 
 SIZE = (96, 128)
 """Height and width of the pictures."""
@@ -48,7 +47,7 @@ def serve_painted_ages(*_: object, clock: Clock, rng: random.Random, **__: objec
     return ServingBackend(PaintedAges(), clock=clock, rng=rng)
 
 
-PARTS = Parts(build_vision=partial(painted_vision, people=PEOPLE), serve=serve_painted_ages)
+PARTS = seeing(partial(painted_vision, people=PEOPLE), serve=serve_painted_ages)
 
 
 def run(words: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ import random
 import secrets
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -112,15 +112,31 @@ class Composition:
         self._topics = Topics.of(settings)
         self._state = state_directory(settings, beside)
         self.backend_in_use = self.faces_in_use = False
-        self.bundle: Bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
-        self.metrics = parts.metrics(
-            clock,
-            [camera.name for camera in settings.cameras],
-            release_every=settings.privacy.release_every,
-        )
         with ExitStack() as opened:
+            self._detectors = self._open_detectors(opened)
+            self.bundle: Bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
+            self.metrics = parts.metrics(
+                clock,
+                [camera.name for camera in settings.cameras],
+                release_every=settings.privacy.release_every,
+            )
             self._open(opened)
             self._closing = opened.pop_all()
+
+    def _open_detectors(self, opened: ExitStack) -> SharedDetectors:
+        """The cameras' detectors; on a CPU they are opened in a thread, beside the age model."""
+        settings, detectors = self.settings, SharedDetectors(_cores())
+        opened.callback(detectors.close)
+
+        def open_ahead() -> None:
+            with suppress(Exception):  # each camera's thread meets the same fault, and reports it
+                self._parts.open_ahead(settings.cameras, settings, detectors)
+
+        if not wants_gpu(settings.detection.engine):
+            thread = threading.Thread(target=open_ahead, name="open-ahead", daemon=True)
+            opened.callback(thread.join)
+            thread.start()
+        return detectors
 
     def _open(self, opened: ExitStack) -> None:
         """Make the stages against the direction of the data, each with what it hands on to."""
@@ -131,6 +147,7 @@ class Composition:
         opened.callback(self._close_backend)
         self.face_report = FaceReport(self.settings.detection.engine, self.metrics)
         self.faces = self._serve_faces() if wants_gpu(self.settings.detection.engine) else None
+        self._detectors.served = self.faces
         opened.callback(self._close_faces)
         self.status = Status(
             self.metrics,
@@ -182,10 +199,8 @@ class Composition:
         self.counting.resume()
 
     def _join_cameras(self) -> None:
-        cores = len(os.sched_getaffinity(0))
-        self._detectors = SharedDetectors(cores, self.faces)
         # More frames at once than cores would only make each of them later.
-        self._turns = Turns(cores)
+        self._turns = Turns(_cores())
         # A thread that waits for room in the queue must not wait for ever.
         self.threads = Threads(self.heartbeats, self.clock, on_failure=self.queue.hurry)
         self.lanes = Lanes(self.threads, self.clock, self._make_worker, self._make_camera)
@@ -494,6 +509,10 @@ class Composition:
     def _record(self, topic: str, payload: bytes) -> None:
         if self.recorder:
             self.recorder.record(retained={topic: payload})
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def check_receivers(settings: Settings, beside: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +19,7 @@ from edge.inference.fallback import ServingBackend, serve
 from edge.ops.metrics import Metrics
 from edge.vision.detect import SharedDetectors
 from edge.vision.detect.served import serve_faces
-from edge.vision.pipeline import Vision, build_vision
+from edge.vision.pipeline import Vision, build_vision, open_ahead
 
 
 class OpenSource(Protocol):
@@ -49,14 +49,15 @@ class BuildVision(Protocol):
 class Parts:
     """What a daemon is made of.
 
-    serve: the age model's backend; see `edge.inference.fallback.serve`. serve_faces: that of the face
-    networks, where a GPU is looked for; see `edge.vision.detect.served`. outbox: where released windows wait.
-    queue: takes the number of crops that it may hold. slot: between a camera's two threads. connect: a
-    connection to the broker.
+    open_ahead: opens what the cameras' visions will share. serve: the age model's backend; see
+    `edge.inference.fallback.serve`. serve_faces: that of the face networks, where a GPU is looked for; see
+    `edge.vision.detect.served`. outbox: where released windows wait. queue: takes the number of crops that it
+    may hold. slot: between a camera's two threads. connect: a connection to the broker.
     """
 
     open_source: OpenSource = open_source
     build_vision: BuildVision = build_vision
+    open_ahead: Callable[[Sequence[CameraSettings], Settings, SharedDetectors], None] = open_ahead
     serve: Callable[..., ServingBackend] = serve
     serve_faces: Callable[..., ServingBackend] = serve_faces
     outbox: Callable[..., Outbox] = Outbox

@@ -13,6 +13,7 @@ they arise.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import sys
@@ -37,7 +38,7 @@ from edge.daemon.status import warn_of_a_small_outbox, warn_of_blanks, warn_of_w
 from edge.daemon.threads import TICK, Beat
 from edge.inference.backend import AgeBackend
 from edge.inference.fallback import ServingBackend
-from edge.ops.memory import limit_arenas, trim
+from edge.ops.memory import limit_arenas, settle
 from edge.ops.metrics import Metrics
 from edge.ops.systemd import Systemd
 from edge.web.setup.tools import Configured
@@ -52,6 +53,9 @@ NICENESS = 10
 
 POLL = 0.05
 """Seconds between two looks of the main thread at its events."""
+
+SETTLED = 1.0
+"""Seconds from the moment at which all models are open to `settle`: the first frames go before it."""
 
 
 class Runtime:
@@ -77,6 +81,7 @@ class Runtime:
 
         Raises as `Composition` does, on everything that may be wrong with the configuration.
         """
+        _prepare_process()
         self._made = Composition(
             settings,
             beside=beside,
@@ -142,7 +147,6 @@ class Runtime:
         Whenever `reload` is set, the configuration is read again and its changes are applied; one that is not
         valid changes nothing. Returns the exit status; raises what the first thread failed with.
         """
-        _prepare_process()
         self._describe()
         running = self._start()
         try:
@@ -207,13 +211,13 @@ class Runtime:
             if stop.is_set() or self._made.threads.failure:
                 return
             self._clock.wait(stop, POLL)
-        trim()
         log.info("ready: %s", self._made.status.line)
         self._systemd.ready(self._made.status.line)
 
     def _until_over(self, stop: threading.Event, reload: threading.Event, counting: threading.Thread) -> None:
         """Feed the watchdog and reload on request, until there is a reason to end."""
         next_check = self._clock.monotonic()
+        settled_at = next_check + SETTLED
         while not (stop.is_set() or self._made.threads.failure):
             if self._is_over(counting):
                 return
@@ -225,6 +229,9 @@ class Runtime:
             if self._clock.monotonic() >= next_check:
                 self._check_progress()
                 next_check += min(self._systemd.watchdog_every or TICK, TICK)
+            if self._clock.monotonic() >= settled_at:
+                settle()
+                settled_at = math.inf
             self._clock.wait(stop, POLL)
 
     def _is_over(self, counting: threading.Thread) -> bool:

@@ -1,8 +1,9 @@
-"""The memory of the process: returned to the system after start-up (glibc only), never dumped to disk."""
+"""The memory of the process: returned to the system after start-up, never dumped to disk."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import resource
 from functools import cache
 
@@ -28,9 +29,19 @@ def limit_arenas() -> None:
 
 
 def trim() -> None:
-    """Return free memory to the system: about 35 MB after the models were loaded."""
+    """Return free memory to the system (glibc only): about 35 MB after the models were loaded."""
     if libc := _libc():
         libc.malloc_trim(0)
+
+
+def settle() -> None:
+    """Collect what the start has left, as from now on the collector does by itself, and `trim`.
+
+    All threads wait for it, 30 to 60 ms.
+    """
+    gc.enable()
+    gc.collect()
+    trim()
 
 
 def forbid_core_dumps() -> None:

@@ -6,7 +6,7 @@ Frame ──► detect ──► track ──► visitors: second opinion, best 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -20,6 +20,7 @@ from edge.types import Boxes, Faces, Foreseen, Frame, Image, Message, Track, Tra
 from edge.vision.clothes import Colours, colours, with_parts
 from edge.vision.cuts import Cuts
 from edge.vision.detect import (
+    FaceDetector,
     Scanner,
     SharedDetectors,
     detectors_on,
@@ -158,17 +159,36 @@ def build_detection(
     """The face detection of a camera with MediaPipe's networks: its own, unless it shares `detectors`."""
     detectors = detectors or SharedDetectors(1)
     detection = settings.detection
-    detector = detectors_on(engine_of(detection.engine), detectors.served)
-    key = camera.range, detection.min_score
+    (searching, search), (looking, look) = _networks(camera, settings, detectors)
     scanner = Scanner(
-        detectors.open(key, partial(detector, *key)),
+        detectors.open(searching, search),
         tile=tile_side(camera.tile, detection.min_face),
         full_scan_every=detection.full_scan_every,
         min_face=detection.min_face,
         still_scan_every=detection.still_scan_every,
     )
-    second = detectors.open("second opinion", partial(detector, "near", LOWEST_SCORE))
-    return scanner, SecondOpinion(second)
+    return scanner, SecondOpinion(detectors.open(looking, look))
+
+
+def open_ahead(cameras: Sequence[CameraSettings], settings: Settings, detectors: SharedDetectors) -> None:
+    """Open the networks that the visions of these cameras will share, before these are built.
+
+    Raises ConfigurationError on a network that is not the shipped one.
+    """
+    for camera in cameras:
+        for key, make in _networks(camera, settings, detectors):
+            detectors.open_ahead(key, make)
+    network_check()
+
+
+def _networks(
+    camera: CameraSettings, settings: Settings, detectors: SharedDetectors
+) -> tuple[tuple[Hashable, Callable[[], FaceDetector]], ...]:
+    """What a camera searches with, and what it looks closer with: the key of each, and what opens it."""
+    detection = settings.detection
+    detector = detectors_on(engine_of(detection.engine), detectors.served)
+    key = camera.range, detection.min_score
+    return (key, partial(detector, *key)), ("second opinion", partial(detector, "near", LOWEST_SCORE))
 
 
 def build_vision(

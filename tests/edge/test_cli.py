@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from edge import cli
 from edge.cli import COMMANDS, main, parser
+from edge.errors import ConfigurationError
 
 CONFIG = "[[cameras]]\nname = 'door'\nsource = '0'\n"
 SECRET = "rtsp://admin:hunter2@192.0.2.10/"
@@ -96,6 +99,22 @@ def test_help_of_no_command_loads_a_heavy_library() -> None:
     loaded = set(done.stdout.split())
     assert {"edge.commands.bench.command", "edge.commands.engine.command"} <= loaded
     assert not loaded & {"cv2", "mediapipe", "numpy", "onnxruntime", "openvino", "rich", "scipy", "tensorrt"}
+
+
+def test_the_daemon_collects_no_garbage_while_its_libraries_load(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found: list[bool] = []
+
+    def fail(_: object) -> NoReturn:
+        found.append(gc.isenabled())
+        raise ConfigurationError("no configuration")
+
+    monkeypatch.setattr("edge.commands.run.read_settings", fail)
+    assert main(["run"]) == 2
+    assert found == [False]
+    assert gc.isenabled()
+    assert "no configuration" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [[], ["rum"], ["run", "--loud"], ["replay"], ["engine"]])

@@ -21,7 +21,7 @@ class SharedDetectors:
 
     def __init__(self, most: int, served: Backend | None = None) -> None:
         """most: instances of one model that may run at once, at least 1. served: runs both networks for all
-        of them; None where each instance runs its own.
+        of them; None where each instance runs its own. It may be set until the first is opened.
         """
         self._most = most
         self.served = served
@@ -34,11 +34,26 @@ class SharedDetectors:
         The first instance is made at once, so that a model that cannot be loaded is reported immediately.
         """
         with self._guard:
-            pool = self._pools.get(key)
-            if pool is None:
-                pool = self._pools[key] = _Pool(make, self._most)
+            pool = self._pool(key, make)
             pool.users += 1
         return _Share(pool, lambda: self._leave(key, pool))
+
+    def open_ahead(self, key: Hashable, make: Callable[[], FaceDetector]) -> None:
+        """Make the first instance before its first user comes; `close` where none may."""
+        with self._guard:
+            self._pool(key, make)
+
+    def close(self) -> None:
+        """Close what no user has, or ever had."""
+        with self._guard:
+            unused = [key for key, pool in self._pools.items() if not pool.users]
+            for key in unused:
+                self._pools.pop(key).close()
+
+    def _pool(self, key: Hashable, make: Callable[[], FaceDetector]) -> _Pool:
+        if key not in self._pools:
+            self._pools[key] = _Pool(make, self._most)
+        return self._pools[key]
 
     def _leave(self, key: Hashable, pool: _Pool) -> None:
         with self._guard:

@@ -20,14 +20,13 @@ import pytest
 from edge.capture import LatestFrame, Shot
 from edge.clock import SystemClock
 from edge.config import CameraSettings, Settings, load_settings
-from edge.daemon.parts import Parts
 from edge.daemon.queue import MessageQueue
 from edge.daemon.runtime import Runtime
 from edge.inference.fallback import ServingBackend
 from edge.ops.memory import trim
 from edge.types import Frame, Message
 from edge.vision.pipeline import Vision, VisionResult
-from tests.fakes import PaintedAges, Person, paint, painted_vision
+from tests.fakes import PaintedAges, Person, paint, painted_vision, seeing
 from tests.mosquitto import free_port
 from tests.patience import PATIENCE
 from tests.samples import sample
@@ -132,8 +131,8 @@ class Load:
         self._slots: list[Newest] = []
         self.model = SlowAges(lambda: self._slots[0], shed)
         self.queue = Queue(QUEUE, shed)
-        parts = Parts(
-            build_vision=self._build_vision,
+        parts = seeing(
+            self._build_vision,
             serve=lambda *_, clock, rng, **__: ServingBackend(self.model, clock=clock, rng=rng),
             queue=lambda _: self.queue,
             slot=self._slot,

@@ -13,10 +13,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.request import urlopen
 
 import cv2
@@ -43,11 +44,12 @@ from edge.inference.tensorrt_library import Library
 from edge.ops.reasons import BackendFault
 from edge.ops.systemd import Systemd
 from edge.types import CameraState, CameraStatus, TrackEnded
+from edge.vision.detect import SharedDetectors
 from edge.vision.detect.served import serve_faces
 from edge.vision.pipeline import Vision
 from edge.web.setup.tools import Configured
 from tests.fake_gpu import FakeCuda, FakeTensorRt
-from tests.fakes import EPOCH, PaintedAges, Person, paint, painted_vision
+from tests.fakes import EPOCH, PaintedAges, PaintedFaces, Person, paint, painted_vision, seeing
 from tests.mosquitto import free_port
 from tests.patience import PATIENCE
 from tests.samples import sample
@@ -104,7 +106,7 @@ def make(folder: Path, options: Settings, parts: Parts | None = None, **argument
         beside=folder,
         clock=SystemClock(),
         rng=random.Random(0),
-        parts=parts or Parts(build_vision=see),
+        parts=parts or seeing(see),
         **arguments,
     )
 
@@ -159,7 +161,7 @@ def test_a_thread_that_fails_ends_the_process_and_keeps_the_others_counts(
         monkeypatch.setattr(made, "finish", finish_and_note)
         return made
 
-    daemon = make(tmp_path, settings(tmp_path, "good", "broken"), Parts(build_vision=vision))
+    daemon = make(tmp_path, settings(tmp_path, "good", "broken"), seeing(vision))
     with pytest.raises(RuntimeError, match="a bug"):
         daemon.run(threading.Event())
     assert stored(tmp_path) == {"good": 1}
@@ -190,7 +192,7 @@ def test_without_a_gpu_it_counts_on_onnx_runtime_and_says_so(
         monkeypatch.setattr(backend, "attempt", attempt_and_note)
         return backend
 
-    parts = Parts(build_vision=see_after(tried), serve=serve_noting, outbox=stop.outbox(1))
+    parts = seeing(see_after(tried), serve=serve_noting, outbox=stop.outbox(1))
     daemon = make(tmp_path, settings(tmp_path, "door", model={"backend": "tensorrt"}), parts)
     daemon.run(stop)
     assert stored(tmp_path) == {"door": 1}
@@ -226,7 +228,7 @@ def test_the_face_networks_go_to_a_gpu_beside_the_age_model_and_that_is_told(
         monkeypatch.setattr(backend, "attempt", attempt_and_note)
         return backend
 
-    parts = Parts(build_vision=see_after(tried), serve_faces=serve_noting, outbox=stop.outbox(1))
+    parts = seeing(see_after(tried), serve_faces=serve_noting, outbox=stop.outbox(1))
     options = settings(tmp_path, "door", model={"backend": "onnxruntime"}, detection={"engine": "tensorrt"})
     daemon = make(tmp_path, options, parts)
     daemon.run(stop)
@@ -252,7 +254,7 @@ def test_the_frames_of_its_cameras_are_due_in_turns(tmp_path: Path) -> None:
         turns[camera.name] = turn
         return open_source(camera, turn=turn, **named)
 
-    parts = Parts(build_vision=see, open_source=open_noting, outbox=stop.outbox(2))
+    parts = seeing(see, open_source=open_noting, outbox=stop.outbox(2))
     make(tmp_path, settings(tmp_path, "door", "gate"), parts).run(stop)
     assert turns == {"door": 0.0, "gate": 0.5}
 
@@ -267,7 +269,7 @@ def test_a_sandbox_that_allows_no_priorities_does_not_end_it(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "setpriority", refuse)
-    parts = Parts(build_vision=see_after(asked), outbox=stop.outbox(1))
+    parts = seeing(see_after(asked), outbox=stop.outbox(1))
     daemon = make(tmp_path, settings(tmp_path, "door"), parts)
     assert daemon.run(stop) == 0
     assert stored(tmp_path) == {"door": 1}
@@ -293,7 +295,7 @@ def test_the_age_model_goes_to_the_gpu_and_back_while_it_counts(
         return backend
 
     # One visitor for each camera: the first batch fails on the GPU, whichever it is.
-    parts = Parts(build_vision=see_after(swapped), serve=serve_noting, outbox=stop.outbox(2))
+    parts = seeing(see_after(swapped), serve=serve_noting, outbox=stop.outbox(2))
     options = settings(tmp_path, "door", "gate", model={"max_batch": trt.max_batch})
     daemon = make(tmp_path, options, parts)
     daemon.run(stop)
@@ -330,7 +332,7 @@ def test_an_engine_that_is_still_being_built_at_the_end_is_left_behind(
         return Building(PaintedAges(), clock=clock, rng=rng)
 
     monkeypatch.setattr(shutdown, "GOODBYE", 0.1)
-    parts = Parts(build_vision=see_after(building), serve=build, outbox=stop.outbox(1))
+    parts = seeing(see_after(building), serve=build, outbox=stop.outbox(1))
     daemon = make(tmp_path, settings(tmp_path, "door"), parts)
     try:
         assert daemon.run(stop) == 0
@@ -355,7 +357,7 @@ def test_a_disk_that_is_slow_at_the_end_takes_no_count_away(
 
     for time in ("CLASSIFYING_ENDS", "COUNTING_ENDS", "GOODBYE"):
         monkeypatch.setattr(shutdown, time, 0.05)
-    daemon = make(tmp_path, settings(tmp_path, "door"), Parts(build_vision=see, outbox=Slow))
+    daemon = make(tmp_path, settings(tmp_path, "door"), seeing(see, outbox=Slow))
     try:
         assert daemon.run(stop) == 0
         assert daemon.hangs
@@ -410,7 +412,7 @@ def test_a_camera_that_is_removed_and_added_again_is_announced_again(tmp_path: P
         clock=SystemClock(),
         rng=random.Random(0),
         resumes=False,
-        parts=Parts(build_vision=see),
+        parts=seeing(see),
     )
     with closing(made):
         first = made.outbox.retained()[till]
@@ -429,7 +431,7 @@ def test_what_the_page_has_started_is_ended_with_the_daemon(
     web = {"enabled": True, "port": 0, "password_file": "page", "setup": True}
     made = Composition(
         settings(tmp_path, "door", web=web), beside=tmp_path, clock=SystemClock(), rng=random.Random(0),
-        resumes=False, parts=Parts(build_vision=see),
+        resumes=False, parts=seeing(see),
         configured=Configured(None, lambda _: pytest.fail("nothing is read"), lambda _: ()),
     )  # fmt: skip
     answered = threading.Event()
@@ -459,7 +461,7 @@ def test_a_finished_audit_is_in_the_status_and_stays_there(tmp_path: Path) -> No
     web = {"enabled": True, "port": 0, "password_file": "page", "audit": True}
     make = partial(
         Composition, beside=tmp_path, clock=SystemClock(),
-        rng=random.Random(0), resumes=False, parts=Parts(build_vision=see),
+        rng=random.Random(0), resumes=False, parts=seeing(see),
     )  # fmt: skip
     audited = settings(tmp_path, "door", web=web)
     with closing(make(audited)) as made:
@@ -647,7 +649,7 @@ def test_a_port_in_use_does_not_stop_the_counting(tmp_path: Path, caplog: pytest
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         options = settings(tmp_path, "door", metrics={"port": port})
-        daemon = make(tmp_path, options, Parts(build_vision=see, outbox=stop.outbox(1)))
+        daemon = make(tmp_path, options, seeing(see, outbox=stop.outbox(1)))
         assert daemon.http_port is None
         assert daemon.run(stop) == 0
     assert stored(tmp_path) == {"door": 1}
@@ -664,15 +666,54 @@ def test_a_start_that_fails_gives_back_what_it_had_opened(tmp_path: Path) -> Non
 
     for _ in range(2):
         with pytest.raises(ConfigurationError, match="the outbox cannot be used"):
-            make(tmp_path, options, Parts(build_vision=see, outbox=fail))
+            make(tmp_path, options, seeing(see, outbox=fail))
     stop = threading.Event()
     stop.set()
     assert make(tmp_path, options).run(stop) == 0
 
 
+def test_what_the_cameras_share_is_opened_while_the_age_model_is(tmp_path: Path) -> None:
+    serving, stop = threading.Event(), Stop()
+
+    def serve_noting(*arguments: Any, **named: Any) -> ServingBackend:
+        serving.set()
+        return serve(*arguments, **named)
+
+    parts = seeing(see, serve=serve_noting, outbox=stop.outbox(1))
+    parts = replace(parts, open_ahead=lambda *_: wait_for(serving))
+    daemon = make(tmp_path, settings(tmp_path, "door"), parts)
+    assert daemon.run(stop) == 0
+    assert stored(tmp_path) == {"door": 1}
+
+
+def test_what_cannot_be_opened_ahead_is_reported_by_the_camera_that_needs_it(tmp_path: Path) -> None:
+    def damaged(*_: object, **__: object) -> NoReturn:
+        raise ConfigurationError("the network is damaged")
+
+    daemon = make(tmp_path, settings(tmp_path, "door"), replace(seeing(damaged), open_ahead=damaged))
+    with pytest.raises(ConfigurationError, match="the network is damaged"):
+        daemon.run(threading.Event())
+
+
+def test_a_start_that_fails_closes_what_was_opened_ahead(tmp_path: Path) -> None:
+    began, far = threading.Event(), PaintedFaces([])
+
+    def open_ahead(_cameras: object, _settings: object, detectors: SharedDetectors) -> None:
+        wait_for(began)
+        detectors.open_ahead("far", lambda: far)
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        began.set()
+        raise ConfigurationError("the age model cannot be opened")
+
+    with pytest.raises(ConfigurationError, match="the age model cannot be opened"):
+        make(tmp_path, settings(tmp_path, "door"), replace(seeing(see, serve=fail), open_ahead=open_ahead))
+    assert far.closed
+
+
 def test_a_source_that_hangs_and_reports_when_all_is_closed_is_ignored(tmp_path: Path) -> None:
     stop = Stop()
-    daemon = make(tmp_path, settings(tmp_path, "door"), Parts(build_vision=see, outbox=stop.outbox(1)))
+    daemon = make(tmp_path, settings(tmp_path, "door"), seeing(see, outbox=stop.outbox(1)))
     assert daemon.run(stop) == 0
     (lane,) = daemon._made.lanes
     watched = lane.worker.watched

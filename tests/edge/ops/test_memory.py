@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+
+from edge.ops.memory import settle
 
 PREPARE = "from edge.ops.memory import forbid_core_dumps; forbid_core_dumps();"
 
@@ -27,3 +31,17 @@ def test_the_process_is_not_dumpable() -> None:
         for code in ("", PREPARE)
     )
     assert (before.strip(), after.strip()) == ("1", "0")
+
+
+class Cycle:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_the_start_has_left_is_collected_and_so_is_what_comes_later() -> None:
+    gc.disable()
+    left = weakref.ref(Cycle())
+    assert left() is not None
+    settle()
+    assert left() is None
+    assert gc.isenabled()

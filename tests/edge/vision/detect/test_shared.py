@@ -115,3 +115,24 @@ def test_a_model_that_cannot_be_loaded_is_told_at_once_and_may_be_tried_again():
     with pytest.raises(OSError, match="no such model"):
         shared.open("far", broken)
     assert len(shared.open("far", Maker()).detect(PICTURE)) == 0
+
+
+def test_what_is_opened_ahead_is_what_the_first_user_gets():
+    shared, make = SharedDetectors(most=2), Maker()
+    shared.open_ahead("far", make)
+    shared.open_ahead("far", make)
+    user = shared.open("far", make)
+    user.detect(PICTURE)
+    assert len(make.made) == 1
+    shared.close()  # leaves what somebody has
+    assert make.made[0].closed == 0
+    user.close()
+    assert make.made[0].closed == 1
+
+
+def test_what_was_opened_ahead_for_nobody_is_closed():
+    shared, make = SharedDetectors(most=2), Maker()
+    shared.open_ahead("far", make)
+    shared.close()
+    shared.close()
+    assert make.made[0].closed == 1

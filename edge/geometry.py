@@ -13,7 +13,7 @@ from edge.types import Boxes, Image
 
 def areas(boxes: Boxes) -> NDArray[np.float32]:
     """Areas in square pixels, (N,); 0 for a box whose right or bottom is before its left or top."""
-    sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
     return cast("NDArray[np.float32]", sides[:, 0] * sides[:, 1])
 
 
@@ -26,7 +26,7 @@ def intersections(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     """Shared areas in square pixels of every pair, (N, M)."""
     top_left = np.maximum(a[:, None, :2], b[None, :, :2])
     bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    sides = np.clip(bottom_right - top_left, 0, None)
+    sides = np.maximum(bottom_right - top_left, 0)
     return cast("NDArray[np.float32]", sides[..., 0] * sides[..., 1])
 
 
@@ -62,11 +62,13 @@ def suppress(boxes: Boxes, score: NDArray[np.float32], threshold: float) -> NDAr
     A box is dropped if its overlap with a better one is more than `threshold` of the smaller of the two. The
     smaller one is the measure because a face cut by the edge of a tile lies inside the whole face.
     """
-    shared = overlap(boxes, boxes)
+    same = overlap(boxes, boxes) > threshold
+    dropped = np.zeros(len(boxes), np.bool_)
     kept: list[int] = []
-    for candidate in np.argsort(-score, kind="stable"):
-        if not np.any(shared[candidate, kept] > threshold):
-            kept.append(int(candidate))
+    for candidate in np.argsort(-score, kind="stable").tolist():
+        if not dropped[candidate]:
+            kept.append(candidate)
+            dropped |= same[:, candidate]
     return np.asarray(kept, dtype=np.intp)
 
 

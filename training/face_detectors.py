@@ -27,8 +27,8 @@ RESHAPED = 0
 def to_onnx(network: Network) -> bytes:
     """The graph of a network, for N pictures of side S and with A anchors.
 
-    Input `image` uint8 (N, S, S, 3) BGR; outputs `boxes` (N, A, 16) in its pixels beside the anchors, and
-    `scores` (N, A, 1) before the sigmoid.
+    Input `image` uint8 (N, S, S, 3) BGR; outputs `boxes` (N, A, 16), or (N, P, 16, Q) of a network that
+    folds its grid, in its pixels beside the anchors, and `scores` (N, A, 1) before the sigmoid.
     """
     import tf2onnx
 
@@ -38,6 +38,8 @@ def to_onnx(network: Network) -> bytes:
         graph, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
     _take_pictures(graph.graph)
     in_blocks(graph.graph)
+    if network.fold > 1:
+        _leave_folded(graph.graph, network)
     return _named(graph)
 
 
@@ -109,6 +111,29 @@ def _take_pictures(graph: Any) -> None:  # noqa: ANN401 (ONNX's protobuf has no 
         numpy_helper.from_array(np.array(value, np.float32), name) for name, value in constants.items()
     )
     port.type.tensor_type.elem_type = TensorProto.UINT8
+
+
+def _leave_folded(graph: Any, network: Network) -> None:  # noqa: ANN401 (ONNX's protobuf has no types)
+    """End the graph with the parts of the boxes' grid: the box looks up the few that are likely."""
+    from onnx import numpy_helper
+
+    users = {name: node for node in graph.node for name in node.input}
+    unfold, turn = next(
+        (node, users[node.output[0]])
+        for node in graph.node
+        if node.op_type == "DepthToSpace" and users[node.output[0]].op_type == "Transpose"
+    )
+    reshape = users[turn.output[0]]
+    sizes = (1, *network.anchors().shape)
+    shape = next(constant for constant in graph.initializer if constant.name == reshape.input[1])
+    shape.CopyFrom(numpy_helper.from_array(np.array(sizes, np.int64), shape.name))
+    reshape.input[0] = unfold.input[0]
+    for node in (unfold, turn):
+        graph.node.remove(node)
+    dimensions = next(value for value in graph.output if value.name == reshape.output[0]).type.tensor_type
+    dimensions.shape.ClearField("dim")
+    for size in sizes:
+        dimensions.shape.dim.add().dim_value = size
 
 
 def _named(model: Any) -> bytes:  # noqa: ANN401 (ONNX's protobuf has no types)

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.geometry import areas, intersections
 from edge.types import KEYPOINTS, Boxes, Faces
 from edge.vision.detect.detector import Wanted
 from edge.vision.detect.letterbox import Letterbox
+from edge.vision.detect.networks import Anchors
 
 Array = NDArray[np.float32]
 
@@ -29,18 +29,18 @@ class Answer:
     """The likely boxes of one picture, the surest first, and the faces that they are grouped into."""
 
     def __init__(
-        self, raw: Array, logits: Array, anchors: Array, min_score: float, letterbox: Letterbox
+        self, raw: Array, logits: Array, anchors: Anchors, min_score: float, letterbox: Letterbox
     ) -> None:
-        """raw: float32 (A, 16), middle and size of each box and six keypoints in pixels of the network's
-        picture, beside its anchor. logits: float32 (A,). anchors: float32 (A, 2), in 0..1 of that picture.
+        """raw: float32, 16 numbers of each box in the order of `Anchors.shape`: middle and size of the box
+        and six keypoints in pixels of the network's picture, beside its anchor. logits: float32 (A,).
         min_score: of the boxes that are likely, 0..1.
         """
-        likely = np.flatnonzero(logits >= _least_logit(min_score))
-        score = 1 / (1 + np.exp(-logits[likely].clip(-CLIP, CLIP)))
-        likely, score = likely[score >= min_score], score[score >= min_score]
-        order = np.argsort(-score, kind="stable")
+        (likely,) = (logits >= _least_logit(min_score)).nonzero()
+        score = 1 / (1 + np.exp(-np.maximum(logits[likely], -CLIP)))
+        order = (-score).argsort(kind="stable")[: np.count_nonzero(score >= min_score)]
         likely, self._score = likely[order], score[order]
-        self._points = _points(raw[likely] / np.float32(letterbox.size), anchors[likely])
+        numbers = anchors.numbers(raw, likely) / np.float32(letterbox.size)
+        self._points = _points(numbers, anchors.middles[likely])
         self._letterbox = letterbox
 
     def faces(self) -> Faces:
@@ -81,16 +81,22 @@ def _points(raw: Array, anchors: Array) -> Array:
 
 def _groups(points: Array) -> Iterator[NDArray[np.intp]]:
     """The boxes of each face, its surest first, from points (N, 8, 2) in the order of their scores."""
-    boxes = points[:, :CORNERS].reshape(-1, 4)
-    large, left = areas(boxes), np.arange(len(boxes))
+    starts, ends = points[:, 0], points[:, 1]
+    large, left = _areas(starts, ends), np.arange(len(points))
     while len(left):
-        shared = intersections(boxes[:1], boxes)[0]
+        shared = _areas(np.maximum(starts, starts[0]), np.minimum(ends, ends[0]))
         either = large[0] + large - shared
         iou = np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)
         other = iou <= SAME
         other[0] = False
         yield left[~other]
-        left, boxes, large = left[other], boxes[other], large[other]
+        left, starts, ends, large = left[other], starts[other], ends[other], large[other]
+
+
+def _areas(starts: Array, ends: Array) -> Array:
+    """As `geometry.areas`, of corners (N, 2): it is asked once for each face."""
+    sides = np.maximum(ends - starts, 0)
+    return np.asarray(sides[:, 0] * sides[:, 1], np.float32)
 
 
 def _mean(points: Array, weights: Array) -> Array:

@@ -24,7 +24,8 @@ FOLDER = Path(str(resources.files("edge"))) / "models" / "face"
 Range = Literal["far", "near"]
 
 OUTPUTS = ("boxes", "scores")
-"""Of the ONNX graphs, in this order: 16 numbers of each anchor, then a logit of each; see `boxes.Answer`."""
+"""Of the ONNX graphs, in this order: 16 numbers of each anchor, in the order of `Anchors`, then a logit of
+each; see `boxes.Answer`."""
 
 NUMBERS = 17
 """Of each anchor in both outputs."""
@@ -39,21 +40,54 @@ File = tuple[str, str]
 """A name in `FOLDER`, and the SHA-256 of what it holds."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Anchors:
+    """Where the boxes of a network are, in the picture and in its output `boxes`.
+
+    middles: float32 (A, 2), the middles of the cells, x, y in 0..1 of the picture. shape: (P, 16, Q) of the
+    output. part, cell: (A,), where in P and Q the numbers of each are.
+    """
+
+    middles: NDArray[np.float32]
+    shape: tuple[int, int, int]
+    part: NDArray[np.intp]
+    cell: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.middles)
+
+    def numbers(self, raw: NDArray[np.float32], some: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The 16 numbers of some of the boxes, (N, 16), from all of them in any shape."""
+        found: NDArray[np.float32] = raw.reshape(self.shape)[self.part[some], :, self.cell[some]]
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """A single-shot detector for square pictures.
 
     size: side of its picture in pixels. grids: cells on a side and boxes a cell, of each grid of anchors.
+    fold: the one grid comes in fold x fold parts, of every fold-th column and row, with the cells last: to
+    put them in order takes longer than to look up the few that are likely.
     """
 
     size: int
     grids: tuple[tuple[int, int], ...]
     mediapipe: File
     onnx: File
+    fold: int = 1
 
-    def anchors(self) -> NDArray[np.float32]:
-        """The middles of the cells, one for each box, (A, 2) x, y in 0..1 of the picture."""
-        return np.concatenate([_middles(cells, boxes) for cells, boxes in self.grids])
+    def anchors(self) -> Anchors:
+        """The boxes' places, one after the other in the order of the scores."""
+        middles = np.concatenate([_middles(cells, boxes) for cells, boxes in self.grids])
+        count = len(middles)
+        if self.fold == 1:
+            return Anchors(middles, (count, NUMBERS - 1, 1), np.arange(count), np.zeros(count, np.intp))
+        side = self.grids[0][0]
+        y, x = np.divmod(np.arange(count), side)
+        part = y % self.fold * self.fold + x % self.fold
+        cell = y // self.fold * (side // self.fold) + x // self.fold
+        return Anchors(middles, (self.fold**2, NUMBERS - 1, count // self.fold**2), part, cell)
 
 
 def _middles(cells: int, boxes: int) -> NDArray[np.float32]:
@@ -66,13 +100,14 @@ NETWORKS: dict[Range, Network] = {
     "far": Network(
         size=192,
         grids=((48, 1),),
+        fold=2,
         mediapipe=(
             "face_detection_full_range_sparse.tflite",
             "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
         ),
         onnx=(
             "face_detection_full_range.onnx",
-            "a952ac0c6c796df99571016501148aad6b936c046460a93a694005da36a44bf7",
+            "07b9406e82cb66190716680ffae72eb36c4ec919659d9f9eca8cbec213547aff",
         ),
     ),
     "near": Network(
@@ -96,8 +131,9 @@ def graph_of(range_: Range) -> Graph:
     network = NETWORKS[range_]
     name, sha256 = network.onnx
     read_file(name, sha256)
-    count = len(network.anchors())
-    outputs = dict(zip(OUTPUTS, ((count, 16), (count, 1)), strict=True))
+    anchors = network.anchors()
+    boxes = anchors.shape if network.fold > 1 else anchors.shape[:2]
+    outputs = dict(zip(OUTPUTS, (boxes, (len(anchors), 1)), strict=True))
     return Graph(FOLDER / name, sha256, "fp32", network.size, outputs, _no_numbers)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,10 @@ from edge.vision.detect.boxes import Answer
 from edge.vision.detect.detector import FaceDetector, Wanted
 from edge.vision.detect.letterbox import letterbox_for
 from edge.vision.detect.networks import MAX_BATCH, NETWORKS, NUMBERS, OUTPUTS, Range, read_file
+
+Numbers = NDArray[np.float32]
+
+_OUTPUTS = list(OUTPUTS)
 
 
 class OnnxNetwork:
@@ -33,13 +37,17 @@ class OnnxNetwork:
 
     def infer(self, batch: Image) -> NDArray[np.float32]:
         """See `Backend.infer`."""
-        if self._session is None:
-            raise RuntimeError("the backend is closed")
         found = np.empty((len(batch), self._numbers), np.float32)
         for numbers, picture in zip(found, batch, strict=True):
-            outputs = self._session.run(list(OUTPUTS), {"image": picture[None]})
-            np.concatenate([output.ravel() for output in outputs], out=numbers)
+            np.concatenate(self.look(picture), out=numbers)
         return found
+
+    def look(self, picture: Image) -> tuple[Numbers, Numbers]:
+        """As `infer` of one picture, (S, S, 3): the boxes and the scores, each flat, without a copy."""
+        if self._session is None:
+            raise RuntimeError("the backend is closed")
+        boxes, scores = self._session.run(_OUTPUTS, {"image": picture[None]})
+        return boxes.ravel(), scores.ravel()
 
     def close(self) -> None:
         """See `Backend.close`."""
@@ -75,12 +83,15 @@ class NetworkDetector(FaceDetector):
         pictures = np.empty((len(images), self._size, self._size, 3), np.uint8)
         for letterbox, image, picture in zip(boxes, images, pictures, strict=True):
             letterbox(image, picture)
-        found = self._backend.infer(pictures)
-        count = len(self._anchors)
         return [
-            Answer(one[:-count].reshape(count, -1), one[-count:], self._anchors, self._min_score, letterbox)
-            for one, letterbox in zip(found, boxes, strict=True)
+            Answer(raw, logits, self._anchors, self._min_score, letterbox)
+            for (raw, logits), letterbox in zip(self._look(pictures), boxes, strict=True)
         ]
+
+    def _look(self, pictures: Image) -> Iterator[tuple[Numbers, Numbers]]:
+        """The boxes and the scores of each picture, flat."""
+        count = len(self._anchors)
+        return ((one[:-count], one[-count:]) for one in self._backend.infer(pictures))
 
     def close(self) -> None:
         """See `FaceDetector.close`."""
@@ -93,6 +104,9 @@ class OnnxDetector(NetworkDetector):
         """min_score: as of `NetworkDetector`."""
         self._network = OnnxNetwork(range_)
         super().__init__(self._network, range_, min_score)
+
+    def _look(self, pictures: Image) -> Iterator[tuple[Numbers, Numbers]]:
+        return map(self._network.look, pictures)
 
     def close(self) -> None:
         """See `FaceDetector.close`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge.errors import ConfigurationError
@@ -36,7 +37,19 @@ def test_another_file_is_refused(engine: Engine, tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(("name", "boxes"), [("far", 2304), ("near", 896)])
 def test_each_box_of_a_network_has_its_anchor(name: Range, boxes: int):
     anchors = NETWORKS[name].anchors()
-    assert anchors.shape == (boxes, 2)
-    assert anchors.min() > 0
-    assert anchors.max() < 1
-    assert (anchors[-1] > anchors[0]).all()
+    assert len(anchors) == boxes
+    middles = anchors.middles
+    assert middles.shape == (boxes, 2)
+    assert middles.min() > 0
+    assert middles.max() < 1
+    assert (middles[-1] > middles[0]).all()
+
+
+@pytest.mark.parametrize("name", ["far", "near"])
+def test_each_box_has_numbers_of_its_own(name: Range):
+    anchors = NETWORKS[name].anchors()
+    every = np.arange(len(anchors))
+    raw = np.arange(16 * len(anchors), dtype=np.float32)
+    assert set(anchors.numbers(raw, every).ravel().tolist()) == set(raw.tolist())
+    some = np.array([7, 0, 800])
+    np.testing.assert_array_equal(anchors.numbers(raw, some), anchors.numbers(raw, every)[some])

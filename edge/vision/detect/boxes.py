@@ -36,7 +36,7 @@ class Answer:
         min_score: of the boxes that are likely, 0..1.
         """
         (likely,) = (logits >= _least_logit(min_score)).nonzero()
-        score = 1 / (1 + np.exp(-np.maximum(logits[likely], -CLIP)))
+        score = np.asarray(1 / (1 + np.exp(-np.maximum(logits[likely], -CLIP))), np.float32)
         order = (-score).argsort(kind="stable")[: np.count_nonzero(score >= min_score)]
         likely, self._score = likely[order], score[order]
         numbers = anchors.numbers(raw, likely) / np.float32(letterbox.size)

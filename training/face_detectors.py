@@ -1,7 +1,8 @@
-"""MediaPipe's two face networks as ONNX graphs for `detection.engine = "onnxruntime"`: `make detectors`.
+"""The face networks as ONNX graphs as the box runs them: `make detectors`.
 
-The weights are unchanged. The far network keeps its pointwise convolutions sparse, in a form that only
-TensorFlow Lite reads, so they are written out first.
+MediaPipe's two for `detection.engine = "onnxruntime"`, and the face check. The weights are unchanged. The
+far network keeps its pointwise convolutions sparse, in a form that only TensorFlow Lite reads, so they are
+written out first.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.vision.detect.networks import FOLDER, NETWORKS, Network, read_file
+from edge.vision.second_opinion.face_check import OUTPUT_NETWORK
 from training.channel_blocks import in_blocks
 from training.onnx_export import OPSET, canonicalise
 
@@ -161,11 +163,37 @@ def _keep_batches(graph: Any) -> None:  # noqa: ANN401 (ONNX's protobuf has no t
             constant.CopyFrom(numpy_helper.from_array(shape, constant.name))
 
 
+def without_prelu(content: bytes) -> bytes:
+    """The ONNX graph `content` with the larger of x and slope * x in place of each PRelu: the same bits.
+
+    ONNX Runtime takes a fifth of the time for the two together. Raises ValueError for a slope above 1.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load_from_string(content)
+    slopes = {constant.name: numpy_helper.to_array(constant) for constant in model.graph.initializer}
+    for place in reversed(range(len(model.graph.node))):
+        node = model.graph.node[place]
+        if node.op_type != "PRelu":
+            continue
+        if slopes[node.input[1]].max() > 1:
+            raise ValueError(f"{node.input[1]}: a slope above 1, where the larger one is the wrong one")
+        scaled = f"{node.output[0]}_scaled"
+        larger = helper.make_node("Max", [node.input[0], scaled], list(node.output))
+        node.CopyFrom(helper.make_node("Mul", list(node.input), [scaled]))
+        model.graph.node.insert(place + 1, larger)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())
+
+
 def main() -> None:
-    """Write the graphs beside MediaPipe's files."""
+    """Write the graphs beside MediaPipe's files; of the face check nothing is left to change."""
     for network in NETWORKS.values():
         path = FOLDER / network.onnx[0]
         path.write_bytes(to_onnx(network))
+    check = FOLDER / OUTPUT_NETWORK[0]
+    check.write_bytes(without_prelu(check.read_bytes()))
 
 
 if __name__ == "__main__":

@@ -28,10 +28,36 @@ def to_onnx(model: Any) -> bytes:  # noqa: ANN401 (Keras has no types)
             warnings.simplefilter("ignore", FutureWarning)  # Keras asks numpy for a name that it lost
             model.export(path, format="onnx", opset_version=OPSET, input_signature=signature, verbose=False)
         graph = onnx.load(path)
+    planes_first(graph.graph)
     ports = {graph.graph.input[0].name: "image", graph.graph.output[0].name: "age"}
     canonicalise(graph.graph, ports, "age")
     onnx.checker.check_model(graph, full_check=True)
     return bytes(graph.SerializeToString())
+
+
+def planes_first(graph: Any) -> None:  # noqa: ANN401 (as above)
+    """Split the picture into planes before the mean is subtracted, not after it: the same bits.
+
+    One number for a whole plane takes a tenth of the time of one for each third value: 4 % of the model's.
+    """
+    from onnx import numpy_helper
+
+    makers = {node.output[0]: node for node in graph.node}
+    split = next(node for node in graph.node if node.op_type == "Transpose")
+    steps: list[Any] = []  # from the planes back to the cast
+    while (before := makers[(steps or [split])[-1].input[0]]).op_type != "Cast":
+        steps.append(before)
+    for constant in graph.initializer:
+        values = numpy_helper.to_array(constant)
+        if values.ndim == 1 and any(constant.name == step.input[1] for step in steps):
+            constant.CopyFrom(numpy_helper.from_array(values.reshape(-1, 1, 1), constant.name))
+    split.input[0], steps[-1].input[0] = steps[-1].input[0], split.output[0]
+    split.output[0], steps[0].output[0] = f"{split.output[0]}_planes", split.output[0]
+    steps[-1].input[0] = split.output[0]
+    place = list(graph.node).index(before) + 1
+    graph.node.remove(split)
+    graph.node.insert(place, split)
+    graph.ClearField("value_info")
 
 
 def canonicalise(graph: Any, ports: Mapping[str, str], name: str) -> None:  # noqa: ANN401 (as above)

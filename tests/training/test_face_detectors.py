@@ -1,4 +1,4 @@
-"""The face networks in the box's ONNX files compute what MediaPipe's files compute."""
+"""The face networks in the box's ONNX files compute what the files that they are made of compute."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import pytest
 
 from edge.inference.onnxruntime import open_graph
 from edge.vision.detect.networks import NETWORKS, Range, read_file
-from training.face_detectors import to_onnx
+from edge.vision.second_opinion.face_check import OUTPUT_NETWORK
+from training.face_detectors import to_onnx, without_prelu
 
 
 @pytest.mark.parametrize("range_", NETWORKS)
@@ -30,3 +31,36 @@ def test_the_shipped_graph_is_the_converted_network(keras, range_: Range):
         assert np.abs(anchors.numbers(raw, np.arange(len(anchors))) - boxes[0]).max() < 1e-2
     assert np.abs(found[1] - scores).max() < 1e-3
     assert to_onnx(network) == read_file(*network.onnx)
+
+
+def with_prelu(slope: np.ndarray) -> bytes:
+    """A graph of one PRelu of planes (1, 4, 8, 8)."""
+    pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes = [helper.make_node("PRelu", ["x", "slope"], ["y"])]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 8, 8]) for name in "xy")
+    graph = helper.make_graph(nodes, "bent", [x], [y], [numpy_helper.from_array(slope, "slope")])
+    opsets = [helper.make_opsetid("", 17)]
+    return bytes(helper.make_model(graph, ir_version=8, opset_imports=opsets).SerializeToString())
+
+
+def test_the_larger_of_two_numbers_is_what_prelu_gives() -> None:
+    import onnx
+
+    graph = with_prelu(np.array([-0.7, 0, 0.3, 1], np.float32).reshape(1, 4, 1, 1))
+    x = np.random.default_rng(3).normal(0, 1, (1, 4, 8, 8)).astype(np.float32)
+    before, after = (open_graph(each).run(["y"], {"x": x})[0] for each in (graph, without_prelu(graph)))
+    np.testing.assert_array_equal(after, before)
+    assert [node.op_type for node in onnx.load_from_string(without_prelu(graph)).graph.node] == ["Mul", "Max"]
+
+
+def test_a_slope_above_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="slope: a slope above 1"):
+        without_prelu(with_prelu(np.full((1, 4, 1, 1), 1.5, np.float32)))
+
+
+def test_the_shipped_face_check_has_no_prelu() -> None:
+    pytest.importorskip("onnx")
+    content = read_file(*OUTPUT_NETWORK)
+    assert without_prelu(content) == content

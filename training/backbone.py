@@ -35,6 +35,8 @@ NEVER = -1e4
 """The logit of age 0, which the backbone does not know: its softmax is exactly 0, in float16 too."""
 
 DTYPES = {"float32": np.dtype("<f4"), "int32": np.dtype("<i4")}
+HALF = np.dtype("<f2")
+"""How the file may hold float32, to be half as large."""
 
 
 def read_weights(folder: Path) -> dict[str, NDArray[Any]]:
@@ -170,16 +172,24 @@ def _read_group(path: Path, group: Mapping[str, Any]) -> dict[str, NDArray[Any]]
         )
     arrays, offset = {}, 0
     for spec in group["weights"]:
-        array = np.frombuffer(content, DTYPES[spec["dtype"]], prod(spec["shape"]), offset)
-        arrays[spec["name"]] = array.reshape(spec["shape"])
+        array = np.frombuffer(content, _stored(spec), prod(spec["shape"]), offset)
+        arrays[spec["name"]] = array.astype(DTYPES[spec["dtype"]]).reshape(spec["shape"])
         offset += _nbytes(spec)
     return arrays
 
 
 def _nbytes(spec: Mapping[str, Any]) -> int:
-    if "quantization" in spec or spec["dtype"] not in DTYPES:
+    return int(prod(spec["shape"])) * _stored(spec).itemsize
+
+
+def _stored(spec: Mapping[str, Any]) -> np.dtype[Any]:
+    """The type of a weight in the file."""
+    wanted, quantised = spec["dtype"], spec.get("quantization", {}).get("dtype")
+    if wanted == "float32" and quantised == "float16":
+        return HALF
+    if "quantization" in spec or wanted not in DTYPES:
         raise ConfigurationError(
-            f"weight {spec['name']!r}: is quantised or of type {spec['dtype']!r}; "
-            f"allowed: {' or '.join(DTYPES)}, not quantised"
+            f"weight {spec['name']!r}: is quantised or of type {wanted!r}; "
+            f"allowed: {' or '.join(DTYPES)}, quantised to float16 at most"
         )
-    return int(prod(spec["shape"])) * DTYPES[spec["dtype"]].itemsize
+    return DTYPES[wanted]

@@ -83,6 +83,20 @@ def test_quantised_weights_are_refused(tmp_path: Path):
     assert "weight 'age_pred/kernel': is quantised" in fault(tmp_path)
 
 
+def test_weights_in_half_precision_are_read_as_float32(tmp_path: Path):
+    arrays = backbones.weights()
+    halves = {n: a.astype(np.float16) if a.dtype == np.float32 else a for n, a in arrays.items()}
+    path = backbones.write(tmp_path, halves) / "tiny.json"
+    model = json.loads(path.read_text())
+    for spec in model["weightsManifest"][0]["weights"]:
+        if spec["dtype"] == "float16":
+            spec.update(dtype="float32", quantization={"dtype": "float16", "original_dtype": "float32"})
+    path.write_text(json.dumps(model))
+    found = read_weights(tmp_path)
+    assert {n: a.dtype for n, a in found.items()} == {n: a.dtype for n, a in arrays.items()}
+    assert all(np.array_equal(found[n], half) for n, half in halves.items())
+
+
 @pytest.mark.parametrize(
     "name", ["conv_pw_2_bn/batchnorm_1/sub", "age_pred/kernel", "conv_dw_1/depthwise_kernel"]
 )

@@ -17,6 +17,7 @@ from edge.preprocess import resize
 from edge.types import Image
 from training import backbone
 from training.dataset.looks import chunks
+from training.opinions import resnet
 from training.opinions.settings import NetworkSettings
 from training.train.batches import Examples
 from training.train.targets import Floats
@@ -42,8 +43,10 @@ def opened(networks: Sequence[NetworkSettings]) -> list[Network]:
     return [Network(settings, _open(settings)) for settings in networks]
 
 
-def features(networks: Sequence[Network], examples: Examples, progress: Progress) -> Floats:
-    """The features of every example from all networks, side by side, float32 (N, D).
+def features(
+    networks: Sequence[Network], examples: Examples, progress: Progress, *, mirrored: bool = False
+) -> Floats:
+    """The features of every example, or of its mirror image, from all networks, side by side, float32 (N, D).
 
     Raises ConfigurationError where a network gives a feature that is not a finite number.
     """
@@ -51,7 +54,8 @@ def features(networks: Sequence[Network], examples: Examples, progress: Progress
     for place, network in enumerate(networks, start=1):
         said = []
         for chunk in chunks(range(len(examples)), CHUNK):
-            said.append(network.ask(np.stack([framed(examples.crop(i), network.settings) for i in chunk])))
+            shown = np.stack([framed(examples.crop(i), network.settings) for i in chunk])
+            said.append(network.ask(shown[:, :, ::-1] if mirrored else shown))
             progress(ASKING.format(place, len(networks)), chunk[-1] + 1, len(examples))
         columns.append(_finite(np.concatenate(said), network.settings))
     return np.concatenate(columns, axis=1)
@@ -59,9 +63,8 @@ def features(networks: Sequence[Network], examples: Examples, progress: Progress
 
 def _finite(said: Floats, network: NetworkSettings) -> Floats:
     if not np.isfinite(said).all():
-        raise ConfigurationError(
-            f"{network.backbone or network.graph}: gives a feature that is not a finite number"
-        )
+        origin = network.backbone or network.resnet or network.graph
+        raise ConfigurationError(f"{origin}: gives a feature that is not a finite number")
     return said
 
 
@@ -78,6 +81,8 @@ def framed(crop: Image, network: NetworkSettings) -> Image:
 def _open(network: NetworkSettings) -> Ask:
     if network.backbone:
         return _open_backbone(network.backbone, network.size)
+    if network.resnet:
+        return _answers(resnet.build(resnet.read_weights(network.resnet), network.size))
     if network.graph:
         return _open_graph(network.graph, network)
     raise ValueError("a network has neither a backbone nor a graph")
@@ -88,8 +93,13 @@ def _open_backbone(folder: Path, size: int) -> Ask:
 
     model = backbone.build(backbone.read_weights(folder), size)
     last = [model.get_layer(name).output for name in ("pool", "features")]
-    both = keras.Model(model.input, keras.layers.Concatenate()(last))
-    return lambda pictures: np.asarray(keras.ops.convert_to_numpy(both(pictures)), np.float32)
+    return _answers(keras.Model(model.input, keras.layers.Concatenate()(last)))
+
+
+def _answers(model: Any) -> Ask:  # noqa: ANN401 (Keras has no types)
+    import keras
+
+    return lambda pictures: np.asarray(keras.ops.convert_to_numpy(model(pictures)), np.float32)
 
 
 def _open_graph(path: Path, network: NetworkSettings) -> Ask:

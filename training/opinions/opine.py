@@ -15,7 +15,7 @@ from edge.types import AGES
 from training.dataset import prepare
 from training.evaluation.scores import expected_ages
 from training.evaluation.truth import Truth
-from training.opinions.features import features, opened
+from training.opinions.features import Network, features, opened
 from training.opinions.heads import Head, fold_of, learn
 from training.opinions.settings import OpinionSettings
 from training.terms import AND
@@ -24,7 +24,7 @@ from training.train.job import examples
 from training.train.targets import Floats
 from training.train.teacher import Opinions
 
-LEARNING = "training a head"
+LEARNING = "training heads"
 SOURCE = "a head on the features of {}, trained on other faces of the same data"
 
 
@@ -52,8 +52,8 @@ def opine(settings: OpinionSettings, out: Path, progress: Progress = silent) -> 
         data.folders, size=data.size, scale=data.scale, cache=data.cache, seed=data.seed, progress=progress
     )
     own, others = examples(prepared, "train"), examples(prepared, "validation")
-    all_said = features(networks, _joined(own, others), progress)
-    said, beside = all_said[: len(own)], all_said[len(own) :]
+    all_said = _views(networks, _joined(own, others), settings, progress)
+    said, beside = all_said[:, : len(own)], all_said[:, len(own) :]
     heads, fold = _cross_fitted(said, own, prepared.groups[own.rows], settings, progress)
     probs = _each_by_its_own(heads, said, fold)
     held_out = np.mean([head(beside) for head in heads], axis=0)
@@ -69,24 +69,44 @@ def _joined(a: Examples, b: Examples) -> Examples:
     return Examples(a.crops, rows, np.concatenate([a.low, b.low]), np.concatenate([a.high, b.high]))
 
 
+def _views(
+    networks: Sequence[Network], examples: Examples, settings: OpinionSettings, progress: Progress
+) -> Floats:
+    """The features of the faces, and of the mirrored ones where these are asked for, (V, N, D)."""
+    turns = (False, True) if settings.heads.mirror else (False,)
+    return np.stack([features(networks, examples, progress, mirrored=turn) for turn in turns])
+
+
 def _cross_fitted(
     said: Floats, own: Examples, groups: NDArray[np.intp], settings: OpinionSettings, progress: Progress
 ) -> tuple[list[Head], NDArray[np.intp]]:
-    """A head for each fold, trained on the other folds, and the fold of each picture, (N,)."""
+    """A head for each fold, trained on the other folds, and the fold of each picture, (N,).
+
+    said: (V, N, D), the features of each view of the pictures.
+    """
     folds, heads = settings.heads.folds, []
     fold = fold_of(groups, folds, settings.seed)
     for number in range(folds):
-        rest = fold != number
-        heads.append(learn(said[rest], own.low[rest], own.high[rest], settings, settings.seed + number))
+        rest = np.flatnonzero(fold != number)
+        low, high = np.tile([own.low[rest], own.high[rest]], len(said))
+        seeds = settings.seed + number + folds * np.arange(settings.heads.count)
+        heads.append(
+            _mean([learn(np.concatenate(said[:, rest]), low, high, settings, int(s)) for s in seeds])
+        )
         progress(LEARNING, number + 1, folds)
     return heads, fold
 
 
+def _mean(heads: Sequence[Head]) -> Head:
+    """A head that says the mean of what these say of all views, (V, N, D)."""
+    return lambda said: np.mean([head(view) for head in heads for view in said], axis=0)
+
+
 def _each_by_its_own(heads: Sequence[Head], said: Floats, fold: NDArray[np.intp]) -> Floats:
     """For each picture the distribution from the head of its fold, (N, 101)."""
-    probs = np.zeros((len(said), AGES), np.float32)
+    probs = np.zeros((said.shape[1], AGES), np.float32)
     for number, head in enumerate(heads):
-        probs[fold == number] = head(said[fold == number])
+        probs[fold == number] = head(said[:, fold == number])
     return probs
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from training.train.config import (
+    SIZES,
     Count,
     DataSettings,
     LossSettings,
@@ -17,7 +18,6 @@ from training.train.config import (
     SamplingSettings,
     Section,
     Seed,
-    Size,
     read_settings,
 )
 
@@ -28,17 +28,20 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class NetworkSettings(Section):
     """A network trained elsewhere, used with its weights as they are; its last layers give the features.
 
-    backbone: folder of the published TensorFlow.js graph model; features: the mean of the last map, and the
-    layer after it. Or graph: an ONNX file with one input, float32 (N or 1, 3, size, size) RGB; outputs: its
-    tensors to use as features, of a map the mean over all positions. size: side of the input in px. face:
-    side in px of the crop in it, padded by repeating its border. mean, scale: a graph gets
-    (pixel - mean) / scale. source, terms: the origin of the network and its terms of use.
+    backbone: folder of the published TensorFlow.js graph model, or of another training of it; features: the
+    mean of the last map, and the layer after it. Or resnet: folder of the weights of dlib's network for
+    recognition, which is made for 150 px; features: see `training.opinions.resnet`. Or graph: an ONNX file
+    with one input, float32 (N or 1, 3, size, size) RGB; outputs: its tensors to use as features, of a map
+    the mean over all positions. size: side of the input in px. face: side in px of the crop in it, padded by
+    repeating its border. mean, scale: a graph gets (pixel - mean) / scale. source, terms: the origin of the
+    network and its terms of use.
     """
 
     backbone: Path | None = None
+    resnet: Path | None = None
     graph: Path | None = None
     outputs: tuple[Name, ...] = ()
-    size: Size = 160
+    size: Annotated[int, Field(ge=SIZES[0], le=SIZES[-1])] = 160
     face: Count | None = None
     mean: float = 127.5
     scale: Positive = 127.5
@@ -47,8 +50,8 @@ class NetworkSettings(Section):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if bool(self.backbone) == bool(self.graph):
-            raise ValueError("exactly one of 'backbone' and 'graph' is needed")
+        if len([kind for kind in (self.backbone, self.resnet, self.graph) if kind]) != 1:
+            raise ValueError("exactly one of 'backbone', 'resnet' and 'graph' is needed")
         if bool(self.graph) != bool(self.outputs):
             raise ValueError("'outputs' names tensors of a 'graph'; give both or neither")
         if self.side > self.size:
@@ -64,11 +67,15 @@ class NetworkSettings(Section):
 class HeadSettings(Section):
     """The small networks from features to ages: one hidden layer with dropout, then ages.
 
-    folds: parts of the pictures; each has a head that learned from the other parts. hidden: units. drop_in,
-    drop: dropout before and after the hidden layer. rate: of AdamW, with cosine decay to 0.
+    folds: parts of the pictures; each has heads that learned from the other parts. count: heads of a part,
+    whose distributions are averaged. mirror: whether they learn from the mirrored faces as well, and are
+    asked about both. hidden: units. drop_in, drop: dropout before and after the hidden layer. rate: of
+    AdamW, with cosine decay to 0.
     """
 
     folds: Annotated[int, Field(ge=2, le=20)] = 3
+    count: Count = 1
+    mirror: bool = False
     hidden: Count = 256
     drop_in: Share = 0.2
     drop: Share = 0.5

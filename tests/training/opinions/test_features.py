@@ -49,6 +49,15 @@ def test_a_graph_says_its_tensors_of_scaled_pictures(keras, tmp_path: Path, batc
     assert told == [("running network 1 of 1", done, 70) for done in (32, 64, 70)]
 
 
+def test_a_mirrored_face_is_shown_as_one(keras, tmp_path: Path):
+    path = graphs.write(tmp_path / "colours.onnx", 80)
+    asked = opened([network(graph=path, outputs=("left",), size=80, mean=0.0, scale=1.0)])
+    said, turned = (features(asked, some(3), silent, mirrored=turn) for turn in (False, True))
+    crops = np.stack([*some(3).crops])
+    assert np.allclose(said, crops[:, :, :40].mean((1, 2)), atol=1e-3)
+    assert np.allclose(turned, crops[:, :, 40:].mean((1, 2)), atol=1e-3)
+
+
 def test_the_backbone_says_its_last_layers_beside_those_of_a_graph(keras, tmp_path: Path):
     folder = backbones.write(tmp_path / "backbone", backbones.weights())
     path = graphs.write(tmp_path / "colours.onnx", 64)

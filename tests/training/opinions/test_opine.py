@@ -15,6 +15,7 @@ from training.dataset import prepare
 from training.demo_data import write_faces
 from training.opinions import opine as command
 from training.opinions.settings import load_config
+from training.train.batches import Examples
 from training.train.teacher import Opinions
 
 # Keras 3.15 copies variables in a way that NumPy 2 will not know.
@@ -89,7 +90,10 @@ def test_the_same_configuration_says_the_same(config: Path, tmp_path: Path):
     assert np.array_equal(Opinions.read(tmp_path / "opinions.npz").probs, first)
 
 
-def test_no_picture_is_judged_by_a_head_that_learnt_from_it(config: Path, tmp_path: Path, monkeypatch):
+@pytest.mark.parametrize(("count", "mirror"), [(1, "false"), (2, "true")])
+def test_no_picture_is_judged_by_a_head_that_learnt_from_it(
+    config: Path, tmp_path: Path, monkeypatch, count: int, mirror: str
+):
     learnt: list[set[float]] = []
 
     def learn(said: np.ndarray, *_: object) -> object:
@@ -97,14 +101,22 @@ def test_no_picture_is_judged_by_a_head_that_learnt_from_it(config: Path, tmp_pa
         learnt.append({row[0] for row in said.tolist()})
         return lambda asked: np.eye(101, dtype=np.float32)[np.full(len(asked), number)]
 
-    count = lambda _networks, examples, _progress: np.arange(len(examples), dtype=np.float32)[:, None]  # noqa: E731
+    def numbered(_networks: object, examples: Examples, _progress: object, *, mirrored: bool) -> np.ndarray:
+        rows = np.arange(len(examples), dtype=np.float32)[:, None]
+        return rows + 0.5 if mirrored else rows
+
     monkeypatch.setattr(command, "learn", learn)
-    monkeypatch.setattr(command, "features", count)
-    settings = load_config(config)
+    monkeypatch.setattr(command, "features", numbered)
+    settings = load_config(config, [f"heads.count={count}", f"heads.mirror={mirror}"])
     command.opine(settings, tmp_path / "opinions.npz")
-    judge = Opinions.read(tmp_path / "opinions.npz").probs.argmax(1)
+    probs = Opinions.read(tmp_path / "opinions.npz").probs
+    judge = probs.argmax(1) // count  # the heads of a part follow one another
     assert sorted(set(judge.tolist())) == [0, 1, 2]
-    assert not any(row in learnt[head] for row, head in enumerate(judge.tolist()))
+    assert len(learnt) == 3 * count
+    assert np.allclose(probs.max(1), 1 / count)  # each head of the part has its share
+    assert any(row % 1 for row in learnt[0]) == (mirror == "true")
+    seen = [{int(row) for own in learnt[n * count :][:count] for row in own} for n in range(3)]
+    assert not any(row in seen[part] for row, part in enumerate(judge.tolist()))
     prepared = prepare([tmp_path / "faces"], size=80, scale=1.04, cache=tmp_path / "cache", seed=0)
     groups = prepared.groups[prepared.split == "train"]
     assert all(len(set(judge[groups == group].tolist())) == 1 for group in groups)
@@ -114,7 +126,7 @@ def test_no_picture_is_judged_by_a_head_that_learnt_from_it(config: Path, tmp_pa
     ("override", "message"),
     [
         ("networks=[]", "networks = []: must have at least one entry"),
-        ("networks.0.graph=other.onnx", "exactly one of 'backbone' and 'graph' is needed"),
+        ("networks.0.graph=other.onnx", "exactly one of 'backbone', 'resnet' and 'graph' is needed"),
         ("networks.1.outputs=[]", "'outputs' names tensors of a 'graph'; give both or neither"),
         ("networks.1.face=65", "face = 65 is more than size = 64"),
         ("networks.0.size=96", "data.size = 80: less than the 96 px of a network"),

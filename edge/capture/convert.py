@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
-from weakref import WeakValueDictionary
 
 import av
 import av.filter
@@ -87,10 +87,13 @@ class Converter:
         if self._like_software and frame.format.name in _PLANAR:
             frame = self._reformatter.reformat(frame, format=_PLANAR[frame.format.name], threads=1)
         usual = frame.format.name in _USUAL and frame.width % 2 == frame.height % 2 == 0
-        found = self._filtered(frame) if usual else self._reformatter.reformat(frame, **_TO_BGR)
-        return _upright(found.to_ndarray(), frame.rotation or rotation)
+        found = self._filtered(frame) if usual else self._reformatted(frame)
+        return _upright(found, frame.rotation or rotation)
 
-    def _filtered(self, frame: VideoFrame) -> VideoFrame:
+    def _reformatted(self, frame: VideoFrame) -> NDArray[Any]:
+        return self._reformatter.reformat(frame, **_TO_BGR).to_ndarray()
+
+    def _filtered(self, frame: VideoFrame) -> NDArray[Any]:
         if self._filters is None or _shape(frame) != self._filters.shape:
             self._filters = _Filters.of(_shape(frame))
         # The filter refuses frames whose light is described by reserved numbers; it is not converted.
@@ -101,11 +104,13 @@ class Converter:
 class _Filters:
     """FFmpeg's filters for frames of one shape, shared by all cameras that have such: for any thread.
 
-    As many as convert at once, each with a pool of memory: all cameras together have as many pictures as
-    are analysed at once, and not each its own. They go with the last camera.
+    Each has a pool of memory, and is idle once nobody holds its picture: all cameras together have as many
+    pictures as are analysed at once, and not each its own. They go with the last camera.
     """
 
-    _known: ClassVar[WeakValueDictionary[tuple[object, ...], _Filters]] = WeakValueDictionary()
+    _known: ClassVar[weakref.WeakValueDictionary[tuple[object, ...], _Filters]] = (
+        weakref.WeakValueDictionary()
+    )
     _guard: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, shape: tuple[object, ...]) -> None:
@@ -121,16 +126,16 @@ class _Filters:
                 found = cls._known[shape] = cls(shape)
             return found
 
-    def convert(self, frame: VideoFrame) -> VideoFrame:
+    def convert(self, frame: VideoFrame) -> NDArray[Any]:
         """The frame in BGR. A filter that fails is not used again."""
         try:
             graph = self._idle.pop()
         except IndexError:
             graph = _graph(frame, ("scale", "flags=bilinear"), ("format", "pix_fmts=bgr24"))
         graph.vpush(frame)
-        found = graph.vpull()
-        self._idle.append(graph)
-        return found
+        picture = graph.vpull().to_ndarray()
+        weakref.finalize(picture, self._idle.append, graph).atexit = False
+        return picture
 
 
 def _upright(image: NDArray[Any], rotation: int) -> Image:

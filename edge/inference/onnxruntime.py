@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -73,8 +74,8 @@ def _open(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
         raise ConfigurationError(f"{bundle.model_path}: ONNX Runtime cannot open it: {error}") from error
 
 
-def open_graph(content: bytes, threads: int = 0) -> onnxruntime.InferenceSession:
-    """A session for an ONNX graph that is no age model, on the CPU.
+def open_graph(graph: Path | bytes, threads: int = 0) -> onnxruntime.InferenceSession:
+    """A session for an ONNX graph that is no age model, on the CPU; bytes stay in memory beside it.
 
     threads: that compute in a call; 0 for as many as there are cores. Raises ConfigurationError, which does
     not name the graph, where ONNX Runtime cannot run it.
@@ -83,7 +84,8 @@ def open_graph(content: bytes, threads: int = 0) -> onnxruntime.InferenceSession
     options.intra_op_num_threads = threads
     options.log_severity_level = ERRORS_ONLY
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        source = str(graph) if isinstance(graph, Path) else graph
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except FAULTS as error:
         raise ConfigurationError(f"ONNX Runtime cannot open the graph: {error}") from error
 

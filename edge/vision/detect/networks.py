@@ -129,16 +129,21 @@ NETWORKS: dict[Range, Network] = {
 def graph_of(range_: Range) -> Graph:
     """A network's ONNX graph, as engines are built of it. Raises ConfigurationError as `read_file`."""
     network = NETWORKS[range_]
-    name, sha256 = network.onnx
-    read_file(name, sha256)
+    path = checked(*network.onnx)
     anchors = network.anchors()
     boxes = anchors.shape if network.fold > 1 else anchors.shape[:2]
     outputs = dict(zip(OUTPUTS, (boxes, (len(anchors), 1)), strict=True))
-    return Graph(FOLDER / name, sha256, "fp32", network.size, outputs, _no_numbers)
+    return Graph(path, network.onnx[1], "fp32", network.size, outputs, _no_numbers)
 
 
 def _no_numbers(found: NDArray[np.float32]) -> str:
     return "" if np.isfinite(found).all() else "values that are no numbers"
+
+
+def checked(name: str, sha256: str) -> Path:
+    """The path of the file `name` of `FOLDER`. Raises ConfigurationError if it is not the shipped one."""
+    read_file(name, sha256)
+    return FOLDER / name
 
 
 def read_file(name: str, sha256: str) -> bytes:

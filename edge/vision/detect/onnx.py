@@ -14,7 +14,7 @@ from edge.types import Faces, Image
 from edge.vision.detect.boxes import Answer
 from edge.vision.detect.detector import FaceDetector, Wanted
 from edge.vision.detect.letterbox import letterbox_for
-from edge.vision.detect.networks import MAX_BATCH, NETWORKS, NUMBERS, OUTPUTS, Range, read_file
+from edge.vision.detect.networks import MAX_BATCH, NETWORKS, NUMBERS, OUTPUTS, Range, checked
 
 Numbers = NDArray[np.float32]
 
@@ -32,7 +32,7 @@ class OnnxNetwork:
     max_batch = MAX_BATCH
 
     def __init__(self, range_: Range) -> None:
-        self._session: Any = open_graph(read_file(*NETWORKS[range_].onnx), threads=1)
+        self._session: Any = open_graph(checked(*NETWORKS[range_].onnx), threads=1)
         self._numbers = len(NETWORKS[range_].anchors()) * NUMBERS
 
     def infer(self, batch: Image) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ import numpy as np
 from edge.geometry import cut_out, squares
 from edge.inference.onnxruntime import open_graph
 from edge.types import Boxes, Image
-from edge.vision.detect.networks import File, read_file
+from edge.vision.detect.networks import File, checked
 
 FaceCheck = Callable[[Image, Boxes], float]
 """From a picture, uint8 (H, W, 3) BGR, and a box in it, float32 (4,), to how likely it is a face, 0..1."""
@@ -49,7 +49,7 @@ class NetworkCheck:
 
     def __init__(self) -> None:
         """Raises ConfigurationError if the network's file is not the shipped one."""
-        self._session = open_graph(read_file(*OUTPUT_NETWORK), threads=1)
+        self._session = open_graph(checked(*OUTPUT_NETWORK), threads=1)
 
     def __call__(self, image: Image, box: Boxes) -> float:
         """See `FaceCheck`."""

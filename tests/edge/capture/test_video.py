@@ -194,6 +194,17 @@ def test_cameras_with_frames_of_one_shape_share_the_memory_of_their_pictures() -
     assert other(frame_of(100)).ctypes.data == place
 
 
+def test_there_are_as_many_pictures_as_are_held_at_once() -> None:
+    """Cameras that convert one after the other, while the picture before is still analysed."""
+    converters, size = [Converter() for _ in range(3)], (322, 180)
+    places, held = set(), [converters[0](frame_of(0, size)), converters[1](frame_of(0, size))]
+    for number in range(12):
+        held[number % 2] = np.empty(0, np.uint8)
+        held[number % 2] = converters[number % 3](frame_of(number, size))
+        places.add(held[number % 2].ctypes.data)
+    assert len(places) == 2
+
+
 def test_what_cameras_share_goes_with_the_last_of_them() -> None:
     one, other, shape = Converter(), Converter(), _shape(frame_of(0, (320, 180)))
     for converter in (one, other):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import resource
 from functools import cache
 
 _M_ARENA_MAX = -8  # malloc.h
-_ARENAS = 2
+_ARENAS = 2  # for each core
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
@@ -19,13 +20,14 @@ def _libc() -> ctypes.CDLL | None:
 
 
 def limit_arenas() -> None:
-    """Let all threads share two heaps; call it before any thread starts.
+    """Let all threads share two heaps a core; call it before any thread starts.
 
-    By default glibc makes one heap for each thread, up to eight for each core, and none of them shrinks: that
-    costs 10 to 30 MB with one camera.
+    By default glibc makes one heap for each thread, up to eight for each core, and none of them shrinks. With
+    two in all the threads wait for each other, and look for memory in longer lists: on two cores 4 % more
+    processor time, for as much memory within the noise.
     """
     if libc := _libc():
-        libc.mallopt(_M_ARENA_MAX, _ARENAS)
+        libc.mallopt(_M_ARENA_MAX, _ARENAS * len(os.sched_getaffinity(0)))
 
 
 def trim() -> None:

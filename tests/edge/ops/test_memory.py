@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import subprocess
 import sys
 import weakref
 from pathlib import Path
+
+import pytest
 
 from edge.ops.memory import settle
 
@@ -45,3 +48,34 @@ def test_what_the_start_has_left_is_collected_and_so_is_what_comes_later() -> No
     settle()
     assert left() is None
     assert gc.isenabled()
+
+
+HEAPS = """
+import ctypes, os, sys, threading
+from edge.ops.memory import limit_arenas
+os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:int(sys.argv[1])])
+limit_arenas()
+together, held = threading.Barrier(20), []
+def hold():
+    held.append(bytearray(50_000))
+    together.wait()
+threads = [threading.Thread(target=hold) for _ in range(20)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+out = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, out)
+libc.fflush(out)
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_info"), reason="only glibc has heaps that it names"
+)
+@pytest.mark.parametrize("cores", range(1, min(len(os.sched_getaffinity(0)), 4) + 1))
+def test_all_threads_share_two_heaps_a_core(cores: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HEAPS, str(cores)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("<heap nr=") == 2 * cores

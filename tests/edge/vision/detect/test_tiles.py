@@ -104,8 +104,9 @@ def test_no_boxes_are_held_by_no_tile():
 class TestChanges:
     TILES = plan_tiles(960, 540, 270)
 
-    def noise(self, seed: int) -> np.ndarray:
-        return np.random.default_rng(seed).normal(120, 5, (540, 960, 3)).clip(0, 255).astype(np.uint8)
+    def noise(self, seed: int, width: int = 960, height: int = 540) -> np.ndarray:
+        noise = np.random.default_rng(seed).normal(120, 5, (height, width, 3))
+        return noise.clip(0, 255).astype(np.uint8)
 
     def searched(self, image: np.ndarray) -> Changes:
         """All tiles were searched in this picture."""
@@ -127,6 +128,16 @@ class TestChanges:
         left, top = self.TILES[:, 0], self.TILES[:, 1]
         assert not share[(left > 80) | (top > 120)].any()
 
+    @pytest.mark.parametrize("size", [(852, 480), (704, 576), (721, 577), (961, 541)])
+    def test_are_as_large_in_a_picture_that_is_no_multiple_of_the_grey_one(self, size: tuple[int, int]):
+        view = np.array([[0, 0, *size]], np.float32)
+        changes, image = Changes(view, *size), self.noise(1, *size)
+        changes.show(image)
+        changes.searched(0)
+        assert not changes.show(self.noise(2, *size)).any()
+        image[20:120, 20:80] = 220
+        assert changes.show(image)[0] == pytest.approx(100 * 60 / (size[0] * size[1]), rel=0.2)
+
     def test_last_until_the_tile_is_searched(self):
         changes = self.searched(np.zeros((540, 960, 3), np.uint8))
         bright = np.full((540, 960, 3), 200, np.uint8)
@@ -134,7 +145,7 @@ class TestChanges:
         changes.searched(3)
         assert np.flatnonzero(changes.show(bright) == 0).tolist() == [3]
 
-    @pytest.mark.parametrize("shape", [(1, 1920, 3), (8, 1920, 3), (1920, 8, 3), (3, 3, 3)])
+    @pytest.mark.parametrize("shape", [(1, 1920, 3), (1, 1900, 3), (8, 1920, 3), (1920, 8, 3), (3, 3, 3)])
     def test_are_looked_for_in_a_strip_too(self, shape: tuple[int, ...]):
         views = np.array([[0, 0, shape[1], shape[0]]], np.float32)
         changes = Changes(views, shape[1], shape[0])

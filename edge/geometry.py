@@ -19,7 +19,8 @@ def areas(boxes: Boxes) -> NDArray[np.float32]:
 
 def longer_sides(boxes: Boxes) -> NDArray[np.float32]:
     """The longer side of each box in pixels, (N,)."""
-    return np.asarray((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0), np.float32)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return np.asarray(np.maximum(np.maximum(sides[:, 0], sides[:, 1]), 0), np.float32)
 
 
 def intersections(a: Boxes, b: Boxes) -> NDArray[np.float32]:

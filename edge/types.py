@@ -33,10 +33,10 @@ def require_array(
     name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype: type[np.generic]
 ) -> None:
     """Raise ValueError unless `array` has this dtype and shape (None: any length)."""
-    fits = array.ndim == len(shape) and all(
-        length in (None, found) for length, found in zip(shape, array.shape, strict=True)
-    )
-    if not fits or array.dtype != dtype:
+    fits = array.ndim == len(shape) and array.dtype == dtype
+    for length, found in zip(shape, array.shape, strict=False):
+        fits = fits and (length is None or length == found)
+    if not fits:
         allowed = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
         raise ValueError(f"{name}: {array.dtype} {array.shape}; expected {dtype.__name__} {allowed}")
 

@@ -72,6 +72,8 @@ def with_parts(image: Image, boxes: Boxes, whole: Colours) -> Colours:
 
     image, boxes: see `colours`, which gave `whole`.
     """
+    if not np.isnan(whole).any():
+        return whole
     found = whole.copy()
     chests, sides = _chests(boxes), longer_sides(boxes)
     for row in np.flatnonzero(hidden(boxes)).tolist():
@@ -120,7 +122,10 @@ class Outfits:
     def add(self, rows: NDArray[np.intp], colours: Colours) -> None:
         """Take one sight of each of these rows, (M, 3), NaN where its colour is unknown."""
         known = ~np.isnan(colours).any(axis=1)
-        rows, colours = rows[known], colours[known]
+        if not known.all():
+            rows, colours = rows[known], colours[known]
+        if not len(rows):
+            return
         first = self._sights[rows] == 0
         self._mean[rows[first]] = colours[first]
         self._sights[rows] += 1
@@ -166,7 +171,8 @@ def _behind(
 
 
 def _chests(boxes: Boxes) -> NDArray[np.intp]:
-    return np.asarray(np.round(np.tile(boxes[:, :2], 2) + CHEST * longer_sides(boxes)[:, None]), np.intp)
+    corner = boxes[:, [0, 1, 0, 1]]
+    return np.asarray(np.round(corner + CHEST * longer_sides(boxes)[:, None]), np.intp)
 
 
 def _beside(chest: NDArray[np.intp], nearer: Boxes) -> NDArray[np.intp]:

@@ -114,7 +114,7 @@ class Scanner:
         views = self._views_to_search(image, at, tracks, missed)
         seen = self._search(image, views)
         merged = _merge(self._with_missed(views, seen, tracks, missed) if self._small else seen)
-        return merged.select(longer_sides(merged.xyxy) >= self._min_face)
+        return _those(merged, longer_sides(merged.xyxy) >= self._min_face)
 
     def restart(self) -> None:
         """Forget what was searched: the next picture shows another time or place."""
@@ -271,13 +271,13 @@ class Scanner:
 
     def _seen(self, image: Image, view: int, found: Faces) -> Faces:
         """What a view shows that it does not cut off, in pixels of the picture."""
-        if not view:
+        if not view or not len(found):
             return found
         left, top, right, bottom = (int(v) for v in self._views[view])
         edges = _inner_edges(self._views[view], image)
-        whole = found.select(~_cut(found.xyxy, right - left, bottom - top, edges))
-        corner = np.array([left, top], np.float32)
-        return Faces(whole.xyxy + np.tile(corner, 2), whole.score, whole.keypoints + corner)
+        whole = _those(found, ~_cut(found.xyxy, right - left, bottom - top, edges))
+        corner = np.array([left, top, left, top], np.float32)
+        return Faces(whole.xyxy + corner, whole.score, whole.keypoints + corner[:2])
 
 
 def _is_due(due: datetime, at: datetime, every: timedelta) -> bool:
@@ -299,8 +299,14 @@ def _cut(boxes: Boxes, width: int, height: int, inner: Mask) -> Mask:
     return np.asarray((at_edge & inner).any(axis=1), np.bool_)
 
 
+def _those(faces: Faces, some: Mask) -> Faces:
+    """As `Faces.select`, which mostly is all of them."""
+    return faces if some.all() else faces.select(some)
+
+
 def _merge(parts: list[Faces]) -> Faces:
     """Each face once, with its best box."""
+    parts = [part for part in parts if len(part)]
     if not parts:
         return Faces.empty()
     if len(parts) == 1:

@@ -55,16 +55,16 @@ class SecondOpinion:
     def examine(self, image: Image, box: Boxes) -> Opinion:
         """Look again at `box`, float32 (4,), of `image`, uint8 (H, W, 3) BGR."""
         left, top, right, _ = np.round(squares(box[None], ENLARGED)[0]).astype(int)
-        corner = np.array([left, top], np.float32)
+        corner = np.array([left, top, left, top], np.float32)
+        middle, side = centres(box[None]), _side(box)
 
         def is_same(found: Boxes) -> NDArray[np.bool_]:
-            apart = centres(found + np.tile(corner, 2)) - centres(box[None])
-            return np.asarray(np.linalg.norm(apart, axis=1) / _side(box) < NEAR)
+            return np.asarray(np.linalg.norm(centres(found + corner) - middle, axis=1) / side < NEAR)
 
         face = self._detector.surest(cut_out(image, left, top, max(right - left, 8)), is_same)
         if not len(face):
             return Opinion.no_face(box)
-        return Opinion(float(face.score[0]), face.xyxy[0] + np.tile(corner, 2), face.keypoints[0] + corner)
+        return Opinion(float(face.score[0]), face.xyxy[0] + corner, face.keypoints[0] + corner[:2])
 
     def close(self) -> None:
         """Release the detector."""

@@ -63,6 +63,9 @@ log = logging.getLogger(__name__)
 PATIENCE = 60.0
 """Seconds without progress, beside the broker's time-out, after which a thread is stuck."""
 
+OPENING_ENDS = 5.0
+"""Seconds that the thread which opens the face networks gets where the start has failed."""
+
 ASKED_ENDS = 0.5
 """Seconds that a check or a still that the page has started gets at the end."""
 
@@ -126,16 +129,20 @@ class Composition:
     def _open_detectors(self, opened: ExitStack) -> SharedDetectors:
         """The cameras' detectors; on a CPU they are opened in a thread, beside the age model."""
         settings, detectors = self.settings, SharedDetectors(_cores())
-        opened.callback(detectors.close)
 
         def open_ahead() -> None:
-            with suppress(Exception):  # each camera's thread meets the same fault, and reports it
-                self._parts.open_ahead(settings.cameras, settings, detectors)
+            if not wants_gpu(settings.detection.engine):
+                with suppress(Exception):  # each camera's thread meets the same fault, and reports it
+                    self._parts.open_ahead(settings.cameras, settings, detectors)
 
-        if not wants_gpu(settings.detection.engine):
-            thread = threading.Thread(target=open_ahead, name="open-ahead", daemon=True)
-            opened.callback(thread.join)
-            thread.start()
+        def close() -> None:
+            thread.join(OPENING_ENDS)
+            if not thread.is_alive():
+                detectors.close()
+
+        thread = threading.Thread(target=open_ahead, name="open-ahead", daemon=True)
+        opened.callback(close)
+        thread.start()
         return detectors
 
     def _open(self, opened: ExitStack) -> None:

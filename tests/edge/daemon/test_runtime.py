@@ -28,7 +28,7 @@ from edge.audit.book import FILE
 from edge.capture import Source, open_source
 from edge.clock import Clock, SystemClock
 from edge.config import CameraSettings, Settings, load_settings
-from edge.daemon import shutdown
+from edge.daemon import composition, shutdown
 from edge.daemon.composition import Composition
 from edge.daemon.parts import Parts
 from edge.daemon.runtime import Runtime
@@ -709,6 +709,26 @@ def test_a_start_that_fails_closes_what_was_opened_ahead(tmp_path: Path) -> None
     with pytest.raises(ConfigurationError, match="the age model cannot be opened"):
         make(tmp_path, settings(tmp_path, "door"), replace(seeing(see, serve=fail), open_ahead=open_ahead))
     assert far.closed
+
+
+def test_a_network_that_hangs_while_it_is_opened_does_not_hold_up_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(composition, "OPENING_ENDS", 0.05)
+    ends, stop = threading.Event(), Stop()
+
+    def hang(_cameras: object, _settings: object, detectors: SharedDetectors) -> None:
+        def make_slowly() -> PaintedFaces:
+            ends.wait()
+            return PaintedFaces([])
+
+        detectors.open_ahead("far", make_slowly)
+
+    parts = replace(seeing(see, outbox=stop.outbox(1)), open_ahead=hang)
+    try:
+        assert make(tmp_path, settings(tmp_path, "door"), parts).run(stop) == 0
+    finally:
+        ends.set()
 
 
 def test_a_source_that_hangs_and_reports_when_all_is_closed_is_ignored(tmp_path: Path) -> None:

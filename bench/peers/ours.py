@@ -48,11 +48,12 @@ def visitors(message: dict[str, Any]) -> int:
     return int(message["released"] or 0) if message["schema"] == COUNTS else 0
 
 
-def main(clip: str, max_fps: float, tile: int) -> None:
+def main(clip: str, max_fps: float, tile: int, engine: str) -> None:
     images = held(Path(clip))
     bundle, backend = open_model()
     camera = {"name": "clip", "source": "clip.mp4", "max_fps": max_fps, "tile": tile}
-    settings = load_settings(None, ("privacy.minimum=1",), {"cameras": [camera]})
+    overrides = ("privacy.minimum=1", f"detection.engine={engine}")
+    settings = load_settings(None, overrides, {"cameras": [camera]})
 
     opened: list[Kept] = []
 
@@ -64,7 +65,8 @@ def main(clip: str, max_fps: float, tile: int) -> None:
     # Its models are loaded before the time is measured.
     ready = build_vision(settings.cameras[0], settings, bundle, metrics)
 
-    name = f"InStore, {max_fps:g} frames a second" + ("" if tile else ", whole picture")
+    library = " on ONNX Runtime" if engine == "onnxruntime" else ""
+    name = f"InStore{library}, {max_fps:g} frames a second" + ("" if tile else ", whole picture")
     with one_opencv_thread(), measured(name, images) as found:
         messages = replay(
             settings,
@@ -84,4 +86,4 @@ def main(clip: str, max_fps: float, tile: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

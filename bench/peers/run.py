@@ -31,7 +31,7 @@ from bench.tables import table
 from edge.commands.bench.environment import environment
 
 SIZE, FRAMES = (1280, 720), 60
-GOAL_MS = 12.0
+GOAL_MS = 10.0
 """Milliseconds of processor time a frame, with more faces found than the tutorial's loop."""
 
 OURS = "InStore"
@@ -42,10 +42,9 @@ Report = dict[str, Any]
 def commands(clip: Path, raw: Path, environments: Path) -> list[list[str]]:
     """The command of each peer, ours first."""
     python, peers = sys.executable, "bench.peers"
-    ours = [
-        [python, "-m", f"{peers}.ours", str(clip), *way]
-        for way in (("10", "540"), ("5", "540"), ("25", "540"), ("25", "0"))
-    ]
+    ways = [(*way, "mediapipe") for way in (("10", "540"), ("5", "540"), ("25", "540"), ("25", "0"))]
+    ways += [(*way, "onnxruntime") for way in (("10", "540"), ("25", "0"))]
+    ours = [[python, "-m", f"{peers}.ours", str(clip), *way] for way in ways]
     found = [*ours, [python, "-m", f"{peers}.tutorial", str(clip)]]
     roboflow, node = environments / "roboflow" / "bin" / "python", environments / "node"
     if roboflow.exists():
@@ -136,7 +135,8 @@ WHY = (
     "picture: the tiles need most of its time and give most of its faces. At five frames a second it finds "
     "as many faces in each frame and follows as many people; the loop, which searches every frame, sees its "
     "few large faces more often. Without tiles, on every frame, InStore finds the same faces as the loop at "
-    "a lower cost, as it estimates a visitor's age from a few good pictures and not in every frame. "
+    "a lower cost, as it estimates a visitor's age from a few good pictures and not in every frame. The "
+    "engine `onnxruntime` finds the same faces as `mediapipe`, its default, in less time. "
     "Roboflow's pipeline counts every followed face as a visitor, also from behind; most of its memory is "
     "PyTorch and its libraries. Human has no tracking, and its network runs in WASM."
 )

@@ -434,7 +434,10 @@ class JpegDecoder:
 
 
 def _seconds(timed: VideoFrame | Packet[Any]) -> float:
-    return math.nan if timed.pts is None or timed.time_base is None else float(timed.pts * timed.time_base)
+    unit = timed.time_base  # made anew each time it is asked for
+    if timed.pts is None or unit is None:
+        return math.nan
+    return timed.pts * unit.numerator / unit.denominator
 
 
 def _container(

@@ -51,10 +51,10 @@ def cases(material: Material) -> list[tuple[str, Path, bool, str, int | None]]:
     return [
         ("busy, 480 lines, from memory", material.small, True, default, None),
         ("busy, 480 lines, decoded", material.small, False, default, 8),
-        ("the same, ONNX Runtime", material.small, False, faster, 12),
+        ("busy, 480 lines, decoded, ONNX Runtime", material.small, False, faster, 16),
         ("busy, 1080p, from memory", material.large, True, default, None),
         ("busy, 1080p, decoded", material.large, False, default, None),
-        ("the same, ONNX Runtime", material.large, False, faster, 3),
+        ("busy, 1080p, decoded, ONNX Runtime", material.large, False, faster, 4),
         ("idle, 480 lines, decoded", material.idle_small, False, default, None),
         ("idle, 1080p, from memory", material.idle_large, True, default, 16),
         ("idle, 1080p, decoded", material.idle_large, False, default, None),

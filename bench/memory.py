@@ -51,9 +51,14 @@ def measure(material: Material, *, quick: bool, step: Callable[[str], None]) -> 
     """Memory of boxes of one camera and of five on each clip."""
     seconds = 5.0 if quick else 15.0
     cases = []
-    for name, clip in (("busy, 1080p", material.large), ("busy, 480 lines", material.small)):
+    scenes = (
+        ("busy, 1080p", material.large, "mediapipe"),
+        ("busy, 1080p, ONNX Runtime", material.large, "onnxruntime"),
+        ("busy, 480 lines", material.small, "mediapipe"),
+    )
+    for name, clip, engine in scenes:
         step(f"memory: {name}")
-        few, many = (work(clip, n, fps=FPS, seconds=seconds).rss_mb for n in (FEW, MANY))
+        few, many = (work(clip, n, fps=FPS, seconds=seconds, engine=engine).rss_mb for n in (FEW, MANY))
         cases.append(
             {
                 "case": name,

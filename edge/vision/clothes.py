@@ -149,7 +149,8 @@ class Outfits:
         usual = np.maximum(SAME_COLOUR, varies) * np.sqrt(1 + _weights(self._sights))
         usual[self._sights == 0] = np.nan
         apart = (colours - self._mean[:, None]) / usual[:, None]
-        return np.asarray(np.sqrt((apart**2).sum(axis=2)), np.float64)
+        square = apart**2
+        return np.asarray(np.sqrt(square[..., 0] + square[..., 1] + square[..., 2]), np.float64)
 
 
 def _weights(sights: NDArray[np.intp]) -> NDArray[np.float64]:

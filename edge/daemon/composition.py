@@ -206,8 +206,9 @@ class Composition:
         self.counting.resume()
 
     def _join_cameras(self) -> None:
-        # More frames at once than cores would only make each of them later.
-        self._turns = Turns(_cores())
+        # One more than cores, which are idle while a thread waits for Python's lock; more would only make each
+        # of them later.
+        self._turns = Turns(_cores() + 1)
         # A thread that waits for room in the queue must not wait for ever.
         self.threads = Threads(self.heartbeats, self.clock, on_failure=self.queue.hurry)
         self.lanes = Lanes(self.threads, self.clock, self._make_worker, self._make_camera)

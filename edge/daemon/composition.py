@@ -206,8 +206,7 @@ class Composition:
         self.counting.resume()
 
     def _join_cameras(self) -> None:
-        # One more than cores, which are idle while a thread waits for Python's lock; more would only make each
-        # of them later.
+        # One more than cores: one is idle while its thread waits for Python's lock. More make each later.
         self._turns = Turns(_cores() + 1)
         # A thread that waits for room in the queue must not wait for ever.
         self.threads = Threads(self.heartbeats, self.clock, on_failure=self.queue.hurry)

@@ -136,7 +136,8 @@ class Track:
     """One visitor in view of one camera.
 
     xyxy: float32 (4,), the last or predicted box in pixels. face: the index of its face in the frame's
-    `Faces`, None if this frame does not show it. track_id is unique in one tracker only.
+    `Faces`, None if this frame does not show it. track_id is unique in one tracker only. resumes: of a
+    REMOVED track that turned out to be the same visitor as another, the track_id of that, which goes on.
     """
 
     track_id: int
@@ -145,6 +146,7 @@ class Track:
     first_seen: datetime
     last_seen: datetime
     face: int | None = None
+    resumes: int | None = None
 
     def __post_init__(self) -> None:
         require_array("Track.xyxy", self.xyxy, (4,), np.float32)

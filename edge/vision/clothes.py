@@ -139,6 +139,11 @@ class Outfits:
         return self._sights > 0
 
     @property
+    def sights(self) -> NDArray[np.intp]:
+        """How often each was seen, (N,)."""
+        return self._sights
+
+    @property
     def means(self) -> Colours:
         """The colours (N, 3), NaN where none was seen."""
         return np.where(self.known[:, None], self._mean, np.float32(np.nan))

@@ -1,13 +1,11 @@
 """Which faces of successive frames are the same visitor, and the life of a track.
 
-Every track carries a Kalman filter. People keep their speed for a second or two and then do something else,
-so velocity is an Ornstein-Uhlenbeck process: correlated over `PERSISTENCE` seconds, of known spread. It makes
-the prediction exact for any time step, and a visitor out of sight slows down instead of moving on at full
-speed. Lengths are measured in face sizes: one set of numbers is right for near and far and for every
-resolution. Faces are assigned to tracks so that the whole assignment is most likely. A face that fits none
-continues a track that was close by a moment ago and found no other (a sudden move), or one in the same
-clothes that it can have reached (a turn out of sight), or one that a nearer person has hidden since (in a
-queue), or else starts a new one.
+Every track carries a Kalman filter (`motion`), so lengths are measured in face sizes. Faces are assigned to
+tracks so that the whole assignment is most likely. A face that fits none continues a track that was close by
+a moment ago and found no other (a sudden move), or one in the same clothes that it can have reached (a turn
+out of sight), or one that a nearer person has hidden since (in a queue), or else starts a new one. Once the
+clothes of that one were seen for a moment, it becomes the track that was lost at its place in the same
+clothes, if there is one: who steps out from behind somebody shows the face first.
 
 All times are those of the frames: neither frame rate nor dropped frames change what the settings mean.
 `bench/trackers.py` compares this with trackers of a library; the constants were tuned on its scenes, with
@@ -23,27 +21,13 @@ import lap
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.geometry import centres, overlap
+from edge.geometry import overlap
 from edge.types import Boxes, Faces, Track, TrackState
 from edge.vision.clothes import Outfits, behind, half_hidden
+from edge.vision.motion import NOISE, Floats, Indices, Motion, measure
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
 Colours = NDArray[np.float32]
 Bools = NDArray[np.bool_]
-
-PERSISTENCE = 2.0
-"""Seconds over which a visitor's velocity stays correlated."""
-
-SPEED = np.array([4.0, 4.0, 0.5, 0.5])
-"""Standard deviation of velocity: x and y in face sizes per second, growth in e-folds per second.
-
-A face is about 0.16 m wide and people walk at 1.4 m/s: 8.75 face sizes per second across the view, 0 straight
-towards the camera. At that speed a face 3 m away grows by 0.47 e-folds per second.
-"""
-
-NOISE = np.array([0.1, 0.1, 0.1, 0.1])
-"""Standard deviation of a measurement: x and y in face sizes, sides in e-folds. Boxes jitter, heads turn."""
 
 COAST = 1.2
 """Seconds unseen after which a track is predicted no further, and waits where it was expected last."""
@@ -109,6 +93,19 @@ UNDECIDED_FOR = timedelta(seconds=1)
 """Time for which a face near a track that is hidden for so long starts none: who steps out from behind
 somebody shows the face first and the clothes a moment later."""
 
+LATE = 2.0
+"""Face sizes from where a lost track was seen last within which another that began there later, in the same
+clothes, is the same visitor: 1.75 to 2.25 give the same counts on recordings and drawn scenes."""
+
+LATE_AT_ONCE = 3.0
+"""The same where it began within TURN_WITHIN of that: nobody else comes so soon in such clothes."""
+
+LATE_GROWTH = 0.7
+"""E-folds by which the sides of the two faces may differ: one may have been half hidden."""
+
+LATE_SIGHTS = 3
+"""Sights of the clothes of the newer track from which on they are compared, once."""
+
 OTHER_CLOTHES = 2.0
 """How unlike the clothes are (`Outfits.unlike`) from which on a face that fits no track continues none."""
 
@@ -151,7 +148,7 @@ class Tracker:
         self._doubt_after = timedelta(seconds=settings.doubt_after)
         self._lost_after = timedelta(seconds=settings.lost_after)
         self._lives: list[_Life] = []
-        self._motion = _Motion()
+        self._motion = Motion()
         self._outfits = Outfits()
         self._parts = Outfits()
         self._next_id = 1
@@ -186,6 +183,7 @@ class Tracker:
         self._note_hidden(faces.xyxy)
         taken = np.concatenate([columns, self._undecided(pairs, columns)])
         ended += self._remove([self._doubtful(life) for life in self._lives])
+        ended += self._remove([self._resumes(row) for row in range(len(self._lives))])
         self._start(faces, pairs.measured, taken, worn, parts)
         return self._tracks(faces) + ended
 
@@ -226,9 +224,46 @@ class Tracker:
     def _doubtful(self, life: _Life) -> bool:
         return life.state is TrackState.TENTATIVE and self._unseen(life) > self._doubt_after
 
+    def _resumes(self, row: int) -> bool:
+        """Whether a track began where another was lost, in the same clothes: then that one takes its place.
+
+        When it began, too little was seen of what they wear.
+        """
+        life = self._lives[row]
+        is_new = life.state is TrackState.CONFIRMED and not life.compared
+        if not is_new or self._outfits.sights[row] < LATE_SIGHTS:
+            return False
+        life.compared = True
+        unlike = self._outfits.unlike(self._outfits.means[row][None])[:, 0]
+        apart = self._motion.apart(life.began[None], LATE_GROWTH)[:, 0]
+        found = [
+            other
+            for other in range(len(self._lives))
+            if unlike[other] < 1 and self._may_resume(life, self._lives[other], apart[other])
+        ]
+        if not found:
+            return False
+        self._replace(max(found, key=lambda other: self._lives[other].last_seen), row)
+        return True
+
+    def _may_resume(self, life: _Life, lost: _Life, apart: float) -> bool:
+        """Whether the newer track began near enough, and while the other was out of sight, as it still is."""
+        gap = life.first_seen - lost.last_seen
+        if lost.state is not TrackState.LOST or gap <= timedelta():
+            return False
+        return apart < (LATE_AT_ONCE if gap.total_seconds() <= TURN_WITHIN else LATE)
+
+    def _replace(self, lost: int, row: int) -> None:
+        """Let a lost track go on as the one of this row has gone on, which resumes it."""
+        old, new = self._lives[lost], self._lives[row]
+        old.state, old.face, old.last_seen = TrackState.CONFIRMED, new.face, new.last_seen
+        old.absent, old.hidden, old.unproven_from = timedelta(), False, None
+        new.resumes = old.track_id
+        self._motion.copy(row, lost)
+
     def _compare(self, boxes: Boxes, worn: Colours, parts: Colours) -> _Pairs:
         """What the tracks and this frame's faces (M, 4) have to do with each other."""
-        measured = _measure(boxes)
+        measured = measure(boxes)
         noise = np.where(half_hidden(boxes)[:, None], HALF_HIDDEN, NOISE)
         unseen = np.array([self._unseen(life).total_seconds() for life in self._lives])
         hidden_long = unseen > self._settings.lost_after + UNPROVEN_FOR
@@ -351,7 +386,7 @@ class Tracker:
             return
         fresh &= ~(overlap(faces.xyxy, self._recent(faces)) > SAME_PLACE).any(axis=1)
         for column in np.flatnonzero(fresh).tolist():
-            self._lives.append(_Life(self._next_id, self._elapsed, self._elapsed))
+            self._lives.append(_Life(self._next_id, self._elapsed, self._elapsed, measured[column]))
             self._hit(self._lives[-1], column)
             self._next_id += 1
         self._motion.start(measured[fresh])
@@ -393,7 +428,13 @@ class Tracker:
         """The public `Track` of `life`, its times on the clock of the last frame."""
         origin = self._at - self._elapsed
         return Track(
-            life.track_id, box, life.state, origin + life.first_seen, origin + life.last_seen, life.face
+            life.track_id,
+            box,
+            life.state,
+            origin + life.first_seen,
+            origin + life.last_seen,
+            life.face,
+            life.resumes,
         )
 
 
@@ -402,18 +443,23 @@ class _Life:
     """A track without its motion. Times are on the tracker's own axis, which never moves back.
 
     absent: time for which it was not seen and nobody hid it. hidden: whether somebody hides it now.
-    unproven_from: when a face came that may be this one, of whose clothes nothing was seen.
+    unproven_from: when a face came that may be this one, of whose clothes nothing was seen. began: (4,),
+    where it was seen first. compared: whether it was asked whose track it resumes; resumes: the id of that
+    one.
     """
 
     track_id: int
     first_seen: timedelta
     last_seen: timedelta
+    began: Floats
     state: TrackState = TrackState.TENTATIVE
     hits: int = 0
     face: int | None = None
     absent: timedelta = timedelta()
     hidden: bool = False
     unproven_from: timedelta | None = None
+    compared: bool = False
+    resumes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,105 +481,8 @@ class _Pairs:
     unproven: Bools
 
 
-class _Motion:
-    """The Kalman filters of all tracks, one row each, advanced together.
-
-    A row's four coordinates are independent: centre x, y in pixels, log of width, log of height in pixels.
-    """
-
-    def __init__(self) -> None:
-        # Of every track and coordinate: position, velocity, and position's variance, their covariance,
-        # velocity's variance, these three with lengths in face sizes.
-        self._state = np.empty((5, 0, 4))
-        self._seen = np.empty((0, 4))  # the last measurement of every track
-
-    def start(self, measured: Floats) -> None:
-        """Add rows that rest at these measurements (N, 4), their velocity unknown."""
-        fresh = np.zeros((5, len(measured), 4))
-        fresh[0] = measured
-        fresh[2] = NOISE**2
-        fresh[4] = SPEED**2
-        self._state = np.concatenate([self._state, fresh], axis=1)
-        self._seen = np.concatenate([self._seen, measured])
-
-    def keep(self, rows: NDArray[np.bool_]) -> None:
-        """Forget all other rows."""
-        self._state, self._seen = self._state[:, rows], self._seen[rows]
-
-    def predict(self, seconds: Floats) -> None:
-        """Let `seconds` (N,) pass for each row: the exact moments of an Ornstein-Uhlenbeck process."""
-        position, velocity, spread, link, drift = self._state
-        seconds = seconds[:, None]
-        kept = np.exp(-seconds / PERSISTENCE)
-        reach = PERSISTENCE * (1 - kept)
-        position += reach * velocity
-        velocity *= kept
-        spread += reach * (2 * link + reach * drift)
-        spread += SPEED**2 * PERSISTENCE * (2 * (seconds - reach) - reach**2 / PERSISTENCE)
-        link += reach * drift
-        link *= kept
-        link += SPEED**2 * reach**2 / PERSISTENCE
-        drift *= kept**2
-        drift += SPEED**2 * (1 - kept**2)
-
-    def surprise(self, measured: Floats, noise: Floats) -> Floats:
-        """-2 log likelihood of each of M measurements under each of N tracks, (N, M), up to a constant.
-
-        noise: (M, 4), the standard deviation of each measurement.
-        """
-        position, _, spread, _, _ = self._state
-        variance = spread[:, None] + noise**2
-        error = (measured - position[:, None]) / self._units()[:, None]
-        each = error**2 / variance + np.log(variance)
-        # Neither by numpy's sum nor, below, by its max: over a short axis these take thrice as long.
-        surprise: Floats = each[..., 0] + each[..., 1] + each[..., 2] + each[..., 3]
-        return surprise
-
-    def apart(self, measured: Floats, most: float = np.inf) -> Floats:
-        """Distances in face sizes of M measurements from where N tracks were seen last, (N, M).
-
-        most: E-folds from which on, if their sides differ by so much, it is infinite.
-        """
-        error = (measured - self._seen[:, None]) / self._units()[:, None]
-        growth = np.maximum(np.abs(error[..., 2]), np.abs(error[..., 3]))
-        return np.where(growth < most, np.hypot(error[..., 0], error[..., 1]), np.inf)
-
-    def correct(self, rows: Indices, measured: Floats, noise: Floats) -> None:
-        """Kalman update of these rows, each with its measurement and the standard deviation of that."""
-        position, velocity, spread, link, drift = self._state[:, rows]
-        self._seen[rows] = measured
-        error = measured - position
-        gain, push = spread / (spread + noise**2), link / (spread + noise**2)
-        self._state[:, rows] = (
-            position + gain * error,
-            velocity + push * error,
-            spread * (1 - gain),
-            link * (1 - gain),
-            drift - push * link,
-        )
-
-    def boxes(self) -> Boxes:
-        """The present boxes, float32 (N, 4)."""
-        position = self._state[0]
-        half = np.exp(position[:, 2:]) / 2
-        return np.concatenate([position[:, :2] - half, position[:, :2] + half], axis=1).astype(np.float32)
-
-    def _units(self) -> Floats:
-        """The unit of each coordinate, (N, 4): the face's size in pixels for a position, 1 for a log of a
-        side."""
-        units = np.ones(self._state[0].shape)
-        units[:, :2] = np.exp(self._state[0, :, 2:].mean(axis=1, keepdims=True))
-        return units
-
-
 def _clash(pairs: _Pairs) -> Floats:
     """Surprise at the clothes of each face, (N, M): more or less the longer a track was not seen."""
     weight = COLOUR_WEIGHT * np.minimum(pairs.unseen / COLOUR_COUNTS, 1)
     clash: Floats = np.nan_to_num(np.minimum(pairs.unlike - 1, 1) * weight[:, None])
     return clash
-
-
-def _measure(boxes: Boxes) -> Floats:
-    """Boxes as the filter's coordinates, (N, 4); a side shorter than a pixel counts as one."""
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1)
-    return np.concatenate([centres(boxes), np.log(sides)], axis=1, dtype=np.float64)

@@ -111,6 +111,16 @@ class _Visitor:
         """Whether it was counted or never will be, so that no picture of it is of use any more."""
         return self.counted or self.returned or self.stay.is_staff
 
+    def take(self, piece: _Visitor) -> None:
+        """Take the looks and pictures of a track that is a piece of this one's."""
+        self.verdict.is_face |= piece.verdict.is_face
+        self.looks += piece.looks
+        self.blurred += piece.blurred
+        self.largest = max(self.largest, piece.largest)
+        if not self.is_done:
+            for crop in piece.crops.best:
+                self.crops.offer(crop)
+
     def forget_pictures(self) -> None:
         """Let go of the pictures of this track."""
         self.crops.clear()
@@ -215,6 +225,9 @@ class Visitors:
             visitor = self._visitors.pop(track.track_id, None)
             if visitor is not None:
                 visitor.sights.ended = True
+                if track.resumes is not None:
+                    self._resume(self._visitors[track.resumes], track, visitor)
+                    continue
                 self._ask_whether_returned(visitor)
                 yield from self._count(track, visitor)
                 yield from self._missed(track, visitor)
@@ -223,6 +236,15 @@ class Visitors:
                 self._groups.end(track.track_id, track.last_seen, counted=visitor.counted)
                 if visitor.foreseen and not visitor.counted:
                     self._uncounted.append(track.track_id)
+
+    def _resume(self, visitor: _Visitor, track: Track, piece: _Visitor) -> None:
+        """Take what is known from a track that turned out to be a piece of a visitor's own."""
+        visitor.take(piece)
+        if self._fragments:
+            self._fragments.replace(piece.sights, visitor.sights)
+        self._groups.end(track.track_id, track.last_seen, counted=False)
+        if piece.foreseen:
+            self._uncounted.append(track.track_id)
 
     def foresee(self, now: datetime) -> list[Foreseen]:
         """The crops that those in view will most likely be counted with, where they are others than before:

@@ -35,6 +35,10 @@ class Fragments:
         self._open.append(sights)
         return continued
 
+    def replace(self, piece: Sights, sights: Sights) -> None:
+        """The track of these sights turned out to be a piece of this one's, which goes on in its place."""
+        self._open = [sights if one is piece else one for one in self._open if one is not sights]
+
     def pass_time(self, now: datetime) -> None:
         """Forget tracks that were seen too long ago, or later than now, as the clock was set back."""
         self._open = [

@@ -282,6 +282,15 @@ class TestVisitor:
         assert stage.ends == [6.8]
         assert all(c.image[20, 20, 0] == ANN.tag for c in stage.crops[:2])
 
+    def test_whose_track_began_again_beside_the_place_where_it_was_lost_is_one(self):
+        """Half hidden then; what was seen before and after is put together."""
+        half = lambda t: (200.0, 90.0, 24.0) if 3.4 <= t < 6 else None  # noqa: E731
+        stage = Stage({BACK: standing(until=3), ANN: half}).play(0, 9)
+        end = stage.messages[-1]
+        assert isinstance(end, TrackEnded)
+        assert (stage.fates(), end.track_id, end.dwell) == ({"visitor": 1}, 1, timedelta(seconds=5.8))
+        assert {crop.track_id for crop in stage.crops} == {1}
+
     def test_without_a_picture_worth_judging_is_counted_all_the_same(self):
         stage = Stage({ANN: standing(until=3)}, "crops.min_quality=1.0").play(0, 6)
         assert (stage.ends, stage.crops) == ([2.8], [])
@@ -452,6 +461,18 @@ class TestForeseen:
         stage.vision.finish()
         assert [m.crops for m in stage.vision.pass_time(at(4)).foreseen] == [()]
         assert stage.vision.pass_time(at(5)).foreseen == []
+
+    def test_are_withdrawn_where_it_turns_out_to_be_a_visitor_who_was_lost(self):
+        """The clothes are seen 3 s after the face."""
+
+        def later(t: float) -> Place | None:
+            return (180.0, 165.0 - max(0.0, 30 * (t - 6)), 24.0) if t >= 3.4 else None
+
+        stage = Stage({ANN: standing(y=120, until=3), BEA: later}, "tracking.lost_after=6").play(0, 6)
+        assert stage.foreseen[-1].track_id == 2 and stage.foreseen[-1].crops
+        stage.play(6, 8).finish()
+        assert [one.crops for one in stage.foreseen if one.track_id == 2][-1] == ()
+        assert stage.fates() == {"visitor": 1}
 
     def test_who_turns_out_to_be_staff_is_looked_at_as_before(self):
         looks: dict[bool, list[datetime]] = {False: [], True: []}

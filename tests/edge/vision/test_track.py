@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -425,6 +425,53 @@ def test_who_was_lost_long_ago_does_not_win_a_face_that_just_moved():
     assert ids(tracker.update(moved, at(1.2), np.array([GREEN]))) == {0: 2}
 
 
+def step_aside(worn: Sequence[float], apart: float, gap: float) -> Iterator[list[Track]]:
+    """Somebody in red stands until 1 s, and comes out of hiding by half: the clothes show 0.2 s later."""
+    tracker = Tracker()
+    for number in range(11):
+        yield tracker.update(faces((300, 300, SIZE)), at(number / 10), np.array([RED], np.float32))
+    out = faces((300 + apart * SIZE, 300, 0.55 * SIZE))
+    for number in range(6):
+        seen = UNKNOWN if number < 2 else np.array([worn], np.float32)
+        yield tracker.update(out, at(1 + gap + number / 10), seen)
+
+
+@pytest.mark.parametrize(
+    ("worn", "apart", "gap", "same"),
+    [
+        (RED, 1.0, 0.5, True),
+        (RED, 2.8, 0.5, True),
+        (RED, 3.2, 0.5, False),
+        (RED, 1.8, 1.7, True),
+        (RED, 2.2, 1.7, False),
+        (GREEN, 1.0, 0.5, False),
+        ([np.nan] * 3, 1.0, 0.5, False),
+    ],
+)
+def test_where_a_track_was_lost_another_is_that_one_once_the_same_clothes_are_seen(worn, apart, gap, same):
+    *_, tracks = step_aside(worn, apart, gap)
+    assert ids(tracks) == {0: 1 if same else 2}
+
+
+def test_a_track_that_is_another_ends_and_tells_which():
+    (resumed,) = (tracks for tracks in step_aside(RED, 1.0, 0.5) if any(track.resumes for track in tracks))
+    kept, ended = resumed
+    assert (kept.track_id, kept.state, kept.face) == (1, TrackState.CONFIRMED, 0)
+    assert (kept.first_seen, kept.last_seen) == (at(0), at(1.9))
+    assert (ended.track_id, ended.state, ended.resumes) == (2, TrackState.REMOVED, 1)
+
+
+def test_a_track_that_began_beside_another_is_somebody_else():
+    tracker, worn = Tracker(), np.array([RED, RED], np.float32)
+    both = faces((300, 300, SIZE), (300 + 1.5 * SIZE, 300, SIZE))
+    for number in range(3):
+        tracker.update(both, at(number / 10), np.full((2, 3), np.nan, np.float32))
+    for number in range(3, 9):
+        alone = both.select(np.array([1]))
+        tracks = tracker.update(alone, at(number / 10), worn[:1])
+    assert ids(tracks) == {0: 2}
+
+
 def test_a_visitor_who_stands_is_followed_at_one_frame_a_second():
     assert stand(Tracker(), until=9, fps=1).state is TrackState.CONFIRMED
 
@@ -488,14 +535,15 @@ face = st.tuples(coordinate, coordinate, st.floats(0, 500, width=32))
 frame = st.tuples(st.lists(face, max_size=5), st.floats(0.125, 1, width=32), st.floats(-2, 3))
 
 
-@given(st.lists(frame, max_size=30))
-def test_whatever_comes_every_track_lives_one_orderly_life(frames):
+@given(st.lists(frame, max_size=30), st.booleans())
+def test_whatever_comes_every_track_lives_one_orderly_life(frames, dressed):
     tracker, now, given_out = Tracker(), 0.0, 0
     confirmed: set[int] = set()
     over: set[int] = set()
     for found, score, step in frames:
         now += step
-        tracks = tracker.update(faces(*found, score=score), at(now))
+        worn = np.tile(np.array(RED, np.float32), (len(found), 1)) if dressed else None
+        tracks = tracker.update(faces(*found, score=score), at(now), worn)
         seen = [track.face for track in tracks if track.face is not None]
         assert len(seen) == len(set(seen)) and set(seen) <= set(range(len(found)))
         assert len({track.track_id for track in tracks}) == len(tracks)

@@ -55,6 +55,14 @@ class TestContinues:
         fragments.pass_time(at(9))
         assert fragments.begin(sights(9, 12, box(0))) is held
 
+    def test_of_the_visitor_whose_piece_the_track_before_was(self) -> None:
+        fragments, visitor, piece = Fragments(LOST_AFTER), sights(0, 2, box(0)), sights(3, 5, box(0))
+        fragments.begin(visitor)
+        fragments.begin(piece)
+        fragments.replace(piece, visitor)
+        visitor.end = at(9)
+        assert fragments.begin(sights(10, 12, box(0))) is visitor
+
     @pytest.mark.parametrize(("x", "found"), [(120, True), (-120, True), (130, False)])
     def test_within_three_faces_of_where_it_was_lost(self, x: float, found: bool) -> None:
         assert self.second(sights(0, 2, box(500), box(0)), sights(3, 9, box(x))) is found

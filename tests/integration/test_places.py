@@ -33,7 +33,6 @@ class Found:
 
 OFF = {
     "field/supermarket.mp4": Found(1, 3, "the cashier shows her face to the camera for three seconds only"),
-    "field/jumping-seven.mp4": Found(4, 7, "one of those who jump is lost for a moment and is two visits"),
 }
 """The clips of which it is; passages are right on all."""
 

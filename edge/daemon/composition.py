@@ -66,9 +66,6 @@ PATIENCE = 60.0
 OPENING_ENDS = 5.0
 """Seconds that the thread which opens the face networks gets where the start has failed."""
 
-ASKED_ENDS = 0.5
-"""Seconds that a check or a still that the page has started gets at the end."""
-
 
 class Composition:
     """All stages of a daemon, joined; `close` gives back what they hold.
@@ -78,7 +75,8 @@ class Composition:
     in use or its disk fails.
 
     backend_in_use, faces_in_use: set at the end where a thread hangs in what runs the age model or the face
-    networks, which `close` then leaves open.
+    networks, which `close` then leaves open. opening_hangs: so for the thread that opens the face networks at
+    the start.
     """
 
     def __init__(
@@ -114,7 +112,7 @@ class Composition:
         """Set where the page has written a file."""
         self._topics = Topics.of(settings)
         self._state = state_directory(settings, beside)
-        self.backend_in_use = self.faces_in_use = False
+        self.backend_in_use = self.faces_in_use = self.opening_hangs = False
         with ExitStack() as opened:
             self._detectors = self._open_detectors(opened)
             self.bundle: Bundle = load_bundle(bundle_folder(settings.model.bundle, beside))
@@ -136,13 +134,14 @@ class Composition:
                     self._parts.open_ahead(settings.cameras, settings, detectors)
 
         def close() -> None:
-            thread.join(OPENING_ENDS)
-            if not thread.is_alive():
+            if not self.opening_hangs:
+                self._opening.join(OPENING_ENDS)
+            if not self._opening.is_alive():
                 detectors.close()
 
-        thread = threading.Thread(target=open_ahead, name="open-ahead", daemon=True)
+        self._opening = threading.Thread(target=open_ahead, name="open-ahead", daemon=True)
         opened.callback(close)
-        thread.start()
+        self._opening.start()
         return detectors
 
     def _open(self, opened: ExitStack) -> None:
@@ -483,9 +482,13 @@ class Composition:
             thread.start()
             self._asked = [*(one for one in self._asked if one.is_alive()), thread]
 
-    def wait_for_asked(self) -> bool:
-        """Give the threads that the page has started a moment; whether all ended."""
-        return self.threads.join(self._asked, self.clock.monotonic() + ASKED_ENDS, may_hang=True)
+    def wait_for_opening(self, deadline: float) -> bool:
+        """Give the opening of face networks until `deadline` (monotonic seconds); whether it ended."""
+        return self.threads.join([self._opening], deadline, may_hang=True)
+
+    def wait_for_asked(self, deadline: float) -> bool:
+        """Give the threads of the page until `deadline` (monotonic seconds); whether all ended."""
+        return self.threads.join(self._asked, deadline, may_hang=True)
 
     def _say_preview(self, runs: bool) -> None:
         """A still or a live picture begins or has ended: there may be one of each."""

@@ -22,8 +22,11 @@ CLASSIFYING_ENDS = 1.0
 """Seconds that the counting thread then gets for the crops that wait."""
 
 COUNTING_ENDS = 1.5
-"""Seconds that it gets for the rest before the senders end, and as long as these take besides. With
-`mqtt.drain_timeout` and the goodbye that makes less than ten."""
+"""Seconds that it gets for the rest before the senders end, and as long as these take besides."""
+
+LEAVING_ENDS = 0.5
+"""Seconds that all who may hang outside of Python get together at last. With the three above, 3 s of
+`mqtt.drain_timeout` and 1.5 s of the goodbye that makes 9.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,9 @@ class Running:
 def shut_down(made: Composition, running: Running) -> bool:
     """End all threads and close all stages, within ten seconds. False: a thread hangs outside of Python.
 
-    Such a thread is in a camera's source, in TensorRT, or in what the page has started. Where the counting
-    has not ended, nothing is closed under it: it stores what it can until the process ends.
+    Such a thread is in a camera's source, in TensorRT, in a face network that it opens, or in what the page
+    has started. Where the counting has not ended, nothing is closed under it: it stores what it can until
+    the process ends. A longer `mqtt.drain_timeout` than its 3 s comes on top.
     """
     for backend in filter(None, (made.backend, made.faces)):
         backend.stop()
@@ -56,9 +60,12 @@ def shut_down(made: Composition, running: Running) -> bool:
         log.warning("%d windows wait in the outbox; they are sent after the next start", depth)
     made.backend_in_use = any(thread.is_alive() for thread in running.accelerators)
     made.faces_in_use = made.backend_in_use or (made.faces is not None and made.lanes.watching)
+    leave_by = made.clock.monotonic() + LEAVING_ENDS
+    made.opening_hangs = not made.wait_for_opening(leave_by)
     made.close()
-    ended = made.wait_for_asked()
-    return made.lanes.wait_for_sources() and ended and not made.faces_in_use
+    ended = made.wait_for_asked(leave_by)
+    sources_ended = made.lanes.wait_for_sources(leave_by)
+    return sources_ended and ended and not made.faces_in_use and not made.opening_hangs
 
 
 def _end_counting(made: Composition, counting: threading.Thread) -> None:

@@ -20,10 +20,6 @@ from edge.daemon.threads import Threads
 HANDOVER = 20.0
 """Seconds that a vision thread may take to end before another takes over from it."""
 
-HANGING = 0.5
-"""Seconds that the capturing threads get to end."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Lane:
     """One camera's two threads. stop: ends the capturing one, as soon as its source returns."""
@@ -100,10 +96,12 @@ class Lanes:
             lane.end()
         self._threads.join([lane.vision for lane in self], deadline)
 
-    def wait_for_sources(self) -> bool:
-        """Give the capturing threads a moment; whether all ended. One that hangs ends with its time-out."""
-        until = self._clock.monotonic() + HANGING
-        return self._threads.join([lane.capture for lane in self], until, may_hang=True)
+    def wait_for_sources(self, deadline: float) -> bool:
+        """Give the capturing threads until `deadline` (monotonic seconds); whether all ended.
+
+        One that hangs ends with its time-out.
+        """
+        return self._threads.join([lane.capture for lane in self], deadline, may_hang=True)
 
     def __iter__(self) -> Iterator[Lane]:
         return iter(list(self._lanes.values()))

@@ -11,6 +11,7 @@ import socket
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -355,8 +356,8 @@ def test_a_disk_that_is_slow_at_the_end_takes_no_count_away(
                 assert go_on.wait(PATIENCE)
             return super().commit(messages, **more)
 
-    for time in ("CLASSIFYING_ENDS", "COUNTING_ENDS", "GOODBYE"):
-        monkeypatch.setattr(shutdown, time, 0.05)
+    for name in ("CLASSIFYING_ENDS", "COUNTING_ENDS", "GOODBYE"):
+        monkeypatch.setattr(shutdown, name, 0.05)
     daemon = make(tmp_path, settings(tmp_path, "door"), seeing(see, outbox=Slow))
     try:
         assert daemon.run(stop) == 0
@@ -450,10 +451,10 @@ def test_what_the_page_has_started_is_ended_with_the_daemon(
         made.box_status("offline", "stopped")
         tools.on_preview(False)
         assert said == ["online", "online", "offline"]
-        assert not made.wait_for_asked()
+        assert not made.wait_for_asked(made.clock.monotonic())
         answered.set()
         made.threads.join(made._asked, made.clock.monotonic() + PATIENCE)
-        assert made.wait_for_asked()
+        assert made.wait_for_asked(made.clock.monotonic() + PATIENCE)
 
 
 def test_a_finished_audit_is_in_the_status_and_stays_there(tmp_path: Path) -> None:
@@ -712,9 +713,8 @@ def test_a_start_that_fails_closes_what_was_opened_ahead(tmp_path: Path) -> None
 
 
 def test_a_network_that_hangs_while_it_is_opened_does_not_hold_up_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(composition, "OPENING_ENDS", 0.05)
     ends, stop = threading.Event(), Stop()
 
     def hang(_cameras: object, _settings: object, detectors: SharedDetectors) -> None:
@@ -724,11 +724,22 @@ def test_a_network_that_hangs_while_it_is_opened_does_not_hold_up_the_end(
 
         detectors.open_ahead("far", make_slowly)
 
-    parts = replace(seeing(see, outbox=stop.outbox(1)), open_ahead=hang)
+    daemon = make(
+        tmp_path, settings(tmp_path, "door"), replace(seeing(see, outbox=stop.outbox(1)), open_ahead=hang)
+    )
+    begun = time.monotonic()
     try:
-        assert make(tmp_path, settings(tmp_path, "door"), parts).run(stop) == 0
+        assert daemon.run(stop) == 0
+        assert daemon.hangs
+        assert time.monotonic() - begun < composition.OPENING_ENDS
     finally:
         ends.set()
+
+
+def test_all_that_the_end_waits_for_makes_less_than_ten_seconds() -> None:
+    waits = [shutdown.VISION_ENDS, shutdown.CLASSIFYING_ENDS, shutdown.COUNTING_ENDS, shutdown.LEAVING_ENDS]
+    drains = load_settings(None, (), {"cameras": [{"name": "door", "source": "0"}]}).mqtt.drain_timeout
+    assert sum(waits) + drains + shutdown.GOODBYE == 9.5
 
 
 def test_a_source_that_hangs_and_reports_when_all_is_closed_is_ignored(tmp_path: Path) -> None:

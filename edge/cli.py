@@ -58,7 +58,7 @@ FOR_LIBRARIES = {
     "OPENBLAS_NUM_THREADS": "1",  # numpy's: cameras are the parallelism, and a thread spins before it sleeps
     "PYDANTIC_DISABLE_PLUGINS": "__all__",  # none is used, and it reads what every package declares
 }
-"""Variables that libraries read when they are imported."""
+"""Variables that libraries read when they are imported, where the environment does not set them."""
 
 EXAMPLES = """examples:
   instore-edge demo
@@ -71,7 +71,7 @@ EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 2 bad usage or configuration, 1 anything else."""
     words = sys.argv[1:] if argv is None else list(argv)
-    os.environ.update(FOR_LIBRARIES)
+    os.environ.update(FOR_LIBRARIES | os.environ)
     if words[:1] == ["run"]:
         hold_hang_up()
         gc.disable()  # until the daemon has settled: collections find little while libraries load

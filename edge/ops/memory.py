@@ -10,6 +10,7 @@ from functools import cache
 
 _M_ARENA_MAX = -8  # malloc.h
 _ARENAS = 2  # for each core
+_MOST_ARENAS = 8  # measured up to four; a container may get less of many cores than it sees
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
@@ -20,14 +21,15 @@ def _libc() -> ctypes.CDLL | None:
 
 
 def limit_arenas() -> None:
-    """Let all threads share two heaps a core; call it before any thread starts.
+    """Let all threads share two heaps a core, eight at most; call it before any thread starts.
 
     By default glibc makes one heap for each thread, up to eight for each core, and none of them shrinks. With
     two in all the threads wait for each other, and look for memory in longer lists: on two cores 4 % more
-    processor time, for as much memory within the noise.
+    processor time. Four take up to 9 MB more with one camera, and no
+    more with four cameras (`bench/results/tried.md`).
     """
     if libc := _libc():
-        libc.mallopt(_M_ARENA_MAX, _ARENAS * len(os.sched_getaffinity(0)))
+        libc.mallopt(_M_ARENA_MAX, min(_ARENAS * len(os.sched_getaffinity(0)), _MOST_ARENAS))
 
 
 def trim() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import subprocess
 import sys
@@ -43,6 +44,16 @@ def test_ctrl_c_ends_with_1_and_no_traceback(
     arguments = ["--config", config] if command == "check" else [config]
     assert main([command, *arguments]) == 1
     assert capsys.readouterr() == ("", "")
+
+
+def test_variables_of_libraries_are_set_where_the_environment_has_none(
+    config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.commands.check.command.check", lambda _: 0)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "4")
+    monkeypatch.delenv("PYDANTIC_DISABLE_PLUGINS", raising=False)
+    main(["check", "--config", config])
+    assert (os.environ["OPENBLAS_NUM_THREADS"], os.environ["PYDANTIC_DISABLE_PLUGINS"]) == ("4", "__all__")
 
 
 def test_a_bug_is_logged_with_its_traceback_and_without_secrets(

@@ -20,6 +20,7 @@ from edge.daemon.threads import Threads
 HANDOVER = 20.0
 """Seconds that a vision thread may take to end before another takes over from it."""
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Lane:
     """One camera's two threads. stop: ends the capturing one, as soon as its source returns."""

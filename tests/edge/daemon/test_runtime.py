@@ -34,7 +34,7 @@ from edge.daemon.composition import Composition
 from edge.daemon.parts import Parts
 from edge.daemon.runtime import Runtime
 from edge.daemon.status import STOPPED, days_held, warn_of_what_leaves
-from edge.delivery import Topics
+from edge.delivery import GOODBYE, Topics
 from edge.delivery.outbox import NewMessage, Outbox, Row
 from edge.errors import ConfigurationError
 from edge.inference import tensorrt
@@ -739,7 +739,7 @@ def test_a_network_that_hangs_while_it_is_opened_does_not_hold_up_the_end(
 def test_all_that_the_end_waits_for_makes_less_than_ten_seconds() -> None:
     waits = [shutdown.VISION_ENDS, shutdown.CLASSIFYING_ENDS, shutdown.COUNTING_ENDS, shutdown.LEAVING_ENDS]
     drains = load_settings(None, (), {"cameras": [{"name": "door", "source": "0"}]}).mqtt.drain_timeout
-    assert sum(waits) + drains + shutdown.GOODBYE == 9.5
+    assert sum(waits) + drains + GOODBYE == 9.5
 
 
 def test_a_source_that_hangs_and_reports_when_all_is_closed_is_ignored(tmp_path: Path) -> None:

@@ -101,6 +101,11 @@ class Gaze:
             self.spent += 2 * gap if self.in_a_row == 2 else gap
         self.last = at
 
+    def take(self, piece: Gaze) -> None:
+        """Take the looks at a later part of the visit."""
+        self.spent += piece.spent
+        self.last, self.in_a_row = piece.last, piece.in_a_row
+
     def contributions(self) -> tuple[Contribution, ...]:
         """The step of the histogram that this visit is in, once the track has ended."""
         if not self.target.enabled:

@@ -87,6 +87,7 @@ class Vision:
             worn = colours(frame.image, faces.xyxy)
             parts = with_parts(frame.image, faces.xyxy, worn)
             ended = self._follow(faces, frame.captured_at, worn, parts)
+        self._visitors.join(ended)
         with self._metrics.timed("crops"):
             self._visitors.look(frame, faces, self._tracks, worn)
         self._metrics.faces.labels(self._camera).inc(len(faces))

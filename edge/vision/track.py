@@ -225,9 +225,9 @@ class Tracker:
         return life.state is TrackState.TENTATIVE and self._unseen(life) > self._doubt_after
 
     def _resumes(self, row: int) -> bool:
-        """Whether a track began where another was lost, in the same clothes: then that one takes its place.
+        """Whether a track began where another was lost, in the same clothes: then that one goes on as it has.
 
-        When it began, too little was seen of what they wear.
+        When it began, it was half hidden, or nothing was seen of the clothes.
         """
         life = self._lives[row]
         is_new = life.state is TrackState.CONFIRMED and not life.compared
@@ -236,6 +236,8 @@ class Tracker:
         life.compared = True
         unlike = self._outfits.unlike(self._outfits.means[row][None])[:, 0]
         apart = self._motion.apart(life.began[None], LATE_GROWTH)[:, 0]
+        if life.dressed:  # then all was known of a face of the same size, and it fitted none
+            apart[np.isfinite(self._motion.apart(life.began[None], JUMP_GROWTH)[:, 0])] = np.inf
         found = [
             other
             for other in range(len(self._lives))
@@ -386,8 +388,10 @@ class Tracker:
             return
         fresh &= ~(overlap(faces.xyxy, self._recent(faces)) > SAME_PLACE).any(axis=1)
         for column in np.flatnonzero(fresh).tolist():
-            self._lives.append(_Life(self._next_id, self._elapsed, self._elapsed, measured[column]))
-            self._hit(self._lives[-1], column)
+            dressed = not np.isnan(worn[column]).any()
+            life = _Life(self._next_id, self._elapsed, self._elapsed, measured[column], dressed)
+            self._hit(life, column)
+            self._lives.append(life)
             self._next_id += 1
         self._motion.start(measured[fresh])
         self._outfits.start(worn[fresh])
@@ -444,14 +448,15 @@ class _Life:
 
     absent: time for which it was not seen and nobody hid it. hidden: whether somebody hides it now.
     unproven_from: when a face came that may be this one, of whose clothes nothing was seen. began: (4,),
-    where it was seen first. compared: whether it was asked whose track it resumes; resumes: the id of that
-    one.
+    where it was seen first. dressed: whether the clothes were seen then. compared: whether it was asked whose
+    track it resumes; resumes: the id of that one.
     """
 
     track_id: int
     first_seen: timedelta
     last_seen: timedelta
     began: Floats
+    dressed: bool
     state: TrackState = TrackState.TENTATIVE
     hits: int = 0
     face: int | None = None

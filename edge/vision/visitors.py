@@ -112,11 +112,15 @@ class _Visitor:
         return self.counted or self.returned or self.stay.is_staff
 
     def take(self, piece: _Visitor) -> None:
-        """Take the looks and pictures of a track that is a piece of this one's."""
+        """Take what is known from a track that is a piece of this one's, but the lines that it crossed."""
         self.verdict.is_face |= piece.verdict.is_face
+        self.counted |= piece.counted
+        self.returned |= piece.returned
         self.looks += piece.looks
         self.blurred += piece.blurred
         self.largest = max(self.largest, piece.largest)
+        self.stay.take(piece.stay, piece.sights.begin)
+        self.gaze.take(piece.gaze)
         if not self.is_done:
             for crop in piece.crops.best:
                 self.crops.offer(crop)
@@ -190,6 +194,22 @@ class Visitors:
         self._fragments = Fragments(settings.tracking.lost_after) if settings.missed.enabled else None
         self._judged_from = max(JUDGED_FROM, BARELY * settings.detection.min_face)
 
+    def join(self, ended: Iterable[Track]) -> None:
+        """Give to visitors whose tracks were lost what is known from those that resume them, which ended.
+
+        To be called before `look` at the same frame.
+        """
+        for track in ended:
+            if track.resumes is None:
+                continue
+            visitor, piece = self._visitors[track.resumes], self._visitors.pop(track.track_id)
+            visitor.take(piece)
+            if self._fragments:
+                self._fragments.replace(piece.sights, visitor.sights)
+            self._groups.end(track.track_id, track.last_seen, counted=False)
+            if piece.foreseen:
+                self._uncounted.append(track.track_id)
+
     def look(self, frame: Frame, faces: Faces, tracks: Sequence[Track], worn: Colours) -> None:
         """Look again at the live tracks that this frame shows and that are due; keep their best crops.
 
@@ -225,9 +245,6 @@ class Visitors:
             visitor = self._visitors.pop(track.track_id, None)
             if visitor is not None:
                 visitor.sights.ended = True
-                if track.resumes is not None:
-                    self._resume(self._visitors[track.resumes], track, visitor)
-                    continue
                 self._ask_whether_returned(visitor)
                 yield from self._count(track, visitor)
                 yield from self._missed(track, visitor)
@@ -236,15 +253,6 @@ class Visitors:
                 self._groups.end(track.track_id, track.last_seen, counted=visitor.counted)
                 if visitor.foreseen and not visitor.counted:
                     self._uncounted.append(track.track_id)
-
-    def _resume(self, visitor: _Visitor, track: Track, piece: _Visitor) -> None:
-        """Take what is known from a track that turned out to be a piece of a visitor's own."""
-        visitor.take(piece)
-        if self._fragments:
-            self._fragments.replace(piece.sights, visitor.sights)
-        self._groups.end(track.track_id, track.last_seen, counted=False)
-        if piece.foreseen:
-            self._uncounted.append(track.track_id)
 
     def foresee(self, now: datetime) -> list[Foreseen]:
         """The crops that those in view will most likely be counted with, where they are others than before:

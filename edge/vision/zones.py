@@ -57,6 +57,16 @@ class Stay:
         self.seen |= inside
         self.last, self.inside = at, inside
 
+    def take(self, piece: Stay, begin: datetime) -> None:
+        """Take a later stay that turned out to be a part of this one. begin: when it did."""
+        if self.last is not None and timedelta(0) < (gap := begin - self.last) <= LONGEST_GAP:
+            for number in self.inside & piece.seen:
+                self.spent[number] += gap
+        self.spent = [own + more for own, more in zip(self.spent, piece.spent, strict=True)]
+        self.is_staff |= piece.is_staff or self.zones.too_long(self.spent)
+        self.seen |= piece.seen
+        self.last, self.inside = piece.last, piece.inside
+
     @property
     def zone(self) -> str:
         """The area or queue in which the visitor spent longest; of equal ones the first. Empty: in none."""

@@ -123,6 +123,15 @@ def test_time_of_attention(looks: list[tuple[float, Opinion]], seconds: float) -
     assert looked(looks) == pytest.approx(seconds)
 
 
+def test_looks_at_a_part_of_the_visit_are_added():
+    one, other = gaze(), gaze()
+    for (seconds, what), into in zip(staring(AT, 0, 5.5), [one] * 12 + [other] * 11, strict=True):
+        into.see(what, EPOCH + timedelta(seconds=seconds))
+    one.take(other)
+    one.see(AT, EPOCH + timedelta(seconds=5.75))
+    assert one.spent.total_seconds() == pytest.approx(3 + 2.75 + 0.25)
+
+
 class TestTarget:
     def test_the_angle_decides(self) -> None:
         assert looked(staring(opinion(25), 0, 1.75)) == 2

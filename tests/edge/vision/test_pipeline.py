@@ -19,6 +19,7 @@ from edge.config import Settings
 from edge.counting.pipeline import Counting, build_counting
 from edge.ops.metrics import Metrics
 from edge.ops.reasons import TrackEnd
+from edge.quantities import QUEUE
 from edge.types import (
     FaceCrop,
     Foreseen,
@@ -290,6 +291,14 @@ class TestVisitor:
         assert isinstance(end, TrackEnded)
         assert (stage.fates(), end.track_id, end.dwell) == ({"visitor": 1}, 1, timedelta(seconds=5.8))
         assert {crop.track_id for crop in stage.crops} == {1}
+
+    def test_whose_track_began_again_has_waited_all_the_time(self):
+        queue = "{name='till', role='queue', polygon=[[0, 0], [1, 0], [1, 1], [0, 1]]}"
+        half = lambda t: (200.0, 90.0, 24.0) if 3.4 <= t < 6 else None  # noqa: E731
+        stage = Stage({ANN: standing(until=3), BEA: half}, f"cameras.door.zones=[{queue}]").play(0, 9)
+        end = stage.messages[-1]
+        assert isinstance(end, TrackEnded)
+        assert [one.amount for one in end.contributions if one.quantity == QUEUE] == [6]
 
     def test_without_a_picture_worth_judging_is_counted_all_the_same(self):
         stage = Stage({ANN: standing(until=3)}, "crops.min_quality=1.0").play(0, 6)

@@ -453,6 +453,18 @@ def test_where_a_track_was_lost_another_is_that_one_once_the_same_clothes_are_se
     assert ids(tracks) == {0: 1 if same else 2}
 
 
+def test_who_follows_another_in_the_same_clothes_and_is_seen_whole_is_somebody_else():
+    """In a queue that moves up each shows as soon as the one before has turned away."""
+    tracker, seconds = Tracker(), 0.0
+    for number in range(4):
+        for _ in range(50):
+            place = faces((300 + 2.9 * SIZE * (number % 2), 300, SIZE))
+            tracks = tracker.update(place, at(seconds), np.array([RED], np.float32))
+            seconds += 0.1
+        seconds += 0.1
+    assert ids(tracks) == {0: 4}
+
+
 def test_a_track_that_is_another_ends_and_tells_which():
     (resumed,) = (tracks for tracks in step_aside(RED, 1.0, 0.5) if any(track.resumes for track in tracks))
     kept, ended = resumed

@@ -85,6 +85,40 @@ def stay(sights: Iterable[tuple[float, float]], *zones: Mapping[str, object]) ->
     return found
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "spent"),
+    [
+        (standing(800, 0, 3), standing(800, 5, 9), [0, 8.5]),  # a gap of 2.5 s counts, as within one track
+        (standing(800, 0, 3), standing(800, 6, 9), [0, 5]),  # one of 3.5 s does not
+        (standing(100, 0, 3), standing(800, 5, 9), [2.5, 3.5]),
+        ([], standing(800, 5, 9), [0, 3.5]),
+    ],
+)
+def test_a_stay_that_was_a_part_of_another_is_added(
+    before: list[tuple[float, float]], after: list[tuple[float, float]], spent: list[float]
+) -> None:
+    whole = stay(before)
+    whole.take(stay(after), EPOCH + timedelta(seconds=after[0][0]))
+    assert [one.total_seconds() for one in whole.spent] == spent
+    assert (whole.last, whole.inside) == (EPOCH + timedelta(seconds=8.5), frozenset({1}))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "staff"),
+    [
+        ([(0, 500)], [(1, 100)], True),  # the part began behind the till
+        ([(0, 500), *standing(100, 1, 8)], [(20, 500), *standing(100, 21, 28)], True),  # long enough together
+        ([(0, 500), *standing(100, 1, 4)], [(20, 500), *standing(100, 21, 24)], False),
+    ],
+)
+def test_a_stay_with_its_parts_is_that_of_staff(
+    before: list[tuple[float, float]], after: list[tuple[float, float]], staff: bool
+) -> None:
+    whole = stay(before, TILL)
+    whole.take(stay(after, TILL), EPOCH + timedelta(seconds=after[0][0]))
+    assert whole.is_staff is staff
+
+
 def cells(found: Stay) -> dict[str, dict[str, int]]:
     """What a stay contributes, by quantity and cell."""
     require_bounded(found.contributions())

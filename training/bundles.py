@@ -96,7 +96,7 @@ def write_draft(folder: Path, model: Any, identity: Identity) -> Manifest:  # no
             input=InputSpec(
                 size=model.input_shape[1],
                 preprocessing=PREPROCESSING_VERSION,
-                in_graph=f"cast to float32, minus {MEAN_RGB} (R, G, B), NHWC to NCHW",
+                in_graph=f"cast to float32, NHWC to NCHW, minus {MEAN_RGB} (R, G, B)",
             ),
             crop=CropGeometry(scale=identity.scale),
             temperature=1.0,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge.inference.onnxruntime import open_graph
-from training.onnx_export import planes_first
+from training.onnx_export import canonicalise, planes_first
 
 SIDE = 8
 MEAN = np.array([-123.68, -116.779, -103.939], np.float32)
@@ -45,3 +45,37 @@ def test_a_picture_is_split_into_planes_before_the_mean_is_taken_off_it() -> Non
     assert [node.op_type for node in model.graph.node] == ["Cast", "Transpose", "Mul", "Add", "Conv"]
     (after,) = open_graph(model.SerializeToString()).run(["age"], {"image": picture})
     np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"),
+    [
+        ({"Cast"}, "begins with Mul, Add, Transpose, not Cast"),
+        ({"Mul", "Add"}, "begins with Cast, Transpose, not Cast"),
+        ({"Transpose"}, "begins with no Transpose, not Cast"),
+    ],
+)
+def test_a_graph_that_begins_in_another_way_is_refused(gone: set[str], told: str) -> None:
+    model = network()
+    for node in [node for node in model.graph.node if node.op_type in gone]:
+        model.graph.node.remove(node)
+        for user in model.graph.node:
+            user.input[:] = [node.input[0] if name == node.output[0] else name for name in user.input]
+    with pytest.raises(ValueError, match=told):
+        planes_first(model.graph)
+
+
+def test_a_graph_that_also_divides_is_refused() -> None:
+    model = network()
+    model.graph.node[1].op_type = "Div"
+    with pytest.raises(ValueError, match="begins with Cast, Div, Add, Transpose, not Cast"):
+        planes_first(model.graph)
+
+
+def test_the_same_graph_with_other_remarks_gives_the_same_bytes() -> None:
+    plain, told = network(), network()
+    told.graph.doc_string = "converted from b'__inference___call___1279'"
+    told.graph.node[1].doc_string = "the second step"
+    for model in (plain, told):
+        canonicalise(model.graph, {"image": "image", "age": "age"}, "age")
+    assert told.SerializeToString() == plain.SerializeToString()

@@ -107,7 +107,7 @@ NETWORKS: dict[Range, Network] = {
         ),
         onnx=(
             "face_detection_full_range.onnx",
-            "07b9406e82cb66190716680ffae72eb36c4ec919659d9f9eca8cbec213547aff",
+            "46050117373fc9653e9c4c06f64efa9a37471095af26b4fcbcc37b1cb8ef204d",
         ),
     ),
     "near": Network(
@@ -119,7 +119,7 @@ NETWORKS: dict[Range, Network] = {
         ),
         onnx=(
             "face_detection_short_range.onnx",
-            "6f9786f800a8c6be170067bb65fad5958948bee08c73643514cfdb8c63a7d9f5",
+            "1ae612e32f7112f176bd9cfe3ae26d836c6e313af205c1077793aba54774664c",
         ),
     ),
 }

@@ -17,24 +17,6 @@ from edge.ops.reasons import FrameDrop
 from edge.types import CameraState, CameraStatus
 
 
-class Pace:
-    """Plays a recording at the speed at which it was taken, from one opening of it on."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._origin: float | None = None
-
-    def wait(self, offset: float | None, stop: threading.Event) -> bool:
-        """Wait until the frame of media time `offset` (seconds; None: live) is due; True if `stop` was
-        set."""
-        if offset is None:
-            return stop.is_set()
-        now = self._clock.monotonic()
-        if self._origin is None:
-            self._origin = now - offset
-        return self._clock.wait(stop, self._origin + offset - now)
-
-
 class Camera:
     """Captures one camera into its slot.
 
@@ -89,22 +71,22 @@ class Camera:
     def _play(self, stop: threading.Event) -> None:
         """Deliver the frames of one opening; after a long time without a fault the backoff starts over."""
         steady_at = math.inf
-        pace = Pace(self._clock)
         with closing(self._feed.shots()) as shots:
             for shot in shots:
                 now = self._clock.monotonic()
                 steady_at = min(steady_at, now + Backoff.LONGEST)
                 if now >= steady_at:
                     self._backoff.reset()
-                if stop.is_set() or not self._deliver(shot, pace, stop):
+                if stop.is_set() or not self._deliver(shot, stop):
                     return
                 del shot  # it belongs to the slot now; do not hold it while waiting for the next one
 
-    def _deliver(self, shot: Shot, pace: Pace, stop: threading.Event) -> bool:
+    def _deliver(self, shot: Shot, stop: threading.Event) -> bool:
         """Put a frame into the slot when it is due; False when it is time to stop."""
         if self._full_speed and not self._feed.live:
             return self._slot.put_when_taken(shot, stop)
-        if pace.wait(self._feed.offset, stop):
+        due = self._feed.due
+        if stop.is_set() or (due is not None and self._clock.wait(stop, due - self._clock.monotonic())):
             return False
         if self._slot.put(shot):
             self._on_drop(FrameDrop.OVERWRITTEN)

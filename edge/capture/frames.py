@@ -70,6 +70,7 @@ class Feed:
         self._status = CameraStatus(settings.name, CameraState.DOWN, clock.now(), "not opened yet")
         self._offset: float | None = None
         self._base = 0.0
+        self._began: float | None = None
         self.live = False
 
     @property
@@ -81,6 +82,16 @@ class Feed:
     def offset(self) -> float | None:
         """Seconds of media time of the last frame; None when live or before the first."""
         return self._offset
+
+    @property
+    def due(self) -> float | None:
+        """When the last frame of a recording is due in real time, on the monotonic clock; None when live.
+
+        Its time stamp says the same, also where the source was opened again or something else took time.
+        """
+        if self._began is None or self._offset is None or self.live:
+            return None
+        return self._began + self._offset
 
     def frames(self) -> Generator[Frame]:
         """As `shots`, each converted."""
@@ -141,6 +152,8 @@ class Feed:
         if picture.offset is None:
             return self._clock.now()
         self._offset = self._base + picture.offset
+        if self._began is None:
+            self._began = self._clock.monotonic() - self._offset
         self._start = self._start or self._clock.now() - timedelta(seconds=self._offset)
         return self._start + timedelta(seconds=self._offset)
 

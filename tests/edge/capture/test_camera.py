@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,19 @@ def test_a_recording_plays_at_its_own_pace() -> None:
     assert rig.clock.monotonic() == pytest.approx(2.0)
     assert rig.drops == ["overwritten"] * 2
     assert rig.camera.status.reason == "the recording has ended"
+
+
+def test_frames_of_a_recording_are_due_at_their_stamps_although_reporting_the_camera_takes_time() -> None:
+    """Reports go to a file of history. Stamped too early, a frame seems to have waited for analysis."""
+    clock = ManualClock()
+    feed = Feed(
+        camera_settings("a.mp4"),
+        lambda settings: recording(recorded(0, 0), recorded(1, 0.5)),
+        clock,
+        on_status=lambda status: clock.advance(0.2),
+    )
+    due = [(shot.captured_at, feed.due) for shot in feed.shots()]
+    assert due == [(EPOCH, 0.0), (EPOCH + timedelta(seconds=0.5), 0.5)]
 
 
 def test_a_slow_decoder_is_not_slowed_further() -> None:

@@ -86,7 +86,7 @@ class Camera:
         if self._full_speed and not self._feed.live:
             return self._slot.put_when_taken(shot, stop)
         due = self._feed.due
-        if stop.is_set() or (due is not None and self._clock.wait(stop, due - self._clock.monotonic())):
+        if due is not None and self._clock.wait(stop, due - self._clock.monotonic()):
             return False
         if self._slot.put(shot):
             self._on_drop(FrameDrop.OVERWRITTEN)

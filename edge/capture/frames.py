@@ -89,7 +89,7 @@ class Feed:
 
         Its time stamp says the same, also where the source was opened again or something else took time.
         """
-        if self._began is None or self._offset is None or self.live:
+        if self._began is None or self._offset is None:
             return None
         return self._began + self._offset
 

@@ -25,8 +25,8 @@ def limit_arenas() -> None:
 
     By default glibc makes one heap for each thread, up to eight for each core, and none of them shrinks. With
     two in all the threads wait for each other, and look for memory in longer lists: on two cores 4 % more
-    processor time. Four take up to 9 MB more with one camera, and no
-    more with four cameras (`bench/results/tried.md`).
+    processor time. Four take up to 9 MB more with one camera, and no more with four cameras
+    (`bench/results/tried.md`).
     """
     if libc := _libc():
         libc.mallopt(_M_ARENA_MAX, min(_ARENAS * len(os.sched_getaffinity(0)), _MOST_ARENAS))

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
@@ -54,7 +55,7 @@ def program(name: str, places: str = _PATH) -> str:
     return found
 
 
-class Server:
+class Server(ABC):
     """A process that listens on `port` once it has logged `ready`; it keeps the port over a restart."""
 
     ready = ""
@@ -94,9 +95,9 @@ class Server:
         """End it as a crash does."""
         self._end(self.dies_by)
 
+    @abstractmethod
     def _popen(self) -> subprocess.Popen[str]:
         """Start the process; its standard error is a pipe."""
-        raise NotImplementedError
 
     def _read_log(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
         assert process.stderr is not None

@@ -390,7 +390,7 @@ def _nvdec() -> HWAccel | None:
     device = HWAccel("cuda", options={"primary_ctx": "1"})
     try:
         av.CodecContext.create("h264", "r", hwaccel=device)
-    except (av.FFmpegError, NotImplementedError):
+    except (av.FFmpegError, NotImplementedError):  # PyAV's, where its FFmpeg has no CUDA
         return None
     return device
 
@@ -434,7 +434,7 @@ class JpegDecoder:
 
 
 def _seconds(timed: VideoFrame | Packet[Any]) -> float:
-    unit = timed.time_base  # made anew each time it is asked for
+    unit = timed.time_base  # asked for once, since PyAV makes a new one each time
     if timed.pts is None or unit is None:
         return math.nan
     return timed.pts * unit.numerator / unit.denominator

@@ -506,7 +506,7 @@ class Composition:
             self._record_online()
 
     def _record_online(self) -> None:
-        if not self._is_offline:  # said at the end, and the last word
+        if not self._is_offline:  # once offline is recorded, nothing follows it
             status = self.statuses.box("online", self._begun_at, preview=self._previews > 0)
             self._record(self._topics.box_status, status)
 

@@ -80,9 +80,16 @@ def register(db: psycopg.Connection, zone: str, day_starts: str, site: str = "st
     return StoreTime(parse_timezone(zone), parse_day_starts(day_starts))
 
 
-def test_the_schema_may_be_applied_again(postgresql: PostgreSQL, database: str) -> None:
+def test_the_schema_may_be_applied_again_and_keeps_what_is_stored(
+    postgresql: PostgreSQL, database: str, db: psycopg.Connection
+) -> None:
+    register(db, "Europe/Berlin", "00:00")
+    start = datetime(2026, 6, 1, 10, tzinfo=UTC)
+    take(db, [counts(start, start + QUARTER, released={BRACKETS[0]: (7, start)})])
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
     postgresql.run_sql("-f", str(SCHEMA), database=str(name))
+    assert rows(db, "SELECT site, timezone FROM instore.stores") == [("store", "Europe/Berlin")]
+    assert len(rows(db, "SELECT 1 FROM instore.counts")) == 1
 
 
 def test_days_and_hours_are_those_of_the_boxes(db: psycopg.Connection) -> None:

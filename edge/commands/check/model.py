@@ -34,7 +34,7 @@ def check_model(settings: Settings, folder: Path, clock: Clock, live: Live | Non
     Raises Warn where another than the configured one has to be used, ConfigurationError and BackendError.
     """
     bundle = load_bundle(bundle_folder(settings.model.bundle, folder))
-    network_check()  # a damaged one is told here also where no camera is reached
+    network_check()  # so that a damaged one is reported even if no camera can be reached
     model = settings.model
     if live:
         found = f"{bundle.name} {bundle.version} on {live.backend.name} ({live.backend.device})"

@@ -36,10 +36,12 @@ class SharedDetectors:
         with self._guard:
             pool = self._pool(key, make)
             pool.users += 1
-        return _Share(pool, lambda: self._leave(key, pool))
+        return _Share(pool, lambda: self._leave(pool))
 
     def open_ahead(self, key: Hashable, make: Callable[[], FaceDetector]) -> None:
-        """Make the first instance before its first user comes; `close` where none may."""
+        """Make the first instance before its first user comes; it is closed with the next one that a user
+        leaves, or by `close`, where none has come by then.
+        """
         with self._guard:
             self._pool(key, make)
 
@@ -55,13 +57,10 @@ class SharedDetectors:
             self._pools[key] = _Pool(make, self._most)
         return self._pools[key]
 
-    def _leave(self, key: Hashable, pool: _Pool) -> None:
+    def _leave(self, pool: _Pool) -> None:
         with self._guard:
             pool.users -= 1
-            if pool.users:
-                return
-            del self._pools[key]
-        pool.close()
+        self.close()
 
 
 class _Pool:

@@ -44,11 +44,12 @@ from edge.inference.fallback import ServingBackend, serve
 from edge.inference.tensorrt_library import Library
 from edge.ops.reasons import BackendFault
 from edge.ops.systemd import Systemd
-from edge.types import CameraState, CameraStatus, TrackEnded
+from edge.types import CameraState, CameraStatus, Frame, TrackEnded
 from edge.vision.detect import SharedDetectors
 from edge.vision.detect.served import serve_faces
-from edge.vision.pipeline import Vision
+from edge.vision.pipeline import Vision, VisionResult
 from edge.web.setup.tools import Configured
+from tests.edge.daemon.cameras.test_turns import in_line
 from tests.fake_gpu import FakeCuda, FakeTensorRt
 from tests.fakes import EPOCH, PaintedAges, PaintedFaces, Person, paint, painted_vision, seeing
 from tests.mosquitto import free_port
@@ -258,6 +259,32 @@ def test_the_frames_of_its_cameras_are_due_in_turns(tmp_path: Path) -> None:
     parts = seeing(see, open_source=open_noting, outbox=stop.outbox(2))
     make(tmp_path, settings(tmp_path, "door", "gate"), parts).run(stop)
     assert turns == {"door": 0.0, "gate": 0.5}
+
+
+def test_one_frame_more_than_cores_is_analysed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(composition, "_cores", lambda: 2)
+    names, stop = [f"door-{number}" for number in range(5)], Stop()
+    all_in = threading.Barrier(3, lambda: in_line(daemon._made._turns, 2), PATIENCE)
+    first_three = iter(range(3))
+
+    def vision(*parts: Any, **shared: Any) -> Vision:
+        made = see(*parts, **shared)
+        process = made.process
+
+        def process_together(frame: Frame) -> VisionResult:
+            if next(first_three, None) is not None:
+                all_in.wait()
+            return process(frame)
+
+        made.process = process_together  # type: ignore[method-assign]
+        return made
+
+    parts = seeing(vision, outbox=stop.outbox(len(names)))
+    daemon = make(tmp_path, settings(tmp_path, *names), parts)
+    assert daemon.run(stop) == 0
+    assert next(first_three, None) is None
 
 
 def test_a_sandbox_that_allows_no_priorities_does_not_end_it(

@@ -130,6 +130,15 @@ def test_what_is_opened_ahead_is_what_the_first_user_gets():
     assert make.made[0].closed == 1
 
 
+def test_what_was_opened_ahead_for_a_camera_that_was_removed_goes_with_the_next_camera():
+    shared, far, near = SharedDetectors(most=2), Maker(), Maker()
+    shared.open_ahead("near", near)
+    user = shared.open("far", far)
+    assert near.made[0].closed == 0
+    user.close()
+    assert (far.made[0].closed, near.made[0].closed) == (1, 1)
+
+
 def test_what_was_opened_ahead_for_nobody_is_closed():
     shared, make = SharedDetectors(most=2), Maker()
     shared.open_ahead("far", make)

@@ -10,10 +10,8 @@ much about the age (the global depthwise convolution of MobileFaceNet, Chen et a
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,8 +19,8 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigurationError
 from edge.types import AGES
+from training.tfjs import Weights
 
-Weights = Mapping[str, NDArray[Any]]
 Pooling = Literal["average", "places"]
 
 MEAN_RGB = (123.68, 116.779, 103.939)
@@ -33,43 +31,6 @@ STRIDED = frozenset({2, 4, 6, 12})
 
 NEVER = -1e4
 """The logit of age 0, which the backbone does not know: its softmax is exactly 0, in float16 too."""
-
-DTYPES = {"float32": np.dtype("<f4"), "int32": np.dtype("<i4")}
-HALF = np.dtype("<f2")
-"""How the file may hold float32, to be half as large."""
-
-
-def read_weights(folder: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of the one TensorFlow.js graph model in `folder`, by the names of its graph.
-
-    Raises ConfigurationError that names the file and the fault: no such model, a quantised one, or binary
-    files whose size is not what the manifest says.
-    """
-    path = model_file(folder)
-    try:
-        groups = json.loads(path.read_bytes())["weightsManifest"]
-        return {name: array for group in groups for name, array in _read_group(path, group).items()}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{path}: is not a TensorFlow.js graph model ({error!r})") from error
-
-
-def model_file(folder: Path) -> Path:
-    """The JSON file of the one model in `folder`; ConfigurationError unless there is exactly one."""
-    if not folder.is_dir():
-        raise ConfigurationError(f"{folder}: is not a folder; it must hold a TensorFlow.js graph model")
-    found = sorted(folder.glob("*.json"))
-    if len(found) != 1:
-        raise ConfigurationError(
-            f"{folder}: {len(found)} JSON files; exactly one TensorFlow.js graph model is needed"
-        )
-    return found[0]
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The binary files of the model in `folder`, in order."""
-    path = model_file(folder)
-    groups = json.loads(path.read_bytes())["weightsManifest"]
-    return [path.parent / name for group in groups for name in group["paths"]]
 
 
 def build(weights: Weights, size: int) -> Any:  # noqa: ANN401 (Keras has no types)
@@ -156,40 +117,3 @@ def _require_all(weights: Weights) -> None:
 
 def _pairs(weights: Weights) -> int:
     return sum(name.endswith("/depthwise_kernel") for name in weights)
-
-
-def _read_group(path: Path, group: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    files = [path.parent / name for name in group["paths"]]
-    try:
-        content = b"".join(file.read_bytes() for file in files)
-    except OSError as error:
-        raise ConfigurationError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    wanted = sum(_nbytes(spec) for spec in group["weights"])
-    if len(content) != wanted:
-        names = ", ".join(map(str, files))
-        raise ConfigurationError(
-            f"{names}: {len(content)} bytes; {path.name} names {wanted} bytes; copy the file again"
-        )
-    arrays, offset = {}, 0
-    for spec in group["weights"]:
-        array = np.frombuffer(content, _stored(spec), prod(spec["shape"]), offset)
-        arrays[spec["name"]] = array.astype(DTYPES[spec["dtype"]]).reshape(spec["shape"])
-        offset += _nbytes(spec)
-    return arrays
-
-
-def _nbytes(spec: Mapping[str, Any]) -> int:
-    return int(prod(spec["shape"])) * _stored(spec).itemsize
-
-
-def _stored(spec: Mapping[str, Any]) -> np.dtype[Any]:
-    """The type of a weight in the file."""
-    wanted, quantised = spec["dtype"], spec.get("quantization", {}).get("dtype")
-    if wanted == "float32" and quantised == "float16":
-        return HALF
-    if "quantization" in spec or wanted not in DTYPES:
-        raise ConfigurationError(
-            f"weight {spec['name']!r}: is quantised or of type {wanted!r}; "
-            f"allowed: {' or '.join(DTYPES)}, quantised to float16 at most"
-        )
-    return DTYPES[wanted]

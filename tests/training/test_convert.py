@@ -28,7 +28,8 @@ def crops(count: int) -> list[np.ndarray]:
 
 
 def test_the_bundle_gives_what_the_layers_give(keras, tiny: Path, tmp_path: Path):
-    from training.backbone import build, read_weights
+    from training.backbone import build
+    from training.tfjs import read_weights
 
     convert(Plan(tiny, tmp_path / "bundle", 64))
     wanted = build(read_weights(tiny), 64).predict(np.stack(crops(8)), verbose=0)

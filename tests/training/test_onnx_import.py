@@ -32,8 +32,9 @@ def test_every_weight_comes_back(keras, tmp_path: Path):
     source = backbones.write(tmp_path / "backbone", backbones.weights())
     convert(Plan(source, tmp_path / "bundle", 64))
     from training import backbone
+    from training.tfjs import read_weights
 
-    wanted = backbone.build(backbone.read_weights(source), 64).get_weights()
+    wanted = backbone.build(read_weights(source), 64).get_weights()
     found = from_bundle(tmp_path / "bundle").get_weights()
     assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
 

@@ -19,6 +19,7 @@ from training import backbone
 from training.dataset.looks import chunks
 from training.opinions import resnet
 from training.opinions.settings import NetworkSettings
+from training.tfjs import read_weights
 from training.train.batches import Examples
 from training.train.targets import Floats
 
@@ -82,7 +83,7 @@ def _open(network: NetworkSettings) -> Ask:
     if network.backbone:
         return _open_backbone(network.backbone, network.size)
     if network.resnet:
-        return _answers(resnet.build(resnet.read_weights(network.resnet), network.size))
+        return _answers(resnet.build(read_weights(network.resnet), network.size))
     if network.graph:
         return _open_graph(network.graph, network)
     raise ValueError("a network has neither a backbone nor a graph")
@@ -91,7 +92,7 @@ def _open(network: NetworkSettings) -> Ask:
 def _open_backbone(folder: Path, size: int) -> Ask:
     import keras
 
-    model = backbone.build(backbone.read_weights(folder), size)
+    model = backbone.build(read_weights(folder), size)
     last = [model.get_layer(name).output for name in ("pool", "features")]
     return _answers(keras.Model(model.input, keras.layers.Concatenate()(last)))
 

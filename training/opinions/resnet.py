@@ -7,18 +7,10 @@ with half the channels and 29 convolutions; each is followed by a scale and an o
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from math import prod
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge.errors import ConfigurationError
-
-Weights = Mapping[str, NDArray[Any]]
+from training.tfjs import Weights
 
 MEAN_RGB = (122.782, 117.001, 104.298)
 """Subtracted from the pixels, which are then divided by 255."""
@@ -34,41 +26,6 @@ BLOCKS = (
 
 ASKED = ("conv256_down_out", "conv256_2", "conv128_2")
 """The blocks whose mean over the picture is a feature, beside what tells people apart."""
-
-
-def read_weights(folder: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of the one weights manifest in `folder`, by name, float32.
-
-    Raises ConfigurationError where there is no such file, or the binary file is not as long as it says.
-    """
-    found = sorted(folder.glob("*-weights_manifest.json"))
-    if len(found) != 1:
-        raise ConfigurationError(
-            f"{folder}: {len(found)} files *-weights_manifest.json; exactly one is needed"
-        )
-    try:
-        (group,) = json.loads(found[0].read_bytes())
-        content = b"".join((folder / name).read_bytes() for name in group["paths"])
-        return dict(_arrays(content, group["weights"]))
-    except OSError as error:
-        raise ConfigurationError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{found[0]}: not the weights of a network ({error!r})") from error
-
-
-def _arrays(content: bytes, specs: Any) -> Any:  # noqa: ANN401 (JSON)
-    """The arrays in `content` one after the other: float32, or 8 bits with a step and a least value."""
-    place = 0
-    for spec in specs:
-        how, count = spec.get("quantization"), prod(spec["shape"])
-        stored = np.dtype("u1" if how else "<f4")
-        array = np.frombuffer(content, stored, count, place).astype(np.float32)
-        place += count * stored.itemsize
-        if how:
-            array = array * np.float32(how["scale"]) + np.float32(how["min"])
-        yield spec["name"], array.reshape(spec["shape"])
-    if place != len(content):
-        raise ValueError(f"{len(content)} bytes; the manifest names {place}")
 
 
 def build(weights: Weights, size: int) -> Any:  # noqa: ANN401 (Keras has no types)

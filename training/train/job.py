@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 
 from edge.brackets import DEFAULT_BRACKETS, parse_brackets
-from edge.bundle import PartTerms, load_bundle, sha256_of
+from edge.bundle import PartTerms, load_bundle
 from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress, silent
 from edge.preprocess import PREPROCESSING_VERSION
-from training import backbone, terms
+from training import terms
 from training.dataset import Prepared, Surveys, cut_all, survey_all
 from training.evaluation.scores import judge, summary
 from training.evaluation.truth import Truth, own_brackets
 from training.provenance import TrainingData, came_from_backbone, sketch
+from training.tfjs import hashes, model_file
 from training.train.batches import Examples
 from training.train.callbacks import read_history
 from training.train.config import DataSettings, ModelSettings, TeacherSettings, TrainSettings
@@ -67,7 +68,7 @@ def _require_start(settings: TrainSettings) -> None:
         if model.run:
             read_info(model.run)
         if model.backbone:
-            backbone.model_file(model.backbone)
+            model_file(model.backbone)
         if model.bundle_folder:
             load_bundle(model.bundle_folder)
     if settings.teacher.folder:
@@ -126,8 +127,7 @@ def _start(model: ModelSettings, prepared: Prepared) -> dict[str, Any]:
     if model.bundle_folder:
         return {"bundle": _bundle(model.bundle_folder, prepared)}
     if model.backbone:
-        files = [backbone.model_file(model.backbone), *backbone.weight_files(model.backbone)]
-        return {"backbone": {file.name: sha256_of(file.read_bytes()) for file in files}}
+        return {"backbone": hashes(model.backbone)}
     return {"random": {"width": model.width}}
 
 

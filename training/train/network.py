@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from edge.errors import ConfigurationError
 from edge.types import AGES
 from training import backbone
+from training.tfjs import Weights, read_weights
 from training.train.config import ModelSettings
-
-Weights = dict[str, NDArray[np.float32]]
 
 WIDTHS = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 """Channels of MobileNet-v1 1.0 after the first convolution and after each pair of layers."""
@@ -43,7 +42,7 @@ def starting_model(settings: ModelSettings, seed: int) -> Any:  # noqa: ANN401 (
         model = from_bundle(settings.bundle_folder)
     else:
         known = settings.backbone
-        weights = backbone.read_weights(known) if known else random_weights(settings.width, seed)
+        weights = read_weights(known) if known else random_weights(settings.width, seed)
         model = backbone.build(weights, settings.size)
         _learn_age_zero(model)
     return fitted(model, settings.size, settings.pooling)
@@ -130,7 +129,7 @@ def random_weights(width: float, seed: int) -> Weights:
     def normal(*shape: int, fan_in: int, gain: float = 1.0) -> NDArray[np.float32]:
         return np.asarray(random.normal(0, gain * np.sqrt(2 / fan_in), shape), np.float32)
 
-    named: Weights = {
+    named: dict[str, NDArray[np.float32]] = {
         # Pixels reach the first layer unscaled, hence the gain: 64 is their standard deviation.
         "conv1/convolution/merged_input": normal(3, 3, 3, widths[0], fan_in=27, gain=1 / 64),
         "conv1_bn/batchnorm_1/sub": np.zeros(widths[0], np.float32),

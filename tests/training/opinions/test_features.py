@@ -12,6 +12,7 @@ from tests.training.opinions import graphs
 from training import backbone
 from training.opinions.features import features, framed, opened
 from training.opinions.settings import NetworkSettings
+from training.tfjs import read_weights
 from training.train.batches import Examples
 
 NAMED = {"source": "a network", "terms": "MIT"}
@@ -63,7 +64,7 @@ def test_the_backbone_says_its_last_layers_beside_those_of_a_graph(keras, tmp_pa
     path = graphs.write(tmp_path / "colours.onnx", 64)
     asked = network(backbone=folder, size=80), network(graph=path, outputs=("mean",), size=64)
     said = features(opened(asked), some(3), silent)
-    model = backbone.build(backbone.read_weights(folder), 80)
+    model = backbone.build(read_weights(folder), 80)
     last = keras.Model(model.input, [model.get_layer(name).output for name in ("pool", "features")])
     pooled, units = (np.asarray(one) for one in last(some(3).crops))
     assert np.allclose(said[:, :-3], np.concatenate([pooled, units], 1), rtol=1e-4, atol=1e-3)

@@ -1,16 +1,12 @@
-"""The reader against written weights, the layers against a second reading of the same network."""
+"""The layers against a second reading of the same network."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from edge.errors import ConfigurationError
-from training.opinions.resnet import BLOCKS, MEAN_RGB, build, read_weights
+from training.opinions.resnet import BLOCKS, MEAN_RGB, build
 
 NAMES = [name for row in BLOCKS for name in row]
 
@@ -38,23 +34,6 @@ def weights(seed: int = 0) -> dict[str, np.ndarray]:
         named |= convolution(f"{name}/conv2", 3, after, after)
         before = after
     return named | {"fc": random.normal(size=(before, 5)).astype(np.float32)}
-
-
-def write(folder: Path, arrays: dict[str, np.ndarray], eighths: tuple[str, ...] = ()) -> Path:
-    """As face-api has them; those named in `eighths` in 8 bits, a step of 0.5 from -1 on."""
-    specs: list[dict[str, Any]] = []
-    content = b""
-    for name, array in arrays.items():
-        spec: dict[str, Any] = {"name": name, "shape": list(array.shape), "dtype": "float32"}
-        if name in eighths:
-            spec["quantization"] = {"dtype": "uint8", "scale": 0.5, "min": -1.0}
-        specs.append(spec)
-        content += array.astype(np.uint8 if name in eighths else np.float32).tobytes()
-    folder.mkdir(exist_ok=True)
-    (folder / "tiny.bin").write_bytes(content)
-    manifest = [{"paths": ["tiny.bin"], "weights": specs}]
-    (folder / "tiny-weights_manifest.json").write_text(json.dumps(manifest))
-    return folder
 
 
 def by_hand(arrays: dict[str, np.ndarray], image: np.ndarray) -> np.ndarray:
@@ -99,27 +78,6 @@ def test_features_are_those_of_the_network(keras, size: int):
     wanted = np.stack([by_hand(arrays, crop) for crop in crops])
     assert np.ptp(wanted) > 1
     assert np.allclose(said, wanted, rtol=1e-3, atol=1e-3)
-
-
-def test_reads_whole_weights_and_such_in_8_bits(tmp_path: Path):
-    arrays = {"conv/bias": np.array([0.25, -3], np.float32), "fc": np.array([[0, 1], [2, 255]], np.float32)}
-    found = read_weights(write(tmp_path, arrays, eighths=("fc",)))
-    assert np.array_equal(found["conv/bias"], arrays["conv/bias"])
-    assert np.array_equal(found["fc"], [[-1, -0.5], [0, 126.5]])
-
-
-def test_weights_that_cannot_be_read_are_named(tmp_path: Path):
-    with pytest.raises(ConfigurationError, match=r"0 files \*-weights_manifest\.json"):
-        read_weights(tmp_path)
-    write(tmp_path, weights())
-    content = (tmp_path / "tiny.bin").read_bytes()
-    for wrong in (content[:-1], content + b"\0"):
-        (tmp_path / "tiny.bin").write_bytes(wrong)
-        with pytest.raises(ConfigurationError, match=r"not the weights of a network"):
-            read_weights(tmp_path)
-    (tmp_path / "tiny.bin").unlink()
-    with pytest.raises(ConfigurationError, match=r"tiny\.bin: cannot be read"):
-        read_weights(tmp_path)
 
 
 def test_another_network_is_refused_with_what_it_lacks(keras):

@@ -22,7 +22,11 @@ Weights = Mapping[str, NDArray[Any]]
 """The arrays of a network, float32 or int32, by the names in its file."""
 
 _DTYPES = {"float32": np.dtype("<f4"), "int32": np.dtype("<i4")}
-_STORED = {"float16": np.dtype("<f2"), "uint8": np.dtype("u1"), "uint16": np.dtype("<u2")}
+_STORED: dict[str, np.dtype[Any]] = {
+    "float16": np.dtype("<f2"),
+    "uint8": np.dtype("u1"),
+    "uint16": np.dtype("<u2"),
+}
 """How the file may hold float32."""
 
 

@@ -4,7 +4,8 @@
 
 After a warm-up it runs for the given time, then prints as JSON: frames, drops, processor time, and the time
 from capture to decision. With --memory every camera plays pictures of one clip that were decoded before, so
-that decoding costs nothing; everything else is the unchanged daemon.
+that decoding costs nothing; everything else is the unchanged daemon. Cameras on one recording begin it at
+places that are spread over it.
 """
 
 from __future__ import annotations
@@ -90,19 +91,24 @@ enabled = false
 
 
 class Held:
-    """A recording in memory: the same pictures again and again, `fps` of them a second of its time."""
+    """A recording in memory: the same pictures again and again, `fps` of them a second of its time.
+
+    begin: 0..1, the part of the pictures before the first one that is given.
+    """
 
     live = False
     corrupt = 0
 
-    def __init__(self, images: Sequence[Image], fps: float) -> None:
+    def __init__(self, images: Sequence[Image], fps: float, begin: float = 0.0) -> None:
+        self._begin = round(begin * len(images))
         self._numbered = count()
         self._images = images
         self._fps = fps
 
     def read(self) -> Picture:
         number = next(self._numbered)
-        return Picture(self._images[number % len(self._images)], number / self._fps)
+        image = self._images[(self._begin + number) % len(self._images)]
+        return Picture(image, number / self._fps)
 
     def close(self) -> None:
         """Keep the pictures: other cameras play them as well."""
@@ -114,13 +120,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--memory", type=Path, metavar="CLIP", help="play this clip from memory")
     arguments = parser.parse_args(argv)
-    parts = Parts()
+    parts = None
     if arguments.memory:
         fps = load_settings(arguments.config).cameras[0].max_fps
         images = list(pictures(arguments.memory, fps, HELD))
 
-        def held(camera: CameraSettings, *_: object, **__: object) -> Source:
-            return Held(images, camera.max_fps)
+        def held(camera: CameraSettings, *, turn: float | None, **_: object) -> Source:
+            return Held(images, camera.max_fps, turn or 0.0)
 
         parts = Parts(open_source=held)
     box = WatchedBox(load_settings(arguments.config), arguments.config.parent, parts)

@@ -11,7 +11,7 @@ from typing import cast
 import cv2
 
 from edge.capture.media_time import Losses, MediaTime
-from edge.capture.rate_limit import RateLimit
+from edge.capture.rate_limit import ROUNDED, RateLimit
 from edge.capture.source import Picture
 from edge.capture.video import BY_SOFTWARE, Decoding, UnopenedError, Video
 from edge.clock import Clock
@@ -65,21 +65,34 @@ class Clip:
         self._losses = Losses(self._time.fps)
         self._lost = 0
         self._frames = 0
+        self._shown = False
 
     @property
     def corrupt(self) -> int:
         return self._lost + self._video.corrupt
 
+    @property
+    def seconds(self) -> float:
+        """How long the file says that it lasts; 0 where it does not say."""
+        return self._video.seconds
+
+    def skip(self, seconds: float) -> None:
+        """Begin so much later in the recording, before the first `read`: these frames are not given."""
+        begin = seconds - 1 / self._time.fps - ROUNDED  # of the last one that is not
+        while self._time.offset < begin and self._next_frame() is not None:
+            pass
+
     def read(self) -> Picture | None:
         self._note_start()
         while (offset := self._next_frame()) is not None:
             if self._rate.keep(offset) and (decoded := self._video.retrieve()) is not None:
+                self._shown = True
                 return Picture(decoded, offset, self._time.segment, self._video.note)
         return None
 
     def _note_start(self) -> None:
         """The clock's time of the first picture is known once it is shown, when the second is asked for."""
-        if self._clock and self._own is not None and self._frames:
+        if self._clock and self._own is not None and self._shown:
             self._rate.own = self._own - (self._clock.monotonic() - self._time.offset)
             self._clock = None
 

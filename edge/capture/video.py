@@ -213,6 +213,11 @@ class Video:
         return float(self._stream.guessed_rate or 0)
 
     @property
+    def seconds(self) -> float:
+        """How long it lasts according to the file; 0 where it does not say."""
+        return (self._container.duration or 0) / av.time_base
+
+    @property
     def has_times(self) -> bool:
         """Whether the frame last grabbed has a time stamp: raw H.264 has none."""
         return not math.isnan(self.position)

@@ -47,6 +47,7 @@ def test_held_pictures_come_again_while_time_goes_on():
     read = [source.read() for _ in range(5)]
     assert [int(picture.image[0, 0, 0]) for picture in read] == [0, 1, 2, 0, 1]
     assert [picture.offset for picture in read] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
+    assert int(Held(images, fps=5.0, begin=2 / 3).read().image[0, 0, 0]) == 2
 
 
 def test_processor_time_is_told_for_each_frame():

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from edge.capture import Source, open_source
+from edge.capture.recordings import Clip
 from edge.clock import Clock, SystemClock
-from edge.config import Settings
+from edge.config import CameraSettings, Settings
 from edge.daemon.parts import Parts
 from edge.daemon.runtime import Runtime
 from edge.errors import OutsideError
@@ -24,6 +26,10 @@ WARM_UP = 2.0
 
 GIVE_UP = 60.0
 """A box fails when a camera gives no frame within so many seconds."""
+
+APART = 10.0
+"""Seconds of a recording over which the beginnings of the cameras are spread, at most: what is before them is
+decoded first."""
 
 _POLL = 0.05
 _NEVER = threading.Event()
@@ -57,6 +63,20 @@ class Work:
         return 1000 * self.cores * self.seconds / max(self.analysed, 1)
 
 
+def open_apart(
+    settings: CameraSettings, /, *, secrets_beside: Path, clock: Clock, turn: float | None
+) -> Source:
+    """As `open_source`, but begin each camera's recording at another place.
+
+    Cameras that play one recording would else show the same at every moment, and begin it again at the same
+    moment, as no two real ones do.
+    """
+    source = open_source(settings, secrets_beside, clock, turn)
+    if turn and isinstance(source, Clip):
+        source.skip(turn * min(source.seconds, APART))
+    return source
+
+
 class _ExactMetrics(Metrics):
     """The daemon's series; the time of every decision is also appended to `delays`, in seconds."""
 
@@ -70,20 +90,24 @@ class _ExactMetrics(Metrics):
 
 
 class WatchedBox:
-    """A daemon whose work `run` measures. Raises as `Runtime` does."""
+    """A daemon whose work `run` measures. Raises as `Runtime` does.
+
+    parts: by default the daemon's own, with recordings that begin apart.
+    """
 
     def __init__(
         self, settings: Settings, beside: Path, parts: Parts | None = None, clock: Clock | None = None
     ) -> None:
         self._delays: list[float] = []
         self._clock = clock or SystemClock()
+        parts = parts or Parts(open_source=open_apart)
         self.runtime = Runtime(
             settings,
             beside=beside,
             clock=self._clock,
             rng=random.Random(0),
             resumes=False,
-            parts=replace(parts or Parts(), metrics=partial(_ExactMetrics, self._delays)),
+            parts=replace(parts, metrics=partial(_ExactMetrics, self._delays)),
         )
 
     def run(self, seconds: float, warm_up: float = WARM_UP) -> Work:

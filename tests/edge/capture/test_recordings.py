@@ -14,6 +14,7 @@ from edge.capture.media_time import Losses, MediaTime
 from edge.capture.recordings import Clip, Folder
 from edge.errors import SourceError
 from tests.edge.capture.encoded_clips import add_track, encode, joined, numbered, write_video
+from tests.fakes import ManualClock
 from tests.synthetic_video import number_of, picture, write_clip
 
 CLIPS = Path(__file__).parents[4] / "shared/data/clips"
@@ -65,6 +66,25 @@ def test_a_looped_clip_goes_on_in_time(clip: Path) -> None:
     numbers, offsets = play(Clip(clip, max_fps=120, loop=True), pictures=75)
     assert numbers == [*range(30), *range(30), *range(15)]
     np.testing.assert_allclose(offsets, np.arange(75) / 25, atol=1e-6)
+
+
+@pytest.mark.parametrize(("seconds", "first"), [(0.0, 0), (0.04, 1), (0.4, 10), (1.16, 29), (1.2, 0)])
+def test_a_clip_begins_later(clip: Path, seconds: float, first: int) -> None:
+    source = Clip(clip, max_fps=120, loop=True)
+    assert source.seconds == pytest.approx(1.2)
+    source.skip(seconds)
+    numbers, offsets = play(source, pictures=40)
+    assert numbers == [number % 30 for number in range(first, first + 40)]
+    np.testing.assert_allclose(np.diff(offsets), 1 / 25, atol=1e-6)
+
+
+def test_a_clip_that_begins_later_falls_due_at_its_own_time_all_the_same(clip: Path) -> None:
+    source = Clip(clip, max_fps=5, loop=True, clock=ManualClock(), own=0.13)
+    source.skip(0.6)
+    _, offsets = play(source, pictures=20)
+    late = [(ManualClock().monotonic() + at - offsets[0] - 0.13 + 0.1) % 0.2 for at in offsets]
+    assert late[0] > 0.1
+    assert max(late[-5:]) <= 0.04
 
 
 def test_a_clip_that_is_cut_off_gives_what_is_there(clip: Path, tmp_path: Path) -> None:

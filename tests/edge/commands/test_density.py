@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from edge.cli import main
+from edge.clock import SystemClock
 from edge.commands.bench import density
-from edge.commands.bench.box import Work
+from edge.commands.bench.box import Work, open_apart
 from edge.commands.bench.density import Density, box_of
 from edge.config import Settings
+from tests.edge.capture.fakes import camera_settings
 from tests.fakes import settings
+from tests.synthetic_video import number_of, write_clip
 
 
 def work(cameras: int, p95: float, dropped: int = 0) -> Work:
@@ -41,6 +44,17 @@ def test_the_measured_box_sends_and_keeps_nothing(tmp_path: Path) -> None:
         (f"camera-{n}", 5.0, True) for n in range(3)
     ]
     assert box.detection.min_face == 20
+
+
+def test_cameras_on_one_recording_begin_it_apart(tmp_path: Path) -> None:
+    write_clip(tmp_path / "numbers.avi", 30)
+    found = []
+    for turn in (None, 0.0, 0.25, 0.5, 0.75):
+        camera = camera_settings("numbers.avi", max_fps=5, loop=True)
+        source = open_apart(camera, secrets_beside=tmp_path, clock=SystemClock(), turn=turn)
+        found.append(number_of(picture.image) if (picture := source.read()) else None)
+        source.close()
+    assert found == [0, 0, 8, 15, 23]
 
 
 class Box:

@@ -31,9 +31,8 @@ from typing import Any
 import psycopg
 
 from bench import fleet_boxes, fleet_brokers
-from bench.box import ROOT
 from bench.fleet_boxes import Boxes
-from bench.provenance import commit, keep, rounded
+from bench.provenance import add_out, commit, keep, rounded
 from bench.servers import SCHEMA, Mosquitto, PostgreSQL
 from bench.tables import table
 
@@ -318,7 +317,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--in-order", action="store_true", help="end it in order; mosquitto may lose messages in a kill"
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "bench/results/fleet")
+    add_out(parser, "fleet")
     return parser
 
 

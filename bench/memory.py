@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.box import ROOT, work
+from bench.box import work
 from bench.material import CLIPS, Material, picture_size, pictures
-from bench.provenance import commit, keep, rounded
+from bench.provenance import add_out, commit, keep, rounded
 from bench.resident import resident_mb
 from bench.tables import table
 from edge.bundle import bundle_folder, load_bundle
@@ -163,12 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--clip", type=Path, default=CLIPS / "corridor-three.gif")
     parser.add_argument("--json", action="store_true", help="print all samples as JSON")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=ROOT / "bench" / "results" / "memory",
-        help="path of the results, without .json and .md",
-    )
+    add_out(parser, "memory")
     arguments = parser.parse_args(argv)
     if arguments.frames < 1:
         parser.error(f"--frames {arguments.frames}: too small; allowed: 1 or more")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 from collections.abc import Mapping
@@ -32,6 +33,16 @@ def rounded(value: Any) -> Any:  # noqa: ANN401 - a JSON tree is of any shape
     if isinstance(value, list | tuple):
         return [rounded(entry) for entry in value]
     return round(value, 3) if isinstance(value, float) else value
+
+
+def add_out(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add the option for the place of the results; without it they are the files `name` of bench/results."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=ROOT / "bench" / "results" / name,
+        help="path of the results, without .json and .md",
+    )
 
 
 def keep(report: Mapping[str, Any], text: str, out: Path) -> None:

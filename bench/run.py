@@ -24,10 +24,9 @@ from typing import Any
 from rich.console import Console
 
 from bench import batching, cameras, floor, growth, memory, places, truth
-from bench.box import ROOT
 from bench.daemon import mosquitto, start_ups, work_of_daemons
 from bench.material import CLIPS, Material, gather
-from bench.provenance import commit, keep, rounded
+from bench.provenance import add_out, commit, keep, rounded
 from bench.report import markdown
 from bench.stages import decoding_alone, stage_tables
 from edge.commands.bench.environment import environment
@@ -131,12 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="N",
         help="count the recordings of truth from each of their first N frames on, for the mean error",
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=ROOT / "bench" / "results" / "bench",
-        help="path of the results, without .json and .md",
-    )
+    add_out(parser, "bench")
     arguments = parser.parse_args(argv)
     if not Path("/proc/self/smaps_rollup").exists():
         parser.error("/proc/self/smaps_rollup: missing; the measurement of memory needs Linux")

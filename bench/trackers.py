@@ -38,7 +38,7 @@ from scipy.optimize import linear_sum_assignment
 ROOT = Path(__file__).parent.parent
 sys.path[0] = str(ROOT)  # not this folder, where this file hides the library of the same name
 
-from bench.provenance import keep  # noqa: E402
+from bench.provenance import add_out, keep  # noqa: E402
 from bench.tables import table  # noqa: E402
 from edge.geometry import overlap  # noqa: E402
 from edge.types import KEYPOINTS, Faces, TrackState  # noqa: E402
@@ -606,7 +606,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--clips", type=Path, help="folder of the recordings; without it none is measured")
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "trackers")
+    add_out(parser, "trackers")
     parser.add_argument("--seeds", type=int, default=10)
     options = parser.parse_args()
     result = measure(candidates(), options.seeds, options.clips)

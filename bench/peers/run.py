@@ -25,7 +25,7 @@ import cv2
 
 from bench.box import ROOT
 from bench.material import CLIPS, pictures, shrink
-from bench.provenance import commit, keep, rounded
+from bench.provenance import add_out, commit, keep, rounded
 from bench.run import step
 from bench.tables import table
 from edge.commands.bench.environment import environment
@@ -153,12 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--clip", type=Path, default=CLIPS / "crowd.mp4")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=ROOT / "bench" / "results" / "peers",
-        help="path of the results, without .json and .md",
-    )
+    add_out(parser, "peers")
     arguments = parser.parse_args(argv)
     if not arguments.clip.exists():
         parser.error(f"--clip {arguments.clip}: the file does not exist; give a recording")

@@ -25,9 +25,8 @@ from typing import Any
 import numpy as np
 
 from bench import dwell, walks
-from bench.box import ROOT
 from bench.material import CLIPS
-from bench.provenance import commit, keep, rounded
+from bench.provenance import add_out, commit, keep, rounded
 from bench.recordings import PLACES, Place
 from bench.run import step
 from bench.tables import table
@@ -314,12 +313,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--scenes", type=int, default=40, help="drawn scenes with a line (default: 40)")
     parser.add_argument("--stays", type=int, default=20, help="drawn scenes with a zone (default: 20)")
     parser.add_argument("--clips", type=Path, default=CLIPS, help="the folder of recordings")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=ROOT / "bench" / "results" / "zones",
-        help="path of the results, without .json and .md",
-    )
+    add_out(parser, "zones")
     arguments = parser.parse_args(argv)
     python = arguments.environments.absolute() / "supervision" / "bin" / "python"
     if not python.exists():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -92,14 +92,7 @@ def open_file(path: Path, set_aside: SetAside | None, *, sync: bool = True) -> s
     Raises UnusableError after `set_aside` has moved the file, where one is given; OutsideError where the disk
     is at fault; ConfigurationError where only a person can help.
     """
-    try:
-        files.make_private_folder(path.parent)
-        _make_private(path)
-        db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-    except OSError as error:
-        raise ConfigurationError(f"{path.parent}: cannot be made: {error.strerror}; {_ELSEWHERE}") from None
-    except sqlite3.Error as error:
-        raise fault_at_open(path, error) from None
+    db = connect(path, _PATIENCE)
     try:
         _prepare(db, path, sync=sync)
     except (sqlite3.Error, InstoreError) as error:
@@ -111,6 +104,35 @@ def open_file(path: Path, set_aside: SetAside | None, *, sync: bool = True) -> s
             db.close()
         raise fault from None
     return db
+
+
+def connect(path: Path, patience: float) -> sqlite3.Connection:
+    """Connect to the file, which is made where there is none, for this user alone; nothing of it is read.
+
+    patience: seconds to wait for another connection to the file. Raises OutsideError and ConfigurationError
+    as `fault_at_open` has them.
+    """
+    try:
+        files.make_private_folder(path.parent)
+        _make_private(path)
+        return sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+    except OSError as error:
+        raise ConfigurationError(f"{path.parent}: cannot be made: {error.strerror}; {_ELSEWHERE}") from None
+    except sqlite3.Error as error:
+        raise fault_at_open(path, error) from None
+
+
+def require_format(db: sqlite3.Connection, path: Path, application: int, formats: Sequence[int]) -> None:
+    """Raise ConfigurationError unless the program whose file this is has this id of SQLite, UnusableError
+    unless the version of its tables is one of `formats`, the newest first.
+    """
+    found, version = db.execute("PRAGMA application_id").fetchone()[0], _version(db)
+    if found != application:
+        raise ConfigurationError(f"{path}: is another program's database; {_ELSEWHERE}")
+    if version not in formats:
+        age = OutboxFault.NEWER if version > formats[0] else OutboxFault.OLDER
+        message = f"{path}: its format is {version}; this version of the program reads format {formats[0]}"
+        raise UnusableError(message, age)
 
 
 def move_aside(path: Path, reason: OutboxFault, now: datetime) -> Path:
@@ -178,7 +200,7 @@ def _prepare(db: sqlite3.Connection, path: Path, *, sync: bool) -> None:
     db.execute("COMMIT")
     tables: int = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables:
-        _check_owner_and_format(db, path)
+        require_format(db, path, _APPLICATION, (FORMAT, FORMAT - 1))
     # A damaged page may lie where nothing reads for days; few messages wait, so this takes milliseconds.
     (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
@@ -199,16 +221,6 @@ def _prepare(db: sqlite3.Connection, path: Path, *, sync: bool) -> None:
 def _version(db: sqlite3.Connection) -> int:
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     return version
-
-
-def _check_owner_and_format(db: sqlite3.Connection, path: Path) -> None:
-    found, version = db.execute("PRAGMA application_id").fetchone()[0], _version(db)
-    if found != _APPLICATION:
-        raise ConfigurationError(f"{path}: is another program's database; {_ELSEWHERE}")
-    if version not in (FORMAT, FORMAT - 1):
-        age = OutboxFault.NEWER if version > FORMAT else OutboxFault.OLDER
-        message = f"{path}: its format is {version}; this version of the program reads format {FORMAT}"
-        raise UnusableError(message, age)
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge import files
-from edge.delivery.outbox_file import UnusableError, fault_at_open
-from edge.errors import ConfigurationError, InstoreError
-from edge.ops.reasons import OutboxFault
+from edge.delivery.outbox_file import connect, fault_at_open, require_format
+from edge.errors import InstoreError
 
 FORMAT = 1
 """Version of the tables; a file of another version is moved aside."""
@@ -66,15 +63,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     Raises UnusableError where it is damaged or of another format, OutsideError where the disk is at fault,
     ConfigurationError where only a person can help.
     """
-    try:
-        files.make_private_folder(path.parent)
-        with suppress(OSError):  # SQLite meets the same fault, and says what it is
-            files.make_private_file(path)
-        db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-    except OSError as error:
-        raise ConfigurationError(f"{path.parent}: cannot be made: {error.strerror}") from None
-    except sqlite3.Error as error:
-        raise fault_at_open(path, error) from None
+    db = connect(path, _PATIENCE)
     try:
         _prepare(db, path)
     except (sqlite3.Error, InstoreError) as error:
@@ -88,7 +77,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=_PATIENCE, uri=True)
     try:
         db.execute(f"PRAGMA cache_size = -{_CACHE}")
-        _check_format(db, path)
+        require_format(db, path, _APPLICATION, (FORMAT,))
     except (sqlite3.Error, InstoreError):
         db.close()
         raise
@@ -125,20 +114,8 @@ def moment(stored: int) -> datetime:
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute(f"PRAGMA cache_size = -{_CACHE}")
     if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        _check_format(db, path)
+        require_format(db, path, _APPLICATION, (FORMAT,))
     else:
         db.executescript(_SCHEMA.format(words=WORDS.hex(), application=_APPLICATION, format=FORMAT))
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
-
-
-def _check_format(db: sqlite3.Connection, path: Path) -> None:
-    found, version = (
-        db.execute(query).fetchone()[0] for query in ("PRAGMA application_id", "PRAGMA user_version")
-    )
-    if found != _APPLICATION:
-        raise ConfigurationError(f"{path}: is another program's database; move it to another folder")
-    if version != FORMAT:
-        age = OutboxFault.NEWER if version > FORMAT else OutboxFault.OLDER
-        text = f"{path}: its format is {version}; this version of the program reads format {FORMAT}"
-        raise UnusableError(text, age)

@@ -441,10 +441,17 @@ class Composition:
         report_camera(status, self.metrics, self.camera_status)
 
     def camera_status(self, status: CameraStatus) -> None:
-        """Publish and record the state of a camera."""
+        """Publish the state of a camera, and have it recorded: its threads do not wait for the disk."""
         if self.publisher:
             self.publisher.camera_status(status)
-        self._record(self._topics.camera_status(status.camera_id), self.statuses.camera(status))
+        if self.recorder:
+            topic = self._topics.camera_status(status.camera_id)
+            self.recorder.note({topic: self.statuses.camera(status)})
+
+    def record_states(self) -> None:
+        """Record the states of cameras that have changed since the last time."""
+        if self.recorder:
+            self.recorder.record_noted()
 
     def _tools(self) -> Tools | None:
         """What Set up gets; its threads are made when somebody asks."""

@@ -3,7 +3,7 @@
     capture-<camera> ──► LatestFrame ──► vision-<camera> ──► MessageQueue ──► counting ──► Outbox ──► publish
          (one slot, overwritten)              (crops bounded)                (SQLite)        │
                                                                                            broker
-    main: start, watchdog, reload, the end.     http: /metrics and /healthz
+    main: start, states, watchdog, reload, end.   http: /metrics and /healthz
 
 `composition` makes and joins the stages, `shutdown` ends them. The first unexpected exception in any thread
 ends the process with status 1; systemd starts it again. Faults of cameras, broker and disk are retried where
@@ -210,6 +210,7 @@ class Runtime:
         while not all(camera.ready for camera in self.cameras):
             if stop.is_set() or self._made.threads.failure:
                 return
+            self._made.record_states()
             self._clock.wait(stop, POLL)
         log.info("ready: %s", self._made.status.line)
         self._systemd.ready(self._made.status.line)
@@ -232,6 +233,7 @@ class Runtime:
             if self._clock.monotonic() >= settled_at:
                 settle()
                 settled_at = math.inf
+            self._made.record_states()
             self._clock.wait(stop, POLL)
 
     def _is_over(self, counting: threading.Thread) -> bool:

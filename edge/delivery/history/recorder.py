@@ -35,6 +35,8 @@ class Recorder:
         self._history = history
         self._on_failure = on_failure
         self._guard = threading.Lock()
+        self._noting = threading.Lock()
+        self._noted: dict[str, bytes] = {}
         self._waiting: deque[Row] = deque(maxlen=MOST_WAITING)
         self._retained: dict[str, bytes] = {}
         self._refusal = ""
@@ -60,11 +62,21 @@ class Recorder:
         """See `Outbox.state`."""
         return self._outbox.state(prefix)
 
+    def note(self, retained: Mapping[str, bytes]) -> None:
+        """Have these payloads kept with the next `record`; any thread may call it, and waits for no disk."""
+        with self._noting:
+            self._noted |= retained
+
+    def record_noted(self) -> None:
+        """`record` what was noted since the last time, if there is anything."""
+        if self._noted:
+            self.record()
+
     def record(self, rows: Sequence[Row] = (), retained: Mapping[str, bytes] | None = None) -> None:
         """Keep rows that were committed and payloads that the broker retains; any thread may call it."""
         with self._guard:
             self._waiting += rows
-            self._retained |= retained or {}
+            self._retained |= self._take_noted() | dict(retained or {})
             if not (self._waiting or self._retained):
                 return
             try:
@@ -75,6 +87,11 @@ class Recorder:
                 self._waiting.clear()
                 self._retained.clear()
                 self._refusal = ""
+
+    def _take_noted(self) -> dict[str, bytes]:
+        with self._noting:
+            noted, self._noted = self._noted, {}
+        return noted
 
     def _catch_up(self) -> None:
         try:

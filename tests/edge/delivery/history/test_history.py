@@ -139,6 +139,33 @@ def test_retained_payloads_are_replaced_and_cleared(rig: Rig) -> None:
     assert rig.reader.retained() == []
 
 
+def test_what_is_noted_waits_for_the_next_record(rig: Rig) -> None:
+    topics = [TOPICS.camera_status(name) for name in ("door", "till")]
+    rig.recorder.note({topics[0]: b'{"state":"up"}'})
+    rig.recorder.note({topics[0]: b'{"state":"dark"}', topics[1]: b'{"state":"up"}'})
+    assert rig.reader.retained() == []
+    rig.recorder.record_noted()
+    assert [message.body["state"] for message in rig.reader.retained()] == ["dark", "up"]
+
+
+def test_a_refusing_disk_is_asked_again_only_when_there_is_something_new(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, record = TOPICS.camera_status("door"), rig.history.record
+
+    def refuse(*_: object) -> None:
+        raise OutsideError("history: disk full")
+
+    monkeypatch.setattr(rig.history, "record", refuse)
+    rig.recorder.note({topic: b'{"state":"up"}'})
+    for _ in range(9):
+        rig.recorder.record_noted()
+    assert rig.failures == 1
+    monkeypatch.setattr(rig.history, "record", record)
+    rig.recorder.record()
+    assert [message.body["state"] for message in rig.reader.retained()] == ["up"]
+
+
 def test_the_day_so_far_is_kept(rig: Rig) -> None:
     rig.gate.put(window(MIDNIGHT + timedelta(minutes=25)))
     kinds = {message.topic for message in rig.reader.retained()}

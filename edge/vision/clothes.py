@@ -153,9 +153,10 @@ class Outfits:
         varies = np.maximum(SHADES * self._change, LIGHT * np.abs(self._mean))
         usual = np.maximum(SAME_COLOUR, varies) * np.sqrt(1 + _weights(self._sights))
         usual[self._sights == 0] = np.nan
-        apart = (colours - self._mean[:, None]) / usual[:, None]
-        square = apart**2
-        return np.asarray(np.sqrt(square[..., 0] + square[..., 1] + square[..., 2]), np.float64)
+        # Each part of the colour lies together in memory: of 100 visitors that takes a fraction of the time.
+        colours, mean, usual = (np.ascontiguousarray(part.T) for part in (colours, self._mean, usual))
+        square = ((colours[:, None] - mean[:, :, None]) / usual[:, :, None]) ** 2
+        return np.asarray(np.sqrt(square[0] + square[1] + square[2]), np.float64)
 
 
 def _weights(sights: NDArray[np.intp]) -> NDArray[np.float64]:

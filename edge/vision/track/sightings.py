@@ -1,0 +1,49 @@
+"""The faces of one frame as the tracker uses them: where each is, how surely, and what is worn below it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.types import Boxes
+from edge.vision.clothes import Colours, half_hidden
+from edge.vision.track.motion import NOISE, Floats, Indices, measure
+
+HALF_HIDDEN = np.array([0.1, 0.1, 0.3, 0.3])
+"""NOISE of a face near a larger one, which may hide a part: its box is up to 1.4 times too large or small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """M faces, one row each.
+
+    measured, noise: (M, 4), for the filter, see `motion`. worn, parts: float32 (M, 3), the colour of the
+    clothes, and of a part of them, see `Tracker.update`; NaN where unknown.
+    """
+
+    measured: Floats
+    noise: Floats
+    worn: Colours
+    parts: Colours
+
+    @classmethod
+    def of(cls, boxes: Boxes, worn: Colours | None, parts: Colours | None) -> Sightings:
+        """The faces in these boxes, float32 (M, 4) in pixels; clothes that are None are unknown."""
+        if worn is None:
+            worn = np.full((len(boxes), 3), np.nan, np.float32)
+        noise = np.where(half_hidden(boxes)[:, None], HALF_HIDDEN, NOISE)
+        return cls(measure(boxes), noise, worn, worn if parts is None else parts)
+
+    def __len__(self) -> int:
+        return len(self.measured)
+
+    def pick(self, rows: Indices) -> Sightings:
+        """Some of them, in the order of `rows`."""
+        return Sightings(self.measured[rows], self.noise[rows], self.worn[rows], self.parts[rows])
+
+    @property
+    def dressed(self) -> NDArray[np.bool_]:
+        """Of which the clothes are known, (M,)."""
+        return np.asarray(~np.isnan(self.worn).any(axis=1))

@@ -1,0 +1,148 @@
+"""What is kept of every live track, one row each: its times, where it is, and what is worn.
+
+Times are microseconds on the tracker's own axis, which begins in 1970 and never moves back.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.types import Boxes, Faces
+from edge.vision.clothes import Outfits, behind
+from edge.vision.track.motion import Indices, Motion
+from edge.vision.track.sightings import Sightings
+
+Bools = NDArray[np.bool_]
+Micros = NDArray[np.int64]
+
+COAST = 1.2
+"""Seconds unseen after which a track is predicted no further, and waits where it was expected last."""
+
+HIDDEN_FOR = timedelta(seconds=8)
+"""Time unseen after which a track ends although a nearer person hides it: people in a queue are hidden until
+the one before them has been served. 6 to 10 s give the same counts on drawn queues, whose people are hidden
+for 3 s at a time."""
+
+NO_FACE = -1
+NEVER = -1
+
+LIFE = np.dtype(
+    [
+        ("id", np.int64),
+        ("first_seen", np.int64),
+        ("last_seen", np.int64),
+        ("hits", np.int64),
+        ("face", np.int64),
+        ("absent", np.int64),
+        ("hidden", np.bool_),
+        ("unproven_from", np.int64),
+        ("began", np.float64, 4),
+        ("dressed", np.bool_),
+        ("compared", np.bool_),
+        ("resumes", np.int64),
+    ]
+)
+"""A track without its motion and clothes.
+
+hits: frames that have shown it. face: its index in the frame's faces, or NO_FACE. absent: time for which it
+was not seen and nobody hid it. hidden: whether somebody hides it now. unproven_from: when a face came that
+may be this one, of whose clothes nothing was seen, or NEVER. began: where it was seen first. dressed: whether
+the clothes were seen then. compared: whether it was asked whose track it resumes; resumes: the id of that
+one, or 0.
+"""
+
+
+class Tracks:
+    """All live tracks of one camera, the oldest first."""
+
+    def __init__(self, confirm_hits: int) -> None:
+        self._confirm_hits = confirm_hits
+        self.life: NDArray[Any] = np.empty(0, LIFE)
+        self.motion = Motion()
+        self.outfits = Outfits()
+        self.parts = Outfits()
+        self.now = self.before = 0
+        self._next_id = 1
+
+    def __len__(self) -> int:
+        return len(self.life)
+
+    @property
+    def tentative(self) -> Bools:
+        """Which were shown by too few frames to be confirmed, (N,)."""
+        return np.asarray(self.life["hits"] < self._confirm_hits)
+
+    @property
+    def lost(self) -> Bools:
+        """Which are confirmed, and not shown by this frame, (N,)."""
+        return np.asarray(~self.tentative & (self.life["face"] == NO_FACE))
+
+    @property
+    def unseen(self) -> Micros:
+        """Time since a frame showed each, (N,)."""
+        return np.asarray(self.now - self.life["last_seen"])
+
+    def pass_time(self, step: int) -> None:
+        """Let so many microseconds pass."""
+        self.before = self.now
+        self.now += step
+        self.life["absent"][~self.life["hidden"]] += step
+
+    def predict(self, step: int) -> None:
+        """Move each to where it is expected after the last step, for as long as it is expected anywhere."""
+        seconds = step / 1e6
+        self.motion.predict(np.clip(COAST + seconds - self.unseen / 1e6, 0, seconds))
+
+    def show(self, rows: Indices, faces: Indices, seen: Sightings) -> None:
+        """Note which of the frame's faces, by index, show which rows, and what is seen there, (n,) each.
+
+        All other rows are not seen.
+        """
+        self.motion.correct(rows, seen.measured, seen.noise)
+        self.outfits.add(rows, seen.worn)
+        self.parts.add(rows, seen.parts)
+        life = self.life
+        life["face"] = NO_FACE
+        life["face"][rows] = faces
+        life["hits"][rows] += 1
+        life["last_seen"][rows] = self.now
+        life["absent"][rows] = 0
+        life["unproven_from"][rows] = NEVER
+
+    def note_hidden(self, seen: Boxes) -> None:
+        """Note which lost tracks are expected behind a nearer one of the faces seen, (M, 4)."""
+        hidden = self.lost
+        if hidden.any():
+            hidden[hidden] = behind(self.motion.boxes()[hidden], seen)
+        self.life["hidden"] = hidden
+
+    def start(self, faces: Indices, seen: Sightings) -> None:
+        """Add a track for each of these faces, by index, and what is seen there, (n,) each."""
+        fresh = np.zeros(len(faces), LIFE)
+        fresh["id"] = self._next_id + np.arange(len(faces))
+        fresh["first_seen"] = fresh["last_seen"] = self.now
+        fresh["hits"], fresh["face"], fresh["unproven_from"] = 1, faces, NEVER
+        fresh["began"], fresh["dressed"] = seen.measured, seen.dressed
+        self._next_id += len(faces)
+        self.life = np.concatenate([self.life, fresh])
+        self.motion.start(seen.measured)
+        self.outfits.start(seen.worn)
+        self.parts.start(seen.parts)
+
+    def keep(self, rows: Bools) -> None:
+        """Forget all other rows."""
+        self.life = self.life[rows]
+        self.motion.keep(rows)
+        self.outfits.keep(rows)
+        self.parts.keep(rows)
+
+    def boxes(self, faces: Faces) -> Boxes:
+        """Where each is: its face of this frame, or where it is expected, float32 (N, 4)."""
+        boxes = self.motion.boxes()
+        shown = self.life["face"] != NO_FACE
+        boxes[shown] = faces.xyxy[self.life["face"][shown]]
+        return boxes

@@ -37,7 +37,10 @@ COMMANDS = {
         "edge.commands.audit.command",
         "Compare the visitors of the box with what a person counts: its error, with an interval.",
     ),
-    "engine": ("edge.commands.engine.command", "Build TensorRT engines of the age model."),
+    "engine": (
+        "edge.commands.engine.command",
+        "Build TensorRT engines of the age model and the face networks.",
+    ),
     "dashboard": (
         "edge.commands.dashboard",
         "Serve the page of this box: what it has published, for a browser.",
@@ -49,7 +52,7 @@ COMMANDS = {
     "config": ("edge.commands.config", "Show the effective configuration, or its schema for editors."),
     "network-policy": (
         "edge.commands.network_policy",
-        "Print a systemd drop-in that limits the service's network to its cameras and its broker.",
+        "Print a systemd drop-in that limits the service's network to its cameras, brokers and webhook.",
     ),
 }
 """Every command: its module and its summary."""

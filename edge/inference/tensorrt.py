@@ -32,6 +32,9 @@ Agree = Callable[[str, Backend], None]
 far from those of float32 on ONNX Runtime."""
 
 
+_OF_THE_GPU = (BackendFault.MEMORY, BackendFault.LOST)
+"""Faults that are the same for every flavour of TensorRT."""
+
 _OPENING = threading.Lock()
 """Networks are opened one after the other: engines are chosen by the times that they take on the GPU."""
 
@@ -303,19 +306,15 @@ def _first_that_works(
                 graph, library, cuda, gpu, agree=agree, max_batch=max_batch, store=store, cancelled=cancelled
             )
         except BackendError as error:
-            if error.reason in (
-                BackendFault.MEMORY,
-                BackendFault.LOST,
-            ):  # faults of the GPU, the same for every flavour
+            if error.reason in _OF_THE_GPU:
                 raise
             faults.append(error)
-            continue
         except RuntimeError as error:  # the bindings raise it for every C++ exception
             faults.append(BackendError(BackendFault.ENGINE, f"{library.flavour}: {error}"))
-            continue
-        skipped = "".join(f"; not used: {fault}" for fault in faults)
-        log.info("TensorRT is %s %s%s", library.flavour, library.version, skipped)
-        return backend
+        else:
+            skipped = "".join(f"; not used: {fault}" for fault in faults)
+            log.info("TensorRT is %s %s%s", library.flavour, library.version, skipped)
+            return backend
     worst = faults[-1]
     raise BackendError(worst.reason, "; ".join(map(str, faults)))
 

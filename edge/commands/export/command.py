@@ -39,11 +39,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "days that have ended; flow: numbers without ages, with noise (default: counts)",
     )
     parser.add_argument(
-        "--from", type=_day, dest="first", metavar="DAY", help="first store's day, such as 2026-01-31"
+        "--from", type=_day, dest="first", metavar="DAY", help="the store's first day, such as 2026-01-31"
     )
-    parser.add_argument("--to", type=_day, dest="last", metavar="DAY", help="last store's day, included")
+    parser.add_argument("--to", type=_day, dest="last", metavar="DAY", help="the store's last day, included")
     parser.add_argument(
-        "--camera", action="append", default=[], metavar="NAME", help="only this camera; may be given often"
+        "--camera",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this one; may be given several times",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object a line instead of CSV")
     parser.set_defaults(command=_command)

@@ -58,10 +58,11 @@ def squares(boxes: Boxes, scale: float = 1.0) -> Boxes:
 
 
 def suppress(boxes: Boxes, score: NDArray[np.float32], threshold: float) -> NDArray[np.intp]:
-    """Non-maximum suppression: the indices of the boxes kept, the best score first.
+    """Non-maximum suppression: the indices of the boxes kept, (M,), the best score first.
 
-    A box is dropped if its overlap with a better one is more than `threshold` of the smaller of the two. The
-    smaller one is the measure because a face cut by the edge of a tile lies inside the whole face.
+    boxes: (N, 4). score: (N,). A box is dropped if its overlap with a better one is more than `threshold`
+    of the smaller of the two. The smaller one is the measure because a face cut by the edge
+    of a tile lies inside the whole face.
     """
     same = overlap(boxes, boxes) > threshold
     dropped = np.zeros(len(boxes), np.bool_)

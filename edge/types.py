@@ -26,7 +26,10 @@ CommercialUse = Literal["allowed", "forbidden", "unknown"]
 """What the terms of an age model say of its use by a business; `unknown` is no permission."""
 
 Image = NDArray[np.uint8]
+"""Pictures (H, W, 3), or a batch of them (N, H, W, 3); who makes one says in which order its colours are."""
+
 Boxes = NDArray[np.float32]
+"""Left, top, right and bottom in pixels, (N, 4)."""
 
 
 def require_array(
@@ -118,7 +121,7 @@ class Faces:
         )
 
     def select(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> Faces:
-        """The faces at these indices, or where the mask is true."""
+        """The faces at these indices (M,), in their order, or where the mask (N,) is true."""
         return Faces(self.xyxy[index], self.score[index], self.keypoints[index])
 
 

@@ -101,7 +101,8 @@ def load(
 def state_directory(settings: Settings, beside: Path = Path()) -> Path:
     """The folder of the outbox: configured, else systemd's `$STATE_DIRECTORY`, else in the user's home.
 
-    beside: the folder of the configuration file, to which a configured relative path is relative.
+    beside: the folder of the configuration file, to which a configured relative path is relative. Raises
+    ConfigurationError where none is configured and this user has no home folder.
     """
     if settings.outbox.directory:
         return beside / settings.outbox.directory

@@ -140,7 +140,7 @@ def _lows(brackets: Sequence[str]) -> NDArray[np.int64]:
 
 
 def places(brackets: Sequence[str], years: NDArray[np.int64]) -> NDArray[np.intp]:
-    """The place of the bracket of each year of age."""
+    """The place among `brackets` of the one that holds each of these ages in years, (Y,); -1 below all."""
     return np.searchsorted(_lows(brackets), years, side="right") - 1
 
 

@@ -48,7 +48,12 @@ def mode(observed: Observed, rows: Floats, homes: Floats) -> Floats:
 
 
 def step(mix: Floats, counts: Floats, rows: Floats, prior: Floats | float) -> Floats:
-    """One round: the mix of those who were counted, given the mix so far, and of `prior` visits a bracket."""
+    """One round of expectation and maximisation: the next mix, (B,), which sums to 1.
+
+    mix: (B,), the mix so far. counts: visits in each cell, (C,). rows: (B, C), as what visitors of each
+    bracket are counted. prior: visits in each bracket, (B,) or the same for all, that are added to the
+    counted ones.
+    """
     explained = mix * (rows @ (counts / np.maximum(mix @ rows, 1e-12))) + prior
     return np.asarray(explained / explained.sum(), np.float64)
 

@@ -68,7 +68,7 @@ class Foresight:
         self._waiting = None
 
     def claim(self, crop: FaceCrop) -> NDArray[np.float32] | None:
-        """What the model gave for a crop that a visitor is counted with; None where it was not asked."""
+        """What the model gave for a crop that a visitor is counted with, float32 (101,); None: not asked."""
         key = crop.camera_id, crop.track_id
         if crop in self._tracks.get(key, ()):
             self._tracks[key] = tuple(other for other in self._tracks[key] if other is not crop)

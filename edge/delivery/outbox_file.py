@@ -136,7 +136,10 @@ def require_format(db: sqlite3.Connection, path: Path, application: int, formats
 
 
 def move_aside(path: Path, reason: OutboxFault, now: datetime) -> Path:
-    """Rename the file, and the write-ahead log that belongs to it, to a name that is free."""
+    """Rename the file, and the write-ahead log that belongs to it, to a name that is free, which is returned.
+
+    Raises OutsideError where the disk refuses.
+    """
     stem = aside = path.with_name(f"{path.name}.{reason}-{now:%Y%m%dT%H%M%SZ}")
     number = 1
     while aside.exists():

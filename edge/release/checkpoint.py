@@ -44,6 +44,7 @@ class OpenWindow(BaseModel):
 
     @classmethod
     def of(cls, window: WindowCounts) -> OpenWindow:
+        """The same as it is stored."""
         seen = window.coverage
         return cls(
             site=window.site,

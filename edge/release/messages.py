@@ -124,6 +124,7 @@ class CoverageOf(Part):
 
     @classmethod
     def of(cls, coverage: Coverage) -> CoverageOf:
+        """The same as it is published."""
         dropped = dict(sorted(coverage.dropped.items()))
         return cls(seconds=coverage.seconds, frames_analysed=coverage.analysed, frames_dropped=dropped)
 

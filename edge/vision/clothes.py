@@ -116,7 +116,7 @@ class Outfits:
         self.add(count + np.arange(len(colours)), colours)
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
-        """Forget all other rows."""
+        """Forget all visitors but those where this mask (N,) is true."""
         self._mean, self._change, self._sights = self._mean[rows], self._change[rows], self._sights[rows]
 
     def add(self, rows: NDArray[np.intp], colours: Colours) -> None:

@@ -195,7 +195,7 @@ class Lines:
         return Path(self)
 
     def places(self, box: NDArray[np.float32], size: tuple[int, int]) -> list[_Place]:
-        """Where the anchor of this box is, for each line."""
+        """Where the anchor of a face's box, float32 (4,), is to each line. size: of the frame, in pixels."""
         if size != self._size:  # of a camera all frames have one size, mostly for days
             self._size, self._segments = size, [self._segment(line, size) for line in self.settings]
         x, y = self._anchor.of(box)

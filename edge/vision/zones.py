@@ -108,7 +108,10 @@ class Zones:
         return Stay(self, [timedelta()] * len(self.settings))
 
     def hold(self, box: NDArray[np.float32], size: tuple[int, int]) -> frozenset[int]:
-        """The numbers of those that hold the anchor of this box, a point on their border included."""
+        """The numbers of the zones that hold the anchor of a face's box, float32 (4,), borders included.
+
+        size: the frame's width and height in pixels.
+        """
         x, y = self._anchor.fractions(box, size)
         found = [number for number, outline in enumerate(self._outlines) if outline.holds(x, y)]
         return frozenset(found) if found else NOWHERE

@@ -27,6 +27,7 @@ class Trust:
 
     @property
     def by_authority(self) -> bool:
+        """Whether an authority has to have signed the certificate."""
         return not (self.fingerprint or self.insecure)
 
     def context(self) -> ssl.SSLContext:

@@ -17,13 +17,14 @@ from edge.errors import OutsideError
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A published message. kind: the last level of its topic, such as `counts`. body: as it was sent."""
+    """A published message. body: as it was sent."""
 
     topic: str
     body: dict[str, Any]
 
     @property
     def kind(self) -> str:
+        """The last level of the topic, such as `counts`."""
         return self.topic.rpartition("/")[2]
 
 

@@ -121,6 +121,7 @@ class Scanner:
         self._size = (0, 0)
 
     def close(self) -> None:
+        """Release the detector."""
         self._detector.close()
 
     def _begin(self, width: int, height: int) -> None:

@@ -59,11 +59,14 @@ class Sights:
 
     @classmethod
     def at(cls, box: NDArray[np.float32], at: datetime) -> Sights:
-        """A visitor who is seen for the first time."""
+        """A visitor who is seen for the first time, in this box, float32 (4,)."""
         return cls(begin=at, first=box, last=box, end=at)
 
     def see(self, box: NDArray[np.float32], worn: NDArray[np.float32], at: datetime) -> None:
-        """Take a sight of the moment `at`. worn: NaN where the clothes are not shown."""
+        """Take a sight of the moment `at` in this box, float32 (4,).
+
+        worn: the colour of the clothes, float32 (3,), NaN where they are not shown.
+        """
         self.last, self.end = box, at
         self.worn.add(ONE, worn[None])
 
@@ -122,7 +125,7 @@ def _same_clothes(before: Outfits, after: Outfits) -> bool:
 
 
 def near(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
-    """Whether two boxes are of faces at the same place, near and far."""
+    """Whether two boxes, float32 (4,), are of faces at the same place and as far from the camera."""
     before, after = _size(one), _size(other)
     apart = float(np.hypot(*(_middle(one) - _middle(other))))
     return apart <= NEAR * before and abs(math.log(after / before)) <= GROWTH

@@ -77,15 +77,14 @@ def test_every_file_that_a_page_names_exists(page: str) -> None:
 
 
 def test_the_architecture_names_every_module_of_the_box() -> None:
-    rooms = (
-        (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Rooms")[2].partition("\n## ")[0]
-    )
-    rows = dict(re.findall(r"^\| `(edge/[^`]*)` \| (.*) \|$", rooms, re.MULTILINE))
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = text.partition("## Folders and modules")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(edge/[^`]*)` \| (.*) \|$", table, re.MULTILINE))
     for folder in [ROOT / "edge", *(path.parent for path in (ROOT / "edge").glob("**/__init__.py"))]:
         modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
         named = re.findall(r"`(\w+)`", rows.get(f"{folder.relative_to(ROOT)}/", ""))
         assert modules == set(named), (
-            f"ARCHITECTURE.md, Rooms, {folder.name}/: name every module there, and only once"
+            f"ARCHITECTURE.md, folders and modules, {folder.name}/: name every module there, and only once"
         )
         assert len(named) == len(set(named)), folder
-        assert len(modules) <= MOST_MODULES, f"{folder}: which of its modules belong in a room of their own?"
+        assert len(modules) <= MOST_MODULES, f"{folder}: which of its modules make a folder of their own?"

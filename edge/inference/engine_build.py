@@ -59,15 +59,7 @@ def build(
     builder = library.make("Builder")
     network = builder.create_network(_strongly_typed(trt))
     _parse(library, network, graph)
-    config = builder.create_builder_config()
-    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE)
-    config.clear_flag(trt.BuilderFlag.TF32)  # fp32 means the full precision of float32
-    if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
-        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # needed to capture CUDA graphs
-    _target(library, config, capability)
-    profile = builder.create_optimization_profile()
-    profile.set_shape("image", *((n, graph.size, graph.size, 3) for n in (1, max_batch, max_batch)))
-    config.add_optimization_profile(profile)
+    config = _configured(library, builder, graph, max_batch, capability)
     # Kept in a variable: the builder holds no reference to it.
     monitor = _monitor(trt, on_progress, cancelled)
     config.progress_monitor = monitor
@@ -78,6 +70,21 @@ def build(
         hint = "; try model.precision = 'fp16'" if "for Turing" in why else ""
         raise BackendError(BackendFault.ENGINE, f"{library.flavour} cannot build {of}: {why}{hint}")
     return bytes(memoryview(plan))
+
+
+def _configured(library: Library, builder: Any, graph: Graph, max_batch: int, capability: str | None) -> Any:  # noqa: ANN401
+    """How the builder is to compile the graph."""
+    trt = library.module
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE)
+    config.clear_flag(trt.BuilderFlag.TF32)  # fp32 means the full precision of float32
+    if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # needed to capture CUDA graphs
+    _target(library, config, capability)
+    profile = builder.create_optimization_profile()
+    profile.set_shape("image", *((n, graph.size, graph.size, 3) for n in (1, max_batch, max_batch)))
+    config.add_optimization_profile(profile)
+    return config
 
 
 class BuildProgress:

@@ -29,7 +29,7 @@ def check_broker(
     messages; Warn where the daemon works without something that the broker does not do.
     """
     where = _way(settings, number)
-    topics, naming = Topics.of(settings), Naming.of(settings.mqtt)
+    topics = Topics.of(settings)
     if live and topics.id:
         return _as_the_daemon(topics.id, live)
     sizes = largest(settings, topics)
@@ -46,19 +46,24 @@ def check_broker(
         else last_will(topics, StatusEncoder(settings.site.name, settings.box, __version__)),
         broker=number,
     )
+    return _judged(result, where, settings, sizes, len(trials))
+
+
+def _judged(result: Probe, where: str, settings: Settings, sizes: Sizes, trials: int) -> str:
+    """What the connection has shown. trials: how many topics were tried. Raises as `check_broker`."""
     if not result.connected:
         raise BrokerError(f"{where}: {result.reason}")
     connected = f"{where}: connected in {1000 * result.round_trip:.0f} ms ({result.security})"
     if result.refused:
-        refused = dict.fromkeys(map(naming.at_broker, result.refused))
+        refused = dict.fromkeys(map(Naming.of(settings.mqtt).at_broker, result.refused))
         raise BrokerError(f"{connected}, but the broker refuses the topics {', '.join(refused)}")
-    if set(result.too_large) - {topics.box_today}:
+    if set(result.too_large) - {Topics.of(settings).box_today}:
         raise BrokerError(f"{connected}, but {_too_small(result, sizes.row)}")
     if losses := _losses(result, sizes):
         raise Warn(f"{connected}, but the broker is limited: {'; '.join(losses)}")
     if result.refused is None:
         return f"{connected}; the broker does not report on which topics this box may publish"
-    return f"{connected}; this box may publish on all its {len(trials)} topics"
+    return f"{connected}; this box may publish on all its {trials} topics"
 
 
 def _as_the_daemon(client_id: str, live: Live) -> str:

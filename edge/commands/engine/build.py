@@ -9,7 +9,7 @@ the box that loads one checks it first.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from itertools import product
@@ -147,12 +147,17 @@ def build_engines(
     for capability in targets if library.for_others else ():
         require_capability(library, capability)
     builder = _EngineBuilder(library, store, here=here, why=why, cuda=cuda, now=now, on_progress=on_progress)
-    built: list[Built] = []
-    faults: list[BackendError] = []
     baseline = open_backend("onnxruntime", bundle, max_batch=max_batch)
     ages: list[_Network] = [_AgeModel(bundle, precision, baseline) for precision in wanted]
     faces: list[_Network] = [_FaceNetwork(range_) for range_ in NETWORKS]
-    for network, capability in product([*ages, *faces], targets):
+    return _build_all(builder, product([*ages, *faces], targets))
+
+
+def _build_all(builder: _EngineBuilder, wanted: Iterable[tuple[_Network, str]]) -> list[Built]:
+    """Build each network for its GPU. Raises BackendError after all others where some cannot be used."""
+    built: list[Built] = []
+    faults: list[BackendError] = []
+    for network, capability in wanted:
         try:
             built.append(builder.build(network, capability))
         except BackendError as error:

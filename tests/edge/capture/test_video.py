@@ -80,7 +80,9 @@ def test_a_moving_picture_is_not_combed(tmp_path: Path) -> None:
     step = 10
     moving = [combed(20 + 2 * step * n, step) for n in range(6)]
     clip = write_video(tmp_path / "clip.mkv", moving, INTERLACED)
-    for n, image in enumerate(pictures(opened(clip))):
+    seen = list(pictures(opened(clip)))
+    assert len(seen) == len(moving)
+    for n, image in enumerate(seen):
         edge = image[20:-20, 22 + 2 * step * n : 28 + 2 * step * n].astype(float).mean(axis=(1, 2))
         assert np.abs(np.diff(edge)).mean() < 30  # combed: 190
 
@@ -92,6 +94,7 @@ def test_colours_are_the_same_flagged_or_not(tmp_path: Path) -> None:
         list(pictures(opened(write_video(tmp_path / f"{len(options)}.mkv", [still] * 4, options))))
         for options in (INTERLACED, PROGRESSIVE)
     )
+    assert len(flagged) == 4
     for one, other in zip(flagged, plain, strict=True):
         assert np.abs(one.astype(int) - other).mean() < 1.5
 

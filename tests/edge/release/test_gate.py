@@ -131,7 +131,9 @@ class TestCarryOver:
             box.at += 3 * WINDOW
             messages += box.take()
         hours = of(messages, "periods", period="hour")
-        for start in {hour["figures"]["start"] for hour in hours}:
+        starts = {hour["figures"]["start"] for hour in hours}
+        assert len(starts) == 3
+        for start in starts:
             parts = [hour for hour in hours if hour["figures"]["start"] == start]
             (sums,) = (hour["figures"] for hour in parts if hour["box"])
             cameras = [hour["figures"] for hour in parts if hour["camera"]]

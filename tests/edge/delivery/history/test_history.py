@@ -219,8 +219,9 @@ def test_the_file_stays_within_its_bytes_and_loses_the_oldest(tmp_path: Path) ->
 
 def test_only_its_owner_may_read_it(rig: Rig) -> None:
     rig.close_window()
-    for path in rig.folder.glob("history.db*"):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in rig.folder.glob("history.db*")}
+    assert "history.db" in modes
+    assert set(modes.values()) == {0o600}, modes
 
 
 def test_a_full_disk_stops_no_counting_and_what_it_refused_comes_later(

@@ -196,6 +196,12 @@ def test_the_manual_knows_every_command_and_option() -> None:
     assert not [line for line in manual().splitlines() if line.startswith("'")]
 
 
+def test_the_manual_says_which_words_of_a_command_may_be_left_out() -> None:
+    lines = manual().splitlines()
+    assert ".SS replay CLIP..." in lines
+    assert ".SS audit [CLIP...]" in lines
+
+
 def completed(*words: str) -> set[str]:
     """What bash would offer for the last of these words."""
     script = f"{completion()}\nCOMP_WORDS=({' '.join(words)})\nCOMP_CWORD={len(words) - 1}\n"

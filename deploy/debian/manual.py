@@ -17,7 +17,8 @@ FILES = {
     "/etc/instore-edge/conf.d/": "Files that override the configuration, in the order of their names.",
     "/etc/instore-edge/secrets/": "Passwords and keys, readable by root only. "
     "The configuration names them as secrets/NAME.",
-    "/var/lib/instore-edge/": "Windows that wait to be sent, and open windows.",
+    "/var/lib/instore-edge/": "Messages that wait to be sent, open windows, and the history "
+    "of what was published.",
     "/etc/systemd/system/instore-edge.service.d/": "Additions to the service. Copy camera.conf or gpu.conf "
     "from /usr/share/instore-edge/systemd/ here to let it use local cameras or GPUs.",
 }
@@ -57,8 +58,8 @@ def manual() -> str:
         _escaped(
             "InStore pulls frames from a store's cameras, finds faces, follows each visitor while in view, "
             "estimates an age distribution for each, and publishes over MQTT how many visitors of each age "
-            "bracket there were in each window of time. Nothing else leaves the box: no picture, no crop, no "
-            "embedding, no track."
+            "bracket there were in each window of time. Only counts and states leave the box: no picture, no "
+            "crop, no embedding, no track."
         ),
         ".SH COMMANDS",
         *(line for name, command in commands(root) for line in _command(name, command)),
@@ -118,7 +119,7 @@ def _metavar(action: argparse.Action) -> str:
         return "|".join(map(str, action.choices))
     shown = action.metavar or action.dest.upper()
     name = shown if isinstance(shown, str) else " ".join(shown)
-    return f"{name}..." if action.nargs in ("+", "*") else name
+    return {"+": f"{name}...", "*": f"[{name}...]"}.get(str(action.nargs), name)
 
 
 def _escaped(text: str) -> str:

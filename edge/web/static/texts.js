@@ -45,7 +45,7 @@ export const TEXTS = {
   audit: "Audit",
   auditTitle: "Count visitors yourself",
   auditNote:
-    "Count each visitor once, when they leave the picture; leave out who is seen from behind only. Begin and end when nobody is in the picture, if you can. Many rounds of one to three minutes are better than a long one: errors that cancel within a round are not seen. A round of less than a minute is left out.",
+    "Count each visitor once, when they leave the picture; leave out people who are seen from behind only. Begin and end when nobody is in the picture, if you can. Many rounds of one to three minutes are better than a long one: errors that cancel within a round are not seen. A round of less than a minute is left out.",
   liveNote:
     "The picture is small, with each face that is found as a few flat blocks. The blocks show where the box looks for faces, so count people, not blocks. It is in the memory of the box only, and goes when you end the round. While it is there, the box's status says that a preview runs.",
   livePicture: "Live picture of the camera, small and with faces as blocks",

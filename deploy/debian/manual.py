@@ -26,7 +26,7 @@ FILES = {
 SERVICE = """.nf
 systemctl start instore-edge      start the daemon
 systemctl reload instore-edge     apply a changed configuration without a restart
-systemctl status instore-edge     show how many cameras are up and how many windows wait to be sent
+systemctl status instore-edge     show how many cameras are up and how many messages wait to be sent
 journalctl -u instore-edge        show the log
 .fi
 """

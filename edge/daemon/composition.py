@@ -330,7 +330,7 @@ class Composition:
             home_assistant=self._topics.home_assistant,
             connect=self._parts.connect,
             on_connected=self.status.set_connected,
-            on_published=metrics.window_published,
+            on_published=metrics.message_published,
             on_failure=lambda failure: metrics.failures.labels(failure.value).inc(),
         )
 

@@ -57,7 +57,7 @@ def shut_down(made: Composition, running: Running) -> bool:
         return False
     made.outbox_report.measure(last=True)
     if depth := made.outbox.depth:
-        log.warning("%d windows wait in the outbox; they are sent after the next start", depth)
+        log.warning("the outbox holds %d messages; they are sent after the next start", depth)
     made.backend_in_use = any(thread.is_alive() for thread in running.accelerators)
     made.faces_in_use = made.backend_in_use or (made.faces is not None and made.lanes.watching)
     leave_by = made.clock.monotonic() + LEAVING_ENDS

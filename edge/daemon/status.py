@@ -21,7 +21,7 @@ from edge.vision.detect import engine_of
 log = logging.getLogger(__name__)
 
 REPORT_DROPPED_EVERY = 60.0
-"""Seconds between two log lines on dropped windows: a full outbox drops one for each that comes."""
+"""Seconds between two log lines on dropped messages: a full outbox drops one for each that comes."""
 
 ENOUGH_DAYS = 30.0
 """Days of windows that an outbox should hold: as long as a store may be closed, or its line be dead."""
@@ -38,7 +38,7 @@ BYTES_OF_A_WINDOW = 2000
 class Status:
     """The daemon in one line for systemd, and as facts for /healthz.
 
-    cameras: as they are now. waiting: windows in the outbox. gate_is_off: whether true counts leave the box.
+    cameras: as they are now. waiting: messages in the outbox. gate_is_off: whether true counts leave the box.
     serves: whether the metrics are served as configured. runs_on: the library that runs each network.
     """
 
@@ -96,7 +96,7 @@ class Status:
         up = sum(camera.status.state is CameraState.UP for camera in cameras)
         rejected = "; the last reload was rejected, see the log" if self.reload_rejected else ""
         gate = f"; {GATE_OFF}" if self._gate_is_off() else ""
-        waiting = f"{self._waiting()} windows waiting"
+        waiting = f"{self._waiting()} messages waiting"
         silent = "" if self._serves() else "; no metrics are served, see the log"
         return f"{up} of {len(cameras)} cameras up, {self._receivers}, {waiting}{gate}{silent}{rejected}"
 
@@ -159,7 +159,7 @@ class FaceReport:
 
 
 class OutboxReport:
-    """Measures the outbox for the metrics, and warns about windows that it had to drop."""
+    """Measures the outbox for the metrics, and warns about messages that it had to drop."""
 
     def __init__(self, outbox: Outbox, metrics: Metrics, clock: Clock) -> None:
         self._outbox = outbox

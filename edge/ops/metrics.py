@@ -171,17 +171,17 @@ class Metrics:
 
     def _make_delivery(self) -> None:
         self.windows = self._counter("windows_closed", "Windows closed.", ("camera",))
-        self.published = self._counter("windows_published", "Windows acknowledged by the broker.")
+        self.published = self._counter("messages_published", "Messages acknowledged by the broker.")
         self.connected = self._gauge("mqtt_connected", "1 while connected to the broker.")
         self.failures = self._counter_by(
             "mqtt_failures", "Failed connections and deliveries, by reason.", MqttFailure
         )
         self.lag = Histogram(
-            "instore_publish_lag_seconds", "Time from a window's storing to the broker's acknowledgement.",
+            "instore_publish_lag_seconds", "Time from a message's storing to the broker's acknowledgement.",
             buckets=LAG_BUCKETS, registry=self.registry,
         )  # fmt: skip
         self.last_publish = self._gauge(
-            "last_publish_timestamp_seconds", "Time at which a window was last acknowledged."
+            "last_publish_timestamp_seconds", "Time at which a message was last acknowledged."
         )
         self.posted = self._counter("webhook_delivered", "Messages that the webhook accepted.")
         self.webhook_up = self._gauge("webhook_up", "1 while the webhook accepts requests.")
@@ -195,11 +195,11 @@ class Metrics:
         )
 
     def _make_stores(self) -> None:
-        self.outbox_rows = self._gauge("outbox_rows", "Windows waiting in the outbox.")
+        self.outbox_rows = self._gauge("outbox_rows", "Messages waiting in the outbox.")
         self.outbox_bytes = self._gauge(
-            "outbox_bytes", "Size of the windows waiting in the outbox, in bytes."
+            "outbox_bytes", "Size of the messages waiting in the outbox, in bytes."
         )
-        self.outbox_dropped = self._counter("outbox_dropped", "Windows lost because the outbox was full.")
+        self.outbox_dropped = self._counter("outbox_dropped", "Messages lost because the outbox was full.")
         self.outbox_set_aside = self._counter_by(
             "outbox_set_aside", "Unusable outbox files moved aside, by reason.", OutboxFault
         )
@@ -273,8 +273,8 @@ class Metrics:
             if camera in self._cameras:
                 self.visits.labels(camera).set(visits)
 
-    def window_published(self, lag: float) -> None:
-        """Count a window that the broker acknowledged `lag` seconds after it was stored."""
+    def message_published(self, lag: float) -> None:
+        """Count a message that the broker acknowledged `lag` seconds after it was stored."""
         self.published.inc()
         self.lag.observe(lag)
         self.last_publish.set(self._clock.now().timestamp())

@@ -148,7 +148,7 @@ def test_windows_wait_for_a_broker_that_is_away(tmp_path: Path) -> None:
     with Daemon(tmp_path, tables) as daemon:
         daemon.wait_for_line(lambda line: "the recording has ended" in line)
         assert daemon.stop() == 0
-    assert "1 windows wait in the outbox" in daemon.log or "1 window waits" in daemon.log
+    assert re.search(r"the outbox holds \d+ messages; they are sent after the next start", daemon.log)
 
     with Mosquitto(tmp_path / "broker") as broker, Subscriber(broker, "instore/#") as subscriber:
         tables["mqtt"] = {"host": broker.host, "port": broker.port}

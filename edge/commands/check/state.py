@@ -71,7 +71,7 @@ def _waiting(path: Path, settings: Settings, clock: Clock) -> str:
     try:
         receivers = Receiver.of(settings)
         with closing(Outbox(path, limits.max_rows, limits.max_bytes, clock, receivers=receivers)) as outbox:
-            return f"{outbox.depth} windows wait to be sent"
+            return f"messages that wait to be sent: {outbox.depth}"
     except InstoreError as error:
         if "is in use" in str(error):
             return "in use by the running daemon"

@@ -74,7 +74,7 @@ def start_mosquitto(program: str, directory: Path, clock: Clock) -> Iterator[Bro
     settings.write_text(_mosquitto_settings(port), encoding="utf-8")
     log_path = directory / "mosquitto.log"
     with log_path.open("wb") as log:
-        # In its own session, because Ctrl-C must not stop it: the demo still has windows to send.
+        # In its own session, because Ctrl-C must not stop it: the demo still has messages to send.
         process = subprocess.Popen(
             [program, "-c", str(settings)], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )

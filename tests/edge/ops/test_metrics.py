@@ -62,7 +62,7 @@ def test_every_series_is_there_before_anything_happens():
     assert sorted(found) == sorted((camera, reason) for camera in CAMERAS for reason in FrameDrop)
     assert {x["stage"] for x in labels(metrics, "instore_stage_seconds_count")} == set(EXPORTED_STAGES)
     for name in (
-        "windows_published_total", "mqtt_connected", "publish_lag_seconds_count",
+        "messages_published_total", "mqtt_connected", "publish_lag_seconds_count",
         "last_publish_timestamp_seconds", "outbox_rows",
         "outbox_bytes", "outbox_failures_total", "history_failures_total", "preview_failures_total",
     ):  # fmt: skip
@@ -197,9 +197,9 @@ def test_an_acknowledged_window_leaves_its_time():
     clock = ManualClock()
     metrics = Metrics(clock)
     clock.advance(100)
-    metrics.window_published(2.5)
+    metrics.message_published(2.5)
     read = metrics.registry.get_sample_value
-    assert read("instore_windows_published_total") == 1
+    assert read("instore_messages_published_total") == 1
     assert read("instore_publish_lag_seconds_sum") == 2.5
     assert read("instore_last_publish_timestamp_seconds") == 100
 

@@ -143,7 +143,7 @@ def test_an_outbox_is_opened_and_let_go(tmp_path: Path) -> None:
         outbox.commit([Text("door", "w")])
     verdict = outbox_verdict(tmp_path)
     assert verdict.status is Status.OK
-    assert verdict.detail.endswith("outbox.db: 1 windows wait to be sent")
+    assert verdict.detail.endswith("outbox.db: messages that wait to be sent: 1")
     open_outbox(tmp_path).close()
 
 

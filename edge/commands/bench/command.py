@@ -24,9 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         f"{parser.description}\n"
         "With --cameras: how many cameras this box takes, by its own measurement in half a minute. It\n"
-        "plays one recording, or a drawn 1080p scene, as so many cameras at 5 frames a second, each from\n"
-        "another place on. The box takes a number if 95 % of the frames are decided on within 200 ms and\n"
-        "one in 200 is dropped at most. Stop the daemon meanwhile: both would share the cores.\n"
+        "plays one recording, or a drawn 1080p scene, as several cameras at 5 frames a second; each begins\n"
+        "at another place of it. The box takes a number of cameras if 95 % of their frames are decided on\n"
+        "within 200 ms and at most one in 200 is dropped. Stop the daemon first: it shares the cores.\n"
         "The drawn scene is MPEG-4, which costs less to decode than a camera's H.264 or H.265, so the box\n"
         "takes fewer real cameras. Better record a busy minute of your own camera, and name that."
     )

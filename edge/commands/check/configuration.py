@@ -26,6 +26,6 @@ def _early_windows(settings: Settings) -> list[str]:
     if lateness >= hidden:
         return []
     return [
-        f"windows.lateness = {lateness}: who is hidden by somebody nearer at a window's end may count in the "
-        f"next window; {hidden:g} or more avoids it while the camera gives pictures"
+        f"windows.lateness = {lateness}: a visitor whom somebody nearer hides at a window's end may count in "
+        f"the next window; {hidden:g} or more avoids it while the camera gives pictures"
     ]

@@ -82,8 +82,8 @@ def test_windows_that_close_before_hidden_visitors_end_are_a_warning(tmp_path: P
     verdict = attempt("configuration", lambda: check_configuration(settings, tmp_path, {}))
     assert verdict.status is Status.WARNING
     assert verdict.detail == (
-        "windows.lateness = 3.0: who is hidden by somebody nearer at a window's end may count in the next "
-        "window; 8 or more avoids it while the camera gives pictures"
+        "windows.lateness = 3.0: a visitor whom somebody nearer hides at a window's end may count in the "
+        "next window; 8 or more avoids it while the camera gives pictures"
     )
 
 

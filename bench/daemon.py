@@ -6,9 +6,7 @@ import compileall
 import json
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +21,7 @@ from typing import Any, Self
 
 from bench.box import ROOT
 from bench.material import Material, picture_size
+from bench.servers import Mosquitto, free_port, program
 from bench.stages import FPS
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -194,31 +193,16 @@ port = {port}
 """
 
 
-def free_port() -> int:
-    """A loopback port without a listener."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def mosquitto() -> Iterator[int | None]:
     """Run a broker; its port, or None where mosquitto is not installed."""
-    program = shutil.which("mosquitto", path=os.defpath + ":/usr/sbin:/usr/local/sbin")
-    if program is None:
+    try:
+        program("mosquitto")
+    except FileNotFoundError:
         yield None
         return
-    with tempfile.NamedTemporaryFile("w", suffix=".conf") as config:
-        port = free_port()
-        config.write(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
-        config.flush()
-        Path(config.name).chmod(0o644)  # the broker drops root and may read the file again
-        broker = subprocess.Popen([program, "-c", config.name], stderr=subprocess.DEVNULL)
-        try:
-            yield port
-        finally:
-            broker.terminate()
-            broker.wait()
+    with tempfile.TemporaryDirectory(prefix="instore-bench-") as folder, Mosquitto(Path(folder)) as broker:
+        yield broker.port
 
 
 def _sum(text: str, pattern: str) -> float:

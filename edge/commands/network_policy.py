@@ -15,13 +15,14 @@ from urllib.parse import urlsplit
 
 from edge.commands.options import add_common, read_settings
 from edge.config import MqttSettings, Settings
+from edge.config.fields import is_address
 from edge.config.mqtt import parse_proxy
 from edge.errors import ConfigurationError
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 
 HEADER = """\
-# Made by `instore-edge network-policy`: make it again when a camera, the broker or an address changes.
+# Made by `instore-edge network-policy`: make it again when a camera, broker, webhook or address changes.
 # Other machines read the metrics page only if --allow names them.
 [Service]
 IPAddressDeny=any
@@ -61,7 +62,7 @@ def network_policy(
     resolve: Resolve | None = None,
     resolv_conf: Path = RESOLV_CONF,
 ) -> str:
-    """The drop-in's text: this machine, the broker, the cameras and `allowed` (addresses or networks).
+    """The drop-in's text: this machine, the cameras, brokers, webhook and `allowed` (addresses or networks).
 
     Host names are replaced by the addresses that they have now; where there are some, the name servers of
     `resolv_conf` may be asked too. Raises ConfigurationError where a name has no address.
@@ -69,9 +70,9 @@ def network_policy(
     hosts = _hosts(settings)
     lines = ["IPAddressAllow=localhost"]
     for key, host in hosts.items():
-        addresses = [host] if _is_address(host) else _resolved(key, host, resolve or _look_up)
+        addresses = [host] if is_address(host) else _resolved(key, host, resolve or _look_up)
         lines += [f"# {key}", *(f"IPAddressAllow={address}" for address in addresses)]
-    if not all(map(_is_address, hosts.values())):
+    if not all(map(is_address, hosts.values())):
         lines += ["# name servers", *(f"IPAddressAllow={server}" for server in _name_servers(resolv_conf))]
     if allowed:
         lines += ["# --allow", *(f"IPAddressAllow={_network(text)}" for text in allowed)]
@@ -103,14 +104,6 @@ def _ways_to_brokers(mqtt: MqttSettings) -> dict[str, str]:
     return {"mqtt.url" if mqtt.url else "mqtt.host": first.host} | further
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def _resolved(key: str, host: str, resolve: Resolve) -> list[str]:
     try:
         return sorted(set(resolve(host)))
@@ -133,7 +126,7 @@ def _name_servers(resolv_conf: Path) -> list[str]:
     words = [line.split() for line in lines]
     servers = [word[1] for word in words if word[:1] == ["nameserver"] and len(word) > 1]
     # systemd takes no scope, such as the one of fe80::1%eth0.
-    return [server.partition("%")[0] for server in servers if _is_address(server)]
+    return [server.partition("%")[0] for server in servers if is_address(server)]
 
 
 def _network(text: str) -> str:

@@ -23,7 +23,7 @@ def main() -> int:
 
 
 def worst(statuses: Iterable[int]) -> int:
-    """A vulnerability counts as worse than an incomplete audit, that as worse than none."""
+    """The worst of several results: a vulnerability, then an incomplete audit, then neither."""
     found = set(statuses)
     return HOLES if HOLES in found else UNKNOWN if UNKNOWN in found else NONE
 

@@ -1,0 +1,80 @@
+"""MediaPipe's library, called without its Python class: the same faces, and its errors."""
+
+from __future__ import annotations
+
+import ctypes
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.commands.demo.scene import Scene, compose
+from edge.types import KEYPOINTS, Faces, Image
+from edge.vision.detect.mediapipe import MediaPipeDetector, _keypoints, _Library
+from edge.vision.detect.networks import Range
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Image]:
+    """With nobody, with visitors, and a part of one, which is no picture of its own in memory."""
+    scene = Scene()
+    shown = [np.ascontiguousarray(compose(scene, second)) for second in (0.0, 3.0, 5.0)]
+    height, width = shown[1].shape[:2]
+    return [*shown, shown[1][height // 4 :, width // 4 :]]
+
+
+def as_its_class_finds_them(detector: MediaPipeDetector, picture: Image) -> Faces:
+    import mediapipe as mp
+
+    rgb = mp.Image(image_format=mp.ImageFormat.SRGB, data=cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    found = detector._detector.detect(rgb).detections
+    corners = [d.bounding_box for d in found]
+    boxes = [(b.origin_x, b.origin_y, b.origin_x + b.width, b.origin_y + b.height) for b in corners]
+    points = np.array([[(k.x, k.y) for k in d.keypoints] for d in found], np.float32)
+    size = np.array(picture.shape[1::-1], np.float32)
+    return Faces(
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array([d.categories[0].score for d in found], np.float32),
+        points.reshape(-1, KEYPOINTS, 2) * size,
+    )
+
+
+@pytest.mark.parametrize(("range_", "min_score"), [("far", 0.5), ("near", 0.1)])
+def test_the_faces_are_those_of_its_class_to_the_last_bit(
+    pictures: list[Image], range_: Range, min_score: float
+) -> None:
+    detector = MediaPipeDetector(range_, min_score)
+    found = [detector.detect(picture) for picture in pictures]
+    for faces, picture in zip(found, pictures, strict=True):
+        theirs = as_its_class_finds_them(detector, picture)
+        np.testing.assert_array_equal(faces.xyxy, theirs.xyxy, strict=True)
+        np.testing.assert_array_equal(faces.score, theirs.score, strict=True)
+        np.testing.assert_array_equal(faces.keypoints, theirs.keypoints, strict=True)
+    detector.close()
+    assert sum(map(len, found)) > 1
+
+
+def test_a_detector_that_is_closed_is_not_asked() -> None:
+    detector = MediaPipeDetector("near", 0.5)
+    detector.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        detector.detect(np.zeros((9, 9, 3), np.uint8))
+
+
+def test_its_errors_are_raised() -> None:
+    class Failing:
+        def MpFaceDetectorDetectImage(self, *_: object) -> int:  # noqa: N802 - as it is named there
+            return 3
+
+    library = _Library()
+    library._raw = Failing()
+    with pytest.raises(ValueError, match="Invalid argument"):
+        library.search(ctypes.c_void_p(1), ctypes.c_void_p(1))
+
+
+def test_a_face_without_all_keypoints_is_not_read_beyond_them() -> None:
+    class Short:
+        keypoints_count = KEYPOINTS - 1
+
+    with pytest.raises(ValueError, match="6 keypoints"):
+        _keypoints([Short()])

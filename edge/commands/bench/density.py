@@ -30,7 +30,7 @@ DROPS = 1 / 200
 MOST = 64
 """Cameras tried at most: beyond, the number of threads and sockets distorts the measurement."""
 
-TRIALS = 4
+TRIALS = 6
 STEP = 1.1
 """The trials end when the smallest number that fails is at most so many times the largest that keeps up."""
 

@@ -17,7 +17,8 @@ def augment(crop: Image, settings: AugmentSettings, size: int, random: Random) -
 
     In the order in which light, lens, sensor and encoder act; the last step is the daemon's own resizing.
     """
-    image = _frame(crop, settings, random)
+    image = _wall(crop, settings, random)
+    image = _frame(image, settings, random)
     image = _light(image, settings, random)
     image = _cover(image, settings, random)
     image = _shrink(image, settings, size, random)
@@ -30,6 +31,22 @@ def augment(crop: Image, settings: AugmentSettings, size: int, random: Random) -
 def blend(image: Image, other: Image, share: float) -> Image:
     """`share` of `other` and the rest of `image`, both uint8 (S, S, 3)."""
     return np.asarray(cv2.addWeighted(image, 1 - share, other, share, 0), np.uint8)
+
+
+def _wall(crop: Image, settings: AugmentSettings, random: Random) -> Image:
+    """Put a plain wall, with light from one side, round an oval about the face: a wall tells no age."""
+    if not settings.wall or random.random() >= settings.wall:
+        return crop
+    side = crop.shape[0]
+    axes = random.uniform((0.30, 0.42), (0.46, 0.60)) * side
+    inside = np.zeros((side, side), np.float32)
+    centre = (side // 2, side // 2)
+    cv2.ellipse(inside, (centre, (2 * float(axes[0]), 2 * float(axes[1])), 0), 1.0, cv2.FILLED)
+    inside = cv2.GaussianBlur(inside, (0, 0), random.uniform(0.01, 0.05) * side)[..., None]
+    colour = random.uniform(0, 255) + random.normal(0, 25, 3)
+    lit = np.linspace(*random.normal(0, 20, 2), side)[None, :, None]
+    wall = colour + lit
+    return np.asarray(np.clip(crop * inside + wall * (1 - inside), 0, 255), np.uint8)
 
 
 def _frame(crop: Image, settings: AugmentSettings, random: Random) -> Image:

@@ -237,6 +237,7 @@ class AugmentSettings(Section):
     grey: Ratio = 0.1
     erase: Ratio = 0.1
     mix: Ratio = 0.0
+    wall: Ratio = 0.0
 
 
 class OptimiserSettings(Section):

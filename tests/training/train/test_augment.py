@@ -78,6 +78,14 @@ def test_a_sharpened_face_is_sharper_and_as_bright(crop):
     assert np.mean(images) == pytest.approx(crop.mean(), abs=1)
 
 
+def test_a_wall_replaces_what_surrounds_the_face_and_leaves_the_face(crop):
+    images = np.stack([augment(crop, only(wall=1.0), crop.shape[0], random(seed)) for seed in range(8)])
+    middle = slice(crop.shape[0] * 2 // 5, crop.shape[0] * 3 // 5)
+    assert np.abs(images[:, middle, middle].astype(int) - crop[middle, middle]).max() <= 1
+    corners = images[:, 0, 0].astype(int)
+    assert np.ptp(corners, axis=0).min() > 60  # walls of many colours
+
+
 @pytest.mark.parametrize("on", [{"small": 1.0}, {"blur": 1.0}])
 def test_a_far_or_blurred_face_is_less_sharp(crop, on):
     assert np.mean([sharpness(augment(crop, only(**on), 96, random(s))) for s in range(8)]) < 0.8 * sharpness(

@@ -71,9 +71,8 @@ def section(found: list[Report]) -> str:
         "busy scene repeats every few seconds, with as many visitors as at a station. Each camera begins "
         "its recording at another place, spread evenly over it: no two real cameras show the same at one "
         "moment. Where all begin together, everybody leaves all views within a moment, and where the "
-        "recording begins again, all cameras search the whole picture at once, as at a change of place: 8 to "
-        "12 busy cameras of 480 lines on ONNX Runtime and 31 to 34 idle ones drop no more than one frame in "
-        "200 then. Whether frames are due at once or in turns is left to chance, as with real cameras. The "
+        "recording begins again, all cameras search the whole picture at once, as at a change of place: "
+        "fewer keep up then. Whether frames are due at once or in turns is left to chance, as with real cameras. The "
         "figures on the right belong to the largest number that kept up, or to the smallest that did not."
     )
 

@@ -72,8 +72,9 @@ def section(found: list[Report]) -> str:
         "its recording at another place, spread evenly over it: no two real cameras show the same at one "
         "moment. Where all begin together, everybody leaves all views within a moment, and where the "
         "recording begins again, all cameras search the whole picture at once, as at a change of place: "
-        "fewer keep up then. Whether frames are due at once or in turns is left to chance, as with real cameras. The "
-        "figures on the right belong to the largest number that kept up, or to the smallest that did not."
+        "fewer keep up then. Whether frames are due at once or in turns is left to chance, as with real "
+        "cameras. The figures on the right belong to the largest number that kept up, or to the smallest "
+        "that did not."
     )
 
 

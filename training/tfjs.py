@@ -7,7 +7,8 @@ stored as float16, or as integers with a step and a least value, which makes the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,8 @@ def read_weights(folder: Path) -> dict[str, NDArray[Any]]:
     binary files whose size is not what the manifest says.
     """
     path = model_file(folder)
-    try:
+    with _faults_of(path):
         return {name: array for group in _groups(path) for name, array in _read_group(path, group).items()}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{path}: is not a model of TensorFlow.js ({error!r})") from error
 
 
 def model_file(folder: Path) -> Path:
@@ -56,10 +55,25 @@ def model_file(folder: Path) -> Path:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of the files of the one model in `folder`, by name: its JSON file, then the binary ones."""
+    """SHA-256 of the files of the one model in `folder`, by name: its JSON file, then the binary ones.
+
+    Raises ConfigurationError as `read_weights`.
+    """
     path = model_file(folder)
-    files = [path, *(path.parent / name for group in _groups(path) for name in group["paths"])]
-    return {file.name: sha256_of(file.read_bytes()) for file in files}
+    with _faults_of(path):
+        files = [path, *(path.parent / name for group in _groups(path) for name in group["paths"])]
+        return {file.name: sha256_of(file.read_bytes()) for file in files}
+
+
+@contextmanager
+def _faults_of(path: Path) -> Iterator[None]:
+    """Say of a model that cannot be read which file it is, and what is wrong."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{path}: is not a model of TensorFlow.js ({error!r})") from error
 
 
 def _groups(path: Path) -> list[dict[str, Any]]:
@@ -73,10 +87,7 @@ def _groups(path: Path) -> list[dict[str, Any]]:
 
 def _read_group(path: Path, group: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     files = [path.parent / name for name in group["paths"]]
-    try:
-        content = b"".join(file.read_bytes() for file in files)
-    except OSError as error:
-        raise ConfigurationError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    content = b"".join(file.read_bytes() for file in files)
     wanted = sum(_nbytes(spec) for spec in group["weights"])
     if len(content) != wanted:
         names = ", ".join(map(str, files))

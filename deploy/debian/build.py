@@ -79,7 +79,8 @@ Description: anonymous age counts from store cameras over MQTT
  while in view, estimates an age distribution for each, and publishes how many visitors of each age bracket
  there were in each window of time.
  .
- Nothing else leaves the box: no picture, no crop, no embedding, no track.
+ Counts and states leave the box: no crop, no embedding, no track. Pictures stay in memory; whoever sets the
+ box up or audits it on its page sees one with the faces covered, or with nobody on it.
 """
 
 

@@ -58,8 +58,9 @@ def manual() -> str:
         _escaped(
             "InStore pulls frames from a store's cameras, finds faces, follows each visitor while in view, "
             "estimates an age distribution for each, and publishes over MQTT how many visitors of each age "
-            "bracket there were in each window of time. Only counts and states leave the box: no picture, no "
-            "crop, no embedding, no track."
+            "bracket there were in each window of time. Counts and states leave the box: no crop, no "
+            "embedding, no track. Pictures stay in memory; whoever sets the box up or audits it on its page "
+            "sees one with the faces covered, or with nobody on it."
         ),
         ".SH COMMANDS",
         *(line for name, command in commands(root) for line in _command(name, command)),

@@ -201,6 +201,7 @@ class Composition:
             metrics=self.metrics,
             clock=self.clock,
             resumes=self._resumes,
+            on_step=self.recorder.record_noted if self.recorder else None,
         )
         self.counting.resume()
 
@@ -441,17 +442,12 @@ class Composition:
         report_camera(status, self.metrics, self.camera_status)
 
     def camera_status(self, status: CameraStatus) -> None:
-        """Publish the state of a camera, and have it recorded: its threads do not wait for the disk."""
+        """Publish the state of a camera. The counting thread records it: no other may wait for the disk."""
         if self.publisher:
             self.publisher.camera_status(status)
         if self.recorder:
             topic = self._topics.camera_status(status.camera_id)
             self.recorder.note({topic: self.statuses.camera(status)})
-
-    def record_states(self) -> None:
-        """Record the states of cameras that have changed since the last time."""
-        if self.recorder:
-            self.recorder.record_noted()
 
     def _tools(self) -> Tools | None:
         """What Set up gets; its threads are made when somebody asks."""

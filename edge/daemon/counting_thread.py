@@ -45,7 +45,7 @@ class CountingWorker:
 
     build: makes the counting, which calls what it is given. cameras: those in force. resumes: whether a later
     run resumes the open windows of live cameras, so that they belong in the checkpoint; a recording starts
-    again from its beginning.
+    again from its beginning. on_step: called at each step, for other work with a disk.
     """
 
     def __init__(
@@ -58,7 +58,9 @@ class CountingWorker:
         metrics: Metrics,
         clock: Clock,
         resumes: bool = True,
+        on_step: Callable[[], None] | None = None,
     ) -> None:
+        self._on_step = on_step or (lambda: None)
         self._counting = build(self._measure_delay)
         self._queue = queue
         self._gate = gate
@@ -115,6 +117,7 @@ class CountingWorker:
         else:
             self._store(self._counting.handle(taken, now))
         self._checkpoint_if_due()
+        self._on_step()
 
     def end(self) -> None:
         """Classify and store all that waits, and keep what is open for the next start."""

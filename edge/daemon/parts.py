@@ -51,8 +51,8 @@ class Parts:
 
     open_ahead: opens what the cameras' visions will share. serve: the age model's backend; see
     `edge.inference.fallback.serve`. serve_faces: that of the face networks, where a GPU is looked for; see
-    `edge.vision.detect.served`. outbox: where released windows wait. queue: takes the number of crops that it
-    may hold. slot: between a camera's two threads. connect: a connection to the broker.
+    `edge.vision.detect.served`. outbox: where released messages wait. queue: takes the number of crops that
+    it may hold. slot: between a camera's two threads. connect: a connection to the broker.
     """
 
     open_source: OpenSource = open_source

@@ -210,7 +210,6 @@ class Runtime:
         while not all(camera.ready for camera in self.cameras):
             if stop.is_set() or self._made.threads.failure:
                 return
-            self._made.record_states()
             self._clock.wait(stop, POLL)
         log.info("ready: %s", self._made.status.line)
         self._systemd.ready(self._made.status.line)
@@ -233,7 +232,6 @@ class Runtime:
             if self._clock.monotonic() >= settled_at:
                 settle()
                 settled_at = math.inf
-            self._made.record_states()
             self._clock.wait(stop, POLL)
 
     def _is_over(self, counting: threading.Thread) -> bool:

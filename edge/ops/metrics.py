@@ -199,7 +199,10 @@ class Metrics:
         self.outbox_bytes = self._gauge(
             "outbox_bytes", "Size of the messages waiting in the outbox, in bytes."
         )
-        self.outbox_dropped = self._counter("outbox_dropped", "Messages lost because the outbox was full.")
+        self.outbox_dropped = self._counter(
+            "outbox_dropped",
+            "Messages that a full outbox lost, and closed windows that its disk refused for too long.",
+        )
         self.outbox_set_aside = self._counter_by(
             "outbox_set_aside", "Unusable outbox files moved aside, by reason.", OutboxFault
         )

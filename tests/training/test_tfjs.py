@@ -72,6 +72,15 @@ def test_weights_of_a_wrong_size_are_refused_with_both_sizes(tmp_path: Path, ext
 def test_what_is_no_model_is_refused(tmp_path: Path, content: str):
     (tmp_path / "tiny.json").write_text(content)
     assert "is not a model of TensorFlow.js" in fault(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"tiny\.json: is not a model of TensorFlow\.js"):
+        hashes(tmp_path)
+
+
+def test_no_hashes_are_told_where_a_file_is_missing(tmp_path: Path):
+    backbones.write(tmp_path, backbones.weights())
+    (tmp_path / "tiny-1.bin").unlink()
+    with pytest.raises(ConfigurationError, match=r"tiny-1\.bin: cannot be read"):
+        hashes(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,8 @@ def _wall(crop: Image, settings: AugmentSettings, random: Random) -> Image:
     cv2.ellipse(inside, (centre, (2 * float(axes[0]), 2 * float(axes[1])), 0), 1.0, cv2.FILLED)
     inside = cv2.GaussianBlur(inside, (0, 0), random.uniform(0.01, 0.05) * side)[..., None]
     colour = random.uniform(0, 255) + random.normal(0, 25, 3)
-    lit = np.linspace(*random.normal(0, 20, 2), side)[None, :, None]
-    wall = colour + lit
+    left, right = random.normal(0, 20, 2)
+    wall = colour + np.linspace(left, right, side)[None, :, None]
     return np.asarray(np.clip(crop * inside + wall * (1 - inside), 0, 255), np.uint8)
 
 

@@ -27,7 +27,7 @@ WARM_UP = 2.0
 GIVE_UP = 60.0
 """A box fails when a camera gives no frame within so many seconds."""
 
-APART = 10.0
+APART = 4.0
 """Seconds of a recording over which the beginnings of the cameras are spread, at most: what is before them is
 decoded first."""
 
@@ -69,7 +69,7 @@ def open_apart(
     """As `open_source`, but begin each camera's recording at another place.
 
     Cameras that play one recording would else show the same at every moment, and begin it again at the same
-    moment, as no two real ones do.
+    moment, as no two real ones do. One that does not tell how long it is begins at its start.
     """
     source = open_source(settings, secrets_beside, clock, turn)
     if turn and isinstance(source, Clip):

@@ -108,4 +108,5 @@ class Recorder:
         self._on_failure()
         if str(error) != self._refusal:
             self._refusal = str(error)
-            log.error("%s; the newest %d messages of it are kept in memory", error, len(self._waiting))
+            kept = len(self._waiting) + len(self._retained)
+            log.error("%s; the newest %d messages and states of it are kept in memory", error, kept)

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.vision.track.motion import Floats, Indices
 from edge.vision.track.sightings import Sightings
-from edge.vision.track.state import NEVER, Bools, Tracks
+from edge.vision.track.state import MICROSECOND, NEVER, Bools, Tracks
 
 SURPRISE_LIMIT = 3.0
 """The surprise (-2 log likelihood, lengths in face sizes) from which on a face does not belong to a track.
@@ -74,8 +74,6 @@ its velocity is hardly known, and any two false faces would make one."""
 TENTATIVE_SURCHARGE = 4.0
 """Surprise added under a tentative track: a confirmed one wins a conflict unless it fits far worse."""
 
-MICROSECOND = timedelta(microseconds=1)
-
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
@@ -118,7 +116,10 @@ def associate(tracks: Tracks, pairs: Pairs) -> tuple[Indices, Indices]:
 
 
 def undecided(tracks: Tracks, pairs: Pairs, taken: Indices) -> Indices:
-    """Which faces, not taken by a track, may be of a late track, once it is seen what they wear."""
+    """Which faces, not taken by a track, may be of a late track, once it is seen what they wear.
+
+    Notes since when each such track has waited for that.
+    """
     if not pairs.late.any():
         return np.empty(0, np.intp)
     may = tracks.motion.apart(pairs.seen.measured, WAITS_GROWTH) < WAITS

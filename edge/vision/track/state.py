@@ -19,6 +19,8 @@ from edge.vision.track.sightings import Sightings
 Bools = NDArray[np.bool_]
 Micros = NDArray[np.int64]
 
+MICROSECOND = timedelta(microseconds=1)
+
 COAST = 1.2
 """Seconds unseen after which a track is predicted no further, and waits where it was expected last."""
 

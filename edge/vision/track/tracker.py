@@ -21,11 +21,11 @@ import numpy as np
 from edge.geometry import overlap
 from edge.types import Boxes, Faces, Track, TrackState
 from edge.vision.clothes import Colours
-from edge.vision.track.association import JUMP_WITHIN, MICROSECOND, associate, compare, undecided
+from edge.vision.track.association import JUMP_WITHIN, associate, compare, undecided
 from edge.vision.track.motion import Indices
 from edge.vision.track.resume import resume_lost
 from edge.vision.track.sightings import Sightings
-from edge.vision.track.state import COAST, HIDDEN_FOR, NO_FACE, Bools, Tracks
+from edge.vision.track.state import COAST, HIDDEN_FOR, MICROSECOND, NO_FACE, Bools, Tracks
 
 SAME_PLACE = 0.4
 """Overlap with the box of a track, seen or lost within JUMP_WITHIN, from which on a face starts no track: the

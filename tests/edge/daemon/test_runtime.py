@@ -29,7 +29,7 @@ from edge.audit.book import FILE
 from edge.capture import Source, open_source
 from edge.clock import Clock, SystemClock
 from edge.config import CameraSettings, Settings, load_settings
-from edge.daemon import composition, shutdown
+from edge.daemon import composition, counting_thread, shutdown
 from edge.daemon.composition import Composition
 from edge.daemon.parts import Parts
 from edge.daemon.runtime import Runtime
@@ -278,6 +278,7 @@ def test_no_thread_of_a_camera_waits_for_the_history_s_disk(
         record(history, rows, retained)
 
     monkeypatch.setattr(History, "record", note)
+    monkeypatch.setattr(counting_thread, "CHECKPOINT", 1e6)  # which records states as well
     up = threading.Event()
 
     def wait_until_recorded(*parts: Any, **shared: Any) -> Vision:

@@ -193,7 +193,7 @@ def test_a_stage_is_timed_also_where_it_fails():
     assert read("instore_stage_seconds_bucket", {"stage": "detect", "le": "0.1"}) == 0
 
 
-def test_an_acknowledged_window_leaves_its_time():
+def test_an_acknowledged_message_leaves_its_time():
     clock = ManualClock()
     metrics = Metrics(clock)
     clock.advance(100)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import nullcontext
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from edge.commands.demo.scene import Scene, compose
 from edge.types import KEYPOINTS, Faces, Image
+from edge.vision.detect import mediapipe
 from edge.vision.detect.mediapipe import MediaPipeDetector, _keypoints, _Library
 from edge.vision.detect.networks import Range
 
@@ -70,6 +73,58 @@ def test_its_errors_are_raised() -> None:
     library._raw = Failing()
     with pytest.raises(ValueError, match="Invalid argument"):
         library.search(ctypes.c_void_p(1), ctypes.c_void_p(1))
+
+
+class Watched:
+    """MediaPipe's library, whose calls are noted."""
+
+    def __init__(self, library: object) -> None:
+        self._library = library
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        self.calls.append(name)
+        return getattr(self._library, name)
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
+    calls = Watched(mediapipe._library()._raw)
+    monkeypatch.setattr(mediapipe._library(), "_raw", calls)
+    return calls
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_memory_of_each_result_is_given_back(
+    pictures: list[Image], watched: Watched, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    detector = MediaPipeDetector("near", 0.5)
+    if fails:
+        monkeypatch.setattr(mediapipe, "_faces", lambda *_, **__: 1 // 0)
+    for picture in pictures:
+        with pytest.raises(ZeroDivisionError) if fails else nullcontext():
+            detector.detect(picture)
+    detector.close()
+    assert watched.calls.count("MpFaceDetectorDetectImage") == len(pictures)
+    assert watched.calls.count("MpFaceDetectorCloseResult") == len(pictures)
+
+
+def test_the_memory_of_an_error_is_given_back() -> None:
+    freed: list[bytes | None] = []
+
+    class Failing:
+        def MpFaceDetectorDetectImage(self, *given: Any) -> int:  # noqa: N802 - as it is named there
+            given[-1]._obj.value = b"no picture"
+            return 3
+
+        def MpErrorFree(self, error: ctypes.c_char_p) -> None:  # noqa: N802
+            freed.append(error.value)
+
+    library = _Library()
+    library._raw = Failing()
+    with pytest.raises(ValueError, match="no picture"):
+        library.search(ctypes.c_void_p(1), ctypes.c_void_p(1))
+    assert freed == [b"no picture"]
 
 
 def test_a_face_without_all_keypoints_is_not_read_beyond_them() -> None:

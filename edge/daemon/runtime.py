@@ -3,7 +3,7 @@
     capture-<camera> ──► LatestFrame ──► vision-<camera> ──► MessageQueue ──► counting ──► Outbox ──► publish
          (one slot, overwritten)              (crops bounded)                (SQLite)        │
                                                                                            broker
-    main: start, states, watchdog, reload, end.   http: /metrics and /healthz
+    main: start, watchdog, reload, the end.     http: /metrics and /healthz
 
 `composition` makes and joins the stages, `shutdown` ends them. The first unexpected exception in any thread
 ends the process with status 1; systemd starts it again. Faults of cameras, broker and disk are retried where

@@ -68,8 +68,8 @@ def open_apart(
 ) -> Source:
     """As `open_source`, but begin each camera's recording at another place.
 
-    Cameras that play one recording would else show the same at every moment, and begin it again at the same
-    moment, as no two real ones do. One that does not tell how long it is begins at its start.
+    Otherwise all cameras of one recording would show the same at every moment, and begin it again at the same
+    moment; no two real ones do. One that does not tell how long it is begins at its start.
     """
     source = open_source(settings, secrets_beside, clock, turn)
     if turn and isinstance(source, Clip):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 import lap
 import numpy as np
 
 from edge.vision.track.motion import Floats, Indices
 from edge.vision.track.sightings import Sightings
-from edge.vision.track.state import MICROSECOND, NEVER, Bools, Tracks
+from edge.vision.track.state import NEVER, Bools, Tracks, micros
 
 SURPRISE_LIMIT = 3.0
 """The surprise (-2 log likelihood, lengths in face sizes) from which on a face does not belong to a track.
@@ -57,8 +56,8 @@ UNPROVEN_FOR = 1.0
 """Seconds after `lost_after` for which a hidden track is found again without a look at the clothes. From then
 on somebody else may have come: it takes the same clothes, if only a part of them."""
 
-UNDECIDED_FOR = timedelta(seconds=1)
-"""Time for which a face near a track that is hidden for so long starts none: who steps out from behind
+UNDECIDED_FOR = 1.0
+"""Seconds for which a face near a track that is hidden for so long starts none: who steps out from behind
 somebody shows the face first and the clothes a moment later."""
 
 OTHER_CLOTHES = 2.0
@@ -67,8 +66,8 @@ OTHER_CLOTHES = 2.0
 NOWHERE = 3.0
 """Above every detour that is possible."""
 
-VAGUE_AFTER = timedelta(seconds=0.5)
-"""Time unseen, up to the frame before, from which on a tentative track continues in the same clothes only:
+VAGUE_AFTER = 0.5
+"""Seconds unseen, up to the frame before, from which on a tentative track continues in the same clothes only:
 its velocity is hardly known, and any two false faces would make one."""
 
 TENTATIVE_SURCHARGE = 4.0
@@ -95,7 +94,7 @@ class Pairs:
 
 def compare(tracks: Tracks, seen: Sightings, lost_after: float) -> Pairs:
     """What the tracks and a frame's faces have to do with each other. lost_after: see `TrackerSettings`."""
-    unseen = tracks.unseen / 1e6
+    unseen = tracks.unseen_seconds
     hidden_long = unseen > lost_after + UNPROVEN_FOR
     unlike = tracks.outfits.unlike(seen.worn)
     if hidden_long.any():
@@ -128,7 +127,7 @@ def undecided(tracks: Tracks, pairs: Pairs, taken: Indices) -> Indices:
     waiting = may.any(axis=1)
     since = tracks.life["unproven_from"]
     since[waiting & (since == NEVER)] = tracks.now
-    may[tracks.now - since > UNDECIDED_FOR // MICROSECOND] = False
+    may[tracks.now - since > micros(UNDECIDED_FOR)] = False
     return np.flatnonzero(may.any(axis=0))
 
 
@@ -154,7 +153,7 @@ def _expected(tracks: Tracks, pairs: Pairs) -> tuple[Indices, Indices]:
     clash[~pairs.back] = np.maximum(clash[~pairs.back], 0)
     surprise = tracks.motion.surprise(pairs.seen.measured, pairs.seen.noise) + clash
     tentative = tracks.tentative
-    vague = tentative & (tracks.before - tracks.life["last_seen"] > VAGUE_AFTER // MICROSECOND)
+    vague = tentative & (tracks.before - tracks.life["last_seen"] > micros(VAGUE_AFTER))
     surprise[vague[:, None] & ~pairs.back] = np.inf
     surprise[pairs.unproven] = np.inf
     surcharge = TENTATIVE_SURCHARGE * tentative[:, None]

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.vision.track.association import JUMP_GROWTH, TURN_WITHIN
 from edge.vision.track.motion import Floats
-from edge.vision.track.state import NEVER, NO_FACE, Bools, Tracks
+from edge.vision.track.state import NEVER, NO_FACE, Bools, Tracks, micros
 
 LATE = 2.0
 """Face sizes from where a lost track was seen last within which another that began there later, in the same
@@ -51,7 +51,7 @@ def _may_resume(tracks: Tracks, row: int) -> Bools:
     if life["dressed"]:  # then all was known of a face of the same size, and it fitted none
         apart[np.isfinite(tracks.motion.apart(began, JUMP_GROWTH)[:, 0])] = np.inf
     gap = life["first_seen"] - tracks.life["last_seen"]
-    reach = np.where(gap <= TURN_WITHIN * 1e6, LATE_AT_ONCE, LATE)
+    reach = np.where(gap <= micros(TURN_WITHIN), LATE_AT_ONCE, LATE)
     alike = tracks.outfits.unlike(tracks.outfits.means[row][None])[:, 0] < 1
     return np.asarray(tracks.lost & (gap > 0) & alike & (apart < reach))
 

@@ -13,13 +13,19 @@ from numpy.typing import NDArray
 
 from edge.types import Boxes, Faces
 from edge.vision.clothes import Outfits, behind
-from edge.vision.track.motion import Indices, Motion
+from edge.vision.track.motion import Floats, Indices, Motion
 from edge.vision.track.sightings import Sightings
 
 Bools = NDArray[np.bool_]
 Micros = NDArray[np.int64]
 
 MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(seconds: float) -> int:
+    """Seconds as whole microseconds."""
+    return timedelta(seconds=seconds) // MICROSECOND
+
 
 COAST = 1.2
 """Seconds unseen after which a track is predicted no further, and waits where it was expected last."""
@@ -88,6 +94,11 @@ class Tracks:
         """Time since a frame showed each, (N,)."""
         return np.asarray(self.now - self.life["last_seen"])
 
+    @property
+    def unseen_seconds(self) -> Floats:
+        """The same in seconds, (N,)."""
+        return self.unseen / 1e6
+
     def pass_time(self, step: int) -> None:
         """Let so many microseconds pass."""
         self.before = self.now
@@ -97,7 +108,7 @@ class Tracks:
     def predict(self, step: int) -> None:
         """Move each to where it is expected after the last step, for as long as it is expected anywhere."""
         seconds = step / 1e6
-        self.motion.predict(np.clip(COAST + seconds - self.unseen / 1e6, 0, seconds))
+        self.motion.predict(np.clip(COAST + seconds - self.unseen_seconds, 0, seconds))
 
     def show(self, rows: Indices, faces: Indices, seen: Sightings) -> None:
         """Note which of the frame's faces, by index, show which rows, and what is seen there, (n,) each.

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import compress
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from edge.vision.track.association import JUMP_WITHIN, associate, compare, undec
 from edge.vision.track.motion import Indices
 from edge.vision.track.resume import resume_lost
 from edge.vision.track.sightings import Sightings
-from edge.vision.track.state import COAST, HIDDEN_FOR, MICROSECOND, NO_FACE, Bools, Tracks
+from edge.vision.track.state import COAST, HIDDEN_FOR, MICROSECOND, NO_FACE, Bools, Tracks, micros
 
 SAME_PLACE = 0.4
 """Overlap with the box of a track, seen or lost within JUMP_WITHIN, from which on a face starts no track: the
@@ -57,8 +58,8 @@ class Tracker:
 
     def __init__(self, settings: TrackerSettings = DEFAULTS) -> None:
         self._settings = settings
-        self._doubt_after = timedelta(seconds=settings.doubt_after) // MICROSECOND
-        self._lost_after = timedelta(seconds=settings.lost_after) // MICROSECOND
+        self._doubt_after = micros(settings.doubt_after)
+        self._lost_after = micros(settings.lost_after)
         self._hidden_for = max(HIDDEN_FOR // MICROSECOND, self._lost_after)
         self._tracks = Tracks(settings.confirm_hits)
         self._at = datetime(1970, 1, 1, tzinfo=UTC)
@@ -114,18 +115,15 @@ class Tracker:
 
     def _recent(self, faces: Faces) -> Boxes:
         """Where the tracks are that this frame shows, and where those should be that were lost just now."""
-        recent = self._tracks.unseen / 1e6 <= JUMP_WITHIN
+        recent = self._tracks.unseen_seconds <= JUMP_WITHIN
         return self._tracks.boxes(faces)[recent]
 
     def _remove(self, over: Bools) -> list[Track]:
         """Forget the tracks where `over`, (N,), is true; return them as REMOVED."""
         if not over.any():
             return []
-        ended = [
-            replace(track, state=TrackState.REMOVED, face=None)
-            for track, gone in zip(self._public(self._tracks.motion.boxes()), over.tolist(), strict=True)
-            if gone
-        ]
+        gone = compress(self._public(self._tracks.motion.boxes()), over)
+        ended = [replace(track, state=TrackState.REMOVED, face=None) for track in gone]
         self._tracks.keep(~over)
         return ended
 

@@ -80,8 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.disable()  # until the daemon has settled: collections find little while libraries load
     from edge.ops.logs import complain, set_up  # half a second: SIGHUP must not find the process without
     from edge.ops.memory import forbid_core_dumps
+    from edge.ops.terminal import null_output, prepare_streams
 
     forbid_core_dumps()
+    if argv is None:  # a process of its own
+        prepare_streams()
     logged = _LoggedFailures()
     try:
         arguments = parser(only=words[0] if words else "").parse_args(words)
@@ -89,16 +92,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         for handler in logging.getLogger().handlers:
             handler.addFilter(logged)
         command: Callable[[argparse.Namespace], int] = arguments.command
-        return command(arguments)
+        status = command(arguments)
+        sys.stdout.flush()
     except ConfigurationError as error:
         complain(str(error))
         return 2
     except InstoreError as error:
         complain(str(error))
         return 1
-    except BrokenPipeError:
-        # The reader of our output ended. Python would report that again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output ended
+        null_output()
         return 1
     except KeyboardInterrupt:
         return 1
@@ -106,6 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error not in logged.failures:
             log.critical("this is a bug: %s", error, exc_info=error)
         return 1
+    else:
+        return status
     finally:
         gc.enable()
 

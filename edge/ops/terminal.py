@@ -1,16 +1,63 @@
-"""Progress on the terminal of standard error: bars and a spinner; both are silent without a terminal."""
+"""The standard streams, and progress on standard error: bars and a spinner, silent without a terminal."""
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from edge.errors import OutsideError
+
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
     from rich.console import Console
 
 # rich is imported in the functions: programs that show nothing need not load it.
+
+
+class _Output(io.FileIO):
+    """Standard output. Raises OutsideError where it cannot be written, and BrokenPipeError."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        try:
+            return super().write(data) or 0
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            null_output()
+            raise OutsideError(f"standard output: cannot be written: {error.strerror}") from None
+
+
+def null_output() -> None:
+    """What is left of the output goes nowhere: Python would report its fault again at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def prepare_streams() -> None:
+    """Call it before any file is opened. What cannot be written to standard output raises OutsideError then.
+
+    Streams that the caller has closed become the null device, or the next file or connection would get their
+    number, and with it what libraries write there. Output that was asked for and is lost still is a fault.
+    """
+    for number, mode in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)  # it gets the lowest number that is free
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - open until the process ends
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    given = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(_Output(1, "w", closefd=False)),
+        encoding=given.encoding,
+        errors=given.errors,
+        line_buffering=given.isatty(),
+    )
 
 
 class Progress(Protocol):

@@ -134,3 +134,30 @@ def test_bad_usage_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[s
         main(words)
     assert caught.value.code == 2
     assert "instore-edge" in capsys.readouterr().err
+
+
+def by_shell(command: str) -> subprocess.CompletedProcess[str]:
+    """`python` with these arguments and redirections."""
+    words = ["/bin/sh", "-c", f"{sys.executable} {command}"]
+    return subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("redirect", [">/dev/full", ">&-"])
+@pytest.mark.parametrize("words", ["config show", "config show --json", "check --json", "audit"])
+def test_output_that_cannot_be_written_is_named(words: str, redirect: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(f"{CONFIG}[outbox]\ndirectory = 'state'\n")
+    done = by_shell(f"-m edge {words} --config {tmp_path}/config.toml {redirect}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("instore-edge: standard output: cannot be written: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_streams_that_are_closed_end_no_command_and_take_in_no_file(tmp_path: Path) -> None:
+    (tmp_path / "show.py").write_text(
+        "import os, sys\nfrom edge.ops.terminal import prepare_streams\nprepare_streams()\n"
+        "open(sys.argv[1], 'w').write(os.readlink('/proc/self/fd/2'))"
+    )
+    assert by_shell(f"{tmp_path}/show.py {tmp_path}/second <&- >&- 2>&-").returncode == 0
+    assert (tmp_path / "second").read_text() == os.devnull
+    done = by_shell("-m edge config schema <&- 2>&-")
+    assert (done.returncode, done.stdout[:1]) == (0, "{")

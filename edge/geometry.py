@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from edge.types import Boxes, Image
 
+Box = NDArray[np.float32]
+"""A single one, (4,)."""
+
 
 def areas(boxes: Boxes) -> NDArray[np.float32]:
     """Areas in square pixels, (N,); 0 for a box whose right or bottom is before its left or top."""
@@ -48,6 +51,16 @@ def overlap(a: Boxes, b: Boxes) -> NDArray[np.float32]:
 def centres(boxes: Boxes) -> NDArray[np.float32]:
     """Centres (N, 2) as x, y."""
     return ((boxes[:, :2] + boxes[:, 2:]) / 2).astype(np.float32)
+
+
+def mean_side(box: Box) -> float:
+    """Mean of both sides in pixels, at least 1."""
+    return max(float(box[2] - box[0] + box[3] - box[1]) / 2, 1.0)
+
+
+def distance(one: Box, other: Box) -> float:
+    """Pixels between the centres of two boxes."""
+    return float(np.hypot(*(centres(one[None])[0] - centres(other[None])[0])))
 
 
 def squares(boxes: Boxes, scale: float = 1.0) -> Boxes:

@@ -18,9 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-import numpy as np
-from numpy.typing import NDArray
-
+from edge.geometry import Box, distance, mean_side
 from edge.types import GroupEnded
 
 TOGETHER = timedelta(seconds=2)
@@ -34,8 +32,6 @@ GROWTH = 0.5
 
 MOSTLY = 0.5
 """Share of the frames that show both in which they are near."""
-
-Box = NDArray[np.float32]
 
 
 @dataclass(slots=True, eq=False)
@@ -139,14 +135,6 @@ class Groups:
 
 
 def _are_near(one: Box, other: Box) -> bool:
-    before, after = _size(one), _size(other)
-    apart = float(np.hypot(*(_middle(one) - _middle(other))))
-    return apart <= NEAR * math.sqrt(before * after) and abs(math.log(after / before)) <= GROWTH
-
-
-def _size(box: Box) -> float:
-    return max(float(box[2] - box[0] + box[3] - box[1]) / 2, 1.0)
-
-
-def _middle(box: Box) -> Box:
-    return np.asarray((box[:2] + box[2:]) / 2, np.float32)
+    before, after = mean_side(one), mean_side(other)
+    is_close = distance(one, other) <= NEAR * math.sqrt(before * after)
+    return is_close and abs(math.log(after / before)) <= GROWTH

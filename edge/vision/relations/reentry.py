@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.geometry import Box, distance, mean_side
 from edge.vision.clothes import Outfits
 
 NEAR = 3.0
@@ -50,19 +51,19 @@ class Sights:
     """
 
     begin: datetime
-    first: NDArray[np.float32]
-    last: NDArray[np.float32]
+    first: Box
+    last: Box
     end: datetime
     worn: Outfits = field(default_factory=_unseen)
     ended: bool = False
     compared: int = 0
 
     @classmethod
-    def at(cls, box: NDArray[np.float32], at: datetime) -> Sights:
+    def at(cls, box: Box, at: datetime) -> Sights:
         """A visitor who is seen for the first time, in this box, float32 (4,)."""
         return cls(begin=at, first=box, last=box, end=at)
 
-    def see(self, box: NDArray[np.float32], worn: NDArray[np.float32], at: datetime) -> None:
+    def see(self, box: Box, worn: NDArray[np.float32], at: datetime) -> None:
         """Take a sight of the moment `at` in this box, float32 (4,).
 
         worn: the colour of the clothes, float32 (3,), NaN where they are not shown.
@@ -124,16 +125,7 @@ def _same_clothes(before: Outfits, after: Outfits) -> bool:
     return bool(before.unlike(after.means)[0, 0] < 1)
 
 
-def near(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+def near(one: Box, other: Box) -> bool:
     """Whether two boxes, float32 (4,), are of faces at the same place and as far from the camera."""
-    before, after = _size(one), _size(other)
-    apart = float(np.hypot(*(_middle(one) - _middle(other))))
-    return apart <= NEAR * before and abs(math.log(after / before)) <= GROWTH
-
-
-def _size(box: NDArray[np.float32]) -> float:
-    return max(float(box[2] - box[0] + box[3] - box[1]) / 2, 1.0)
-
-
-def _middle(box: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray((box[:2] + box[2:]) / 2, np.float32)
+    before, after = mean_side(one), mean_side(other)
+    return distance(one, other) <= NEAR * before and abs(math.log(after / before)) <= GROWTH

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 from edge import __version__
 from edge.errors import ConfigurationError, InstoreError
+from edge.ops.terminal import prepare_streams
 from training.commands import compare, convert, demo_data, evaluate, explore, export, opinions, train
 from training.commands.options import Help
 
@@ -42,10 +43,13 @@ EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 when done, 2 on bad usage or input and when interrupted, 1 on anything else."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
+    if argv is None:  # a process of its own
+        prepare_streams()
     arguments = parser().parse_args(argv)
     try:
         with _terminated_as_interrupted():
             arguments.command(arguments)
+        sys.stdout.flush()
     except InstoreError as error:
         print(f"instore-training: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigurationError) else 1

@@ -28,7 +28,8 @@ def read_table(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file, at least one, stripped; fields that a short row lacks are empty.
 
     Fields beyond the header, if any, are under `SURPLUS`.
-    Raises ConfigurationError when the file cannot be read, is no text or names no picture.
+    Raises ConfigurationError when the file cannot be read, is no text, names no picture, or names two columns
+    alike, of which one would be lost.
     """
     return [{name: (text or "").strip() for name, text in row.items()} for row in _parse(path)]
 
@@ -37,7 +38,9 @@ def _parse(path: Path) -> list[dict[str, str | None]]:
     """The rows as they are; None where a row is cut short."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before the header
-            rows = [_row(row) for row in csv.DictReader(file)]
+            table = csv.DictReader(file)
+            _require_own_names(path, [name.strip() for name in table.fieldnames or ()])
+            rows = [_row(row) for row in table]
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -49,6 +52,11 @@ def _parse(path: Path) -> list[dict[str, str | None]]:
             f"{path}: no row for a picture; needed: a header line and one line per picture"
         )
     return rows
+
+
+def _require_own_names(path: Path, names: list[str]) -> None:
+    if twice := next((name for name in names if name and names.count(name) > 1), None):
+        raise ConfigurationError(f"{path}: two columns are named {twice}; each needs a name of its own")
 
 
 def _row(row: dict[str | None, Any]) -> dict[str, str | None]:

@@ -127,6 +127,7 @@ def test_the_guide_is_made_of_commands_and_of_a_configuration_that_there_are():
         (["explore", "d", "--out", "o", "--seed", str(1 << 32)], "whole number from 0 to"),
         (["compare", "b"], "BUNDLE"),
         (["export", "run"], "--out"),
+        (["export", "run", "--out", "o", "--version", " "], "must not be empty"),
     ],
 )
 def test_bad_usage_is_status_2_and_named(words: list[str], named: str, capsys):
@@ -134,3 +135,16 @@ def test_bad_usage_is_status_2_and_named(words: list[str], named: str, capsys):
         main(words)
     assert ended.value.code == 2
     assert named in capsys.readouterr().err
+
+
+def test_output_that_cannot_be_written_is_status_1_and_named(tmp_path: Path):
+    program = "import sys; sys.argv = ['', 'demo-data', '--out', 'faces', '--count', '2']; " + MAIN.replace(
+        "sys.argv[1:]", ""
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            check=False, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("instore-training: standard output: cannot be written: ")

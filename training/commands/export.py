@@ -26,7 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("training_run", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; must not exist")
     parser.add_argument("--name", default="", help="name of the bundle (default: the run's)")
-    parser.add_argument("--version", default="1", help="version of the bundle (default: %(default)s)")
+    parser.add_argument(
+        "--version", type=_version, default="1", help="version of the bundle (default: %(default)s)"
+    )
     parser.add_argument(
         "--terms",
         default="",
@@ -74,3 +76,9 @@ def run(arguments: argparse.Namespace) -> None:
     with progress_bars(keep=True) as progress:
         manifest = export(plan, progress)
     print(made(arguments.out, manifest))
+
+
+def _version(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r}: must not be empty; an example is 1")
+    return text

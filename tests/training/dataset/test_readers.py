@@ -176,6 +176,11 @@ def test_a_table_that_is_not_separated_by_commas_is_told_as_that(tmp_path: Path)
     assert message(tmp_path).endswith("(such as 20-29), separated by commas and not by ';'")
 
 
+def test_two_columns_of_one_name_are_refused(tmp_path: Path):
+    labels(tmp_path, "file_name,real_age, real_age ,,", "a.png,3,40,,")
+    assert message(tmp_path).endswith("two columns are named real_age; each needs a name of its own")
+
+
 def test_a_table_without_rows(tmp_path: Path):
     labels(tmp_path, "file_name,real_age")
     assert "no row for a picture" in message(tmp_path)

@@ -83,9 +83,11 @@ class NetworkDetector(FaceDetector):
         pictures = np.empty((len(images), self._size, self._size, 3), np.uint8)
         for letterbox, image, picture in zip(boxes, images, pictures, strict=True):
             letterbox(image, picture)
+        # First all networks, which empty the caches, and then all that is made of their numbers.
+        found = list(self._look(pictures))
         return [
             Answer(raw, logits, self._anchors, self._min_score, letterbox)
-            for (raw, logits), letterbox in zip(self._look(pictures), boxes, strict=True)
+            for (raw, logits), letterbox in zip(found, boxes, strict=True)
         ]
 
     def _look(self, pictures: Image) -> Iterator[tuple[Numbers, Numbers]]:

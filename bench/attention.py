@@ -69,7 +69,7 @@ class Eyes:
     def look(self, image: Image) -> Opinion | None:
         """The second opinion of the one face in a picture; None where there is none."""
         faces = self._far.detect(image)
-        return self._opinion.examine(image, faces.xyxy[faces.score.argmax()]) if len(faces) else None
+        return self._opinion.examine(image, faces.xyxy[[faces.score.argmax()]])[0] if len(faces) else None
 
     def close(self) -> None:
         self._far.close()

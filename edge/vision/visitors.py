@@ -215,22 +215,26 @@ class Visitors:
 
         worn: float32 (N, 3), `edge.vision.clothes` of each face.
         """
-        self._departed.pass_time(frame.captured_at)
+        at, size = frame.captured_at, frame.image.shape[1::-1]
+        self._departed.pass_time(at)
         if self._fragments:
-            self._fragments.pass_time(frame.captured_at)
-        self._groups.see([(t.track_id, t.xyxy) for t in tracks if t.face is not None], frame.captured_at)
+            self._fragments.pass_time(at)
+        self._groups.see([(t.track_id, t.xyxy) for t in tracks if t.face is not None], at)
+        shown: list[_Visitor] = []
+        due: list[tuple[_Visitor, Boxes]] = []
         for track in tracks:
-            visitor = self._of(track, frame.captured_at)
+            visitor = self._of(track, at)
             visitor.confirmed |= track.state is TrackState.CONFIRMED
             if track.face is None:
                 continue
-            size = frame.image.shape[1::-1]
-            visitor.path.see(track.xyxy, size, frame.captured_at)
-            visitor.stay.see(track.xyxy, size, frame.captured_at)
-            visitor.sights.see(track.xyxy, worn[track.face], frame.captured_at)
-            face = faces.select(np.array([track.face]))
-            if not visitor.counted and self._is_due(visitor, float(face.score[0]), frame.captured_at):
-                self._look_at(visitor, frame, face)
+            visitor.path.see(track.xyxy, size, at)
+            visitor.stay.see(track.xyxy, size, at)
+            visitor.sights.see(track.xyxy, worn[track.face] if self._departed.enabled else None, at)
+            shown.append(visitor)
+            if not visitor.counted and self._is_due(visitor, float(faces.score[track.face]), at):
+                due.append((visitor, track.xyxy))
+        self._look_at(due, frame)
+        for visitor in shown:
             self._ask_whether_returned(visitor)
 
     def forget_departed(self) -> None:
@@ -284,7 +288,8 @@ class Visitors:
         return visitor.handed
 
     def _ask_whether_returned(self, visitor: _Visitor) -> None:
-        if not visitor.counted and not visitor.returned and visitor.is_known:
+        may_have = self._departed.enabled and not visitor.counted and not visitor.returned
+        if may_have and visitor.is_known:
             visitor.returned = self._departed.take_back(visitor.sights)
 
     def _missed(self, track: Track, visitor: _Visitor) -> Iterator[TrackMissed]:
@@ -342,20 +347,31 @@ class Visitors:
             return DOUBTED_EVERY if visitor.verdict.doubted else UNSETTLED_EVERY
         return self._rarely if visitor.crops.full or visitor.is_done else self._often
 
-    def _look_at(self, visitor: _Visitor, frame: Frame, face: Faces) -> None:
-        """Ask for a second opinion on one face, and keep its crop where the second model saw it well."""
-        box = face.xyxy[0]
+    def _look_at(self, due: Sequence[tuple[_Visitor, Boxes]], frame: Frame) -> None:
+        """Ask for second opinions on these faces, and keep the crops of those that the second model saw well.
+
+        First all looks of one network, then all of the next: each empties the caches.
+        """
+        hopeful = [(visitor, box) for visitor, box in due if self._may_be_face(visitor, frame, box)]
+        boxes = np.array([box for _, box in hopeful], np.float32).reshape(-1, 4)
+        opinions = self._opinion.examine(frame.image, boxes)
+        for (visitor, _), opinion in zip(hopeful, opinions, strict=True):
+            visitor.gaze.see(opinion, frame.captured_at)
+            if opinion.saw_face and not visitor.is_done:
+                crop = self._crop(frame, opinion)
+                if crop.quality >= self._crops.min_quality:
+                    visitor.crops.offer(crop)
+
+    def _may_be_face(self, visitor: _Visitor, frame: Frame, box: Boxes) -> bool:
+        """Note a look at one face; whether a closer one may be of use."""
         likely = None if visitor.verdict.is_face else self._judge(visitor, frame, box)
         visitor.largest = max(visitor.largest, float((box[2:] - box[:2]).max()))
         visitor.place.add(box, frame.captured_at)
         visitor.next_look = frame.captured_at + self._pause(visitor)
-        hopeless = likely is not None and likely < min(HOPELESS, self._threshold)
-        opinion = Opinion.no_face(box) if hopeless else self._opinion.examine(frame.image, box)
-        visitor.gaze.see(opinion, frame.captured_at)
-        if opinion.saw_face and not visitor.is_done:
-            crop = self._crop(frame, opinion)
-            if crop.quality >= self._crops.min_quality:
-                visitor.crops.offer(crop)
+        if likely is not None and likely < min(HOPELESS, self._threshold):
+            visitor.gaze.see(Opinion.no_face(box), frame.captured_at)
+            return False
+        return True
 
     def _judge(self, visitor: _Visitor, frame: Frame, box: Boxes) -> float:
         """Add this look to the verdict; how likely it shows a face, 0..1."""

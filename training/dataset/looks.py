@@ -87,7 +87,7 @@ class Looker:
         near = self._near.detect(image).xyxy
         if len(near):
             return near
-        opinions = [self._opinion.examine(image, box) for box in self._far.detect(image).xyxy]
+        opinions = self._opinion.examine(image, self._far.detect(image).xyxy)
         agreed = [opinion.xyxy for opinion in opinions if opinion.score]
         return np.array(agreed, np.float32).reshape(-1, 4)
 

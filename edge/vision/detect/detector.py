@@ -24,11 +24,16 @@ class FaceDetector(Protocol):
         """As `detect` for each of these: together where the detector gains from it."""
         return [self.detect(image) for image in images]
 
-    def surest(self, image: Image, wanted: Wanted) -> Faces:
-        """The one with the best score of the faces that `detect` finds and that are `wanted`, or none."""
-        found = self.detect(image)
-        found = found.select(wanted(found.xyxy))
-        return found.select((-found.score).argsort(kind="stable")[:1])
+    def surest(self, images: Sequence[Image], wanted: Sequence[Wanted]) -> list[Faces]:
+        """Of each of these the one with the best score of the faces that are `wanted` there, or none."""
+        return [
+            _best(found.select(which(found.xyxy)))
+            for found, which in zip(self.detect_all(images), wanted, strict=True)
+        ]
 
     def close(self) -> None:
         """Release the model's memory. The detector cannot be used afterwards."""
+
+
+def _best(faces: Faces) -> Faces:
+    return faces.select((-faces.score).argsort(kind="stable")[:1])

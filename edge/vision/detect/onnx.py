@@ -70,15 +70,19 @@ class NetworkDetector(FaceDetector):
 
     def detect_all(self, images: Sequence[Image]) -> list[Faces]:
         """See `FaceDetector.detect_all`."""
-        most = self._backend.max_batch
-        batches = [images[i : i + most] for i in range(0, len(images), most)]
-        return [answer.faces() for batch in batches for answer in self._answers(batch)]
+        return [answer.faces() for answer in self._answers(images)]
 
-    def surest(self, image: Image, wanted: Wanted) -> Faces:
+    def surest(self, images: Sequence[Image], wanted: Sequence[Wanted]) -> list[Faces]:
         """See `FaceDetector.surest`."""
-        return self._answers([image])[0].surest(wanted)
+        return [answer.surest(which) for answer, which in zip(self._answers(images), wanted, strict=True)]
 
     def _answers(self, images: Sequence[Image]) -> list[Answer]:
+        """What the network says of each of these, in batches."""
+        most = self._backend.max_batch
+        batches = [images[i : i + most] for i in range(0, len(images), most)]
+        return [answer for batch in batches for answer in self._batch(batch)]
+
+    def _batch(self, images: Sequence[Image]) -> list[Answer]:
         boxes = [letterbox_for(image.shape[1], image.shape[0], self._size) for image in images]
         pictures = np.empty((len(images), self._size, self._size, 3), np.uint8)
         for letterbox, image, picture in zip(boxes, images, pictures, strict=True):

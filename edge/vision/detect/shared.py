@@ -116,9 +116,9 @@ class _Share(FaceDetector):
         with self._lent() as detector:
             return detector.detect_all(images)
 
-    def surest(self, image: Image, wanted: Wanted) -> Faces:
+    def surest(self, images: Sequence[Image], wanted: Sequence[Wanted]) -> list[Faces]:
         with self._lent() as detector:
-            return detector.surest(image, wanted)
+            return detector.surest(images, wanted)
 
     def _lent(self) -> AbstractContextManager[FaceDetector]:
         if self._closed:

@@ -63,13 +63,14 @@ class Sights:
         """A visitor who is seen for the first time, in this box, float32 (4,)."""
         return cls(begin=at, first=box, last=box, end=at)
 
-    def see(self, box: Box, worn: NDArray[np.float32], at: datetime) -> None:
+    def see(self, box: Box, worn: NDArray[np.float32] | None, at: datetime) -> None:
         """Take a sight of the moment `at` in this box, float32 (4,).
 
-        worn: the colour of the clothes, float32 (3,), NaN where they are not shown.
+        worn: the colour of the clothes, float32 (3,), NaN where they are not shown; None where nobody asks.
         """
         self.last, self.end = box, at
-        self.worn.add(ONE, worn[None])
+        if worn is not None:
+            self.worn.add(ONE, worn[None])
 
     @property
     def shows_clothes(self) -> bool:
@@ -85,9 +86,14 @@ class Departed:
         self._left: list[tuple[int, Sights]] = []
         self._added = 0
 
+    @property
+    def enabled(self) -> bool:
+        """Whether anybody is remembered, so that clothes are of use."""
+        return bool(self._within)
+
     def add(self, sights: Sights) -> None:
         """Remember a visitor who was counted and has left."""
-        if self._within and sights.shows_clothes:
+        if self.enabled and sights.shows_clothes:
             self._added += 1
             self._left.append((self._added, sights))
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.geometry import centres, cut_out, squares
-from edge.types import Boxes, Image
-from edge.vision.detect.detector import FaceDetector
+from edge.types import Boxes, Faces, Image
+from edge.vision.detect.detector import FaceDetector, Wanted
 
 ENLARGED = 2.0
 """Side of the region that the short-range model gets, in longer sides of the box: it expects surroundings."""
@@ -46,29 +46,38 @@ class Opinion:
 
 
 class SecondOpinion:
-    """Asks a short-range detector about one box at a time."""
+    """Asks a short-range detector about boxes that another has found."""
 
     def __init__(self, detector: FaceDetector) -> None:
         """detector: it is closed with this."""
         self._detector = detector
 
-    def examine(self, image: Image, box: Boxes) -> Opinion:
-        """Look again at `box`, float32 (4,), of `image`, uint8 (H, W, 3) BGR."""
-        left, top, right, _ = np.round(squares(box[None], ENLARGED)[0]).astype(int)
-        corner = np.array([left, top, left, top], np.float32)
-        middle, side = centres(box[None]), _side(box)
-
-        def is_same(found: Boxes) -> NDArray[np.bool_]:
-            return np.asarray(np.linalg.norm(centres(found + corner) - middle, axis=1) / side < NEAR)
-
-        face = self._detector.surest(cut_out(image, left, top, max(right - left, 8)), is_same)
-        if not len(face):
-            return Opinion.no_face(box)
-        return Opinion(float(face.score[0]), face.xyxy[0] + corner, face.keypoints[0] + corner[:2])
+    def examine(self, image: Image, boxes: Boxes) -> list[Opinion]:
+        """Look again at each of the `boxes`, float32 (N, 4), of `image`, uint8 (H, W, 3) BGR."""
+        regions = np.round(squares(boxes, ENLARGED)).astype(int)
+        corners = regions[:, [0, 1, 0, 1]].astype(np.float32)
+        pieces = [cut_out(image, left, top, max(right - left, 8)) for left, top, right, _ in regions.tolist()]
+        faces = self._detector.surest(pieces, [*map(_same, boxes, corners)]) if pieces else []
+        return [*map(_opinion, boxes, corners, faces)]
 
     def close(self) -> None:
         """Release the detector."""
         self._detector.close()
+
+
+def _same(box: Boxes, corner: Boxes) -> Wanted:
+    """Which faces of a region that begins at this corner are the one of the box."""
+    middle, side = centres(box[None]), _side(box)
+    return lambda found: np.asarray(
+        np.linalg.norm(centres(found + corner) - middle, axis=1) / side < NEAR, np.bool_
+    )
+
+
+def _opinion(box: Boxes, corner: Boxes, face: Faces) -> Opinion:
+    """What a region that begins at this corner shows of the box: its face, or none."""
+    if not len(face):
+        return Opinion.no_face(box)
+    return Opinion(float(face.score[0]), face.xyxy[0] + corner, face.keypoints[0] + corner[:2])
 
 
 def _side(box: Boxes) -> float:

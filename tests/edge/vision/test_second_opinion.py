@@ -17,7 +17,7 @@ from edge.geometry import cut_out
 from edge.types import Faces
 from edge.vision.detect import FaceDetector
 from edge.vision.detect.networks import FOLDER
-from edge.vision.second_opinion import FaceVerdict, NetworkCheck, SecondOpinion, face_check
+from edge.vision.second_opinion import FaceVerdict, NetworkCheck, Opinion, SecondOpinion, face_check
 from tests.fakes import PaintedFaces, Person, paint, straight_on
 from tests.patience import PATIENCE
 
@@ -47,10 +47,16 @@ def picture(x: float = 300, y: float = 200) -> np.ndarray:
     return image
 
 
+def ask(detector: FaceDetector, image: np.ndarray, box: np.ndarray) -> Opinion:
+    """The opinion on one box."""
+    (opinion,) = SecondOpinion(detector).examine(image, box[None])
+    return opinion
+
+
 class TestSecondOpinion:
     def test_shows_twice_the_box_and_answers_in_the_picture_s_pixels(self):
         detector = PaintedFaces([ANN], second=True)
-        opinion = SecondOpinion(detector).examine(picture(), BOX)
+        opinion = ask(detector, picture(), BOX)
         assert detector.looks == [(80, 80)]
         assert opinion.score == pytest.approx(0.8)
         assert opinion.xyxy.tolist() == BOX.tolist()
@@ -59,31 +65,41 @@ class TestSecondOpinion:
     @pytest.mark.parametrize(("x", "y"), [(4, 4), (596, 396), (4, 396)])
     def test_also_at_the_picture_s_edge(self, x: float, y: float):
         box = np.array([x - 20, y - 20, x + 20, y + 20], np.float32)
-        opinion = SecondOpinion(PaintedFaces([ANN], second=True)).examine(picture(x, y), box)
+        opinion = ask(PaintedFaces([ANN], second=True), picture(x, y), box)
         # The edge is repeated outside, so the face reaches as far as the region does.
         assert opinion.score == pytest.approx(0.8)
 
     @pytest.mark.parametrize("shift", [(-200, 0), (0, -200), (400, 300), (-300, -300)])
     def test_of_a_box_outside_the_picture_is_that_nothing_is_there(self, shift: tuple[int, int]):
         box = np.array([0, 0, 40, 40], np.float32) + np.tile(np.array(shift, np.float32), 2) * 3
-        opinion = SecondOpinion(PaintedFaces([ANN], second=True)).examine(picture(), box)
+        opinion = ask(PaintedFaces([ANN], second=True), picture(), box)
         assert (opinion.score, opinion.keypoints.shape) == (0, (0, 2))
 
     def test_of_a_point_is_no_fault(self):
-        assert SecondOpinion(At()).examine(picture(), np.array([5, 5, 5, 5], np.float32)).score == 0
+        assert ask(At(), picture(), np.array([5, 5, 5, 5], np.float32)).score == 0
+
+    def test_of_several_boxes_is_one_of_each(self):
+        image, ben = picture(), Person(tag=2, age=20, second=0.6)
+        paint(image, ben, 450, 200, 60)
+        boxes = np.array([[420, 170, 480, 230], BOX, [0, 0, 40, 40]], np.float32)
+        detector = PaintedFaces([ANN, ben], second=True)
+        opinions = SecondOpinion(detector).examine(image, boxes)
+        assert [opinion.score for opinion in opinions] == pytest.approx([0.6, 0.8, 0])
+        assert np.array_equal([opinion.xyxy for opinion in opinions], boxes)
+        assert SecondOpinion(detector).examine(image, boxes[:0]) == []
 
     def test_is_the_asked_box_where_it_sees_nothing(self):
-        opinion = SecondOpinion(At()).examine(picture(), BOX)
+        opinion = ask(At(), picture(), BOX)
         assert (opinion.score, opinion.xyxy.tolist(), opinion.keypoints.shape) == (0, BOX.tolist(), (0, 2))
 
     def test_does_not_take_a_neighbour_s_face(self):
         # The region is 80 px wide and the box its middle: a centre 20 px away is half a side, no longer near.
-        assert SecondOpinion(At(((0, 20, 40, 60), 0.9))).examine(picture(), BOX).score == 0
-        assert SecondOpinion(At(((1, 20, 41, 60), 0.9))).examine(picture(), BOX).score == pytest.approx(0.9)
+        assert ask(At(((0, 20, 40, 60), 0.9)), picture(), BOX).score == 0
+        assert ask(At(((1, 20, 41, 60), 0.9)), picture(), BOX).score == pytest.approx(0.9)
 
     def test_takes_the_best_of_the_near_ones(self):
         faces = At(((18, 18, 58, 58), 0.6), ((22, 22, 62, 62), 0.7), ((0, 0, 10, 10), 0.9))
-        opinion = SecondOpinion(faces).examine(picture(), BOX)
+        opinion = ask(faces, picture(), BOX)
         assert opinion.score == pytest.approx(0.7)
         assert opinion.xyxy.tolist() == [282, 182, 322, 222]
 

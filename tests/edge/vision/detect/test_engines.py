@@ -114,7 +114,7 @@ def test_a_face_of_40_px_in_full_hd_is_found_with_tiles_and_seconded(
     found = scan(far, image, 540)
     assert len(found) == 1
     assert iou(found, truth[None])[0, 0] > 0.4
-    opinion = SecondOpinion(near).examine(image, found[0])
+    opinion = SecondOpinion(near).examine(image, found[:1])[0]
     assert opinion.score > 0.5
     assert iou(opinion.xyxy[None], truth[None])[0, 0] > 0.5
     eyes = opinion.keypoints[:2]
@@ -203,7 +203,7 @@ def test_the_surest_face_that_is_wanted_is_one_of_all(near: FaceDetector):
     for picture in portraits_of_all_sizes():
         side = min(picture.shape[:2])
         square = picture[:side, :side]
-        every, one = near.detect(square), near.surest(square, at_the_middle(side))
+        every, (one,) = near.detect(square), near.surest([square], [at_the_middle(side)])
         wanted = every.select(at_the_middle(side)(every.xyxy))
         found += len(one)
         assert len(one) == min(len(wanted), 1)

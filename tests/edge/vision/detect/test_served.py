@@ -268,7 +268,7 @@ def test_all_cameras_look_through_the_backend_that_is_served(monkeypatch: pytest
     scanner, opinion = build_detection(settings.cameras[0], settings, SharedDetectors(2, both))
     picture = np.zeros((1080, 1920, 3), np.uint8)
     scanner.scan(picture, EPOCH, np.zeros((0, 4), np.float32))
-    opinion.examine(picture, np.array([100, 100, 200, 200], np.float32))
+    opinion.examine(picture, np.array([[100, 100, 200, 200]], np.float32))
     opinion.close()
     scanner.close()
     far, near = looks

@@ -691,13 +691,24 @@ class Settings(Section):
             return
         for one, other in combinations(self.cameras, 2):
             same_group = one.group == other.group != ""
-            if one.source == other.source and not same_group and _overlap(one.roi, other.roi):
+            if one.source == other.source and not same_group and _overlap(_as_sent(one), _as_sent(other)):
                 raise ValueError(
                     f"cameras {one.name!r} and {other.name!r} have the same source and overlapping regions: "
                     "single visitors would show as the difference; name both in one 'group'"
                 )
 
 
-def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+_Roi = tuple[float, float, float, float]
+
+
+def _as_sent(camera: CameraSettings) -> _Roi:
+    """The region of a camera in the picture as its source sends it, before the rotation."""
+    left, top, right, bottom = camera.roi
+    for _ in range(camera.rotation // 90):
+        left, top, right, bottom = top, 1 - right, bottom, 1 - left
+    return left, top, right, bottom
+
+
+def _overlap(one: _Roi, other: _Roi) -> bool:
     left, top = max(one[0], other[0]), max(one[1], other[1])
     return left < min(one[2], other[2]) and top < min(one[3], other[3])

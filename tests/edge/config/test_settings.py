@@ -218,6 +218,30 @@ class TestFaults:
     def test_not_of_a_name_that_is_one(self, name: str):
         assert load(cameras=[{**CAMERA, "name": name}]).cameras[0].name == name
 
+    @pytest.mark.parametrize(
+        ("one", "other", "overlap"),
+        [
+            ({}, {}, True),
+            ({"roi": [0.0, 0.0, 0.5, 1.0]}, {"roi": [0.4, 0.0, 1.0, 1.0]}, True),
+            ({"roi": [0.0, 0.0, 0.5, 1.0]}, {"roi": [0.5, 0.0, 1.0, 1.0]}, False),
+            # The right half of a picture that is turned round is its left half, and so is the upper half of
+            # one that is turned clockwise.
+            ({"roi": [0.0, 0.0, 0.5, 1.0]}, {"roi": [0.5, 0.0, 1.0, 1.0], "rotation": 180}, True),
+            ({"roi": [0.0, 0.0, 0.5, 1.0]}, {"roi": [0.0, 0.0, 0.5, 1.0], "rotation": 180}, False),
+            ({"roi": [0.0, 0.0, 0.5, 1.0]}, {"roi": [0.0, 0.0, 1.0, 0.5], "rotation": 90}, True),
+            ({"roi": [0.0, 0.0, 0.5, 1.0]}, {"roi": [0.0, 0.5, 1.0, 1.0], "rotation": 270}, True),
+            ({"roi": [0.0, 0.0, 0.5, 1.0]}, {"roi": [0.0, 0.5, 1.0, 1.0], "rotation": 90}, False),
+        ],
+    )
+    def test_of_two_cameras_that_show_one_part_of_one_source(
+        self, one: dict[str, Any], other: dict[str, Any], overlap: bool
+    ):
+        cameras = [{**CAMERA, **one}, {**CAMERA, **other, "name": "again"}]
+        if overlap:
+            assert "have the same source and overlapping regions" in fault(cameras=cameras)
+        else:
+            Settings.model_validate({"cameras": cameras})
+
     def test_of_two_cameras_with_one_name(self):
         assert "two cameras are named 'entrance'" in fault(cameras=[CAMERA, CAMERA])
 

@@ -144,7 +144,9 @@ def add(waiting: Waiting, counts: Mapping[str, int], *, known_empty: bool = Fals
     if unknown := counts.keys() - waiting.cells.keys():
         raise ValueError(f"counts of {sorted(unknown)}: the cells are {', '.join(waiting.cells)}")
     if any(n < 0 for n in counts.values()):
-        raise ValueError(f"counts = {dict(counts)}: must not be negative")
+        raise ValueError(
+            f"counts of {sorted(cell for cell, n in counts.items() if n < 0)}: must not be negative"
+        )
     cells = {cell: n + counts.get(cell, 0) for cell, n in waiting.cells.items()}
     room = waiting.room if known_empty else dict.fromkeys(waiting.cells)
     return waiting.model_copy(update={"cells": cells, "room": room})

@@ -86,9 +86,18 @@ def decode_open(payload: bytes) -> list[WindowCounts]:
     try:
         found = _Checkpoint.model_validate_json(payload).root
     except ValidationError as error:
-        log.error("the checkpoint of open windows cannot be read; they start again from zero: %s", error)
+        log.error(
+            "the checkpoint of open windows cannot be read; they start again from zero: %s", fault_in(error)
+        )
         return []
     return list(_windows(found))
+
+
+def fault_in(state: ValidationError) -> str:
+    """What is wrong with a stored state, for the log, and nothing of its values: they are true counts."""
+    first, *more = state.errors(include_url=False, include_context=False, include_input=False)
+    where = ".".join(map(str, first["loc"]))
+    return f"{where or 'its text'}: {first['msg']}" + (f", and {len(more)} more faults" if more else "")
 
 
 def _windows(found: Iterable[OpenWindow]) -> Iterator[WindowCounts]:

@@ -19,7 +19,7 @@ from edge.quantities import VISITS
 from edge.release.books.box import BoxBook
 from edge.release.books.camera import CameraBook, Releases
 from edge.release.books.day import Day
-from edge.release.checkpoint import decode_open, encode_open
+from edge.release.checkpoint import decode_open, encode_open, fault_in
 from edge.release.correction import Correction
 from edge.release.messages import window_id
 from edge.release.noise.ledger import Level
@@ -185,7 +185,7 @@ def _read(kind: type[_Book], payload: bytes | None) -> _Book | None:
     try:
         return kind.model_validate_json(payload)
     except ValidationError as error:
-        log.error("the gate's state cannot be read; what waited in it is lost: %s", error)
+        log.error("the gate's state cannot be read; what waited in it is lost: %s", fault_in(error))
         return None
 
 

@@ -404,6 +404,26 @@ class TestEnds:
         assert len(said) == 3
         assert all("cannot be read" in line for line in said)
 
+    def test_of_a_state_that_cannot_be_read_no_count_is_logged(
+        self, store: Store, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        gate = Gate(store, rule(), TOPICS)
+        gate.put(window(MIDNIGHT, {"65+": 1}))
+        gate.keep_open([window(MIDNIGHT + WINDOW, {"65+": 1})])
+        for name, state in {**store.state("gate/camera/"), **store.state("open")}.items():
+            table = json.loads(state)
+            one = table[0] if isinstance(table, list) else table["zones"]["all"]["waiting"]
+            one["added_later"] = {"65+": 77123}  # by a version that counts something more
+            store.commit(state={name: json.dumps(table).encode()})
+        assert Gate(store, rule(), TOPICS).left_open() == []
+        for name in ("gate/camera/door", "open"):
+            store.commit(state={name: b'[77123, {"65+":77123'})
+        assert Gate(store, rule(), TOPICS).left_open() == []
+        said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+        assert len(said) == 4
+        assert "zones.all.waiting.added_later: Extra inputs are not permitted" in said[0]
+        assert not any("77123" in line for line in said)
+
 
 class _Addressed(MemoryStore):
     """Keeps the topic of each row as well."""

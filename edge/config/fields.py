@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
@@ -13,7 +14,7 @@ from edge.config.redaction import holds_credentials
 
 DAY = 86_400
 
-_SEPARATORS = re.compile(r"[/+#\x00-\x1f\x7f]")
+_SEPARATORS = re.compile(r"[/+#]")
 _LEVEL = "no '/', '+', '#' or control character, no '$' first"
 
 
@@ -31,7 +32,24 @@ def _topic_level(name: str) -> str:
 
 def is_topic_level(name: str) -> bool:
     """Whether this is 1 to 64 bytes of one level of an MQTT topic, without wildcards."""
-    return 0 < len(name.encode()) <= 64 and not name.startswith("$") and not _SEPARATORS.search(name)
+    return (
+        not (is_unfit(name) or name.startswith("$") or _SEPARATORS.search(name))
+        and 0 < len(name.encode()) <= 64
+    )
+
+
+def is_unfit(text: str) -> bool:
+    """Whether it holds a character for which a broker may close the connection (MQTT 5, 1.5.4).
+
+    Control characters, such as the dash of Windows-1252 read as Latin-1, those that Unicode keeps for
+    programs, halves of characters, and separators of lines.
+    """
+    return any(
+        unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+        or 0xFDD0 <= ord(character) <= 0xFDEF
+        or ord(character) & 0xFFFE == 0xFFFE
+        for character in text
+    )
 
 
 def host_name(name: str) -> str:

@@ -10,7 +10,16 @@ from urllib.parse import SplitResult
 
 from pydantic import AfterValidator, Field, model_validator
 
-from edge.config.fields import Host, Seconds, Section, host_and_port, host_name, is_topic_level, split_url
+from edge.config.fields import (
+    Host,
+    Seconds,
+    Section,
+    host_and_port,
+    host_name,
+    is_topic_level,
+    is_unfit,
+    split_url,
+)
 
 MOST_BROKERS = 4
 USUAL_PATH = "/mqtt"
@@ -101,13 +110,13 @@ def _is_template(template: str) -> str:
         allowed = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
         raise ValueError(f"{{{unknown[0]}}} stands for nothing; allowed: {allowed}")
     literal = PLACEHOLDER.sub("x", template)
-    if not literal or re.search(r"[+#{}\x00-\x1f\x7f]", literal) or len(literal.encode()) > 256:
+    if not literal or is_unfit(literal) or re.search(r"[+#{}]", literal) or len(literal.encode()) > 256:
         raise ValueError("must be an MQTT topic of at most 256 bytes, without '+', '#' and single braces")
     return template
 
 
 def _is_client_id(text: str) -> str:
-    if len(text.encode()) > 128 or re.search(r"[\s\x00-\x1f\x7f]", text):
+    if is_unfit(text) or re.search(r"\s", text) or len(text.encode()) > 128:
         raise ValueError("must be at most 128 bytes without blanks and control characters")
     return text
 

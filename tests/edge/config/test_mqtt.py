@@ -90,6 +90,8 @@ def test_further_brokers_come_in_order() -> None:
         ({"topic": "a/#/{levels}"}, ["without '+', '#' and single braces"]),
         ({"topic": "a/{levels"}, ["without '+', '#' and single braces"]),
         ({"topic": ""}, ["must be an MQTT topic"]),
+        ({"topic": "a\x96b/{levels}"}, ["must be an MQTT topic"]),
+        ({"client_id": "a\x96b"}, ["mqtt.client_id = 'a\\x96b'", "control characters"]),
         ({"topic": "{source}/{message}"}, ["retained messages would replace each other"]),
         ({"topic": "{client_id}/{levels}"}, ["{client_id} in 'topic' needs a 'client_id'"]),
     ],

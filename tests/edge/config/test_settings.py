@@ -214,7 +214,12 @@ class TestFaults:
         assert f"cameras[0].name = {name!r}" in message
         assert "'/', '+', '#'" in message
 
-    @pytest.mark.parametrize("name", ["a", "Eingang 2", "ä" * 32, "a.b-c_d"])
+    @pytest.mark.parametrize("character", "\x96\x9f\u2028\ufdd0\ufffe\U0001ffff\ud800")
+    def test_of_a_character_for_which_a_broker_closes_the_connection(self, character: str):
+        name = f"Halle {character} Nord"
+        assert f"cameras[0].name = {name!r}: must be one MQTT topic level" in camera_fault(name=name)
+
+    @pytest.mark.parametrize("name", ["a", "Eingang 2", "ä" * 32, "a.b-c_d", "Halle \u2013 Nord", "商店 😀"])
     def test_not_of_a_name_that_is_one(self, name: str):
         assert load(cameras=[{**CAMERA, "name": name}]).cameras[0].name == name
 

@@ -25,14 +25,17 @@ class Letterbox:
         self._corner = np.array([width, height], np.float32) / 2 - self._side / 2
         back = cv2.invert(_projection(width, height, size))[1]
         (x, right), (y, down) = (_sampled(back[axis, axis], back[axis, 2], size) for axis in (0, 1))
-        self._whole = np.empty((size, size, 2), np.int16)
-        self._whole[..., 0], self._whole[..., 1] = x, y[:, None]
-        self._between = down[:, None] * np.uint16(STEPS) + right
+        self._inside = rows, columns = _reached(y, height), _reached(x, width)
+        self._whole = np.empty((len(y[rows]), len(x[columns]), 2), np.int16)
+        self._whole[..., 0], self._whole[..., 1] = x[columns], y[rows, None]
+        self._between = down[rows, None] * np.uint16(STEPS) + right[columns]
 
     def __call__(self, image: Image, square: Image) -> None:
         """Make the picture `square`, uint8 (size, size, 3), of `image`, uint8 (height, width, 3)."""
-        edge = cv2.BORDER_CONSTANT
-        cv2.remap(image, self._whole, self._between, cv2.INTER_LINEAR, square, borderMode=edge, borderValue=0)
+        inside, edge = square[self._inside], cv2.BORDER_CONSTANT
+        if inside.size < square.size:
+            square[...] = 0
+        cv2.remap(image, self._whole, self._between, cv2.INTER_LINEAR, inside, borderMode=edge, borderValue=0)
 
     def back(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points (..., 2) in 0..1 of the square in pixels of the picture; the border lies outside it."""
@@ -60,3 +63,8 @@ def _sampled(scale: float, start: float, size: int) -> tuple[NDArray[np.int16], 
     """Where the pixels of one side lie on the picture: in whole pixels, and `STEPS` beyond, (size,) each."""
     whole, beyond = np.divmod(np.rint((np.arange(size) * scale + start) * STEPS), STEPS)
     return whole.astype(np.int16), beyond.astype(np.uint16)
+
+
+def _reached(places: NDArray[np.int16], length: int) -> slice:
+    """Which of the increasing places show something of a picture's side of this length."""
+    return slice(*np.searchsorted(places, [-1, length]).tolist())

@@ -132,6 +132,8 @@ class Scanner:
         self._small = self._tile > 0 and not len(tiles)
         self._fits = OVERLAP * float(longer_sides(tiles).max(initial=0))
         self._views = np.concatenate([whole, halves(width, height) if self._small else tiles])
+        self._places: list[list[int]] = self._views.astype(int).tolist()
+        self._inner = _inner_edges(self._views, width, height)
         self._faint, self._most = FAINT * max(width, height), MISSED * max(width, height)
         self._missed = np.empty((0, 4), np.float32)
         self._scan_every = self._every * (RARELY if self._small else 1)
@@ -239,10 +241,10 @@ class Scanner:
         """The faces of each of these views, in pixels of the picture."""
         for view in views:
             self._changes.searched(view)
-        tiles = [self._views[view].astype(int).tolist() for view in views]
-        parts = [image[top:bottom, left:right] for left, top, right, bottom in tiles]
+        places = [self._places[view] for view in views]
+        parts = [image[top:bottom, left:right] for left, top, right, bottom in places]
         found = self._detector.detect_all(parts)
-        return [self._seen(image, view, faces) for view, faces in zip(views, found, strict=True)]
+        return [*map(self._seen, views, found)]
 
     def _with_missed(self, views: list[int], seen: list[Faces], tracks: Boxes, lost: Mask) -> list[Faces]:
         """What the views of a small picture show, of the halves only what is faint or missed by the whole.
@@ -270,13 +272,12 @@ class Scanner:
         apart = ~(overlap(faces, known) > TOUCHES).any(axis=1)
         return np.asarray((longer_sides(faces) <= self._most) & apart, np.bool_)
 
-    def _seen(self, image: Image, view: int, found: Faces) -> Faces:
+    def _seen(self, view: int, found: Faces) -> Faces:
         """What a view shows that it does not cut off, in pixels of the picture."""
         if not view or not len(found):
             return found
-        left, top, right, bottom = (int(v) for v in self._views[view])
-        edges = _inner_edges(self._views[view], image)
-        whole = _those(found, ~_cut(found.xyxy, right - left, bottom - top, edges))
+        left, top, right, bottom = self._places[view]
+        whole = _those(found, ~_cut(found.xyxy, right - left, bottom - top, self._inner[view]))
         corner = np.array([left, top, left, top], np.float32)
         return Faces(whole.xyxy + corner, whole.score, whole.keypoints + corner[:2])
 
@@ -286,10 +287,10 @@ def _is_due(due: datetime, at: datetime, every: timedelta) -> bool:
     return at >= due or at < due - every
 
 
-def _inner_edges(tile: Boxes, image: Image) -> Mask:
-    """Which of left, top, right, bottom of a tile lie inside the picture: only those cut a face."""
-    height, width = image.shape[:2]
-    return np.array([tile[0] > 0, tile[1] > 0, tile[2] < width, tile[3] < height])
+def _inner_edges(views: Boxes, width: int, height: int) -> Mask:
+    """Which of left, top, right, bottom of each view are inside the picture, (N, 4): those cut a face."""
+    left, top, right, bottom = views.T
+    return np.stack([left > 0, top > 0, right < width, bottom < height], axis=1)
 
 
 def _cut(boxes: Boxes, width: int, height: int, inner: Mask) -> Mask:

@@ -99,9 +99,7 @@ class Changes:
         scale = min(GREY_WIDTH / width, 1.0)
         self._size = (max(round(width * scale), 1), max(round(height * scale), 1))
         self._step = max(1, width // (SAMPLES * self._size[0]))
-        sampled = np.array([-(-width // self._step), -(-height // self._step)])
-        # A mean of parts of samples takes five times as long, so there are fewer of them.
-        self._halved = bool((sampled % self._size).any() and (sampled >= 2 * np.array(self._size)).all())
+        self._halvings = self._halvings_of(-(-width // self._step), -(-height // self._step))
         spots = np.concatenate([np.floor(views[:, :2] * scale), np.ceil(views[:, 2:] * scale)], axis=1)
         self._spots: list[list[int]] = spots.astype(int).tolist()
         self._searched: list[NDArray[np.uint8] | None] = [None] * len(views)
@@ -110,7 +108,7 @@ class Changes:
     def show(self, image: Image) -> NDArray[np.float32]:
         """Take the next picture; the share of each view that changed, (N,) in 0..1."""
         green = np.ascontiguousarray(image[:: self._step, :: self._step, 1])
-        if self._halved:
+        for _ in range(self._halvings):
             height, width = green.shape[0] // 2, green.shape[1] // 2
             even = green[: 2 * height, : 2 * width]
             green = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
@@ -120,6 +118,15 @@ class Changes:
     def searched(self, view: int) -> None:
         """Note that this view of the last picture was searched."""
         self._searched[view] = self._patch(view).copy()
+
+    def _halvings_of(self, width: int, height: int) -> int:
+        """How often so many samples are halved first: a mean takes five times as long where it takes parts of
+        them.
+        """
+        columns, rows = self._size
+        if width % columns == height % rows == 0:
+            return 0
+        return int(math.log2(max(min(width / columns, height / rows), 1)))
 
     def _share(self, view: int) -> float:
         before, now = self._searched[view], self._patch(view)

@@ -75,24 +75,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 2 bad usage or configuration, 1 anything else."""
     words = sys.argv[1:] if argv is None else list(argv)
     os.environ.update(FOR_LIBRARIES | os.environ)
-    if words[:1] == ["run"]:
-        hold_hang_up()
-        gc.disable()  # until the daemon has settled: collections find little while libraries load
-    from edge.ops.logs import complain, set_up  # half a second: SIGHUP must not find the process without
+    try:
+        if words[:1] == ["run"]:
+            hold_hang_up()
+            gc.disable()  # until the daemon has settled: collections find little while libraries load
+        # Its libraries take half a second to load: neither SIGHUP nor Ctrl-C must find the process without.
+        return _run(words, own_process=argv is None)
+    except KeyboardInterrupt:
+        return 1
+    finally:
+        gc.enable()
+
+
+def _run(words: Sequence[str], *, own_process: bool) -> int:
+    from edge.ops.logs import complain
     from edge.ops.memory import forbid_core_dumps
     from edge.ops.terminal import null_output, prepare_streams
 
     forbid_core_dumps()
-    if argv is None:  # a process of its own
+    if own_process:
         prepare_streams()
     logged = _LoggedFailures()
     try:
-        arguments = parser(only=words[0] if words else "").parse_args(words)
-        set_up(arguments.log_level or "info")
-        for handler in logging.getLogger().handlers:
-            handler.addFilter(logged)
-        command: Callable[[argparse.Namespace], int] = arguments.command
-        status = command(arguments)
+        status = _command(words, logged)
         sys.stdout.flush()
     except ConfigurationError as error:
         complain(str(error))
@@ -103,16 +108,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output ended
         null_output()
         return 1
-    except KeyboardInterrupt:
-        return 1
     except Exception as error:  # a bug; the interpreter would print it with any credentials in its message
         if error not in logged.failures:
             log.critical("this is a bug: %s", error, exc_info=error)
         return 1
-    else:
-        return status
-    finally:
-        gc.enable()
+    return status
+
+
+def _command(words: Sequence[str], logged: _LoggedFailures) -> int:
+    from edge.ops.logs import set_up
+
+    arguments = parser(only=words[0] if words else "").parse_args(words)
+    set_up(arguments.log_level or "info")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(logged)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    return command(arguments)
 
 
 class _LoggedFailures(logging.Filter):

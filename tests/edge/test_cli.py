@@ -46,6 +46,21 @@ def test_ctrl_c_ends_with_1_and_no_traceback(
     assert capsys.readouterr() == ("", "")
 
 
+def test_ctrl_c_while_the_libraries_load_ends_with_1_and_no_traceback() -> None:
+    program = """
+import builtins, sys, edge.cli
+load = builtins.__import__
+def interrupted(name, *more):
+    if name == "edge.ops.logs":
+        raise KeyboardInterrupt
+    return load(name, *more)
+builtins.__import__ = interrupted
+sys.exit(edge.cli.main(["config", "schema"]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
 def test_variables_of_libraries_are_set_where_the_environment_has_none(
     config: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,10 @@ _OF_THE_MACHINE = ("localtime", "posixrules", "posix", "right", "Factory")
 """What stands among the zones without being one, or counts leap seconds."""
 
 
+YEARS = range(1970, 9999)
+"""Years whose days and windows can be worked out: calendars end a little after them."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoreTime:
     """The local time of one store. day_starts: on a quarter hour."""

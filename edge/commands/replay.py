@@ -12,6 +12,7 @@ from edge.commands.options import add_common, config_folder
 from edge.commands.recordings import add_clips, load_recordings
 from edge.errors import SourceError
 from edge.ops.terminal import progress_bars
+from edge.store_time import YEARS
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,9 @@ def _moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         moment = None
-    if moment is None or moment.tzinfo is None:
+    if moment is None or moment.tzinfo is None or moment.year not in YEARS:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a time with a time zone; an example is 2026-01-31T08:00:00Z"
+            f"{text!r} is not a time with a time zone in one of the years {YEARS[0]} to {YEARS[-1]}; "
+            "an example is 2026-01-31T08:00:00Z"
         )
     return moment.astimezone(UTC)

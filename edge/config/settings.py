@@ -40,6 +40,7 @@ from edge.quantities import (
 )
 from edge.store_time import (
     ALWAYS_OPEN,
+    YEARS,
     OpeningHours,
     StoreTime,
     parse_day_starts,
@@ -178,6 +179,8 @@ def _target(degrees: tuple[float, float]) -> tuple[float, float]:
 def _utc(moment: datetime) -> datetime:
     if moment.utcoffset() != timedelta(0):
         raise ValueError("must be a time in UTC, such as 2026-01-31T08:00:00Z")
+    if moment.year not in YEARS:
+        raise ValueError(f"must be a time in one of the years {YEARS[0]} to {YEARS[-1]}")
     return moment
 
 

@@ -27,6 +27,7 @@ from edge.config import Settings
 from edge.config.fields import is_address
 from edge.delivery.history import Reader
 from edge.errors import OutsideError
+from edge.store_time import YEARS
 from edge.web.access import SESSION, Access
 from edge.web.answers import as_json, body_of
 from edge.web.audit.pages import AuditPages
@@ -209,8 +210,8 @@ class Page:
             day = date.fromisoformat(text) if text else settings.site.time.day_of(now)
         except ValueError:
             raise BadRequest("day: not a date such as 2026-01-31") from None
-        if not 1970 <= day.year < 9999:
-            raise BadRequest("day: not a year from 1970 to 9998")
+        if day.year not in YEARS:
+            raise BadRequest(f"day: not a year from {YEARS[0]} to {YEARS[-1]}")
         return as_json(day_view(self._reader, settings, day, now))
 
     def _changes(self, request: Request) -> Response:

@@ -14,6 +14,9 @@ from edge.commands.options import add_common, add_json, config_folder, read_sett
 from edge.commands.recordings import add_clips, load_recordings
 from edge.errors import ConfigurationError
 
+LONGEST = 9
+"""Digits of an answer: Python refuses to read thousands of them."""
+
 TRIES = 3
 """Answers that may be no number before the command ends."""
 
@@ -92,9 +95,10 @@ def asked(question: str, answers: TextIO, show: TextIO) -> int:
         show.write(question)
         show.flush()
         line = answers.readline()
-        if line.strip().isdecimal() and int(line) <= MOST:
-            return int(line)
-        show.write(f"{line.strip()!r}: is no count; allowed: 0 to {MOST}\n")
+        number = line.strip()
+        if number.isdecimal() and len(number) <= LONGEST and int(number) <= MOST:
+            return int(number)
+        show.write(f"{number!r}: is no count; allowed: 0 to {MOST}\n")
         if not line:
             break
     raise ConfigurationError("your count: none was entered; one line for each recording is needed")

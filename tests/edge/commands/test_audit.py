@@ -59,7 +59,7 @@ def test_with_enough_visitors_there_is_an_error(
 def test_a_count_that_is_none_is_asked_for_again(
     clip: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert audit(monkeypatch, "two\n-1\n2\n", clip) == 0
+    assert audit(monkeypatch, f"two\n{'9' * 5000}\n2\n", clip) == 0
     assert "'two': is no count; allowed: 0 to 999" in capsys.readouterr().err
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from edge.capture import Picture
 from edge.capture.recordings import Folder
+from edge.cli import main
 from edge.clock import Clock
 from edge.commands.replay_driver import replay
 from edge.config import CameraSettings, Settings, load_settings
@@ -84,6 +85,15 @@ def test_recordings_begin_when_they_are_said_to(tmp_path: Path):
     (message,) = [json.loads(m) for m in replayed(configured(clip), start=start)]
     assert (message["start"], message["end"]) == ("2026-01-01T08:00:00Z", "2026-01-01T08:00:10Z")
     assert message["released"] == 1
+
+
+@pytest.mark.parametrize("start", ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59Z", "2026-01-01", "now"])
+def test_a_beginning_that_no_calendar_has_is_named(start: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as caught:
+        main(["replay", "door", "--start", start])
+    assert caught.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{start!r} is not a time with a time zone in one of the years 1970 to 9998" in said
 
 
 def test_several_begin_at_the_same_time_each_with_windows_of_its_own(tmp_path: Path):

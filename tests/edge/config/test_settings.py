@@ -201,6 +201,8 @@ class TestFaults:
                 ["lines", "at most 8 entries"],
             ),
             ({"start": datetime(2026, 1, 1)}, ["cameras[0].start", "UTC"]),  # noqa: DTZ001
+            ({"start": datetime(1, 1, 1, tzinfo=UTC)}, ["cameras[0].start", "of the years 1970 to 9998"]),
+            ({"start": datetime(9999, 12, 31, tzinfo=UTC)}, ["of the years 1970 to 9998"]),
             ({"start": "2026-01-01"}, ["cameras[0].start = '2026-01-01'", "2026-01-31T08:00:00Z"]),
         ],
     )

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from functools import cache
+from functools import cache, lru_cache
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from edge.types import KEYPOINTS, Faces, Image
 from edge.vision.detect.detector import FaceDetector
 from edge.vision.detect.networks import NETWORKS, Range, read_file
+
+SHAPES = 2
+"""Shapes of pictures for which a detector keeps memory: the whole of a camera's, and its tiles."""
 
 
 class MediaPipeDetector(FaceDetector):
@@ -31,32 +34,46 @@ class MediaPipeDetector(FaceDetector):
             min_detection_confidence=min_score,
         )
         self._detector: Any = vision.FaceDetector.create_from_options(options)
-        self._memory = np.empty(0, np.uint8)
+        self._canvas = lru_cache(SHAPES)(_canvas)
 
     def detect(self, image: Image) -> Faces:
         """See `FaceDetector.detect`. Raises what MediaPipe raises."""
-        import mediapipe as mp
-
-        rgb = mp.Image(image_format=mp.ImageFormat.SRGB, data=self._in_rgb(image))
-        library = _library()
+        library, rgb = _library(), self._in_rgb(image)
         found = library.search(self._detector._handle, rgb._image_ptr)
         try:
             return _faces(found, width=image.shape[1], height=image.shape[0])
         finally:
             library.release(found)
 
-    def _in_rgb(self, image: Image) -> Image:
-        """A copy in RGB order: mp.Image reads a view with strides, such as image[..., ::-1], as garbage.
-
-        It is in the detector's own memory, which mp.Image copies again.
-        """
-        if self._memory.size < image.size:
-            self._memory = np.empty(image.size, np.uint8)
-        copy = self._memory[: image.size].reshape(image.shape)
-        return cast("Image", cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=copy))
+    def _in_rgb(self, image: Image) -> Any:  # noqa: ANN401
+        """The picture in RGB order, as an mp.Image; in memory that is used again, if it can be."""
+        canvas, pixels = self._canvas(image.shape)
+        cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=pixels)
+        return _as_picture(pixels) if canvas is None else canvas
 
     def close(self) -> None:
         self._detector.close()
+
+
+def _canvas(shape: tuple[int, ...]) -> tuple[Any, Image]:
+    """An mp.Image of this shape, and its pixels to be written; None and memory of ours where its rows do not
+    follow each other, as each begins at a multiple of 16 bytes.
+
+    What becomes an mp.Image is copied: at 1080p 0.5 CPU-ms and 6 MB for each search.
+    """
+    pixels = np.zeros(shape, np.uint8)
+    picture = _as_picture(pixels)
+    if not picture.is_contiguous():
+        return None, pixels
+    address = picture.numpy_view().ctypes.data
+    return picture, np.ctypeslib.as_array((ctypes.c_uint8 * pixels.size).from_address(address)).reshape(shape)
+
+
+def _as_picture(rgb: Image) -> Any:  # noqa: ANN401
+    """A copy as an mp.Image; of a view with strides, such as image[..., ::-1], it would read garbage."""
+    import mediapipe as mp
+
+    return mp.Image(image_format=mp.ImageFormat.SRGB, data=rgb)
 
 
 class _Library:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from contextlib import nullcontext
 from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -55,6 +56,23 @@ def test_the_faces_are_those_of_its_class_to_the_last_bit(
         np.testing.assert_array_equal(faces.keypoints, theirs.keypoints, strict=True)
     detector.close()
     assert sum(map(len, found)) > 1
+
+
+@pytest.mark.parametrize(("width", "copies"), [(640, 1), (636, 4)])
+def test_pictures_whose_rows_follow_each_other_are_not_copied_again(
+    pictures: list[Image], monkeypatch: pytest.MonkeyPatch, width: int, copies: int
+) -> None:
+    copy = Mock(wraps=mediapipe._as_picture)
+    monkeypatch.setattr(mediapipe, "_as_picture", copy)
+    scaled = [np.asarray(cv2.resize(one, (width, 360)), np.uint8) for one in pictures[:3]]
+    detector = MediaPipeDetector("far", 0.5)
+    found = [detector.detect(picture) for picture in scaled]
+    assert copy.call_count == copies
+    for faces, picture in zip(found, scaled, strict=True):
+        theirs = as_its_class_finds_them(detector, picture)
+        np.testing.assert_array_equal(faces.keypoints, theirs.keypoints, strict=True)
+    detector.close()
+    assert sum(map(len, found)) > 0
 
 
 def test_a_detector_that_is_closed_is_not_asked() -> None:

@@ -12,6 +12,9 @@ from edge.config.redaction import keep_secret
 from edge.config.settings import Settings
 from edge.errors import ConfigurationError
 
+LARGEST = 1 << 16
+"""The most bytes of a secret's file; tokens are the longest secrets."""
+
 
 def secret_path(name: str, beside: Path) -> Path:
     """The path of a secret: absolute, else in `$CREDENTIALS_DIRECTORY`, else beside the configuration file.
@@ -40,13 +43,18 @@ def read_secret(key: str, name: str, beside: Path) -> str:
     """The first line of a secret file. Raises ConfigurationError that names the key and the file."""
     path = secret_path(name, beside)
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
     except OSError as error:
         raise ConfigurationError(f"{key} = {name!r}: {path} cannot be read: {error.strerror}") from None
     except ValueError:  # a NUL in the name
         raise ConfigurationError(
             f"{key} = {name!r}: not a file name; allowed: a path without NUL characters"
         ) from None
+    if len(content) > LARGEST:
+        raise ConfigurationError(
+            f"{key} = {name!r}: {path} is larger than {LARGEST} bytes; allowed: the secret in the first line"
+        )
     try:
         text = text_of(content).partition("\n")[0].rstrip("\r")
     except ValueError as error:

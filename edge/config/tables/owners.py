@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -58,6 +59,8 @@ class Owners:
         linked = stat.S_ISLNK(entry.st_mode)
         if linked and (fault := self.fault(entry, read_only=False)):
             raise ConfigurationError(f"{path}: {fault}")
+        if _is_waited_for(path):
+            raise ConfigurationError(f"{path}: is a pipe or a device; allowed: a file")
         faults: list[str] = []
         text = read_text(path, lambda file: faults.append(self._fault_of(file)))
         table = parsed(str(path), text)
@@ -80,6 +83,13 @@ def _entry(path: Path) -> os.stat_result | None:
         return None
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _is_waited_for(path: Path) -> bool:
+    """Whether to read it may never end: a pipe without a writer, a terminal."""
+    with suppress(OSError):  # it is reported when the file is opened
+        return not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode))
+    return False
 
 
 def _is_drawn(table: Mapping[str, Any]) -> bool:

@@ -501,6 +501,7 @@ class TestSecrets:
             (b"\xef\xbb\xbf", "is empty"),
             (b"\xff", "not UTF-8"),
             ("hunter2".encode("utf-16"), "is UTF-16; save it as UTF-8; allowed"),
+            (b"x" * 65537, "is larger than 65536 bytes; allowed"),
         ],
     )
     def test_that_is_none(self, tmp_path: Path, content: bytes | None, says: str):

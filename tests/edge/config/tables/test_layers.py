@@ -98,6 +98,10 @@ class TestWhatWins:
         box.add("1.toml~", "[mqtt]\nhost = 'c'")
         assert box.settings.mqtt.host == "a"
 
+    def test_a_pipe_is_not_waited_for(self, box: Box) -> None:
+        os.mkfifo(box.further / "1.toml")
+        assert box.fault() == "conf.d/1.toml: is a pipe or a device; allowed: a file"
+
     def test_a_file_that_is_removed_after_the_folder_was_listed_is_left_out(
         self, box: Box, monkeypatch: pytest.MonkeyPatch
     ) -> None:

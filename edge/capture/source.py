@@ -58,7 +58,13 @@ class Picture:
 def sampled(image: Image, shorter: int) -> Image:
     """Pixels at even distances, uint8 (h, w, 3): `shorter` or more along the shorter side, if it has them."""
     step = max(1, min(image.shape[:2]) // shorter)
-    return np.ascontiguousarray(image[step // 2 :: step, step // 2 :: step])
+    if step == 1:
+        return np.ascontiguousarray(image)
+    grid = image[step // 2 :: step, step // 2 :: step]
+    found = np.empty(grid.shape, np.uint8)
+    for colour in range(grid.shape[2]):  # pixel by pixel takes four times as long
+        found[..., colour] = grid[..., colour]
+    return found
 
 
 class Source(Protocol):

@@ -71,7 +71,7 @@ def network_policy(
     lines = ["IPAddressAllow=localhost"]
     for key, host in hosts.items():
         addresses = [host] if is_address(host) else _resolved(key, host, resolve or _look_up)
-        lines += [f"# {key}", *(f"IPAddressAllow={address}" for address in addresses)]
+        lines += [f"# {key}", *(f"IPAddressAllow={_without_scope(address)}" for address in addresses)]
     if not all(map(is_address, hosts.values())):
         lines += ["# name servers", *(f"IPAddressAllow={server}" for server in _name_servers(resolv_conf))]
     if allowed:
@@ -125,8 +125,12 @@ def _name_servers(resolv_conf: Path) -> list[str]:
         return []
     words = [line.split() for line in lines]
     servers = [word[1] for word in words if word[:1] == ["nameserver"] and len(word) > 1]
-    # systemd takes no scope, such as the one of fe80::1%eth0.
-    return [server.partition("%")[0] for server in servers if is_address(server)]
+    return [_without_scope(server) for server in servers if is_address(server)]
+
+
+def _without_scope(address: str) -> str:
+    """systemd takes no scope, such as the one of fe80::1%eth0."""
+    return address.partition("%")[0]
 
 
 def _network(text: str) -> str:

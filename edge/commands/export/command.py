@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import logging
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
@@ -18,6 +19,8 @@ from edge.store_time import StoreTime
 if TYPE_CHECKING:
     from edge.commands.export.rows import Row
     from edge.delivery.history import Reader
+
+log = logging.getLogger(__name__)
 
 WHAT = ("counts", "periods", "flow")
 
@@ -59,6 +62,7 @@ def _command(arguments: argparse.Namespace) -> int:
     from edge.delivery.history import FILE, Reader
 
     settings = read_settings(arguments)
+    _require_order(arguments.first, arguments.last)
     path = state_folder(settings, config_folder(arguments)) / FILE
     reader = Reader(path)
     if not reader.exists:
@@ -70,8 +74,25 @@ def _command(arguments: argparse.Namespace) -> int:
     rows = exported(
         reader, settings, arguments.what, first=arguments.first, last=arguments.last, cameras=arguments.camera
     )
-    _print(columns, rows, as_json=arguments.json)
+    unknown = {*arguments.camera} - {camera.name for camera in settings.cameras}
+    _print(columns, _without_those_found(rows, unknown), as_json=arguments.json)
+    for name in sorted(unknown):
+        log.warning("--camera %s: no camera has this name, and these days hold nothing of one", name)
     return 0
+
+
+def _require_order(first: date | None, last: date | None) -> None:
+    if first and last and last < first:
+        raise ConfigurationError(
+            f"--from {first}: is after --to {last}; allowed: the same day or an earlier one"
+        )
+
+
+def _without_those_found(rows: Iterator[Row], names: set[str]) -> Iterator[Row]:
+    """The rows; their cameras are taken out of `names`: one that was removed is still in the history."""
+    for row in rows:
+        names.discard(row["camera"])
+        yield row
 
 
 def exported(

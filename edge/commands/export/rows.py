@@ -5,7 +5,7 @@ Brackets, lines and zones come and go with the configuration, so they are values
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from edge.delivery.history import Message
 from edge.release.books.spread import Hour, over_day
 from edge.release.carry_over import UNCLASSIFIED
-from edge.release.messages import rfc3339
+from edge.release.messages import number, rfc3339
 from edge.store_time import StoreTime
 
 Row = dict[str, Any]
@@ -103,7 +103,7 @@ class _Table:
         self._body = body
         self._hours = hours
         self._visits: Counter[tuple[int, str, str]] = Counter()
-        self._covered: Counter[int] = Counter()
+        self._covered: dict[int, float] = defaultdict(float)
 
     def add(self, body: dict[str, Any]) -> None:
         """Add what one window released."""
@@ -135,7 +135,7 @@ class _Table:
                 "kind": kind,
                 "cell": cell,
                 "visits": visits,
-                "covered_seconds": self._covered[hour],
+                "covered_seconds": number(self._covered[hour]),
                 "method": self._body["privacy"]["method"],
                 "minimum": self._body["privacy"]["minimum"],
             }

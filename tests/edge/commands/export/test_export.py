@@ -15,7 +15,7 @@ import pytest
 
 from edge.cli import main
 from edge.commands.export.command import exported
-from edge.commands.export.rows import COUNTS, FLOW, PERIODS, rows_of_flow, rows_of_period
+from edge.commands.export.rows import COUNTS, FLOW, PERIODS, counts_of_day, rows_of_flow, rows_of_period
 from edge.config import load_settings
 from edge.delivery.history import FILE, History, Message, Reader, Recorder
 from edge.delivery.outbox import Outbox
@@ -193,3 +193,27 @@ def test_what_is_no_day_is_refused(folder: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit):
         main(command(folder, "--from", "yesterday"))
     assert "'yesterday' is not a day; an example is 2026-01-31" in capsys.readouterr().err
+
+
+def test_days_in_the_wrong_order_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command(folder, "--from", "2026-02-02", "--to", "2026-02-01")) == 2
+    said = capsys.readouterr()
+    assert (said.out, "--from 2026-02-02: is after --to 2026-02-01" in said.err) == ("", True)
+
+
+def test_a_camera_that_there_never_was_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(command(folder, "--camera", "till", "--camera", "dor")) == 0
+    )  # till is not configured any more
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) > 1
+    assert "--camera dor: no camera has this name" in said.err
+    assert "--camera till" not in said.err
+
+
+def test_covered_seconds_are_told_to_the_millisecond(reader: Reader) -> None:
+    messages = list(reader.messages("counts", MIDNIGHT, MIDNIGHT + timedelta(days=1)))
+    for message in messages:
+        message.body["coverage"]["seconds"] = 0.1
+    rows = counts_of_day(messages, MIDNIGHT.date(), SETTINGS.site.time)
+    assert {row["covered_seconds"] for row in rows} <= {round(n / 10, 1) for n in range(13)}

@@ -5,7 +5,7 @@ Arrays are not copied: the maker of a value hands its arrays over and no longer 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -118,6 +118,15 @@ class Faces:
         """The faces of a frame without any."""
         return cls(
             np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, KEYPOINTS, 2), np.float32)
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Faces]) -> Faces:
+        """All of one or more, one after the other."""
+        return cls(
+            np.concatenate([part.xyxy for part in parts]),
+            np.concatenate([part.score for part in parts]),
+            np.concatenate([part.keypoints for part in parts]),
         )
 
     def select(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> Faces:

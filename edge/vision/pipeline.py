@@ -167,6 +167,7 @@ def build_detection(
         full_scan_every=detection.full_scan_every,
         min_face=detection.min_face,
         still_scan_every=detection.still_scan_every,
+        tone_grey=True,
     )
     return scanner, SecondOpinion(detectors.open(looking, look))
 

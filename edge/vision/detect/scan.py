@@ -12,6 +12,7 @@ from edge.geometry import longer_sides, overlap, suppress
 from edge.types import Boxes, Faces, Image
 from edge.vision.detect.detector import FaceDetector
 from edge.vision.detect.tiles import OVERLAP, Changes, halves, holding, plan_tiles
+from edge.vision.toning import is_grey, toned
 
 Mask = NDArray[np.bool_]
 Shares = NDArray[np.float32]
@@ -94,9 +95,14 @@ class Scanner:
         min_face: int,
         still_scan_every: float = 0.0,
         whole_every: float = WHOLE_EVERY,
+        tone_grey: bool = False,
     ) -> None:
-        """still_scan_every: 0 turns skipping off. whole_every: see `WHOLE_EVERY`; 0 for every frame."""
+        """still_scan_every: 0 turns skipping off. whole_every: see `WHOLE_EVERY`; 0 for every frame.
+
+        tone_grey: whether the detector sees pictures without colour in the tone of skin, see `toning`.
+        """
         self._detector = detector
+        self._tone_grey = tone_grey
         self._tile = tile
         self._every = timedelta(seconds=full_scan_every)
         self._whole_every = timedelta(seconds=whole_every)
@@ -243,6 +249,8 @@ class Scanner:
             self._changes.searched(view)
         places = [self._places[view] for view in views]
         parts = [image[top:bottom, left:right] for left, top, right, bottom in places]
+        if self._tone_grey and parts and is_grey(image):
+            parts = [toned(part) for part in parts]
         found = self._detector.detect_all(parts)
         return [*map(self._seen, views, found)]
 
@@ -313,11 +321,7 @@ def _merge(parts: list[Faces]) -> Faces:
         return Faces.empty()
     if len(parts) == 1:
         return parts[0]
-    every = Faces(
-        np.concatenate([p.xyxy for p in parts]),
-        np.concatenate([p.score for p in parts]),
-        np.concatenate([p.keypoints for p in parts]),
-    )
+    every = Faces.joined(parts)
     return every.select(suppress(every.xyxy, every.score, DUPLICATE))
 
 

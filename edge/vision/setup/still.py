@@ -22,6 +22,7 @@ from edge.errors import OutsideError
 from edge.geometry import squares
 from edge.types import Boxes, CameraState, Faces, Frame, Image
 from edge.vision.detect.detector import FaceDetector
+from edge.vision.toning import is_grey, toned
 
 MINUTE = timedelta(minutes=1)
 SPACING = timedelta(seconds=0.9)
@@ -225,9 +226,13 @@ class FaceLikes:
         return found.xyxy[found.score >= LIKELY]
 
     def scan(self, frame: Frame) -> Faces:
-        """All of them, with their scores."""
-        self._scanner.restart()  # so that each frame is searched as a whole
-        return self._scanner.scan(frame.image, frame.captured_at, np.zeros((0, 4), np.float32))
+        """All of them, with their scores; in a picture without colour those of either tone."""
+        images = [frame.image, toned(frame.image)] if is_grey(frame.image) else [frame.image]
+        return Faces.joined([self._search(image, frame.captured_at) for image in images])
+
+    def _search(self, image: Image, at: datetime) -> Faces:
+        self._scanner.restart()  # so that each picture is searched as a whole
+        return self._scanner.scan(image, at, np.zeros((0, 4), np.float32))
 
     def close(self) -> None:
         """Release the detector."""

@@ -350,6 +350,23 @@ class TestWhat:
         faces = look(scanner(FarSighted(ANN, bea)), scene((ANN, 500, 300, 40), (bea, 540, 300, 40)))
         assert sorted(faces.xyxy[:, 0].tolist()) == [480, 520]
 
+    @pytest.mark.parametrize("tone_grey", [False, True])
+    def test_a_grey_picture_is_shown_in_the_tone_of_skin_where_that_is_asked_for(self, tone_grey: bool):
+        class Shown(PaintedFaces):
+            def detect(self, image: np.ndarray) -> Faces:
+                shown.append(image[0, 0].tolist())
+                return super().detect(image)
+
+        shown: list[list[int]] = []
+        grey, coloured = np.full((HEIGHT, WIDTH, 3), 128, np.uint8), np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+        coloured[..., 2] = 150
+        scan = scanner(Shown([]), tone_grey=tone_grey)
+        look(scan, grey)
+        blue, green, red = shown[-1]
+        assert (red > green > blue) is tone_grey
+        look(scan, coloured, 1.0)
+        assert shown[-1] == [90, 90, 150]
+
     def test_the_better_view_of_a_face_stays(self):
         class Graded(PaintedFaces):
             def detect(self, image: np.ndarray) -> Faces:

@@ -13,6 +13,12 @@ from pydantic_core import ErrorDetails
 
 from edge.config.redaction import redact, redact_urls, redact_value
 
+LONGEST = 200
+"""Characters of a value that are shown."""
+
+LONGEST_MESSAGE = 600
+"""Characters of what is said of it; it may repeat the value."""
+
 MOST = 50
 """Faults that are described; a person corrects some and tries again."""
 
@@ -60,11 +66,17 @@ def _describe(fault: ErrorDetails, model: type[BaseModel]) -> str:
     if fault["type"] == "missing":
         return f"{key}: is missing"
     message = _allowed(fault)
-    message = message.replace("Input should", "must")
+    message = _brief(message.replace("Input should", "must"), LONGEST_MESSAGE)
     if isinstance(value, dict | BaseModel):
         return f"{key}: {message}" if key else message
     shown = repr(redact_value(value)) if isinstance(value, str) else redact_urls(repr(value))
-    return f"{key} = {shown}: {message}"
+    return f"{key} = {_brief(shown, LONGEST)}: {message}"
+
+
+def _brief(text: str, longest: int) -> str:
+    """The text without the middle of what is too long for a line."""
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]} ... {text[-half:]}"
 
 
 def _allowed(fault: ErrorDetails) -> str:

@@ -216,6 +216,13 @@ class TestFaults:
         assert f"cameras[0].name = {name!r}" in message
         assert "'/', '+', '#'" in message
 
+    @pytest.mark.parametrize("key", ["name", "transport", "zones"])
+    def test_of_a_value_of_any_length_is_a_line_that_can_be_read(self, key: str):
+        message = camera_fault(**{key: "ab" * 50_000})
+        assert f"cameras[0].{key} = 'ababab" in message
+        assert "ab ... ab" in message
+        assert len(message) < 1000
+
     @pytest.mark.parametrize("character", "\x96\x9f\u2028\ufdd0\ufffe\U0001ffff\ud800")
     def test_of_a_character_for_which_a_broker_closes_the_connection(self, character: str):
         name = f"Halle {character} Nord"

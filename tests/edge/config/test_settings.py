@@ -220,7 +220,7 @@ class TestFaults:
     def test_of_a_value_of_any_length_is_a_line_that_can_be_read(self, key: str):
         message = camera_fault(**{key: "ab" * 50_000})
         assert f"cameras[0].{key} = 'ababab" in message
-        assert "ab ... ab" in message
+        assert " ... " in message
         assert len(message) < 1000
 
     @pytest.mark.parametrize("character", "\x96\x9f\u2028\ufdd0\ufffe\U0001ffff\ud800")

@@ -173,8 +173,13 @@ class _Client:
         raise self.fault(f"redirects more than {_MAX_REDIRECTS} times")
 
     def _followed(self, url: str) -> str:
-        """The target of a redirect. Raises SourceError if another host or port would get the password."""
+        """The target of a redirect. Raises SourceError if another host or port would get the password, and if
+        it is none of HTTP.
+        """
         here, there = _origin(self._url), _origin(url)
+        if there[0] not in ("http", "https"):
+            target = _shown("{}://{}:{}".format(*there)) if there[0] else "what is no address"
+            raise self.fault(f"redirects to {target}; allowed: http:// and https://")
         to_tls = (here, there) == (("http", here[1], 80), ("https", here[1], 443))
         if self.credentials is None or here == there or to_tls:
             return url

@@ -221,6 +221,20 @@ def test_redirects_in_a_circle_end() -> None:
 
 
 @pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("rtsp://192.0.2.1/x", "redirects to rtsp://192.0.2.1:554"),
+        ("file:///etc/passwd", "redirects to file://:0"),
+        ("http://192.0.2.1:99999/", "redirects to what is no address"),
+    ],
+)
+def test_a_redirect_to_what_is_not_http_is_named(place: str, says: str) -> None:
+    camera = WebCamera(in_turn(Answer(status=302, headers={"Location": place})))
+    with camera, pytest.raises(SourceError, match=f"{says}; allowed: http:// and https://"):
+        opened(camera)
+
+
+@pytest.mark.parametrize(
     "challenge", ['Digest nonce="7"', 'Digest realm="c"', "Digest", 'Digest realm="c", nonce']
 )
 def test_a_challenge_that_cannot_be_answered_is_the_cameras_fault(challenge: str) -> None:

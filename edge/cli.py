@@ -97,8 +97,10 @@ def _run(words: Sequence[str], *, own_process: bool) -> int:
         prepare_streams()
     logged = _LoggedFailures()
     try:
-        status = _command(words, logged)
-        sys.stdout.flush()
+        try:
+            status = _command(words, logged)
+        finally:  # also of the help, which ends by SystemExit
+            sys.stdout.flush()
     except ConfigurationError as error:
         complain(str(error))
         return 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,12 +24,14 @@ class _Output(io.FileIO):
 
     def write(self, data: ReadableBuffer, /) -> int:
         try:
-            return super().write(data) or 0
+            while (written := super().write(data)) is None:  # the caller made it non-blocking, and it is full
+                select.select([], [self], [])
         except BrokenPipeError:
             raise
         except OSError as error:
             null_output()
             raise OutsideError(f"standard output: cannot be written: {error.strerror}") from None
+        return written
 
 
 def null_output() -> None:

@@ -167,6 +167,12 @@ def test_output_that_cannot_be_written_is_named(words: str, redirect: str, tmp_p
     assert done.stderr.count("\n") == 1
 
 
+def test_so_is_help_that_cannot_be_written() -> None:
+    done = by_shell("-m edge --help >/dev/full")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("instore-edge: standard output: cannot be written: ")
+
+
 def test_streams_that_are_closed_end_no_command_and_take_in_no_file(tmp_path: Path) -> None:
     (tmp_path / "show.py").write_text(
         "import os, sys\nfrom edge.ops.terminal import prepare_streams\nprepare_streams()\n"

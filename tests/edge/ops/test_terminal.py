@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from types import SimpleNamespace
 
 import pytest
 import rich.progress
 
+from edge.ops import terminal
 from edge.ops.terminal import progress_bars
 
 
@@ -93,3 +95,21 @@ def test_the_bars_of_a_terminal_that_keeps_them_stay_with_their_figures(
         progress("reading [all]", 4, 4)
     assert "reading [all]" in screen.getvalue()
     assert "4 of 4 pictures" in screen.getvalue()
+
+
+def test_output_that_takes_no_more_for_now_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    waits: list[int] = []
+
+    def read_all(*_: object) -> None:
+        waits.append(len(os.read(reader, 1 << 20)))
+
+    monkeypatch.setattr("edge.ops.terminal.select.select", read_all)
+    with terminal._Output(writer, "w") as output:
+        taken = output.write(bytes(1 << 20))
+        assert waits == []
+        assert output.write(b"more") == 4
+    assert waits == [taken]
+    assert os.read(reader, 10) == b"more"
+    os.close(reader)

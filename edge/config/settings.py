@@ -709,7 +709,8 @@ def _as_sent(camera: CameraSettings) -> _Roi:
     left, top, right, bottom = camera.roi
     for _ in range(camera.rotation // 90):
         left, top, right, bottom = top, 1 - right, bottom, 1 - left
-    return left, top, right, bottom
+    # 1 - 0.9 is a little less than 0.1: two parts that only touch would overlap.
+    return round(left, 9), round(top, 9), round(right, 9), round(bottom, 9)
 
 
 def _overlap(one: _Roi, other: _Roi) -> bool:

@@ -245,6 +245,8 @@ class TestFaults:
             ({"roi": [0.0, 0.0, 0.5, 1.0]}, {"roi": [0.0, 0.0, 1.0, 0.5], "rotation": 90}, True),
             ({"roi": [0.0, 0.0, 0.5, 1.0]}, {"roi": [0.0, 0.5, 1.0, 1.0], "rotation": 270}, True),
             ({"roi": [0.0, 0.0, 0.5, 1.0]}, {"roi": [0.0, 0.5, 1.0, 1.0], "rotation": 90}, False),
+            ({"roi": [0.0, 0.0, 0.1, 1.0]}, {"roi": [0.0, 0.0, 0.9, 1.0], "rotation": 180}, False),
+            ({"roi": [0.0, 0.05, 1.0, 1.0]}, {"roi": [0.95, 0.0, 1.0, 1.0], "rotation": 90}, False),
         ],
     )
     def test_of_two_cameras_that_show_one_part_of_one_source(

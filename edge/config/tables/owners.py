@@ -86,9 +86,12 @@ def _entry(path: Path) -> os.stat_result | None:
 
 
 def _is_waited_for(path: Path) -> bool:
-    """Whether to read it may never end: a pipe without a writer, a terminal."""
+    """Whether to read it may never end: a pipe without a writer, a terminal; not a link to the null device,
+    by which systemd's users turn a file off.
+    """
     with suppress(OSError):  # it is reported when the file is opened
-        return not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode))
+        mode = path.stat().st_mode
+        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or path.samefile(os.devnull))
     return False
 
 

@@ -102,6 +102,10 @@ class TestWhatWins:
         os.mkfifo(box.further / "1.toml")
         assert box.fault() == "conf.d/1.toml: is a pipe or a device; allowed: a file"
 
+    def test_a_link_to_the_null_device_turns_a_file_off(self, box: Box) -> None:
+        (box.further / "1.toml").symlink_to(os.devnull)
+        assert box.settings.mqtt.host == "a"
+
     def test_a_file_that_is_removed_after_the_folder_was_listed_is_left_out(
         self, box: Box, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,8 +17,17 @@ from edge.commands.check.verdict import Warn
 from edge.commands.demo.scene import Scene, compose
 from edge.config import CameraSettings
 from edge.errors import ConfigurationError
-from edge.types import Boxes, CameraState, Frame, Image
-from edge.vision.setup.still import GREY, WIDEST, FaceLikes, NoStillError, Taking, composed, without_faces
+from edge.types import KEYPOINTS, Boxes, CameraState, Faces, Frame, Image
+from edge.vision.setup.still import (
+    GREY,
+    LIKELY,
+    WIDEST,
+    FaceLikes,
+    NoStillError,
+    Taking,
+    composed,
+    without_faces,
+)
 from tests.fakes import EPOCH, ManualClock
 
 WALL = 90
@@ -184,6 +194,25 @@ def test_the_real_detector_finds_the_people_of_the_scene(
     finally:
         find.close()
     assert len(found) >= 1
+
+
+@pytest.mark.parametrize(("blue", "lefts"), [(WALL, [40, 400]), (WALL + 60, [40])])
+def test_a_picture_without_colour_is_searched_in_both_tones(
+    monkeypatch: pytest.MonkeyPatch, blue: int, lefts: list[float]
+) -> None:
+    """A face that is found in one of them alone is covered."""
+
+    def detect(_: object, image: Image) -> Faces:
+        left = 400 if image[0, 0, 2] > image[0, 0, 0] else 40
+        box = np.array([(left, 200, left + 40, 240)], np.float32)
+        return Faces(box, np.array([LIKELY], np.float32), np.zeros((1, KEYPOINTS, 2), np.float32))
+
+    monkeypatch.setattr("edge.vision.detect.onnx.OnnxDetector.detect", detect)
+    image = picture()
+    image[..., 0] = blue
+    with closing(FaceLikes(camera(tile=0), "onnxruntime")) as find:
+        for look in (find, find.likely):
+            assert sorted(look(Frame("door", EPOCH, image))[:, 0].tolist()) == lefts
 
 
 def test_a_face_that_only_the_still_shows_is_covered() -> None:

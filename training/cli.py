@@ -45,14 +45,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
     if argv is None:  # a process of its own
         prepare_streams()
-    arguments = parser().parse_args(argv)
+    try:
+        return _run(argv)
+    except InstoreError as error:
+        print(f"instore-training: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigurationError) else 1
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = parser().parse_args(argv)
+    finally:  # help ends by SystemExit, and may be what cannot be written
+        sys.stdout.flush()
     try:
         with _terminated_as_interrupted():
             arguments.command(arguments)
         sys.stdout.flush()
-    except InstoreError as error:
-        print(f"instore-training: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ConfigurationError) else 1
     except KeyboardInterrupt:
         print(f"instore-training: interrupted; {arguments.interrupted(arguments)}", file=sys.stderr)
         return 2

@@ -137,10 +137,9 @@ def test_bad_usage_is_status_2_and_named(words: list[str], named: str, capsys):
     assert named in capsys.readouterr().err
 
 
-def test_output_that_cannot_be_written_is_status_1_and_named(tmp_path: Path):
-    program = "import sys; sys.argv = ['', 'demo-data', '--out', 'faces', '--count', '2']; " + MAIN.replace(
-        "sys.argv[1:]", ""
-    )
+@pytest.mark.parametrize("words", [["demo-data", "--out", "faces", "--count", "2"], ["--help"]])
+def test_output_that_cannot_be_written_is_status_1_and_named(tmp_path: Path, words: list[str]):
+    program = f"import sys; sys.argv = {['', *words]}; " + MAIN.replace("sys.argv[1:]", "")
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-c", program],
@@ -148,3 +147,4 @@ def test_output_that_cannot_be_written_is_status_1_and_named(tmp_path: Path):
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.startswith("instore-training: standard output: cannot be written: ")
+    assert done.stderr.count("\n") == 1

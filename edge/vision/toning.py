@@ -17,6 +17,10 @@ STEP = 16
 COLOURLESS = 12
 """Levels by which blue and red may differ from green, together: compression adds a few to a grey picture."""
 
+BRIGHT, LEAST = 100, 4
+"""A picture darker than `BRIGHT` on average may differ by proportionally less, but by `LEAST`: its colours
+are as weak as its light. At a quarter of their light six of 12 recordings in colour were grey otherwise."""
+
 TEXT = 0.05
 """Share of the pixels that may have more: a camera writes the time in colour. Of 12 recordings in colour
 each picture has 0.28 or more, one in grey none."""
@@ -30,8 +34,10 @@ def is_grey(image: Image) -> bool:
     """Whether a picture, uint8 (H, W, 3), has no colour."""
     looked_at = image[STEP // 2 :: STEP, STEP // 2 :: STEP].astype(np.int16)
     blue, green, red = (looked_at[..., channel] for channel in range(3))
-    coloured = np.abs(blue - green) + np.abs(red - green) > COLOURLESS
-    return bool(coloured.mean() <= TEXT) if coloured.size else False
+    if not green.size:
+        return False
+    most = np.clip(COLOURLESS * green.mean() / BRIGHT, LEAST, COLOURLESS)
+    return bool((np.abs(blue - green) + np.abs(red - green) > most).mean() <= TEXT)
 
 
 def toned(image: Image) -> Image:

@@ -39,6 +39,20 @@ def test_a_picture_with_colour_is_not_grey():
     assert not is_grey(noise(3))
 
 
+@pytest.mark.parametrize("light", [0.5, 0.25])
+def test_neither_is_it_in_little_light(light: float):
+    image = grey().astype(float)
+    image[60:180, 40:280] *= (0.8, 1.0, 1.15)
+    assert not is_grey(image.clip(0, 255).astype(np.uint8))
+    assert not is_grey((light * image).astype(np.uint8))
+
+
+@pytest.mark.parametrize("quality", [20, 50, 95])
+def test_a_dark_grey_picture_stays_grey_when_it_is_compressed(quality: int):
+    _, encoded = cv2.imencode(".jpg", grey() // 5, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert is_grey(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8))
+
+
 def test_neither_is_a_grey_shop_with_a_coloured_shelf():
     image = grey()
     image[100:160, 40:120, 2] = 255 - image[100:160, 40:120, 2] // 2

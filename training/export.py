@@ -166,7 +166,7 @@ def _without_places(config: TrainSettings) -> dict[str, Any]:
             "data": {"folder": True, "cache": True, "sets": {"__all__": {"folder"}}},
             "model": {"backbone", "run", "bundle"},
             "merge": {"__all__": {"backbone", "run", "bundle"}},
-            "teacher": {"bundle", "opinions"},
+            "teacher": {"bundle", "opinions", "composites"},
         },
     )
 

@@ -13,7 +13,7 @@ from edge.errors import ConfigurationError
 from edge.ops.terminal import Progress, silent
 from edge.types import Image
 from training.dataset.copies import Pairs, grouped
-from training.dataset.prepare import Prepared, cut
+from training.dataset.prepare import Crops, Prepared, cut
 from training.dataset.split import PARTS
 from training.dataset.survey import Survey, confirmed, likely_copies, survey
 
@@ -27,14 +27,15 @@ DATA_SET = "data set"
 class JoinedCrops:
     """The crops of several data sets in one row; each set stays in its own file.
 
-    sets: uint8 (N, S, S, 3) each. starts: int (len(sets) + 1,), the first index of each, and the end.
+    sets: uint8 (N, S, S, 3) each, of any sizes. starts: int (len(sets) + 1,), the first index of each, and
+    the end.
     """
 
-    sets: Sequence[Image]
+    sets: Sequence[Crops]
     starts: NDArray[np.intp]
 
     @classmethod
-    def of(cls, sets: Sequence[Image]) -> JoinedCrops:
+    def of(cls, sets: Sequence[Crops]) -> JoinedCrops:
         return cls(sets, np.cumsum([0, *(len(crops) for crops in sets)]))
 
     def __len__(self) -> int:

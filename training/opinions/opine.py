@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,14 @@ from edge.types import AGES
 from training.dataset import prepare
 from training.evaluation.scores import expected_ages
 from training.evaluation.truth import Truth
+from training.opinions.composites import compose, pairs
 from training.opinions.features import Network, features, opened
 from training.opinions.heads import Head, fold_of, learn
 from training.opinions.settings import OpinionSettings
 from training.terms import AND
-from training.train.batches import Examples
+from training.train.batches import Examples, shared
 from training.train.job import examples
-from training.train.targets import Floats
+from training.train.targets import Floats, draw_weights
 from training.train.teacher import Opinions
 
 LEARNING = "training heads"
@@ -44,23 +46,51 @@ class Quality:
 def opine(settings: OpinionSettings, out: Path, progress: Progress = silent) -> Quality:
     """Write the opinions on the pictures of the train part to the file `out`; their errors.
 
+    With `composites.count` also faces put together from two of these, in a folder beside it (`beside`).
     Raises ConfigurationError on unusable data or networks, and where `out` exists or cannot be written.
     """
     _require_free(out)
+    if settings.composites.count:
+        _require_free(beside(out))
     networks, data = opened(settings.networks), settings.data
     prepared = prepare(
         data.folders, size=data.size, scale=data.scale, cache=data.cache, seed=data.seed, progress=progress
     )
     own, others = examples(prepared, "train"), examples(prepared, "validation")
-    all_said = _views(networks, _joined(own, others), settings, progress)
-    said, beside = all_said[:, : len(own)], all_said[:, len(own) :]
+    view = partial(_views, networks, settings=settings, progress=progress)
+    all_said = view(_joined(own, others))
+    said, apart = all_said[:, : len(own)], all_said[:, len(own) :]
     heads, fold = _cross_fitted(said, own, prepared.groups[own.rows], settings, progress)
     probs = _each_by_its_own(heads, said, fold)
-    held_out = np.mean([head(beside) for head in heads], axis=0)
+    held_out = np.mean([head(apart) for head in heads], axis=0)
     source = SOURCE.format(" and ".join(network.source for network in settings.networks))
     terms = AND.join(network.terms for network in settings.networks)
+    if settings.composites.count:
+        chosen = _chosen(own, prepared.groups[own.rows], fold, settings)
+
+        def judge(made: Examples, first: NDArray[np.intp]) -> Floats:
+            return _each_by_its_own(heads, view(made), fold[first])
+
+        keys, folder = prepared.keys[own.rows], beside(out)
+        compose(own, chosen, judge, folder, keys=keys, seed=settings.seed, progress=progress)
     Opinions(prepared.keys[own.rows].tolist(), probs, source, terms).write(out)
     return Quality(len(own), _error(probs, own), _error(held_out, others))
+
+
+def _chosen(
+    own: Examples, groups: NDArray[np.intp], fold: NDArray[np.intp], settings: OpinionSettings
+) -> NDArray[np.intp]:
+    """The pairs of faces to put together, drawn as often as `train` draws the first of each."""
+    weights = draw_weights(own.low, own.high, settings.sampling.power, settings.sampling.smoothing)
+    weights = shared(weights, own.sets, settings.data.shares)
+    random = np.random.default_rng([settings.seed, 2])
+    ages, count = (own.low + own.high) / 2, settings.composites.count
+    return pairs(ages, fold, groups, weights=weights, count=count, random=random)
+
+
+def beside(out: Path) -> Path:
+    """The folder of the composites that belong to a file of opinions."""
+    return out.with_suffix(".composites")
 
 
 def _joined(a: Examples, b: Examples) -> Examples:
@@ -70,7 +100,7 @@ def _joined(a: Examples, b: Examples) -> Examples:
 
 
 def _views(
-    networks: Sequence[Network], examples: Examples, settings: OpinionSettings, progress: Progress
+    networks: Sequence[Network], examples: Examples, *, settings: OpinionSettings, progress: Progress
 ) -> Floats:
     """The features of the faces, and of the mirrored ones where these are asked for, (V, N, D)."""
     turns = (False, True) if settings.heads.mirror else (False,)

@@ -85,13 +85,20 @@ class HeadSettings(Section):
     epochs: Count = 15
 
 
+class CompositeSettings(Section):
+    """Faces put together from two, see `training.opinions.composites`. count: how many; none by default."""
+
+    count: Annotated[int, Field(ge=0)] = 0
+
+
 class OpinionSettings(Section):
-    """The whole configuration; `seed` sets the folds and the heads."""
+    """The whole configuration; `seed` sets the folds, the heads and the composites."""
 
     seed: Seed = 0
     data: DataSettings
     networks: Annotated[tuple[NetworkSettings, ...], Field(min_length=1)]
     heads: HeadSettings = HeadSettings()
+    composites: CompositeSettings = CompositeSettings()
     loss: LossSettings = LossSettings()
     sampling: SamplingSettings = SamplingSettings()
 

@@ -32,8 +32,8 @@ class Examples:
 
     crops: M crops, uint8 (S, S, 3) RGB, which may lie on disk. rows: (N,), the crop of each example. low,
     high: (N,), the youngest and the oldest age in years that its label allows. sets: (N,), the
-    place of the data set of each in `data.sets`; None for one set. opinions: float32 (N, 101), the estimates
-    of a teacher, if there is one.
+    place of the data set of each in `data.sets`, of composites the one after the last; None for one set.
+    opinions: float32 (N, 101), the estimates of a teacher, if there is one.
     """
 
     crops: Crops
@@ -94,7 +94,7 @@ class Batches:
         self._targets = _taught(examples, settings)
         sampling = settings.sampling
         weights = draw_weights(examples.low, examples.high, sampling.power, sampling.smoothing)
-        self._weights = shared(weights, examples.sets, settings.data.shares)
+        self._weights = shared(weights, examples.sets, _shares(settings))
         self._by_age = np.argsort(examples.low + examples.high, kind="stable")
         self._epoch: tuple[int, Indices] = (-1, np.empty(0, np.int64))
 
@@ -143,11 +143,22 @@ class Batches:
         return int(self._by_age[random.integers(first, last)])
 
 
+def _shares(settings: TrainSettings) -> tuple[float, ...]:
+    """The share of each data set, and of the composites after the last, if there are any."""
+    own = settings.data.shares
+    if not settings.teacher.composites:
+        return own
+    composed = settings.teacher.composites_share
+    return (*((1 - composed) * share for share in own), composed)
+
+
 def _taught(examples: Examples, settings: TrainSettings) -> Floats:
-    """The targets of the examples, (N, 103), with the teacher's opinion in them."""
+    """The targets of the examples, (N, 103), with the teacher's opinion in them; composites have no other."""
     wanted = targets(examples.low, examples.high, settings.loss.target_sigma)
     if examples.opinions is not None:
-        share = settings.teacher.share
+        share = np.full((len(examples), 1), settings.teacher.share, np.float32)
+        if examples.sets is not None:
+            share[examples.sets == len(settings.data.shares)] = 1
         wanted[:, :AGES] = (1 - share) * wanted[:, :AGES] + share * examples.opinions
     return wanted
 

@@ -189,17 +189,23 @@ class TeacherSettings(Section):
     bundle: its folder, or `builtin`; its distributions for the face and for the mirrored face are averaged.
     opinions: instead of a bundle, a file of any model's estimates for each picture; see
     `training.train.teacher.Opinions`. share: of the teacher's estimate in the target; the rest is the
-    label's. The error of the expected age is that from the label alone.
+    label's. The error of the expected age is that from the label alone. composites: a folder of faces put
+    together that `opinions` wrote beside its file; the teacher's estimate is all of their target.
+    composites_share: of the pictures that the network sees.
     """
 
     bundle: Path | None = None
     opinions: Path | None = None
     share: Ratio = 0.5
+    composites: Path | None = None
+    composites_share: Annotated[float, Field(gt=0, lt=1)] = 0.4
 
     @model_validator(mode="after")
     def _one_teacher(self) -> Self:
         if self.bundle and self.opinions:
             raise ValueError("'bundle' and 'opinions' are given; allowed: one of them")
+        if self.composites and not self.opinions:
+            raise ValueError("'composites' is given without the 'opinions' beside which they were written")
         return self
 
     @property

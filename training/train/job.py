@@ -24,6 +24,7 @@ from training.provenance import TrainingData, came_from_backbone, sketch
 from training.tfjs import hashes, model_file
 from training.train.batches import Examples
 from training.train.callbacks import read_history
+from training.train.composites import Composites
 from training.train.config import DataSettings, ModelSettings, TeacherSettings, TrainSettings
 from training.train.loop import fit
 from training.train.merge import merge, parts
@@ -137,8 +138,23 @@ def _taught(
     """The training pictures, with the teacher's estimates, if there is one."""
     learn = examples(prepared, "train")
     if opinions:
-        return replace(learn, opinions=opinions.of(prepared.keys[learn.rows].tolist()))
+        learn = replace(learn, opinions=opinions.of(prepared.keys[learn.rows].tolist()))
+        composites = _composites(settings.teacher, prepared)
+        return composites.joined_to(learn, len(settings.data.shares)) if composites else learn
     return ask_teacher(learn, prepared.split_hash(), settings, progress)
+
+
+def _composites(settings: TeacherSettings, prepared: Prepared) -> Composites | None:
+    """The faces put together, if there are any; raises as `_start`."""
+    if not settings.composites:
+        return None
+    found = Composites.read(settings.composites)
+    if not set(found.keys.ravel().tolist()).isdisjoint(_judging(prepared)):
+        raise ConfigurationError(
+            f"{settings.composites}: holds faces made of pictures that are in this run's validation or test "
+            "part; set data.folder and data.seed as they were for it"
+        )
+    return found
 
 
 def _teacher(

@@ -16,12 +16,15 @@ from training.demo_data import write_faces
 from training.opinions import opine as command
 from training.opinions.settings import load_config
 from training.train.batches import Examples
+from training.train.composites import Composites
 from training.train.teacher import Opinions
 
 # Keras 3.15 copies variables in a way that NumPy 2 will not know.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 CONFIGS = Path(__file__).parents[3] / "training" / "configs" / "opinions"
+
+TAUGHT = (("opinions", "npz"), ("composites", "composites"))
 
 CONFIG = """
 [data]
@@ -88,6 +91,23 @@ def test_the_same_configuration_says_the_same(config: Path, tmp_path: Path):
     (tmp_path / "opinions.npz").unlink()
     ask(config)
     assert np.array_equal(Opinions.read(tmp_path / "opinions.npz").probs, first)
+
+
+def test_faces_put_together_teach_a_run_as_well(config: Path, tmp_path: Path, capsys):
+    assert ask(config, "composites.count=6") == 0
+    made = Composites.read(tmp_path / "opinions.composites")
+    assert made.crops.shape == (6, 80, 80, 3)
+    assert np.allclose(made.probs.sum(1), 1, atol=1e-4)
+    assert set(made.keys.ravel().tolist()) <= set(Opinions.read(tmp_path / "opinions.npz").keys)
+    (tmp_path / "tiny.toml").write_text(made_up.CONFIG.format(root=tmp_path))
+    taught = [f"--set=teacher.{name}={tmp_path}/opinions.{end}" for name, end in TAUGHT]
+    assert main(["train", str(tmp_path / "tiny.toml"), *taught]) == 0
+    capsys.readouterr()
+    assert main(["train", str(tmp_path / "tiny.toml"), "--set=name=other", taught[1]]) == 2
+    assert "'composites' is given without the 'opinions'" in capsys.readouterr().err
+    (tmp_path / "opinions.npz").unlink()
+    assert ask(config, "composites.count=6") == 2
+    assert "opinions.composites: exists already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("count", "mirror"), [(1, "false"), (2, "true")])

@@ -63,6 +63,18 @@ def test_a_teacher_has_its_share_of_the_distribution_and_none_of_the_ages(tmp_pa
     assert np.array_equal(mixed[:, 101:], plain[:, 101:])
 
 
+def test_faces_put_together_have_their_share_and_the_teacher_s_opinion_as_target(tmp_path: Path):
+    sets = np.array([0] * 12 + [1] * 4)  # those after the only data set
+    sure_of_40 = np.eye(101, dtype=np.float32)[np.full(16, 40)]
+    examples = replace(made_up.examples(16), sets=sets, opinions=sure_of_40)
+    teacher = {"opinions": Path("o.npz"), "composites": Path("o"), "composites_share": 0.5, "share": 0.25}
+    settings = made_up.settings(tmp_path, teacher=teacher, loop={"batch": 8, "epoch_steps": 50})
+    batches = Batches(examples, settings)
+    taught = np.concatenate([batches.make(step)[1] for step in range(50)])
+    composed = np.isclose(taught[:, 40], 1)
+    assert composed.mean() == pytest.approx(0.5, abs=0.02)
+
+
 def test_examples_must_fit_together():
     with pytest.raises(ValueError, match="2 rows, 3 low"):
         Examples(np.zeros((4, 8, 8, 3), np.uint8), np.arange(2), *np.zeros((2, 3), np.float32))

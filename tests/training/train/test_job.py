@@ -305,6 +305,18 @@ def test_opinions_from_another_split_are_refused(config: Path, tmp_path: Path, c
 
 
 @pytest.mark.usefixtures("keras")
+def test_faces_put_together_from_judging_pictures_are_refused(config: Path, tmp_path: Path, capsys):
+    folder = tmp_path / "made"
+    folder.mkdir()
+    keys = keys_of(tmp_path, "train")
+    path = opinions(tmp_path / "others.npz", keys, 40)
+    np.save(folder / "crops.npy", np.zeros((1, 64, 64, 3), np.uint8))
+    np.save(folder / "probs.npy", np.eye(101, dtype=np.float32)[[40]])
+    np.save(folder / "keys.npy", np.array([[keys[0], keys_of(tmp_path, "validation")[0]]]))
+    assert train(config, f"teacher.opinions={path}", f"teacher.composites={folder}") == 2
+    assert "made: holds faces made of pictures that are in this run's validation" in capsys.readouterr().err
+
+
 def test_a_run_has_one_teacher(config: Path, capsys):
     assert train(config, "teacher.opinions=others.npz", "teacher.bundle=builtin") == 2
     assert "'bundle' and 'opinions' are given; allowed: one of them" in capsys.readouterr().err

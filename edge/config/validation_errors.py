@@ -67,10 +67,16 @@ def _describe(fault: ErrorDetails, model: type[BaseModel]) -> str:
         return f"{key}: is missing"
     message = _allowed(fault)
     message = _brief(message.replace("Input should", "must"), LONGEST_MESSAGE)
-    if isinstance(value, dict | BaseModel):
+    if _holds_tables(value):
         return f"{key}: {message}" if key else message
     shown = repr(redact_value(value)) if isinstance(value, str) else redact_urls(repr(value))
     return f"{key} = {_brief(shown, LONGEST)}: {message}"
+
+
+def _holds_tables(value: object) -> bool:
+    """Whether it is a table, or a list of such: it may hold a password, and is too long to be of help."""
+    entries = value if isinstance(value, list | tuple) else (value,)
+    return any(isinstance(entry, dict | BaseModel) for entry in entries)
 
 
 def _brief(text: str, longest: int) -> str:

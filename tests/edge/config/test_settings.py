@@ -108,6 +108,11 @@ def commented(table: str) -> dict[str, Any]:
 class TestFaults:
     """Each names the key, the value, and what is allowed."""
 
+    def test_a_list_in_place_of_a_table_is_not_shown_with_its_passwords(self) -> None:
+        said = fault(mqtt=[{"url": "box:hunter2@broker"}])
+        assert "mqtt: must be a table" in said
+        assert "hunter2" not in said
+
     @pytest.mark.parametrize(
         ("tables", "says"),
         [

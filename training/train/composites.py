@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edge.errors import ConfigurationError
 from edge.types import AGES, Image
 from training.dataset.join import JoinedCrops
+from training.evaluation.scores import expected_ages
 from training.train.batches import Examples
 from training.train.targets import Floats
 
@@ -54,7 +55,7 @@ class Composites:
         """
         if examples.sets is None or examples.opinions is None:
             raise ValueError("composites are joined to examples with sets and opinions")
-        expected = (self.probs @ np.arange(AGES)).astype(np.float32)
+        expected = expected_ages(self.probs).astype(np.float32)
         rows = len(examples.crops) + np.arange(len(self))
         return replace(
             examples,

@@ -43,16 +43,22 @@ def train(settings: TrainSettings, progress: Progress = silent) -> Path:
     """
     _require_start(settings)
     opinions = Opinions.read(settings.teacher.opinions) if settings.teacher.opinions else None
+    composites = Composites.read(settings.teacher.composites) if settings.teacher.composites else None
     found = survey_all(settings.data.folders, settings.data.cache, progress)
     learning = _cut(found, settings.data, settings.data.size, progress)
     judging = _cut(found, settings.data, settings.model.size, progress)
     started = [_start(own, learning) for own, _ in parts(settings)]
     teacher = _teacher(settings.teacher, opinions, learning)
+    if composites:
+        made_of = composites.keys.ravel().tolist()
+        _require_unjudged(f"{settings.teacher.composites}: holds faces made of", made_of, learning)
     held_out = examples(judging, "validation")
     if settings.merge:
         folder = merge(settings)
     else:
         learn = _taught(learning, opinions, settings, progress)
+        if composites:
+            learn = composites.joined_to(learn, len(settings.data.shares))
         folder = fit(settings, learn, held_out, progress)
     if is_chief():
         origin: dict[str, Any] = {"start": _joined(started, settings)}
@@ -138,23 +144,8 @@ def _taught(
     """The training pictures, with the teacher's estimates, if there is one."""
     learn = examples(prepared, "train")
     if opinions:
-        learn = replace(learn, opinions=opinions.of(prepared.keys[learn.rows].tolist()))
-        composites = _composites(settings.teacher, prepared)
-        return composites.joined_to(learn, len(settings.data.shares)) if composites else learn
+        return replace(learn, opinions=opinions.of(prepared.keys[learn.rows].tolist()))
     return ask_teacher(learn, prepared.split_hash(), settings, progress)
-
-
-def _composites(settings: TeacherSettings, prepared: Prepared) -> Composites | None:
-    """The faces put together, if there are any; raises as `_start`."""
-    if not settings.composites:
-        return None
-    found = Composites.read(settings.composites)
-    if not set(found.keys.ravel().tolist()).isdisjoint(_judging(prepared)):
-        raise ConfigurationError(
-            f"{settings.composites}: holds faces made of pictures that are in this run's validation or test "
-            "part; set data.folder and data.seed as they were for it"
-        )
-    return found
 
 
 def _teacher(
@@ -164,7 +155,7 @@ def _teacher(
     if settings.folder:
         return _bundle(settings.folder, prepared)
     if opinions:
-        _require_unjudged(opinions, prepared)
+        _require_unjudged(f"{opinions.file}: holds opinions of", opinions.keys, prepared)
         own = terms.of_data(opinions.source, opinions.terms)
         return {"opinions": opinions.source, "sha256": opinions.sha256, "terms": terms.dumped([own])}
     return None
@@ -201,11 +192,11 @@ def _require_apart(folder: Path, data: TrainingData, prepared: Prepared) -> None
         )
 
 
-def _require_unjudged(opinions: Opinions, prepared: Prepared) -> None:
-    """Raise ConfigurationError if the opinions may come from this run's validation or test part."""
-    if not set(opinions.keys).isdisjoint(_judging(prepared)):
+def _require_unjudged(holds: str, keys: Sequence[str], prepared: Prepared) -> None:
+    """Raise ConfigurationError if what a file `holds` comes from this run's validation or test part."""
+    if not set(keys).isdisjoint(_judging(prepared)):
         raise ConfigurationError(
-            f"{opinions.file}: holds opinions of pictures that are in this run's validation or test part; "
+            f"{holds} pictures that are in this run's validation or test part; "
             "set data.folder and data.seed as they were for it"
         )
 

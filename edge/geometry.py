@@ -92,14 +92,20 @@ def cut_out(image: Image, left: int, top: int, side: int) -> Image:
 
     Outside the picture its edge is repeated; a square wholly outside is black.
     """
+    found = cut_box(image, left, top, left + side, top + side)
+    return found.copy() if found.base is not None else found
+
+
+def cut_box(image: Image, left: int, top: int, right: int, bottom: int) -> Image:
+    """The same of a box: a view where the picture shows it whole."""
     height, width = image.shape[:2]
     # A negative end would count from the opposite edge.
-    bottom, right = max(min(top + side, height), 0), max(min(left + side, width), 0)
-    inside = image[max(top, 0) : bottom, max(left, 0) : right]
-    if inside.shape[:2] == (side, side):
-        return inside.copy()
+    inside = image[max(top, 0) : max(min(bottom, height), 0), max(left, 0) : max(min(right, width), 0)]
+    rows, columns = bottom - top, right - left
+    if inside.shape[:2] == (rows, columns):
+        return inside
     if inside.size == 0:
-        return np.zeros((side, side, 3), np.uint8)
+        return np.zeros((rows, columns, 3), np.uint8)
     above, before = max(-top, 0), max(-left, 0)
-    below, after = side - above - inside.shape[0], side - before - inside.shape[1]
+    below, after = rows - above - inside.shape[0], columns - before - inside.shape[1]
     return np.asarray(cv2.copyMakeBorder(inside, above, below, before, after, cv2.BORDER_REPLICATE), np.uint8)

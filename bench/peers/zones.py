@@ -119,10 +119,8 @@ class Watching(Vision):
         self.size = frame.image.shape[1], frame.image.shape[0]
         return super().process(frame)
 
-    def _follow(
-        self, faces: Faces, at: datetime, clothes: Colours | None = None, parts: Colours | None = None
-    ) -> list[Track]:
-        ended = super()._follow(faces, at, clothes, parts)
+    def _follow(self, faces: Faces, at: datetime, *clothes: Colours) -> list[Track]:
+        ended = super()._follow(faces, at, *clothes)
         self.frames.append(seen(faces, self._tracks))
         return ended
 

@@ -1,4 +1,5 @@
-"""What a visitor wears, as one colour: it tells apart two people of whom one comes where the other left.
+"""What a visitor wears, as one colour or six: it tells apart two people of whom one comes where the other
+left.
 
 It is kept with a track, in memory, and goes with it. It recognises nobody: the same shirt has the same colour
 on anybody, and nothing of a face is in it.
@@ -10,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.geometry import longer_sides
+from edge.geometry import cut_box, longer_sides
 from edge.types import Boxes, Image
 
 Colours = NDArray[np.float32]
-"""Of N faces, (N, 3)."""
+"""Of N faces, (N, 3), or of the patches of each, (N, PATCHES, 3)."""
 
 CHEST = np.array([-0.1, 1.1, 1.1, 2.1], np.float32)
 """Left, top, right and bottom of the chest, in longer sides of the face's box from its left top corner."""
@@ -43,6 +44,15 @@ SHADES = 3.0
 
 NEWEST = 0.2
 """Weight of the newest sight in the mean colour, and more as long as there are few."""
+
+ROWS, COLUMNS = 2, 3
+PATCHES = ROWS * COLUMNS
+"""Parts of the chest, from left to right and down, each with a colour of its own: six know people far better
+than one (`bench/results/tried.md`), also where a part is hidden."""
+
+FARTHEST = 3.0
+"""The most that one patch may be unlike another: who is partly hidden by somebody else is not ruled out by
+one patch."""
 
 ASIDE = 1.0
 """Sides of a face from its middle to the shoulders."""
@@ -83,6 +93,20 @@ def with_parts(image: Image, boxes: Boxes, whole: Colours) -> Colours:
     return found
 
 
+def patches(image: Image, boxes: Boxes) -> Colours:
+    """The mean colours of the parts of each chest, (N, PATCHES, 3), NaN as in `colours`, for each part.
+
+    image, boxes: see `colours`.
+    """
+    chests = _chests(boxes)
+    means = np.array([_grid(image, chest) for chest in chests], np.float32)
+    found = np.asarray(means.reshape(-1, PATCHES, 3) @ TO_LUMA_AND_CHROMA, np.float32)
+    parts = _parts(chests)
+    unseen = _behind(parts, np.repeat(longer_sides(boxes), PATCHES), boxes, 0.0) | ~_shown(parts, image)
+    found[unseen.reshape(-1, PATCHES)] = np.nan
+    return found
+
+
 def hidden(boxes: Boxes) -> NDArray[np.bool_]:
     """Which chests the person below a nearer, so larger, face may hide in part, (N,)."""
     return _behind(_chests(boxes), longer_sides(boxes), boxes, 0.0)
@@ -100,68 +124,94 @@ def behind(faces: Boxes, seen: Boxes) -> NDArray[np.bool_]:
 
 
 class Outfits:
-    """The colours that N visitors wear, each the mean of what was seen, and how much they change."""
+    """The colours that N visitors wear, each the mean of what was seen, and how much they change.
 
-    def __init__(self) -> None:
-        self._mean = np.empty((0, 3), np.float32)
-        self._change = np.empty((0, 3), np.float32)
+    patches: how many colours each has, P: 1, or PATCHES. Of several a third is enough to know somebody.
+    """
+
+    def __init__(self, patches: int = 1) -> None:
+        self._enough = max(patches // 3, 1)
+        self._mean = np.empty((0, patches, 3), np.float32)
+        self._change = np.empty((0, patches, 3), np.float32)
+        self._seen = np.empty((0, patches), np.intp)
         self._sights = np.empty(0, np.intp)
 
     def start(self, colours: Colours) -> None:
-        """Add visitors whose first sights have these colours (M, 3), NaN where unknown."""
-        count = len(self._mean)
-        self._mean = np.concatenate([self._mean, np.zeros_like(colours)])
-        self._change = np.concatenate([self._change, np.zeros_like(colours)])
+        """Add visitors whose first sights have these colours, (M, 3) or (M, P, 3), NaN where unknown."""
+        count, fresh = len(self._mean), np.zeros((len(colours), *self._mean.shape[1:]), np.float32)
+        self._mean = np.concatenate([self._mean, fresh])
+        self._change = np.concatenate([self._change, fresh])
+        self._seen = np.concatenate([self._seen, np.zeros(fresh.shape[:2], np.intp)])
         self._sights = np.concatenate([self._sights, np.zeros(len(colours), np.intp)])
         self.add(count + np.arange(len(colours)), colours)
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Forget all visitors but those where this mask (N,) is true."""
-        self._mean, self._change, self._sights = self._mean[rows], self._change[rows], self._sights[rows]
+        self._mean, self._change = self._mean[rows], self._change[rows]
+        self._seen, self._sights = self._seen[rows], self._sights[rows]
 
     def add(self, rows: NDArray[np.intp], colours: Colours) -> None:
-        """Take one sight of each of these rows, (M, 3), NaN where its colour is unknown."""
-        known = ~np.isnan(colours).any(axis=1)
-        if not known.all():
-            rows, colours = rows[known], colours[known]
-        if not len(rows):
+        """Take one sight of each of these rows, (M, 3) or (M, P, 3), NaN where its colour is unknown."""
+        colours = self._by_patch(colours)
+        known = ~np.isnan(colours[..., 0])
+        if not known.any():
             return
-        first = self._sights[rows] == 0
-        self._mean[rows[first]] = colours[first]
-        self._sights[rows] += 1
-        apart = colours - self._mean[rows]
-        self._change[rows] += NEWEST * (np.abs(apart) - self._change[rows])
-        self._mean[rows] += _weights(self._sights[rows]).astype(np.float32) * apart
+        row, patch = known.nonzero()
+        at = rows[row], patch
+        seen, mean, change = colours[known], self._mean[at], self._change[at]
+        first = self._seen[at] == 0
+        mean[first] = seen[first]
+        self._seen[at] += 1
+        apart = seen - mean
+        self._change[at] = change + NEWEST * (np.abs(apart) - change)
+        self._mean[at] = mean + _weights(self._seen[at])[..., None].astype(np.float32) * apart
+        self._sights[rows] += known.sum(axis=1) >= self._enough
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """Whose were seen, (N,)."""
-        return self._sights > 0
+        """Of whom enough was seen, (N,)."""
+        return np.asarray((self._seen > 0).sum(axis=1) >= self._enough)
 
     @property
     def sights(self) -> NDArray[np.intp]:
-        """How often each was seen, (N,)."""
+        """In how many sights enough of each was seen, (N,)."""
         return self._sights
 
     @property
     def means(self) -> Colours:
-        """The colours (N, 3), NaN where none was seen."""
-        return np.where(self.known[:, None], self._mean, np.float32(np.nan))
+        """The colours (N, P, 3), NaN where none was seen."""
+        return np.where((self._seen > 0)[..., None], self._mean, np.float32(np.nan))
 
     def unlike(self, colours: Colours) -> NDArray[np.float64]:
-        """How far M colours (M, 3) are from the means, (N, M): below 1 the same, NaN where unknown."""
+        """How far M colours, (M, 3) or (M, P, 3), are from the means, (N, M): below 1 the same, NaN where
+        too little is known of one.
+
+        Of several patches it is the mean of those that both show, each at most FARTHEST.
+        """
         varies = np.maximum(SHADES * self._change, LIGHT * np.abs(self._mean))
-        usual = np.maximum(SAME_COLOUR, varies) * np.sqrt(1 + _weights(self._sights))
-        usual[self._sights == 0] = np.nan
+        usual = np.maximum(SAME_COLOUR, varies) * np.sqrt(1 + _weights(self._seen))[..., None]
+        usual[self._seen == 0] = np.nan
         # Each part of the colour lies together in memory: of 100 visitors that takes a fraction of the time.
-        colours, mean, usual = (np.ascontiguousarray(part.T) for part in (colours, self._mean, usual))
-        square = ((colours[:, None] - mean[:, :, None]) / usual[:, :, None]) ** 2
-        return np.asarray(np.sqrt(square[0] + square[1] + square[2]), np.float64)
+        seen, mean, usual = (
+            np.ascontiguousarray(part.T) for part in (self._by_patch(colours), self._mean, usual)
+        )
+        square = ((seen[:, :, None] - mean[:, :, :, None]) / usual[:, :, :, None]) ** 2
+        apart = np.asarray(np.sqrt(square[0] + square[1] + square[2]), np.float64)
+        return apart[0] if len(apart) == 1 else _mean_of_known(np.minimum(apart, FARTHEST), self._enough)
+
+    def _by_patch(self, colours: Colours) -> Colours:
+        return colours.reshape(len(colours), *self._mean.shape[1:])
+
+
+def _mean_of_known(apart: NDArray[np.float64], enough: int) -> NDArray[np.float64]:
+    """The mean over the first axis of what is known, NaN where that is less than `enough`."""
+    count = (~np.isnan(apart)).sum(axis=0)
+    return np.where(count >= enough, np.nan_to_num(apart).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
 def _weights(sights: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Weight of the newest of so many sights in the mean, (N, 1)."""
-    return np.asarray(np.maximum(NEWEST, 1 / np.maximum(sights, 1))[:, None])
+    """Weight of the newest of so many sights in the mean, of the same shape."""
+    return np.asarray(np.maximum(NEWEST, 1 / np.maximum(sights, 1)))
 
 
 def _behind(
@@ -180,6 +230,37 @@ def _behind(
 def _chests(boxes: Boxes) -> NDArray[np.intp]:
     corner = boxes[:, [0, 1, 0, 1]]
     return np.asarray(np.round(corner + CHEST * longer_sides(boxes)[:, None]), np.intp)
+
+
+def _parts(chests: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The boxes of the parts of N chests, (N * PATCHES, 4)."""
+    left, top, right, bottom = chests.T[:, :, None]
+    x = left + (right - left) * np.arange(COLUMNS + 1) // COLUMNS
+    y = top + (bottom - top) * np.arange(ROWS + 1) // ROWS
+    row, column = np.divmod(np.arange(PATCHES), COLUMNS)
+    boxes = [x[:, column], y[:, row], x[:, column + 1], y[:, row + 1]]
+    return np.stack(boxes, axis=-1).reshape(-1, 4)
+
+
+def _shown(parts: NDArray[np.intp], image: Image) -> NDArray[np.bool_]:
+    """Of which boxes, (N, 4), the picture shows enough, (N,)."""
+    height, width = image.shape[:2]
+    inside = np.clip(parts, 0, [width, height, width, height])
+    return np.asarray(_area(inside) >= SHOWN * np.maximum(_area(parts), 1))
+
+
+def _area(boxes: NDArray[np.intp]) -> NDArray[np.intp]:
+    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+
+
+def _grid(image: Image, chest: NDArray[np.intp]) -> Image:
+    """The mean of blue, green and red of each part of a chest, (PATCHES, 3)."""
+    cut = cut_box(image, *chest.tolist())
+    step = max(1, len(cut) // SAMPLES)
+    means = cv2.resize(
+        np.ascontiguousarray(cut[::step, ::step]), (COLUMNS, ROWS), interpolation=cv2.INTER_AREA
+    )
+    return np.asarray(means.reshape(PATCHES, 3), np.uint8)
 
 
 def _beside(chest: NDArray[np.intp], nearer: Boxes) -> NDArray[np.intp]:

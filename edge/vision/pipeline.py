@@ -17,7 +17,7 @@ from edge.bundle import Bundle
 from edge.config import CameraSettings, Settings
 from edge.ops.metrics import Metrics
 from edge.types import Boxes, Faces, Foreseen, Frame, Image, Message, Track, TrackState
-from edge.vision.clothes import Colours, colours, with_parts
+from edge.vision.clothes import Colours, colours, patches, with_parts
 from edge.vision.cuts import Cuts
 from edge.vision.detect import (
     FaceDetector,
@@ -86,7 +86,7 @@ class Vision:
         with self._metrics.timed("track"):
             worn = colours(frame.image, faces.xyxy)
             parts = with_parts(frame.image, faces.xyxy, worn)
-            ended = self._follow(faces, frame.captured_at, worn, parts)
+            ended = self._follow(faces, frame.captured_at, worn, parts, patches(frame.image, faces.xyxy))
         self._visitors.join(ended)
         with self._metrics.timed("crops"):
             self._visitors.look(frame, faces, self._tracks, worn)
@@ -137,11 +137,9 @@ class Vision:
         self._scanner.close()
         self._opinion.close()
 
-    def _follow(
-        self, faces: Faces, at: datetime, clothes: Colours | None = None, parts: Colours | None = None
-    ) -> list[Track]:
+    def _follow(self, faces: Faces, at: datetime, *clothes: Colours) -> list[Track]:
         """Continue the tracks with the faces of the moment `at`; the tracks that have ended."""
-        tracks = self._tracker.update(faces, at, clothes, parts)
+        tracks = self._tracker.update(faces, at, *clothes)
         self._tracks = [track for track in tracks if track.state is not TrackState.REMOVED]
         return [track for track in tracks if track.state is TrackState.REMOVED]
 

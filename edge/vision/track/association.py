@@ -70,6 +70,13 @@ VAGUE_AFTER = 0.5
 """Seconds unseen, up to the frame before, from which on a tentative track continues in the same clothes only:
 its velocity is hardly known, and any two false faces would make one."""
 
+NEARBY = 8.0
+"""Face sizes from where a track was seen last within which a face may be another person's in its place."""
+
+CROWDED = 0.25
+"""Surprise added for each e-fold of faces that are so near, unless the clothes are the same: the more people,
+the more likely one of them stands where somebody was expected."""
+
 TENTATIVE_SURCHARGE = 4.0
 """Surprise added under a tentative track: a confirmed one wins a conflict unless it fits far worse."""
 
@@ -78,14 +85,16 @@ TENTATIVE_SURCHARGE = 4.0
 class Pairs:
     """M faces of a frame beside the N tracks before it.
 
-    seen: the faces. unseen: (N,), seconds since a track was seen. unlike: (N, M), how unlike the clothes are;
-    parts of them for a track that is hidden for very long. back: (N, M), which faces in the same clothes may
-    be a track that comes back. late: (N,), which tracks are hidden for so long that they continue in the same
-    clothes only. unproven: (N, M), which faces are not seen in these.
+    seen: the faces. unseen: (N,), seconds since a track was seen. apart: (N, M), face sizes from where it was
+    seen last. unlike: (N, M), how unlike the clothes are; parts of them for a track that is hidden for very
+    long. back: (N, M), which faces in the same clothes may be a track that comes back. late: (N,), which
+    tracks are hidden for so long that they continue in the same clothes only. unproven: (N, M), which faces
+    are not seen in these.
     """
 
     seen: Sightings
     unseen: Floats
+    apart: Floats
     unlike: Floats
     back: Bools
     late: Bools
@@ -94,15 +103,15 @@ class Pairs:
 
 def compare(tracks: Tracks, seen: Sightings, lost_after: float) -> Pairs:
     """What the tracks and a frame's faces have to do with each other. lost_after: see `TrackerSettings`."""
-    unseen = tracks.unseen_seconds
+    unseen, apart = tracks.unseen_seconds, tracks.motion.apart(seen.measured)
     hidden_long = unseen > lost_after + UNPROVEN_FOR
     unlike = tracks.outfits.unlike(seen.worn)
     if hidden_long.any():
         unlike[hidden_long] = tracks.parts.unlike(seen.parts)[hidden_long]
-    back = (unlike < 1) & ~_taken(tracks, seen, unseen)
+    back = (unlike < 1) & ~_taken(tracks, apart, unseen)
     # Whose own clothes were never seen continues without: the camera may look at faces only.
     late = hidden_long & tracks.parts.known
-    return Pairs(seen, unseen, unlike, back, late, late[:, None] & ~(unlike < 1))
+    return Pairs(seen, unseen, apart, unlike, back, late, late[:, None] & ~(unlike < 1))
 
 
 def associate(tracks: Tracks, pairs: Pairs) -> tuple[Indices, Indices]:
@@ -131,14 +140,14 @@ def undecided(tracks: Tracks, pairs: Pairs, taken: Indices) -> Indices:
     return np.flatnonzero(may.any(axis=0))
 
 
-def _taken(tracks: Tracks, seen: Sightings, unseen: Floats) -> Bools:
+def _taken(tracks: Tracks, apart: Floats, unseen: Floats) -> Bools:
     """Which faces are close to where a track was a moment ago, (M,): they are of that one, if of any.
 
     Without it, a track lost long ago wins the face of a person in such clothes who just moved suddenly.
     A tentative track claims none: it may be the one that was lost, found again.
     """
     recent = (unseen <= JUMP_WITHIN) & ~tracks.tentative
-    return np.asarray((tracks.motion.apart(seen.measured)[recent] < JUMP).any(axis=0))
+    return np.asarray((apart[recent] < JUMP).any(axis=0))
 
 
 def _expected(tracks: Tracks, pairs: Pairs) -> tuple[Indices, Indices]:
@@ -152,6 +161,7 @@ def _expected(tracks: Tracks, pairs: Pairs) -> tuple[Indices, Indices]:
     clash = _clash(pairs)
     clash[~pairs.back] = np.maximum(clash[~pairs.back], 0)
     surprise = tracks.motion.surprise(pairs.seen.measured, pairs.seen.noise) + clash
+    surprise += np.where(pairs.back, 0, _crowding(pairs))
     tentative = tracks.tentative
     vague = tentative & (tracks.before - tracks.life["last_seen"] > micros(VAGUE_AFTER))
     surprise[vague[:, None] & ~pairs.back] = np.inf
@@ -171,6 +181,12 @@ def _clash(pairs: Pairs) -> Floats:
     weight = COLOUR_WEIGHT * np.minimum(pairs.unseen / COLOUR_COUNTS, 1)
     clash: Floats = np.nan_to_num(np.minimum(pairs.unlike - 1, 1) * weight[:, None])
     return clash
+
+
+def _crowding(pairs: Pairs) -> Floats:
+    """Surprise at any face for each track, (N, 1), by how many are near."""
+    near = (pairs.apart < NEARBY).sum(axis=1, keepdims=True)
+    return np.asarray(CROWDED * np.log(np.maximum(near, 1)))
 
 
 def _detour(tracks: Tracks, pairs: Pairs) -> Floats:

@@ -22,7 +22,7 @@ LATE_AT_ONCE = 3.0
 LATE_GROWTH = 0.7
 """E-folds by which the sides of the two faces may differ: one may have been half hidden."""
 
-LATE_SIGHTS = 3
+LATE_SIGHTS = 2
 """Sights of the clothes of the newer track from which on they are compared, once."""
 
 
@@ -30,7 +30,7 @@ def resume_lost(tracks: Tracks) -> Bools:
     """Let lost tracks go on as newer ones that resume them; which those are, (N,), which end by it."""
     over = np.zeros(len(tracks), np.bool_)
     new = ~tracks.tentative & (tracks.life["face"] != NO_FACE) & ~tracks.life["compared"]
-    for row in np.flatnonzero(new & (tracks.outfits.sights >= LATE_SIGHTS)).tolist():
+    for row in np.flatnonzero(new & (tracks.patches.sights >= LATE_SIGHTS)).tolist():
         tracks.life["compared"][row] = True
         found = np.flatnonzero(_may_resume(tracks, row))
         if len(found):
@@ -52,7 +52,7 @@ def _may_resume(tracks: Tracks, row: int) -> Bools:
         apart[np.isfinite(tracks.motion.apart(began, JUMP_GROWTH)[:, 0])] = np.inf
     gap = life["first_seen"] - tracks.life["last_seen"]
     reach = np.where(gap <= micros(TURN_WITHIN), LATE_AT_ONCE, LATE)
-    alike = tracks.outfits.unlike(tracks.outfits.means[row][None])[:, 0] < 1
+    alike = tracks.patches.unlike(tracks.patches.means[row][None])[:, 0] < 1
     return np.asarray(tracks.lost & (gap > 0) & alike & (apart < reach))
 
 

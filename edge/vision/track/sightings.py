@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.types import Boxes
-from edge.vision.clothes import Colours, half_hidden
+from edge.vision.clothes import PATCHES, Colours, half_hidden
 from edge.vision.track.motion import NOISE, Floats, Indices, measure
 
 HALF_HIDDEN = np.array([0.1, 0.1, 0.3, 0.3])
@@ -19,29 +19,36 @@ HALF_HIDDEN = np.array([0.1, 0.1, 0.3, 0.3])
 class Sightings:
     """M faces, one row each.
 
-    measured, noise: (M, 4), for the filter, see `motion`. worn, parts: float32 (M, 3), the colour of the
-    clothes, and of a part of them, see `Tracker.update`; NaN where unknown.
+    measured, noise: (M, 4), for the filter, see `motion`. worn, parts, patches: float32 (M, 3), (M, 3) and
+    (M, PATCHES, 3), the colours of the clothes, see `Tracker.update`; NaN where unknown.
     """
 
     measured: Floats
     noise: Floats
     worn: Colours
     parts: Colours
+    patches: Colours
 
     @classmethod
-    def of(cls, boxes: Boxes, worn: Colours | None, parts: Colours | None) -> Sightings:
+    def of(
+        cls, boxes: Boxes, worn: Colours | None, parts: Colours | None, patches: Colours | None
+    ) -> Sightings:
         """The faces in these boxes, float32 (M, 4) in pixels; clothes that are None are unknown."""
         if worn is None:
             worn = np.full((len(boxes), 3), np.nan, np.float32)
         noise = np.where(half_hidden(boxes)[:, None], HALF_HIDDEN, NOISE)
-        return cls(measure(boxes), noise, worn, worn if parts is None else parts)
+        if patches is None:
+            patches = np.repeat(worn[:, None], PATCHES, axis=1)
+        return cls(measure(boxes), noise, worn, worn if parts is None else parts, patches)
 
     def __len__(self) -> int:
         return len(self.measured)
 
     def pick(self, rows: Indices) -> Sightings:
         """Some of them, in the order of `rows`."""
-        return Sightings(self.measured[rows], self.noise[rows], self.worn[rows], self.parts[rows])
+        return Sightings(
+            self.measured[rows], self.noise[rows], self.worn[rows], self.parts[rows], self.patches[rows]
+        )
 
     @property
     def dressed(self) -> NDArray[np.bool_]:

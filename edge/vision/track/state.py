@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.types import Boxes, Faces
-from edge.vision.clothes import Outfits, behind
+from edge.vision.clothes import PATCHES, Outfits, behind
 from edge.vision.track.motion import Floats, Indices, Motion
 from edge.vision.track.sightings import Sightings
 
@@ -73,6 +73,7 @@ class Tracks:
         self.motion = Motion()
         self.outfits = Outfits()
         self.parts = Outfits()
+        self.patches = Outfits(PATCHES)
         self.now = self.before = 0
         self._next_id = 1
 
@@ -118,6 +119,7 @@ class Tracks:
         self.motion.correct(rows, seen.measured, seen.noise)
         self.outfits.add(rows, seen.worn)
         self.parts.add(rows, seen.parts)
+        self.patches.add(rows, seen.patches)
         life = self.life
         life["face"] = NO_FACE
         life["face"][rows] = faces
@@ -145,6 +147,7 @@ class Tracks:
         self.motion.start(seen.measured)
         self.outfits.start(seen.worn)
         self.parts.start(seen.parts)
+        self.patches.start(seen.patches)
 
     def keep(self, rows: Bools) -> None:
         """Forget all other rows."""
@@ -152,6 +155,7 @@ class Tracks:
         self.motion.keep(rows)
         self.outfits.keep(rows)
         self.parts.keep(rows)
+        self.patches.keep(rows)
 
     def boxes(self, faces: Faces) -> Boxes:
         """Where each is: its face of this frame, or where it is expected, float32 (N, 4)."""

@@ -65,7 +65,12 @@ class Tracker:
         self._at = datetime(1970, 1, 1, tzinfo=UTC)
 
     def update(
-        self, faces: Faces, at: datetime, clothes: Colours | None = None, parts: Colours | None = None
+        self,
+        faces: Faces,
+        at: datetime,
+        clothes: Colours | None = None,
+        parts: Colours | None = None,
+        patches: Colours | None = None,
     ) -> list[Track]:
         """Take one frame's faces; return the live tracks, oldest first, then those that this frame ended.
 
@@ -74,9 +79,10 @@ class Tracker:
         `at`, the frame's time in UTC, may repeat. If it moves back, no time has passed, and the live tracks
         are moved to the new time with their first_seen and last_seen: a dwell is never negative.
         clothes: float32 (N, 3), `edge.vision.clothes` of each face, NaN where unknown. parts: the same where
-        a part of them is enough to be known; `clothes` by default.
+        a part of them is enough to be known; `clothes` by default. patches: float32 (N, PATCHES, 3), the
+        colour of each part of the chest; `clothes` by default.
         """
-        tracks, seen = self._tracks, Sightings.of(faces.xyxy, clothes, parts)
+        tracks, seen = self._tracks, Sightings.of(faces.xyxy, clothes, parts, patches)
         ended = self._pass_time(at)
         pairs = compare(tracks, seen, self._settings.lost_after)
         rows, shown = associate(tracks, pairs)

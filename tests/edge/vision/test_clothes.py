@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.vision.clothes import Outfits, colours, half_hidden, with_parts
+from edge.vision.clothes import PATCHES, Outfits, colours, half_hidden, patches, with_parts
 
 FACE = np.array([100, 40, 140, 80], np.float32)
 
@@ -65,6 +65,45 @@ def test_a_part_is_known_beside_a_nearer_person(left: int, seen: bool):
     assert np.array_equal(found[1], whole[1])
 
 
+def test_each_patch_of_the_chest_has_its_own_colour():
+    image = dressed((0, 0, 0))
+    image[104:, 120:] = 255  # to the right of the middle of the face, from the middle of the chest down
+    (found,) = patches(image, FACE[None])
+    assert (found.dtype, found.shape) == (np.float32, (PATCHES, 3))
+    above, (left, middle, right) = found[:3, 0], found[3:, 0]
+    assert above.tolist() == pytest.approx([0] * 3, abs=20)
+    assert (left, middle, right) == pytest.approx((0, 128, 255), abs=20)
+
+
+@pytest.mark.parametrize(
+    ("shift", "known"),
+    [
+        ((0, 0), [1, 1, 1, 1, 1, 1]),
+        ((0, 75), [1, 1, 1, 0, 0, 0]),  # the lower half is below the picture
+        ((115, 0), [1, 1, 0, 1, 1, 0]),
+        ((-112, 0), [0, 1, 1, 0, 1, 1]),
+        ((-400, 0), [0, 0, 0, 0, 0, 0]),
+    ],
+)
+def test_a_patch_is_unknown_where_the_picture_shows_less_than_half_of_it(
+    shift: tuple[int, int], known: list[int]
+):
+    image = np.full((180, 240, 3), 90, np.uint8)
+    (found,) = patches(image, FACE[None] + np.tile(np.array(shift, np.float32), 2))
+    assert (~np.isnan(found)).all(axis=1).tolist() == known
+    assert found[np.array(known, bool), 0].tolist() == pytest.approx([90] * sum(known), abs=1)
+
+
+def test_a_patch_is_unknown_where_a_nearer_person_may_hide_it():
+    nearer = np.array([160, 45, 220, 105], np.float32)
+    found, _ = patches(dressed((0, 0, 255)), np.stack([FACE, nearer]))
+    assert np.isnan(found).any(axis=1).tolist() == [False, False, True, False, False, True]
+
+
+def test_of_nobody_there_are_no_patches():
+    assert patches(dressed((0, 0, 0)), np.zeros((0, 4), np.float32)).shape == (0, PATCHES, 3)
+
+
 @pytest.mark.parametrize(("left", "hides"), [(150, True), (190, False)])
 def test_a_face_is_half_hidden_beside_a_nearer_one_only(left: int, hides: bool):
     nearer = np.array([left, 45, left + 60, 105], np.float32)
@@ -107,6 +146,49 @@ def test_the_same_outfit_is_known_by_hue_rather_than_by_brightness(
 
 def test_what_was_not_seen_is_unlike_nothing():
     assert np.isnan(worn([np.nan] * 3).unlike(np.zeros((2, 3), np.float32))).all()
+
+
+def of_patches(*colours: float) -> np.ndarray:
+    """One visitor whose patches have so much luma, NaN where unknown."""
+    seen = np.zeros((1, PATCHES, 3), np.float32)
+    seen[0, :, 0] = colours
+    seen[np.isnan(seen[..., 0])] = np.nan
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "known"),
+    [
+        ([80, 80, np.nan, np.nan, np.nan, np.nan], [80] * 6, True),
+        ([80, np.nan, np.nan, np.nan, np.nan, np.nan], [80] * 6, False),
+        ([80, 80, 80, np.nan, np.nan, np.nan], [np.nan, np.nan, 80, 80, 80, 80], False),
+    ],
+)
+def test_patches_are_compared_where_both_show_a_third(first: list[float], second: list[float], known: bool):
+    outfits = Outfits(PATCHES)
+    outfits.start(of_patches(*first))
+    assert outfits.unlike(of_patches(*second)).tolist() == (
+        [[0.0]] if known else [[pytest.approx(np.nan, nan_ok=True)]]
+    )
+
+
+def test_one_patch_in_another_colour_is_no_other_person_and_half_of_them_are():
+    outfits = Outfits(PATCHES)
+    for _ in range(9):
+        outfits.start(of_patches(*[80] * 6))
+    (one,), (half,) = (
+        outfits.unlike(of_patches(*seen))[0:1, 0] for seen in ([200] + [80] * 5, [200] * 3 + [80] * 3)
+    )
+    assert one == pytest.approx(3 / 6)
+    assert half > 1
+
+
+def test_patches_seen_one_after_the_other_are_all_known():
+    outfits = Outfits(PATCHES)
+    outfits.start(of_patches(80, 80, 80, *[np.nan] * 3))
+    outfits.add(np.array([0]), of_patches(*[np.nan] * 3, 90, 90, 90))
+    assert outfits.means[0, :, 0].tolist() == [80, 80, 80, 90, 90, 90]
+    assert outfits.sights.tolist() == [2]
 
 
 def test_outfits_of_many_are_those_of_each():

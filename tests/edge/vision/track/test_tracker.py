@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.types import KEYPOINTS, Faces, Track, TrackState
+from edge.vision.clothes import PATCHES
 from edge.vision.track import Tracker, TrackerSettings
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -469,8 +470,32 @@ def test_a_track_that_is_another_ends_and_tells_which():
     (resumed,) = (tracks for tracks in step_aside(RED, 1.0, 0.5) if any(track.resumes for track in tracks))
     kept, ended = resumed
     assert (kept.track_id, kept.state, kept.face) == (1, TrackState.CONFIRMED, 0)
-    assert (kept.first_seen, kept.last_seen) == (at(0), at(1.9))
+    assert (kept.first_seen, kept.last_seen) == (at(0), at(1.8))
     assert (ended.track_id, ended.state, ended.resumes) == (2, TrackState.REMOVED, 1)
+
+
+@pytest.mark.parametrize(("shown", "same"), [([0, 1], True), ([0], False)])
+def test_a_third_of_the_clothes_is_enough_to_know_who_was_lost(shown: list[int], same: bool):
+    tracker = Tracker()
+    hidden = np.full((1, PATCHES, 3), np.nan, np.float32)
+    hidden[0, shown] = RED
+    for number in range(11):
+        tracker.update(faces((300, 300, SIZE)), at(number / 10), np.array([RED], np.float32))
+    for number in range(6):
+        out = faces((300 + 1.0 * SIZE, 300, 0.55 * SIZE))
+        tracks = tracker.update(out, at(1.5 + number / 10), UNKNOWN, UNKNOWN, hidden)
+    assert ids(tracks) == {0: 1 if same else 2}
+
+
+@pytest.mark.parametrize("others", [0, 8])
+def test_where_many_people_are_a_face_far_from_where_somebody_was_expected_is_somebody_else(others: int):
+    tracker = Tracker()
+    crowd = [(300 + 1.6 * SIZE * (index - 3.5), 300 + 2.5 * SIZE, SIZE) for index in range(others)]
+    for number in range(11):
+        tracker.update(faces((300, 300, SIZE), *crowd), at(number / 10))
+    tracker.update(faces(*crowd), at(1.3))
+    tracks = tracker.update(faces(*crowd, (300 + 3.25 * SIZE, 300, SIZE)), at(1.6))
+    assert ids(tracks)[others] == (1 if not others else others + 2)
 
 
 def test_a_track_that_began_beside_another_is_somebody_else():

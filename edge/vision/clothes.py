@@ -93,14 +93,16 @@ def with_parts(image: Image, boxes: Boxes, whole: Colours) -> Colours:
     return found
 
 
-def patches(image: Image, boxes: Boxes) -> Colours:
+def patches(image: Image, boxes: Boxes, whole: Colours) -> Colours:
     """The mean colours of the parts of each chest, (N, PATCHES, 3), NaN as in `colours`, for each part.
 
-    image, boxes: see `colours`.
+    image, boxes: see `colours`, which gave `whole`.
     """
     chests = _chests(boxes)
     means = np.array([_grid(image, chest) for chest in chests], np.float32)
     found = np.asarray(means.reshape(-1, PATCHES, 3) @ TO_LUMA_AND_CHROMA, np.float32)
+    if not np.isnan(whole).any() and not _leave(image, chests):
+        return found
     parts = _parts(chests)
     unseen = _behind(parts, np.repeat(longer_sides(boxes), PATCHES), boxes, 0.0) | ~_shown(parts, image)
     found[unseen.reshape(-1, PATCHES)] = np.nan
@@ -156,15 +158,16 @@ class Outfits:
         known = ~np.isnan(colours[..., 0])
         if not known.any():
             return
-        row, patch = known.nonzero()
-        at = rows[row], patch
-        seen, mean, change = colours[known], self._mean[at], self._change[at]
-        first = self._seen[at] == 0
-        mean[first] = seen[first]
-        self._seen[at] += 1
-        apart = seen - mean
-        self._change[at] = change + NEWEST * (np.abs(apart) - change)
-        self._mean[at] = mean + _weights(self._seen[at])[..., None].astype(np.float32) * apart
+        if not known.all():
+            rows, known, colours = rows[some := known.any(axis=1)], known[some], colours[some]
+        first = known & (self._seen[rows] == 0)
+        mean, change = self._mean[rows], self._change[rows]
+        mean[first] = colours[first]
+        self._seen[rows] += known
+        apart = np.where(known[..., None], colours - mean, 0)
+        weight = _weights(self._seen[rows])[..., None].astype(np.float32)
+        self._change[rows] = np.where(known[..., None], change + NEWEST * (np.abs(apart) - change), change)
+        self._mean[rows] = mean + weight * apart
         self._sights[rows] += known.sum(axis=1) >= self._enough
 
     @property
@@ -240,6 +243,13 @@ def _parts(chests: NDArray[np.intp]) -> NDArray[np.intp]:
     row, column = np.divmod(np.arange(PATCHES), COLUMNS)
     boxes = [x[:, column], y[:, row], x[:, column + 1], y[:, row + 1]]
     return np.stack(boxes, axis=-1).reshape(-1, 4)
+
+
+def _leave(image: Image, chests: NDArray[np.intp]) -> bool:
+    """Whether any of the chests, (N, 4), reaches beyond the picture."""
+    height, width = image.shape[:2]
+    _, _, right, bottom = chests.max(axis=0, initial=0).tolist()
+    return bool(chests.min(initial=0) < 0 or right > width or bottom > height)
 
 
 def _shown(parts: NDArray[np.intp], image: Image) -> NDArray[np.bool_]:

@@ -86,7 +86,8 @@ class Vision:
         with self._metrics.timed("track"):
             worn = colours(frame.image, faces.xyxy)
             parts = with_parts(frame.image, faces.xyxy, worn)
-            ended = self._follow(faces, frame.captured_at, worn, parts, patches(frame.image, faces.xyxy))
+            of_parts = patches(frame.image, faces.xyxy, worn)
+            ended = self._follow(faces, frame.captured_at, worn, parts, of_parts)
         self._visitors.join(ended)
         with self._metrics.timed("crops"):
             self._visitors.look(frame, faces, self._tracks, worn)

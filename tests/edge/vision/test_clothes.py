@@ -68,7 +68,7 @@ def test_a_part_is_known_beside_a_nearer_person(left: int, seen: bool):
 def test_each_patch_of_the_chest_has_its_own_colour():
     image = dressed((0, 0, 0))
     image[104:, 120:] = 255  # to the right of the middle of the face, from the middle of the chest down
-    (found,) = patches(image, FACE[None])
+    (found,) = patches(image, FACE[None], colours(image, FACE[None]))
     assert (found.dtype, found.shape) == (np.float32, (PATCHES, 3))
     above, (left, middle, right) = found[:3, 0], found[3:, 0]
     assert above.tolist() == pytest.approx([0] * 3, abs=20)
@@ -89,19 +89,22 @@ def test_a_patch_is_unknown_where_the_picture_shows_less_than_half_of_it(
     shift: tuple[int, int], known: list[int]
 ):
     image = np.full((180, 240, 3), 90, np.uint8)
-    (found,) = patches(image, FACE[None] + np.tile(np.array(shift, np.float32), 2))
+    boxes = FACE[None] + np.tile(np.array(shift, np.float32), 2)
+    (found,) = patches(image, boxes, colours(image, boxes))
     assert (~np.isnan(found)).all(axis=1).tolist() == known
     assert found[np.array(known, bool), 0].tolist() == pytest.approx([90] * sum(known), abs=1)
 
 
 def test_a_patch_is_unknown_where_a_nearer_person_may_hide_it():
     nearer = np.array([160, 45, 220, 105], np.float32)
-    found, _ = patches(dressed((0, 0, 255)), np.stack([FACE, nearer]))
+    image, boxes = dressed((0, 0, 255)), np.stack([FACE, nearer])
+    found, _ = patches(image, boxes, colours(image, boxes))
     assert np.isnan(found).any(axis=1).tolist() == [False, False, True, False, False, True]
 
 
 def test_of_nobody_there_are_no_patches():
-    assert patches(dressed((0, 0, 0)), np.zeros((0, 4), np.float32)).shape == (0, PATCHES, 3)
+    image, boxes = dressed((0, 0, 0)), np.zeros((0, 4), np.float32)
+    assert patches(image, boxes, colours(image, boxes)).shape == (0, PATCHES, 3)
 
 
 @pytest.mark.parametrize(("left", "hides"), [(150, True), (190, False)])

@@ -61,10 +61,12 @@ def test_the_shipped_bundle_is_whole():
 def test_the_shipped_bundle_states_the_terms_of_all_that_it_was_made_from():
     terms = load_bundle(BUILTIN).terms
     assert terms.commercial_use == "forbidden"
-    *parts, teacher = [(part.part, part.commercial_use) for part in terms.parts]
-    assert parts == [("faces (labels.csv), aaf (labels.csv)", "forbidden"), ("faceres-deep", "allowed")]
-    assert "faceplugin-face-recognition-js 0.0.1" in teacher[0]
-    assert teacher[1] == "unknown"
+    parts = [(part.part, part.commercial_use) for part in terms.parts]
+    assert parts[:2] == [("faces (labels.csv), aaf (labels.csv)", "forbidden"), ("faceres-deep", "allowed")]
+    two, four = parts[2:]
+    assert "faceplugin-face-recognition-js 0.0.1" in two[0]
+    assert "@vladmandic/face-api 1.7.15" in four[0]
+    assert (two[1], four[1]) == ("unknown", "unknown")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,9 @@ class StateLock:
     def __init__(self, directory: Path) -> None:
         try:
             files.make_private_folder(directory)
-            self._file = os.open(directory / NAME, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE)
+            # Without O_NONBLOCK a pipe of that name would be waited for without end.
+            flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+            self._file = os.open(directory / NAME, flags, files.PRIVATE)
         except OSError as error:
             message = f"{directory}: cannot create or write to it: {error.strerror}"
             if error.errno in _PASSING:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, Literal
 
@@ -66,7 +68,8 @@ class Library:
         """Make a builder or a runtime. Raises BackendError if TensorRT cannot, as on a full GPU."""
         self.listen()
         try:
-            return getattr(self.module, kind)(self.logger)
+            with _no_collection():
+                return getattr(self.module, kind)(self.logger)
         except TypeError:  # what the bindings make of a null pointer
             raise self.refusal(f"cannot make a {kind}", otherwise=BackendFault.LOST) from None
 
@@ -143,6 +146,19 @@ def _checked_library(flavour: str, name: str, module: ModuleType) -> Library:
             f"{name} is version {version} and lacks {', '.join(lacking)}; install another one: {PACKAGES}",
         )
     return Library(flavour, module)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No collection of garbage meanwhile: it would wait for ever to destroy an older runtime in a message of
+    the library, which holds its own lock then."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _has(module: ModuleType, name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import string
 import subprocess
 import sys
@@ -523,6 +524,18 @@ class TestSecrets:
             (tmp_path / "secret").write_bytes(content)
         with pytest.raises(ConfigurationError, match=rf"mqtt\.password_file = 'secret': .*secret.*{says}"):
             read_secret("mqtt.password_file", "secret", tmp_path)
+
+    def test_a_pipe_into_which_nobody_writes_is_empty(self, tmp_path: Path):
+        os.mkfifo(tmp_path / "secret")
+        with pytest.raises(ConfigurationError, match="is empty"):
+            read_secret("k", "secret", tmp_path)
+
+    def test_comes_out_of_a_pipe(self, tmp_path: Path):
+        reading, writing = os.pipe()
+        os.write(writing, b"hunter2\n")
+        os.close(writing)
+        assert read_secret("k", f"/dev/fd/{reading}", tmp_path) == "hunter2"
+        os.close(reading)
 
     def test_does_not_begin_with_a_byte_order_mark(self, tmp_path: Path):
         (tmp_path / "secret").write_bytes(b"\xef\xbb\xbfhunter2\n")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,23 @@ def test_bindings_that_give_nothing_are_told(library: Library, told: str, reason
     with pytest.raises(BackendError, match=rf"tensorrt cannot make a Runtime \({told}\)") as caught:
         Library("tensorrt", Module).make("Runtime")
     assert caught.value.reason == reason
+
+
+def test_no_garbage_is_collected_while_the_library_holds_its_lock(library: Library):
+    """A collection that destroys an older runtime in a message of the library waits for it without end."""
+    enabled = []
+
+    class Module:
+        ILogger, __version__ = library.module.ILogger, library.version
+
+        @staticmethod
+        def Runtime(logger: Any) -> object:  # noqa: N802 (TensorRT's name)
+            enabled.append(gc.isenabled())
+            return logger
+
+    Library("tensorrt", Module).make("Runtime")
+    assert enabled == [False]
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize(

@@ -266,6 +266,8 @@ def _area(boxes: NDArray[np.intp]) -> NDArray[np.intp]:
 def _grid(image: Image, chest: NDArray[np.intp]) -> Image:
     """The mean of blue, green and red of each part of a chest, (PATCHES, 3)."""
     cut = cut_box(image, *chest.tolist())
+    if not cut.size:
+        return np.zeros((PATCHES, 3), np.uint8)
     step = max(1, len(cut) // SAMPLES)
     means = cv2.resize(
         np.ascontiguousarray(cut[::step, ::step]), (COLUMNS, ROWS), interpolation=cv2.INTER_AREA

@@ -102,6 +102,11 @@ def test_a_patch_is_unknown_where_a_nearer_person_may_hide_it():
     assert np.isnan(found).any(axis=1).tolist() == [False, False, True, False, False, True]
 
 
+def test_of_a_face_without_a_size_no_patch_is_known():
+    image, boxes = dressed((0, 0, 0)), np.array([[100, 40, 100.4, 40.4], [100, 40, 100, 40]], np.float32)
+    assert np.isnan(patches(image, boxes, colours(image, boxes))).all()
+
+
 def test_of_nobody_there_are_no_patches():
     image, boxes = dressed((0, 0, 0)), np.zeros((0, 4), np.float32)
     assert patches(image, boxes, colours(image, boxes)).shape == (0, PATCHES, 3)

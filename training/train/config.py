@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -275,6 +276,15 @@ class LoopSettings(Section):
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = "auto"
 
 
+def _run_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise ValueError(
+            "must be a folder's name: 1 to 64 letters a to z or A to Z, digits, '.', '_' and '-', "
+            "the first a letter or a digit"
+        )
+    return name
+
+
 class TrainSettings(Section):
     """The whole configuration of a run; `name` is that of its folder under `runs`.
 
@@ -282,7 +292,7 @@ class TrainSettings(Section):
     is added to the logits, which moves uncertain estimates most.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    name: Annotated[str, AfterValidator(_run_name)]
     runs: Path = Path("runs")
     seed: Seed = 0
     data: DataSettings

@@ -17,7 +17,7 @@ import numpy as np
 from edge.config import CameraSettings
 from edge.geometry import longer_sides, squares
 from edge.types import Boxes, Frame, Image
-from edge.vision.setup.still import COVERED_SHARE, LIKELY, ROUNDS, FaceLikes, Find, Mask, shrunk
+from edge.vision.setup.still import COVERED_SHARE, LIKELY, ROUNDS, FaceLikes, Find, Mask, in_tones, shrunk
 
 SEARCHED = 640
 """Pixels: the longer side of the picture that is searched first."""
@@ -65,7 +65,8 @@ class LiveFaces:
         return self._above(LIKELY, frame)
 
     def _above(self, score: float, frame: Frame) -> Boxes:
-        far, near = self._far.scan(frame), self._near.scan(frame)
+        tones = in_tones(frame.image)
+        far, near = (find.search(tones, frame.captured_at) for find in (self._far, self._near))
         large = longer_sides(near.xyxy) >= LARGE * min(frame.image.shape[:2])
         least = np.where(large, LIKELY, NEAR)
         return np.concatenate([far.xyxy[far.score >= score], near.xyxy[near.score >= least]])

@@ -227,8 +227,11 @@ class FaceLikes:
 
     def scan(self, frame: Frame) -> Faces:
         """All of them, with their scores; in a picture without colour those of either tone."""
-        images = [frame.image, toned(frame.image)] if is_grey(frame.image) else [frame.image]
-        return Faces.joined([self._search(image, frame.captured_at) for image in images])
+        return self.search(in_tones(frame.image), frame.captured_at)
+
+    def search(self, images: Sequence[Image], at: datetime) -> Faces:
+        """All of them on any of these, the tones of one picture."""
+        return Faces.joined([self._search(image, at) for image in images])
 
     def _search(self, image: Image, at: datetime) -> Faces:
         self._scanner.restart()  # so that each picture is searched as a whole
@@ -237,6 +240,11 @@ class FaceLikes:
     def close(self) -> None:
         """Release the detector."""
         self._scanner.close()
+
+
+def in_tones(image: Image) -> list[Image]:
+    """What to search of a picture, uint8 (H, W, 3): without colour, it in the tone of skin as well."""
+    return [image, toned(image)] if is_grey(image) else [image]
 
 
 def _shrunk(frame: Frame, found: Boxes) -> tuple[Image, Mask]:

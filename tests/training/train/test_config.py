@@ -55,7 +55,8 @@ def test_an_unknown_table_is_named_with_the_allowed_ones():
             "'terms' is given beside 'sets'",
         ),
         ({"seed": 1 << 32}, "seed = 4294967296: must be less than 4294967296"),
-        ({"name": "a/b"}, "name = 'a/b'"),
+        ({"name": "a/b"}, "name = 'a/b': must be a folder's name: 1 to 64 letters a to z or A to Z, digits,"),
+        ({"name": "a\n"}, "must be a folder's name"),
         ({"augment": {"rotate": float("nan")}}, "augment.rotate"),
     ],
 )

@@ -95,3 +95,17 @@ def test_a_small_face_is_found_whatever_the_range_of_the_camera_is() -> None:
     assert right - left > 16
     assert colours(picture[face]) <= 9 < colours(plain[face])
     assert (picture != plain).any(axis=2).mean() < 0.2
+
+
+def test_a_picture_is_looked_at_for_colour_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Image] = []
+
+    def looked_at(image: Image) -> bool:
+        asked.append(image)
+        return False
+
+    monkeypatch.setattr("edge.vision.setup.still.is_grey", looked_at)
+    find = LiveFaces(CameraSettings(name="door", source="0"))
+    find(frame(noise()))
+    find.close()
+    assert len(asked) == 1

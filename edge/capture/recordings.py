@@ -76,11 +76,15 @@ class Clip:
         """How long the file says that it lasts; 0 where it does not say."""
         return self._video.seconds
 
-    def skip(self, seconds: float) -> None:
-        """Begin so much later in the recording, before the first `read`: these frames are not given."""
+    def skip(self, seconds: float) -> float:
+        """Begin so much later in the recording, before the first `read`: these frames are not given.
+
+        Returns how many seconds were skipped: fewer where the recording ends before.
+        """
         begin = seconds - 1 / self._time.fps - ROUNDED  # of the last one that is not
         while self._time.offset < begin and self._next_frame() is not None:
             pass
+        return max(0.0, self._time.offset + 1 / self._time.fps)
 
     def read(self) -> Picture | None:
         self._note_start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import resource
 import threading
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -69,12 +70,20 @@ def open_apart(
     """As `open_source`, but begin each camera's recording at another place.
 
     Otherwise all cameras of one recording would show the same at every moment, and begin it again at the same
-    moment; no two real ones do. One that does not tell how long it is begins at its start.
+    moment; no two real ones do. Of one that does not tell how long it is, the beginning is read to find out.
     """
     source = open_source(settings, secrets_beside, clock, turn)
     if turn and isinstance(source, Clip):
-        source.skip(turn * min(source.seconds, APART))
+        once = settings.model_copy(update={"loop": False})
+        seconds = source.seconds or _read_length(open_source(once, secrets_beside, clock, turn))
+        source.skip(turn * min(seconds, APART))
     return source
+
+
+def _read_length(source: Source) -> float:
+    """How many seconds a recording has, at most `APART`; closes it."""
+    with closing(source):
+        return source.skip(APART) if isinstance(source, Clip) else 0.0
 
 
 class _ExactMetrics(Metrics):

@@ -154,7 +154,8 @@ def measure(settings: Settings, camera: CameraSettings, beside: Path, progress: 
 
 def box_of(settings: Settings, camera: CameraSettings, cameras: int, state: str) -> Settings:
     """A box with so many cameras on one recording, which sends nothing and keeps nothing."""
-    plain = {"loop": True, "pace": "real", "max_fps": FPS}
+    # One group: nobody is to be warned of cameras that we made. It changes nothing else.
+    plain = {"loop": True, "pace": "real", "max_fps": FPS, "group": "bench"}
     silent = {name: getattr(settings, name).model_copy(update={"enabled": False}) for name in ("mqtt", "web")}
     return settings.model_copy(
         update={

@@ -14,6 +14,8 @@ from edge.commands.bench import density
 from edge.commands.bench.box import Work, open_apart
 from edge.commands.bench.density import Density, box_of
 from edge.config import Settings
+from edge.daemon.status import warn_of_what_leaves
+from tests.edge.capture.encoded_clips import numbered, write_video
 from tests.edge.capture.fakes import camera_settings
 from tests.fakes import settings
 from tests.synthetic_video import number_of, write_clip
@@ -46,15 +48,35 @@ def test_the_measured_box_sends_and_keeps_nothing(tmp_path: Path) -> None:
     assert box.detection.min_face == 20
 
 
+def test_nobody_is_warned_of_the_cameras_that_the_measurement_makes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    by = settings("cameras.door.source=door.mp4")
+    box = box_of(by, by.cameras[0], 3, str(tmp_path))
+    warn_of_what_leaves(box)
+    assert not caplog.records
+    assert all(camera.ages for camera in box.cameras)
+
+
 def test_cameras_on_one_recording_begin_it_apart(tmp_path: Path) -> None:
     write_clip(tmp_path / "numbers.avi", 30)
+    assert begun(tmp_path, "numbers.avi") == [0, 0, 8, 15, 23]
+
+
+def test_they_begin_a_recording_apart_that_does_not_tell_how_long_it_is(tmp_path: Path) -> None:
+    write_video(tmp_path / "raw.h264", numbered(*range(30)), {"bf": "0", "g": "1"}, codec="libx264")
+    assert begun(tmp_path, "raw.h264") == [0, 0, 8, 15, 23]
+
+
+def begun(folder: Path, clip: str) -> list[int | None]:
+    """The first picture of a looped recording by the turn of its camera."""
     found = []
     for turn in (None, 0.0, 0.25, 0.5, 0.75):
-        camera = camera_settings("numbers.avi", max_fps=5, loop=True)
-        source = open_apart(camera, secrets_beside=tmp_path, clock=SystemClock(), turn=turn)
+        camera = camera_settings(clip, max_fps=5, loop=True)
+        source = open_apart(camera, secrets_beside=folder, clock=SystemClock(), turn=turn)
         found.append(number_of(picture.image) if (picture := source.read()) else None)
         source.close()
-    assert found == [0, 0, 8, 15, 23]
+    return found
 
 
 class Box:

@@ -68,6 +68,7 @@ _FAULTS = {
     sqlite3.SQLITE_CORRUPT: "is damaged",
     sqlite3.SQLITE_CANTOPEN: f"cannot be opened; {_ELSEWHERE}",
     sqlite3.SQLITE_READONLY: f"is read-only; {_ELSEWHERE}",
+    sqlite3.SQLITE_FULL: "cannot be written: the disk is full; free some space on it",
 }
 _UNUSABLE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 # Faults that may pass without a person: the process ends with status 1, and systemd starts it again.

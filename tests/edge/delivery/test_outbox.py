@@ -20,7 +20,7 @@ import pytest
 
 from edge.delivery import outbox as module
 from edge.delivery.outbox import Outbox, Receiver, Row
-from edge.delivery.outbox_file import FORMAT, UnusableError
+from edge.delivery.outbox_file import FORMAT, UnusableError, fault_at_open
 from edge.errors import ConfigurationError, OutsideError
 from tests.fakes import EPOCH, ManualClock
 from tests.messages import Text
@@ -598,3 +598,13 @@ def test_state_that_was_replaced_is_in_no_file(path: Path, reopen: Callable[...,
 
     assert {int(moment) for moment in re.findall(rb"saw (\d\d) by now", on_disk)} == {49}
     assert len(outbox.state()) == 9
+
+
+def test_on_a_full_disk_a_person_is_told_to_free_some_space(path: Path) -> None:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(sqlite3.OperationalError) as full:
+            db.execute("CREATE TABLE more (than INTEGER)")
+    fault = fault_at_open(path, full.value)
+    assert str(fault) == f"{path}: cannot be written: the disk is full; free some space on it"
+    assert isinstance(fault, OutsideError)

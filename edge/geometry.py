@@ -92,8 +92,7 @@ def cut_out(image: Image, left: int, top: int, side: int) -> Image:
 
     Outside the picture its edge is repeated; a square wholly outside is black.
     """
-    found = cut_box(image, left, top, left + side, top + side)
-    return found.copy() if found.base is not None else found
+    return cut_box(image, left, top, left + side, top + side).copy()
 
 
 def cut_box(image: Image, left: int, top: int, right: int, bottom: int) -> Image:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.geometry import cut_box, longer_sides
+from edge.geometry import areas, cut_box, intersections, longer_sides
 from edge.types import Boxes, Image
 
 Colours = NDArray[np.float32]
@@ -255,12 +255,8 @@ def _leave(image: Image, chests: NDArray[np.intp]) -> bool:
 def _shown(parts: NDArray[np.intp], image: Image) -> NDArray[np.bool_]:
     """Of which boxes, (N, 4), the picture shows enough, (N,)."""
     height, width = image.shape[:2]
-    inside = np.clip(parts, 0, [width, height, width, height])
-    return np.asarray(_area(inside) >= SHOWN * np.maximum(_area(parts), 1))
-
-
-def _area(boxes: NDArray[np.intp]) -> NDArray[np.intp]:
-    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+    boxes, picture = parts.astype(np.float32), np.array([[0, 0, width, height]], np.float32)
+    return np.asarray(intersections(boxes, picture)[:, 0] >= SHOWN * np.maximum(areas(boxes), 1))
 
 
 def _grid(image: Image, chest: NDArray[np.intp]) -> Image:

@@ -74,15 +74,15 @@ def open_apart(
     """
     source = open_source(settings, secrets_beside, clock, turn)
     if turn and isinstance(source, Clip):
-        once = settings.model_copy(update={"loop": False})
-        seconds = source.seconds or _read_length(open_source(once, secrets_beside, clock, turn))
+        seconds = source.seconds or _read_length(settings, secrets_beside, clock)
         source.skip(turn * min(seconds, APART))
     return source
 
 
-def _read_length(source: Source) -> float:
-    """How many seconds a recording has, at most `APART`; closes it."""
-    with closing(source):
+def _read_length(settings: CameraSettings, secrets_beside: Path, clock: Clock) -> float:
+    """How many seconds a recording has, at most `APART`, by reading it once."""
+    once = settings.model_copy(update={"loop": False})
+    with closing(open_source(once, secrets_beside, clock, None)) as source:
         return source.skip(APART) if isinstance(source, Clip) else 0.0
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import lap
 import numpy as np
 
-from edge.vision.track.motion import Floats, Indices
+from edge.vision.track.life import NEVER
+from edge.vision.track.motion import Bools, Floats, Indices
 from edge.vision.track.sightings import Sightings
-from edge.vision.track.state import NEVER, Bools, Tracks, micros
+from edge.vision.track.state import Tracks, micros
 
 SURPRISE_LIMIT = 3.0
 """The surprise (-2 log likelihood, lengths in face sizes) from which on a face does not belong to a track.
@@ -105,12 +106,10 @@ def compare(tracks: Tracks, seen: Sightings, lost_after: float) -> Pairs:
     """What the tracks and a frame's faces have to do with each other. lost_after: see `TrackerSettings`."""
     unseen, apart = tracks.unseen_seconds, tracks.motion.apart(seen.measured)
     hidden_long = unseen > lost_after + UNPROVEN_FOR
-    unlike = tracks.outfits.unlike(seen.worn)
-    if hidden_long.any():
-        unlike[hidden_long] = tracks.parts.unlike(seen.parts)[hidden_long]
+    unlike = tracks.clothes.unlike(seen, hidden_long)
     back = (unlike < 1) & ~_taken(tracks, apart, unseen)
     # Whose own clothes were never seen continues without: the camera may look at faces only.
-    late = hidden_long & tracks.parts.known
+    late = hidden_long & tracks.clothes.known
     return Pairs(seen, unseen, apart, unlike, back, late, late[:, None] & ~(unlike < 1))
 
 
@@ -131,10 +130,10 @@ def undecided(tracks: Tracks, pairs: Pairs, taken: Indices) -> Indices:
     if not pairs.late.any():
         return np.empty(0, np.intp)
     may = tracks.motion.apart(pairs.seen.measured, WAITS_GROWTH) < WAITS
-    may &= np.isnan(pairs.unlike) & (tracks.life["hidden"] & pairs.late)[:, None]
+    may &= np.isnan(pairs.unlike) & (tracks.life.hidden & pairs.late)[:, None]
     may[:, taken] = False
     waiting = may.any(axis=1)
-    since = tracks.life["unproven_from"]
+    since = tracks.life.unproven_from
     since[waiting & (since == NEVER)] = tracks.now
     may[tracks.now - since > micros(UNDECIDED_FOR)] = False
     return np.flatnonzero(may.any(axis=0))
@@ -163,7 +162,7 @@ def _expected(tracks: Tracks, pairs: Pairs) -> tuple[Indices, Indices]:
     surprise = tracks.motion.surprise(pairs.seen.measured, pairs.seen.noise) + clash
     surprise += np.where(pairs.back, 0, _crowding(pairs))
     tentative = tracks.tentative
-    vague = tentative & (tracks.before - tracks.life["last_seen"] > micros(VAGUE_AFTER))
+    vague = tentative & (tracks.before - tracks.life.last_seen > micros(VAGUE_AFTER))
     surprise[vague[:, None] & ~pairs.back] = np.inf
     surprise[pairs.unproven] = np.inf
     surcharge = TENTATIVE_SURCHARGE * tentative[:, None]
@@ -192,7 +191,7 @@ def _crowding(pairs: Pairs) -> Floats:
 def _detour(tracks: Tracks, pairs: Pairs) -> Floats:
     """How unlikely it is that each track moved suddenly (0 to 1), turned round (1 to 2) or waited behind
     somebody (2 to 3) to be each face, (N, M). Infinite where it can be none of these."""
-    unseen, hidden = pairs.unseen[:, None], tracks.life["hidden"][:, None]
+    unseen, hidden = pairs.unseen[:, None], tracks.life.hidden[:, None]
     waits = tracks.motion.apart(pairs.seen.measured, WAITS_GROWTH)
     apart = tracks.motion.apart(pairs.seen.measured, JUMP_GROWTH)
     reach = np.maximum(TURN * unseen, 1e-6)

@@ -16,6 +16,7 @@ from edge.types import Boxes
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
+Bools = NDArray[np.bool_]
 
 PERSISTENCE = 2.0
 """Seconds over which a visitor's velocity stays correlated."""
@@ -56,7 +57,7 @@ class Motion:
         """Let another row move as this one."""
         self._state[:, to], self._seen[to] = self._state[:, row], self._seen[row]
 
-    def keep(self, rows: NDArray[np.bool_]) -> None:
+    def keep(self, rows: Bools) -> None:
         """Forget all other rows."""
         self._state, self._seen = self._state[:, rows], self._seen[rows]
 

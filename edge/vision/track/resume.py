@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from edge.vision.track.association import JUMP_GROWTH, TURN_WITHIN
-from edge.vision.track.motion import Floats
-from edge.vision.track.state import NEVER, NO_FACE, Bools, Tracks, micros
+from edge.vision.track.life import NEVER, NO_FACE
+from edge.vision.track.motion import Bools
+from edge.vision.track.state import Tracks, micros
 
 LATE = 2.0
 """Face sizes from where a lost track was seen last within which another that began there later, in the same
@@ -29,12 +30,12 @@ LATE_SIGHTS = 2
 def resume_lost(tracks: Tracks) -> Bools:
     """Let lost tracks go on as newer ones that resume them; which those are, (N,), which end by it."""
     over = np.zeros(len(tracks), np.bool_)
-    new = ~tracks.tentative & (tracks.life["face"] != NO_FACE) & ~tracks.life["compared"]
-    for row in np.flatnonzero(new & (tracks.patches.sights >= LATE_SIGHTS)).tolist():
-        tracks.life["compared"][row] = True
+    new = ~tracks.tentative & (tracks.life.face != NO_FACE) & ~tracks.life.compared
+    for row in np.flatnonzero(new & (tracks.clothes.sights >= LATE_SIGHTS)).tolist():
+        tracks.life.compared[row] = True
         found = np.flatnonzero(_may_resume(tracks, row))
         if len(found):
-            _replace(tracks, int(found[tracks.life["last_seen"][found].argmax()]), row)
+            _replace(tracks, int(found[tracks.life.last_seen[found].argmax()]), row)
             over[row] = True
     return over
 
@@ -45,22 +46,20 @@ def _may_resume(tracks: Tracks, row: int) -> Bools:
     They wear the same, are near enough, and the newer one was half hidden when it began, or nothing was seen
     of the clothes.
     """
-    life = tracks.life[row]
-    began: Floats = life["began"][None]
+    life = tracks.life
+    began = life.began[row][None]
     apart = tracks.motion.apart(began, LATE_GROWTH)[:, 0]
-    if life["dressed"]:  # then all was known of a face of the same size, and it fitted none
+    if life.dressed[row]:  # then all was known of a face of the same size, and it fitted none
         apart[np.isfinite(tracks.motion.apart(began, JUMP_GROWTH)[:, 0])] = np.inf
-    gap = life["first_seen"] - tracks.life["last_seen"]
+    gap = life.first_seen[row] - life.last_seen
     reach = np.where(gap <= micros(TURN_WITHIN), LATE_AT_ONCE, LATE)
-    alike = tracks.patches.unlike(tracks.patches.means[row][None])[:, 0] < 1
-    return np.asarray(tracks.lost & (gap > 0) & alike & (apart < reach))
+    return np.asarray(tracks.lost & (gap > 0) & tracks.clothes.alike(row) & (apart < reach))
 
 
 def _replace(tracks: Tracks, lost: int, row: int) -> None:
     """Let a lost track go on as the one of this row has gone on, which resumes it."""
     life = tracks.life
-    for what in ("face", "last_seen"):
-        life[what][lost] = life[what][row]
-    life["absent"][lost], life["hidden"][lost], life["unproven_from"][lost] = 0, False, NEVER
-    life["resumes"][row] = life["id"][lost]
+    life.face[lost], life.last_seen[lost] = life.face[row], life.last_seen[row]
+    life.absent[lost], life.hidden[lost], life.unproven_from[lost] = 0, False, NEVER
+    life.resumes[row] = life.id[lost]
     tracks.motion.copy(row, lost)

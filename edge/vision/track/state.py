@@ -6,18 +6,15 @@ Times are microseconds on the tracker's own axis, which begins in 1970 and never
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.types import Boxes, Faces
-from edge.vision.clothes import PATCHES, Outfits, behind
-from edge.vision.track.motion import Floats, Indices, Motion
+from edge.vision.clothes import behind
+from edge.vision.track.life import NEVER, NO_FACE, Life, Micros
+from edge.vision.track.motion import Bools, Floats, Indices, Motion
 from edge.vision.track.sightings import Sightings
-
-Bools = NDArray[np.bool_]
-Micros = NDArray[np.int64]
+from edge.vision.track.wardrobe import Wardrobe
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -35,45 +32,15 @@ HIDDEN_FOR = timedelta(seconds=8)
 the one before them has been served. 6 to 10 s give the same counts on drawn queues, whose people are hidden
 for 3 s at a time."""
 
-NO_FACE = -1
-NEVER = -1
-
-LIFE = np.dtype(
-    [
-        ("id", np.int64),
-        ("first_seen", np.int64),
-        ("last_seen", np.int64),
-        ("hits", np.int64),
-        ("face", np.int64),
-        ("absent", np.int64),
-        ("hidden", np.bool_),
-        ("unproven_from", np.int64),
-        ("began", np.float64, 4),
-        ("dressed", np.bool_),
-        ("compared", np.bool_),
-        ("resumes", np.int64),
-    ]
-)
-"""A track without its motion and clothes.
-
-hits: frames that have shown it. face: its index in the frame's faces, or NO_FACE. absent: time for which it
-was not seen and nobody hid it. hidden: whether somebody hides it now. unproven_from: when a face came that
-may be this one, of whose clothes nothing was seen, or NEVER. began: where it was seen first. dressed: whether
-the clothes were seen then. compared: whether it was asked whose track it resumes; resumes: the id of that
-one, or 0.
-"""
-
 
 class Tracks:
     """All live tracks of one camera, the oldest first."""
 
     def __init__(self, confirm_hits: int) -> None:
         self._confirm_hits = confirm_hits
-        self.life: NDArray[Any] = np.empty(0, LIFE)
+        self.life = Life.empty()
         self.motion = Motion()
-        self.outfits = Outfits()
-        self.parts = Outfits()
-        self.patches = Outfits(PATCHES)
+        self.clothes = Wardrobe()
         self.now = self.before = 0
         self._next_id = 1
 
@@ -83,17 +50,17 @@ class Tracks:
     @property
     def tentative(self) -> Bools:
         """Which were shown by too few frames to be confirmed, (N,)."""
-        return np.asarray(self.life["hits"] < self._confirm_hits)
+        return np.asarray(self.life.hits < self._confirm_hits)
 
     @property
     def lost(self) -> Bools:
         """Which are confirmed, and not shown by this frame, (N,)."""
-        return np.asarray(~self.tentative & (self.life["face"] == NO_FACE))
+        return np.asarray(~self.tentative & (self.life.face == NO_FACE))
 
     @property
     def unseen(self) -> Micros:
         """Time since a frame showed each, (N,)."""
-        return np.asarray(self.now - self.life["last_seen"])
+        return np.asarray(self.now - self.life.last_seen)
 
     @property
     def unseen_seconds(self) -> Floats:
@@ -104,7 +71,7 @@ class Tracks:
         """Let so many microseconds pass."""
         self.before = self.now
         self.now += step
-        self.life["absent"][~self.life["hidden"]] += step
+        self.life.absent[~self.life.hidden] += step
 
     def predict(self, step: int) -> None:
         """Move each to where it is expected after the last step, for as long as it is expected anywhere."""
@@ -117,49 +84,39 @@ class Tracks:
         All other rows are not seen.
         """
         self.motion.correct(rows, seen.measured, seen.noise)
-        self.outfits.add(rows, seen.worn)
-        self.parts.add(rows, seen.parts)
-        self.patches.add(rows, seen.patches)
+        self.clothes.add(rows, seen)
         life = self.life
-        life["face"] = NO_FACE
-        life["face"][rows] = faces
-        life["hits"][rows] += 1
-        life["last_seen"][rows] = self.now
-        life["absent"][rows] = 0
-        life["unproven_from"][rows] = NEVER
+        life.face[:] = NO_FACE
+        life.face[rows] = faces
+        life.hits[rows] += 1
+        life.last_seen[rows] = self.now
+        life.absent[rows] = 0
+        life.unproven_from[rows] = NEVER
 
     def note_hidden(self, seen: Boxes) -> None:
         """Note which lost tracks are expected behind a nearer one of the faces seen, (M, 4)."""
         hidden = self.lost
         if hidden.any():
             hidden[hidden] = behind(self.motion.boxes()[hidden], seen)
-        self.life["hidden"] = hidden
+        self.life.hidden = hidden
 
     def start(self, faces: Indices, seen: Sightings) -> None:
         """Add a track for each of these faces, by index, and what is seen there, (n,) each."""
-        fresh = np.zeros(len(faces), LIFE)
-        fresh["id"] = self._next_id + np.arange(len(faces))
-        fresh["first_seen"] = fresh["last_seen"] = self.now
-        fresh["hits"], fresh["face"], fresh["unproven_from"] = 1, faces, NEVER
-        fresh["began"], fresh["dressed"] = seen.measured, seen.dressed
+        ids = self._next_id + np.arange(len(faces))
         self._next_id += len(faces)
-        self.life = np.concatenate([self.life, fresh])
+        self.life.extend(Life.begin(ids, self.now, faces, seen))
         self.motion.start(seen.measured)
-        self.outfits.start(seen.worn)
-        self.parts.start(seen.parts)
-        self.patches.start(seen.patches)
+        self.clothes.start(seen)
 
     def keep(self, rows: Bools) -> None:
         """Forget all other rows."""
-        self.life = self.life[rows]
+        self.life.keep(rows)
         self.motion.keep(rows)
-        self.outfits.keep(rows)
-        self.parts.keep(rows)
-        self.patches.keep(rows)
+        self.clothes.keep(rows)
 
     def boxes(self, faces: Faces) -> Boxes:
         """Where each is: its face of this frame, or where it is expected, float32 (N, 4)."""
         boxes = self.motion.boxes()
-        shown = self.life["face"] != NO_FACE
-        boxes[shown] = faces.xyxy[self.life["face"][shown]]
+        shown = self.life.face != NO_FACE
+        boxes[shown] = faces.xyxy[self.life.face[shown]]
         return boxes

@@ -23,10 +23,11 @@ from edge.geometry import overlap
 from edge.types import Boxes, Faces, Track, TrackState
 from edge.vision.clothes import Colours
 from edge.vision.track.association import JUMP_WITHIN, associate, compare, undecided
-from edge.vision.track.motion import Indices
+from edge.vision.track.life import NO_FACE
+from edge.vision.track.motion import Bools, Indices
 from edge.vision.track.resume import resume_lost
 from edge.vision.track.sightings import Sightings
-from edge.vision.track.state import COAST, HIDDEN_FOR, MICROSECOND, NO_FACE, Bools, Tracks, micros
+from edge.vision.track.state import COAST, HIDDEN_FOR, MICROSECOND, Tracks, micros
 
 SAME_PLACE = 0.4
 """Overlap with the box of a track, seen or lost within JUMP_WITHIN, from which on a face starts no track: the
@@ -106,7 +107,7 @@ class Tracker:
         self._at = at
         tracks = self._tracks
         tracks.pass_time(step)
-        gone = (tracks.life["absent"] > self._lost_after) | (tracks.unseen > self._hidden_for)
+        gone = (tracks.life.absent > self._lost_after) | (tracks.unseen > self._hidden_for)
         ended = self._remove(gone)
         tracks.predict(step)
         return ended
@@ -137,7 +138,7 @@ class Tracker:
         """Every live track at these boxes, (N, 4), its times on the clock of the last frame."""
         tracks, life = self._tracks, self._tracks.life
         origin = self._at - tracks.now * MICROSECOND
-        columns = (life["id"], life["first_seen"], life["last_seen"], life["face"], life["resumes"])
+        columns = (life.id, life.first_seen, life.last_seen, life.face, life.resumes)
         rows = zip(*(column.tolist() for column in columns), tracks.tentative.tolist(), boxes, strict=True)
         return [
             Track(

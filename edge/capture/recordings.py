@@ -10,8 +10,9 @@ from typing import cast
 
 import cv2
 
-from edge.capture.media_time import Losses, MediaTime
 from edge.capture.rate_limit import ROUNDED, RateLimit
+from edge.capture.recorded.codec_change import first_byte
+from edge.capture.recorded.media_time import Losses, MediaTime
 from edge.capture.source import Picture
 from edge.capture.video import BY_SOFTWARE, Decoding, UnopenedError, Video
 from edge.clock import Clock
@@ -66,6 +67,7 @@ class Clip:
         self._lost = 0
         self._frames = 0
         self._shown = False
+        self._first = 0  # byte of the file that was opened
 
     @property
     def corrupt(self) -> int:
@@ -110,6 +112,9 @@ class Clip:
             skipped = self._video.corrupt + self._video.left_out - skipped
             self._lost += self._losses.before(offset, self._video.faults, skipped)
             return offset
+        if self._video.changes_at is not None:
+            self._go_on_at(self._video.changes_at)
+            return self._next_frame()
         if self._frames == 0:
             raise SourceError(f"{self._path}: none of its frames can be decoded")
         if not self._loop:
@@ -129,16 +134,36 @@ class Clip:
         """Rewind by opening the file again: not every format can seek."""
         self._lost = self.corrupt
         self._video.close()
-        self._video = _open_clip(self._path, self._decoding)
+        self._first, self._video = 0, _open_clip(self._path, self._decoding)
         self._time.restart()
         self._losses = Losses(self._time.fps)
         self._frames = 0
+
+    def _go_on_at(self, byte: int) -> None:
+        """Go on with the rest of the file, which is in another codec. Its time tells whether it continues."""
+        log.warning(
+            "%s: the codec changes inside it, at byte %d; the rest is decoded as well", self._path, byte
+        )
+        self._lost = self.corrupt
+        self._video.close()
+        before = self._first
+        try:
+            self._first = first_byte(self._path, byte)
+            self._video = _open_clip(self._path, self._decoding, self._first)
+        except (OSError, SourceError):
+            before = self._first
+        if self._first <= before:  # or it was opened there before, and is no other codec
+            raise SourceError(
+                f"{self._path}: the codec changes inside it, at byte {byte}, and the rest cannot be opened; "
+                "split it there, or convert it to one codec"
+            )
+        self._losses = Losses(self._time.fps)
 
     def close(self) -> None:
         self._video.close()
 
 
-def _open_clip(path: Path, decoding: Decoding) -> Video:
+def _open_clip(path: Path, decoding: Decoding, first: int = 0) -> Video:
     try:
         size = path.stat().st_size
         path.open("rb").close()
@@ -148,7 +173,8 @@ def _open_clip(path: Path, decoding: Decoding) -> Video:
         raise SourceError(f"{path}: is empty (0 bytes)")
     try:
         # An absolute path: FFmpeg would read a relative "concat:a.mp4" as a protocol.
-        return Video.open(str(path), f"file:{path.absolute()}", decoding=decoding, options=_OPTIONS)
+        options = _OPTIONS | {"skip_initial_bytes": str(first)}
+        return Video.open(str(path), f"file:{path.absolute()}", decoding=decoding, options=options)
     except UnopenedError as fault:
         raise SourceError(f"{path}: {fault}") from None
 

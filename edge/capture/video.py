@@ -24,6 +24,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from edge.capture.convert import Converter, DecodedFrame, Deinterlacer, Sampler
+from edge.capture.recorded.codec_change import HEAD, decoders_of
 from edge.errors import SourceError
 from edge.types import Image
 
@@ -146,6 +147,8 @@ class Video:
 
     corrupt: how many frames could not be decoded or converted and were skipped. faults: those, and packets
     that are damaged or follow others that are missing. note: why software decodes where a GPU should.
+    changes_at: the byte of the source at which a transport stream goes on in another codec, from the end on
+    that comes by it; else None.
     """
 
     def __init__(
@@ -155,6 +158,9 @@ class Video:
         self.note = note
         self.corrupt = 0
         self.faults = 0
+        self.changes_at: int | None = None
+        self._others = 0
+        self._is_transport_stream = container.format.name == "mpegts"
         self._container = container
         self._stream = stream
         self._decoder = _prepared(stream.codec_context, decoding)
@@ -282,10 +288,25 @@ class Video:
         """The frames in order of time, and what other packets came to."""
         for packet in self._container.demux():
             if packet.stream.index == self._stream.index:
+                if self._is_of_another_codec(packet):
+                    self.changes_at = packet.pos
+                    yield from self._frames_of(Packet())  # the frames that the decoder holds back
+                    break
                 yield from self._frames_of(packet)
             else:
                 yield _Packet.WITHOUT
         yield from self._deinterlacer.rest()
+
+    def _is_of_another_codec(self, packet: Packet[Any]) -> bool:
+        """Whether a transport stream goes on in another codec: this decoder gets nothing from the rest.
+
+        Only two pictures in a row show it where the first may be what damage has left of one.
+        """
+        if not self._is_transport_stream or packet.pos is None or packet.is_corrupt:
+            return False
+        decoders = decoders_of(bytes(memoryview(packet)[:HEAD]))
+        self._others = self._others + 1 if decoders and self._decoder.name not in decoders else 0
+        return self._others > (not packet.is_keyframe)
 
     def _frames_of(self, packet: Packet[Any]) -> Iterator[VideoFrame | _Packet]:
         self.faults += packet.is_corrupt

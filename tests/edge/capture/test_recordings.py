@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from edge.capture import Source
-from edge.capture.media_time import Losses, MediaTime
+from edge.capture.recorded.codec_change import decoders_of
+from edge.capture.recorded.media_time import Losses, MediaTime
 from edge.capture.recordings import Clip, Folder
 from edge.errors import SourceError
 from tests.edge.capture.encoded_clips import add_track, encode, joined, numbered, write_video
@@ -231,6 +232,55 @@ def test_two_exports_joined_are_two_segments(tmp_path: Path) -> None:
     part = write_video(tmp_path / "part.ts", numbered(*range(60)))
     clip = Clip(joined(tmp_path / "joined.ts", part, part), max_fps=120)
     assert segments(clip) == [0] * 60 + [1] * 60
+
+
+@pytest.mark.parametrize(
+    "codecs",
+    [("mpeg2video", "libx264"), ("libx264", "mpeg2video"), ("libx264", "libx265")],
+    ids="-".join,
+)
+def test_a_recording_goes_on_where_its_codec_changes(
+    codecs: tuple[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = [
+        write_video(tmp_path / f"{codec}.ts", numbered(*numbers), codec=codec)
+        for codec, numbers in zip(codecs, (range(30), range(30, 60)), strict=True)
+    ]
+    source = Clip(joined(tmp_path / "joined.ts", *parts), max_fps=120)
+    numbers, offsets = play(source)
+    # FFmpeg's demuxer gives nothing of the last pictures before the change.
+    assert set(range(28)) | set(range(30, 60)) <= set(numbers)
+    assert offsets == sorted(set(offsets))
+    assert "the codec changes inside it, at byte" in caplog.text
+
+
+def test_a_recording_whose_rest_cannot_be_opened_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = write_video(tmp_path / "first.ts", numbered(*range(30)), codec="libx264")
+    second = write_video(tmp_path / "second.ts", numbered(*range(30)))
+    source = Clip(joined(tmp_path / "joined.ts", first, second), max_fps=120)
+    monkeypatch.setattr("edge.capture.recordings.first_byte", lambda path, at: 0)
+    with pytest.raises(SourceError, match=r"the codec changes inside it.*split it there"):
+        play(source)
+
+
+@pytest.mark.parametrize(
+    ("head", "decoders"),
+    [
+        ("0000000109f0", ("h264",)),
+        ("000001091000", ("h264",)),
+        ("000000014601", ("hevc",)),
+        ("000001b31400", ("mpeg1video", "mpeg2video")),
+        ("000001000057", ()),  # a picture of MPEG-2 that is no key picture, or HEVC without a delimiter
+        ("00000109fa8a", ()),  # a slice of MPEG-2
+        ("000000000109", ()),
+        ("0001", ()),
+        ("", ()),
+    ],
+)
+def test_the_codec_of_a_picture_is_known_by_its_beginning(head: str, decoders: tuple[str, ...]) -> None:
+    assert decoders_of(bytes.fromhex(head)) == decoders
 
 
 def test_a_loop_begins_a_segment(clip: Path) -> None:

@@ -1,0 +1,1 @@
+"""What recordings need beside `recordings`: their time, and where their codec changes."""

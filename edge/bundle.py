@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.errors import ConfigurationError
+from edge.files import read_bounded
 from edge.preprocess import PREPROCESSING_VERSION
 from edge.types import AGES, CommercialUse
 
@@ -259,7 +260,7 @@ def _checked(folder: Path, part: HashedFile) -> Path:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bounded(path)
     except OSError as error:
         raise ConfigurationError(
             f"{path}: cannot be read ({error.strerror}); a model bundle is a folder with "

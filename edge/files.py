@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and files that no other user may read.
+"""Files that are written whole or not at all, files that no other user may read, and reading without end.
 
 After a crash there is the old file or the new one. Permissions are set whatever the umask is.
 """
@@ -7,13 +7,61 @@ from __future__ import annotations
 
 import errno
 import os
+import select
+import stat
+import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 PRIVATE = 0o600
 """Permissions of a file that only its owner may read."""
+
+
+PIPE_PATIENCE = 3.0
+"""Seconds in which all of a pipe must have been written: the start waits for it."""
+
+_CHUNK = 1 << 20
+
+
+def read_bounded(
+    path: Path, most: int = sys.maxsize, opened: Callable[[IO[bytes]], object] = lambda _: None
+) -> bytes:
+    """The first `most` bytes of a file, or of a pipe, whose writer may be silent for ever.
+
+    opened: is shown the open file before it is read. Raises OSError, after `PIPE_PATIENCE` seconds as well.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        opened(file)
+        return b"".join(_chunks(descriptor, most, time.monotonic() + PIPE_PATIENCE))
+
+
+def _chunks(descriptor: int, most: int, until: float) -> Iterator[bytes]:
+    ready = select.poll()
+    ready.register(descriptor, select.POLLIN)
+    while most:
+        if not ready.poll(1000 * max(0.0, until - time.monotonic())):
+            why = f"it is a pipe or a device that did not give all within {PIPE_PATIENCE:g} s"
+            raise TimeoutError(errno.ETIMEDOUT, f"{why}; allowed: a file")
+        chunk = os.read(descriptor, min(most, _CHUNK))
+        if not chunk:
+            return
+        most -= len(chunk)
+        yield chunk
+
+
+def is_waited_for(path: Path) -> bool:
+    """Whether to read it may never end: a pipe without a writer, a terminal; not a link to the null device,
+    by which systemd's users turn a file off.
+    """
+    with suppress(OSError):  # it is reported when the file is opened
+        mode = path.stat().st_mode
+        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or path.samefile(os.devnull))
+    return False
 
 
 def write_atomically(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:

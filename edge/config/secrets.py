@@ -11,6 +11,7 @@ from edge.config.encoding import text_of
 from edge.config.redaction import keep_secret
 from edge.config.settings import Settings
 from edge.errors import ConfigurationError
+from edge.files import read_bounded
 
 LARGEST = 1 << 16
 """The most bytes of a secret's file; tokens are the longest secrets."""
@@ -43,8 +44,7 @@ def read_secret(key: str, name: str, beside: Path) -> str:
     """The first line of a secret file. Raises ConfigurationError that names the key and the file."""
     path = secret_path(name, beside)
     try:
-        with open(path, "rb", opener=_without_wait) as file:
-            content = file.read(LARGEST + 1)
+        content = read_bounded(path, LARGEST + 1)
     except OSError as error:
         raise ConfigurationError(f"{key} = {name!r}: {path} cannot be read: {error.strerror}") from None
     except ValueError:  # a NUL in the name
@@ -65,13 +65,6 @@ def read_secret(key: str, name: str, beside: Path) -> str:
         raise ConfigurationError(f"{key} = {name!r}: {path} is empty; allowed: the secret in the first line")
     keep_secret(text)
     return text
-
-
-def _without_wait(path: str, flags: int) -> int:
-    """Open a file; a pipe into which nobody writes is empty, instead of waited for without end."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    os.set_blocking(descriptor, True)
-    return descriptor
 
 
 def blanks_in_secrets(settings: Settings, beside: Path) -> list[str]:

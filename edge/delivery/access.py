@@ -11,6 +11,7 @@ from edge.config import Broker, MqttSettings, read_secret, secret_path
 from edge.config.mqtt import parse_proxy
 from edge.delivery.tunnel import Proxy
 from edge.errors import ConfigurationError
+from edge.files import is_waited_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ def tls_context(key: str, ca_file: str, beside: Path) -> ssl.SSLContext:
 
 def _readable(key: str, name: str, beside: Path) -> Path:
     path = secret_path(name, beside)
+    if is_waited_for(path):  # by OpenSSL, which opens it
+        raise ConfigurationError(f"{key} = {name!r}: {path} is a pipe or a device; allowed: a file")
     try:
         path.open("rb").close()
     except OSError as error:

@@ -24,6 +24,7 @@ from edge.config import Settings, WebSettings, read_secret, secret_path
 from edge.config.fields import host_and_port
 from edge.delivery.history import Reader
 from edge.errors import ConfigurationError
+from edge.files import is_waited_for
 from edge.web.access import Access, checked_password, is_this_machine
 from edge.web.app import LONGEST, Page
 from edge.web.audit.tools import AuditTools
@@ -139,9 +140,11 @@ def _password(web: WebSettings, beside: Path) -> str | None:
 def _tls(web: WebSettings, beside: Path) -> _PatientTls | None:
     if not web.cert_file:
         return None
-    certificate, key = (str(secret_path(name, beside)) for name in (web.cert_file, web.key_file))
+    certificate, key = (secret_path(name, beside) for name in (web.cert_file, web.key_file))
     try:
-        return _PatientTls(certificate, key)
+        if is_waited_for(certificate) or is_waited_for(key):  # by OpenSSL, which opens them
+            raise OSError(errno.EINVAL, "a pipe or a device is no file")
+        return _PatientTls(str(certificate), str(key))
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(
             f"web.cert_file = {web.cert_file!r}, web.key_file = {web.key_file!r}: cannot be used: "

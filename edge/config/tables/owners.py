@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from edge.config.tables.toml import parsed, read_text
 from edge.errors import ConfigurationError
+from edge.files import is_waited_for
 
 DRAWN = {"name", "lines", "zones"}
 """The keys of a camera that a file of another user may set, such as the page's own file."""
@@ -59,7 +59,7 @@ class Owners:
         linked = stat.S_ISLNK(entry.st_mode)
         if linked and (fault := self.fault(entry, read_only=False)):
             raise ConfigurationError(f"{path}: {fault}")
-        if _is_waited_for(path):
+        if is_waited_for(path):
             raise ConfigurationError(f"{path}: is a pipe or a device; allowed: a file")
         faults: list[str] = []
         text = read_text(path, lambda file: faults.append(self._fault_of(file)))
@@ -83,16 +83,6 @@ def _entry(path: Path) -> os.stat_result | None:
         return None
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _is_waited_for(path: Path) -> bool:
-    """Whether to read it may never end: a pipe without a writer, a terminal; not a link to the null device,
-    by which systemd's users turn a file off.
-    """
-    with suppress(OSError):  # it is reported when the file is opened
-        mode = path.stat().st_mode
-        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or path.samefile(os.devnull))
-    return False
 
 
 def _is_drawn(table: Mapping[str, Any]) -> bool:

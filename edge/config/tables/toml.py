@@ -12,6 +12,7 @@ from typing import IO, Any
 from edge.config.encoding import text_of
 from edge.config.redaction import redact
 from edge.errors import ConfigurationError
+from edge.files import read_bounded
 
 LARGEST = 1 << 20
 """The most bytes of a configuration file."""
@@ -75,9 +76,7 @@ def parsed(name: str, text: str) -> dict[str, Any]:
 
 
 def _content(path: Path, opened: Callable[[IO[bytes]], object]) -> bytes:
-    with path.open("rb") as file:
-        opened(file)
-        return file.read(LARGEST + 1)
+    return read_bounded(path, LARGEST + 1, opened)
 
 
 @cache

@@ -207,17 +207,17 @@ class TestOwners:
         link = box.further / "1.toml"
         link.symlink_to(box.path.parent / "private" / "page.toml")
         refuse = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        read = Path.open
+        read = os.open
 
-        def opened(path: Path, mode: str = "r") -> object:
+        def opened(path: Path, *how: int) -> int:
             if path == link:
                 raise refuse
-            return read(path, mode)
+            return read(path, *how)
 
         def exists(path: Path) -> bool:
             raise refuse
 
-        monkeypatch.setattr(Path, "open", opened)
+        monkeypatch.setattr("edge.files.os.open", opened)
         monkeypatch.setattr(Path, "exists", exists)
         assert box.fault() == "conf.d/1.toml: cannot be read: Permission denied"
 

@@ -107,6 +107,12 @@ def _run(words: Sequence[str], *, own_process: bool) -> int:
     except InstoreError as error:
         complain(str(error))
         return 1
+    except UnicodeEncodeError as error:  # of a path, by the encoding that the locale gives to file names
+        complain(
+            f"{error.object!r}: cannot be a file name where the locale makes Python use {error.encoding}; "
+            "set the environment variable PYTHONUTF8=1"
+        )
+        return 1
     except BrokenPipeError:  # the reader of our output ended
         null_output()
         return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -135,12 +136,18 @@ def _is_device(source: str) -> bool:
 
 
 def _path(source: str) -> Path:
-    if source.startswith("file://"):
-        return Path(unquote(urlsplit(source).path))
     try:
-        return Path(source).expanduser()
+        is_url = source.startswith("file://")
+        path = Path(unquote(urlsplit(source).path)) if is_url else Path(source).expanduser()
+        os.fsencode(path)
     except RuntimeError:
         raise SourceError(f"{source}: the user does not exist or has no home folder") from None
+    except UnicodeEncodeError as error:
+        raise SourceError(
+            f"{source}: cannot be a file name where the locale makes Python use {error.encoding}; "
+            "set the environment variable PYTHONUTF8=1"
+        ) from None
+    return path
 
 
 def _credentials(settings: CameraSettings, secrets_beside: Path) -> tuple[str, str] | None:

@@ -36,6 +36,11 @@ def free_bytes(folder: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
+def is_read_only(folder: Path) -> bool:
+    """Whether the file system of `folder` is mounted read-only. Raises OSError."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
 def show_unit(unit: str) -> Mapping[str, str]:
     """What systemd knows of a unit: its states, its restarts and its last status line; {} without systemd."""
     if not _BOOTED.exists():

@@ -57,8 +57,8 @@ def prepare_streams() -> None:
     given = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(_Output(1, "w", closefd=False)),
-        encoding=given.encoding,
-        errors=given.errors,
+        encoding="utf-8",  # as the log: a locale such as C, in which Python would use ASCII, has no umlauts
+        errors="surrogateescape",  # the name of a file that is not UTF-8 is written as it is
         line_buffering=given.isatty(),
     )
 

@@ -151,9 +151,9 @@ def test_bad_usage_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[s
     assert "instore-edge" in capsys.readouterr().err
 
 
-def by_shell(command: str) -> subprocess.CompletedProcess[str]:
+def by_shell(command: str, environment: str = "") -> subprocess.CompletedProcess[str]:
     """`python` with these arguments and redirections."""
-    words = ["/bin/sh", "-c", f"{sys.executable} {command}"]
+    words = ["/bin/sh", "-c", f"{environment} {sys.executable} {command}"]
     return subprocess.run(words, check=False, capture_output=True, text=True, timeout=60)
 
 
@@ -182,3 +182,25 @@ def test_streams_that_are_closed_end_no_command_and_take_in_no_file(tmp_path: Pa
     assert (tmp_path / "second").read_text() == os.devnull
     done = by_shell("-m edge config schema <&- 2>&-")
     assert (done.returncode, done.stdout[:1]) == (0, "{")
+
+
+ASCII = "LC_ALL=C PYTHONCOERCECLOCALE=0 PYTHONUTF8=0"
+"""In which Python uses ASCII for file names and output."""
+
+
+@pytest.mark.parametrize("locale", ["LC_ALL=C", ASCII])
+def test_umlauts_are_shown_in_every_locale(locale: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(CONFIG.replace("door", "Tür"), encoding="utf-8")
+    done = by_shell(f"-m edge config show --config {tmp_path}/config.toml", locale)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 'name = "Tür"' in done.stdout
+
+
+def test_a_name_that_the_locale_has_no_letters_for_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        f"{CONFIG}[outbox]\ndirectory = '{tmp_path}/Zürich'\n", encoding="utf-8"
+    )
+    done = by_shell(f"-m edge audit --config {tmp_path}/config.toml", ASCII)
+    assert done.returncode == 1
+    assert "Zürich" in done.stderr and "Traceback" not in done.stderr
+    assert "cannot be a file name where the locale makes Python use ascii; set the environment" in done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from edge.clock import Clock
@@ -43,12 +43,23 @@ def check_outbox(settings: Settings, folder: Path, clock: Clock) -> str:
 
 
 def check_disk(settings: Settings, folder: Path) -> str:
-    """Raises `Warn` where a full outbox would fill the disk, OutsideError where the folder cannot be read."""
+    """Raises `Warn` where a full outbox would fill the disk, OutsideError where nothing can be written."""
     state = state_folder(settings, folder)
     try:
-        free = machine.free_bytes(state.parent if state == SERVICE_STATE else state)
+        there = _nearest(state)
+        free = machine.free_bytes(there)
+        if machine.is_read_only(there):
+            raise OutsideError(
+                f"{state}: {there} is on a file system that is mounted read-only; mount it for writing "
+                "(it also turns read-only after a fault of the disk), or set another outbox.directory"
+            )
     except OSError as error:
-        raise OutsideError(f"{state}: {error.strerror}") from None
+        raise OutsideError(f"{state}: {error.strerror}; run this check as root") from None
+    if there not in (state, SERVICE_STATE.parent) and not os.access(there, os.W_OK | os.X_OK):
+        raise OutsideError(
+            f"{state}: does not exist, and this user may not make it in {there}; make it, "
+            "or set another outbox.directory"
+        )
     needed = max(0, settings.outbox.max_bytes - _bytes(state / "outbox.db"))
     if free < needed:
         raise Warn(
@@ -76,6 +87,15 @@ def _waiting(path: Path, settings: Settings, clock: Clock) -> str:
         if "is in use" in str(error):
             return "in use by the running daemon"
         raise
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or what is there of its parents: the disk on which it will be. Raises OSError."""
+    for place in (folder, *folder.absolute().parents):
+        with suppress(FileNotFoundError):
+            place.stat()
+            return place
+    return Path("/")
 
 
 def _bytes(path: Path) -> int:

@@ -173,6 +173,15 @@ def test_what_is_neither_file_nor_folder_is_named(tmp_path: Path) -> None:
         opened(str(tmp_path / "pipe"), tmp_path)
 
 
+@pytest.mark.parametrize("source", ["vidéo.mp4", "file:///vid%C3%A9o.mp4"])
+def test_a_name_that_the_locale_has_no_letters_for_is_told(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.fsencode", lambda path: str(path).encode("ascii"))
+    with pytest.raises(SourceError, match="the locale makes Python use ascii; set the environment variable"):
+        opened(source, tmp_path)
+
+
 @pytest.mark.parametrize("source", ["clip.mp4", "rtsp://127.0.0.1:1/stream"])
 def test_video_is_decoded_as_the_settings_say(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "clip.mp4").write_bytes(b"video")

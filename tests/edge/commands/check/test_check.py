@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 from contextlib import closing
@@ -235,11 +236,26 @@ def test_a_disk_that_the_outbox_may_fill_is_told(
     assert words in verdict.detail
 
 
-def test_a_disk_that_is_not_there_is_told(tmp_path: Path) -> None:
-    settings = configured(outbox={"directory": "nowhere"})
+@pytest.mark.parametrize("directory", [".", "missing/too"])
+def test_a_read_only_disk_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory: str
+) -> None:
+    monkeypatch.setattr(machine, "is_read_only", lambda folder: folder == tmp_path)
+    settings = configured(outbox={"directory": directory})
     verdict = attempt("disk", lambda: check_disk(settings, tmp_path))
     assert verdict.status is Status.FAILED
-    assert "nowhere: No such file" in verdict.detail
+    assert f"{tmp_path} is on a file system that is mounted read-only; mount it" in verdict.detail
+
+
+def test_missing_rights_for_the_folder_of_the_outbox_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = configured(outbox={"directory": "missing"})
+    assert attempt("disk", lambda: check_disk(settings, tmp_path)).status is Status.OK
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    verdict = attempt("disk", lambda: check_disk(settings, tmp_path))
+    assert verdict.status is Status.FAILED
+    assert f"missing: does not exist, and this user may not make it in {tmp_path}; make it" in verdict.detail
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,9 @@ _OPTIONS = {
     "correct_ts_overflow": "0",  # FFmpeg would take a jump back for a wrapped clock
 }
 
+_UNPROBED = {"fpsprobesize": "0"}
+"""FFmpeg would read up to 5 MB to measure the rate, and take the codec that it finds last in them."""
+
 log = logging.getLogger(__name__)
 
 
@@ -67,7 +70,7 @@ class Clip:
         self._lost = 0
         self._frames = 0
         self._shown = False
-        self._first = 0  # byte of the file that was opened
+        self._first = -1  # byte at which the file was opened, -1 before its codec has changed
 
     @property
     def corrupt(self) -> int:
@@ -134,16 +137,13 @@ class Clip:
         """Rewind by opening the file again: not every format can seek."""
         self._lost = self.corrupt
         self._video.close()
-        self._first, self._video = 0, _open_clip(self._path, self._decoding)
+        self._first, self._video = -1, _open_clip(self._path, self._decoding)
         self._time.restart()
         self._losses = Losses(self._time.fps)
         self._frames = 0
 
     def _go_on_at(self, byte: int) -> None:
         """Go on with the rest of the file, which is in another codec. Its time tells whether it continues."""
-        log.warning(
-            "%s: the codec changes inside it, at byte %d; the rest is decoded as well", self._path, byte
-        )
         self._lost = self.corrupt
         self._video.close()
         before = self._first
@@ -157,13 +157,16 @@ class Clip:
                 f"{self._path}: the codec changes inside it, at byte {byte}, and the rest cannot be opened; "
                 "split it there, or convert it to one codec"
             )
+        log.warning(
+            "%s: the codec changes inside it, at byte %d; the rest is decoded as well", self._path, byte
+        )
         self._losses = Losses(self._time.fps)
 
     def close(self) -> None:
         self._video.close()
 
 
-def _open_clip(path: Path, decoding: Decoding, first: int = 0) -> Video:
+def _open_clip(path: Path, decoding: Decoding, first: int = -1) -> Video:
     try:
         size = path.stat().st_size
         path.open("rb").close()
@@ -173,7 +176,7 @@ def _open_clip(path: Path, decoding: Decoding, first: int = 0) -> Video:
         raise SourceError(f"{path}: is empty (0 bytes)")
     try:
         # An absolute path: FFmpeg would read a relative "concat:a.mp4" as a protocol.
-        options = _OPTIONS | {"skip_initial_bytes": str(first)}
+        options = _OPTIONS | ({"skip_initial_bytes": str(first), **_UNPROBED} if first >= 0 else {})
         return Video.open(str(path), f"file:{path.absolute()}", decoding=decoding, options=options)
     except UnopenedError as fault:
         raise SourceError(f"{path}: {fault}") from None

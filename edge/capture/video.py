@@ -305,7 +305,9 @@ class Video:
         if not self._is_transport_stream or packet.pos is None or packet.is_corrupt:
             return False
         decoders = decoders_of(bytes(memoryview(packet)[:HEAD]))
-        self._others = self._others + 1 if decoders and self._decoder.name not in decoders else 0
+        if not decoders:
+            return False
+        self._others = 0 if self._decoder.name in decoders else self._others + 1
         return self._others > (not packet.is_keyframe)
 
     def _frames_of(self, packet: Packet[Any]) -> Iterator[VideoFrame | _Packet]:

@@ -68,6 +68,10 @@ class TooLargeError(DeliveryError):
         self.size = size
 
 
+MOST_RECEIVED = 1 << 20
+"""Bytes of the largest packet that the broker may send; of MQTT's own 256 MB one fills the memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a broker takes from us. packet: bytes of the largest packet, None where it reported no limit."""
@@ -224,7 +228,9 @@ class Connection:
         self._client.dial = partial(self._dial, within)
         try:
             with ended_after(within, self._client.hang_up):
-                self._client.connect(broker.host, broker.port, self._access.settings.keepalive)
+                self._client.connect(
+                    broker.host, broker.port, self._access.settings.keepalive, properties=self._bounds()
+                )
         except ssl.SSLError as error:
             raise DeliveryError(MqttFailure.TLS, f"TLS failed: {_tls_fault(error)}") from error
         except WebsocketConnectionError as error:
@@ -372,6 +378,14 @@ class Connection:
         client.on_connect, client.on_publish = self._connected, self._published
         client.on_disconnect = self._disconnected
         return client
+
+    def _bounds(self) -> Properties | None:
+        """What the broker may send (MQTT 5): anybody may publish to a topic that is subscribed to."""
+        if not self._is_v5:
+            return None
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.MaximumPacketSize = MOST_RECEIVED
+        return properties
 
     def _properties(self, packet: int) -> Properties | None:
         """The type of the payload (MQTT 5); no expiry, since a late message is better than a missing one."""

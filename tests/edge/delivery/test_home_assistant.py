@@ -10,12 +10,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from paho.mqtt.publish import single
 
 from edge.config import Settings
 from edge.delivery import Topics
+from edge.delivery.connection import MOST_RECEIVED
 from edge.delivery.home_assistant import announcements
 from edge.delivery.outbox import Outbox
+from edge.delivery.session import Session
 from edge.types import CameraState
 from tests.fakes import settings
 from tests.mosquitto import Mosquitto, Subscriber
@@ -126,6 +129,32 @@ def test_they_are_sent_again_at_the_birth_and_taken_back_with_the_camera(
             later.wait_for(lambda messages: len(messages) >= 1)
     assert subscriber.on(mine)[-1] == b""
     assert [message.topic for message in later.messages] == [topics.box_announcement]
+
+
+def test_a_huge_message_on_the_topic_of_the_birth_is_not_taken(
+    tmp_path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    born = Session._born
+
+    def noted(session: Session, payload: bytes) -> None:
+        heard.append(len(payload))
+        born(session, payload)
+
+    monkeypatch.setattr(Session, "_born", noted)
+    configured_ = configured()
+    topics = Topics.of(configured_)
+    outbox.commit(retained=announcements(configured_, topics))
+    with (
+        Mosquitto(tmp_path) as broker,
+        Subscriber(broker, topics.box_announcement) as subscriber,
+        Running(broker, outbox, tmp_path, home_assistant="homeassistant"),
+    ):
+        subscriber.wait_for_topic(topics.box_announcement)
+        for payload in (bytes(MOST_RECEIVED), "online"):
+            single(topics.birth, payload, qos=1, hostname=broker.host, port=broker.port)
+        subscriber.wait_for_topic(topics.box_announcement, 2)
+    assert heard == [len("online")]
 
 
 def test_turned_off_they_are_taken_back(tmp_path: Path, outbox: Outbox) -> None:

@@ -5,11 +5,15 @@ BIN := $(VENV)/bin
 TRAINING := .venv-training
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-training system-packages tools test test-edge test-gpu test-service test-training \
-         check format demo train-demo bench fleet boards soak prove schemas detectors ansible asyncapi home-assistant node-red prometheus deb lock fuzz audit clean
+.PHONY: help install install-training system-packages tools test test-edge test-waiting test-together test-gpu \
+         test-service test-training check format demo train-demo bench fleet boards soak prove \
+         schemas detectors ansible asyncapi home-assistant node-red prometheus deb lock fuzz audit clean
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | expand -t 20
+
+# Both environments may be made at once; installing this project writes into this folder.
+ONE_AT_A_TIME := $(if $(shell command -v flock),flock pyproject.toml)
 
 install: $(VENV)/.installed ## create .venv: the box's environment with TensorRT, OpenVINO and the test tools
 
@@ -21,14 +25,14 @@ $(VENV)/.installed: requirements/edge.txt requirements/tensorrt.txt requirements
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/edge.txt \
 	  -r requirements/tensorrt.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/openvino.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(ONE_AT_A_TIME) $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 $(TRAINING)/.installed: requirements/training.txt pyproject.toml deploy/system-packages.sh
 	deploy/system-packages.sh run
 	$(PYTHON) -m venv --clear $(TRAINING)
 	$(TRAINING)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/training.txt
-	$(TRAINING)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(ONE_AT_A_TIME) $(TRAINING)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 tools: install ## add the tools of fuzz, audit and test-service to .venv
@@ -37,24 +41,29 @@ tools: install ## add the tools of fuzz, audit and test-service to .venv
 system-packages: ## install the system packages of the tests: an MQTT broker, an RTSP server, a browser
 	deploy/system-packages.sh test
 
-# Two suites at once need four cores: training uses two, and some tests of the box have deadlines.
-SUITES_AT_ONCE := $(shell [ "$$(nproc)" -ge 4 ] && echo 2 || echo 1)
+# Tests marked `together` and those of training compute all the time. The others wait for most of it and have
+# deadlines or measure: so those that compute take what these leave of the cores (`nice`), beside them.
+SUITES_AT_ONCE := $(shell [ "$$(nproc)" -ge 4 ] && echo 3 || echo 2)
 
-test: check install-training system-packages ## run lint, types, import rules and every test
+test: system-packages ## run lint, types, import rules and every test
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target install-training check
 	@$(MAKE) --no-print-directory --jobs=$(SUITES_AT_ONCE) --keep-going --output-sync=target \
-	  test-edge test-training
+	  test-waiting test-together test-training
 	@echo "every check and every test passed"
 
-# Tests marked `together` run two at a time. The others have deadlines or measure, and wait for most of the time:
-# they run four at a time, and what fails then is run again alone.
-BOX_TESTS := $(BIN)/python -m pytest tests --ignore=tests/training --ignore=tests/service
+# What a worker or a daemon of a test has compiled, the next one finds, also where the environment forbids that.
+CACHED := env -u PYTHONDONTWRITEBYTECODE
+BOX_TESTS := $(CACHED) $(BIN)/python -m pytest tests --ignore=tests/training --ignore=tests/service
+WAITING := -o cache_dir=.pytest_cache/waiting -m "not together and not gpu"
 
-test-edge: install system-packages ## run the tests of the box
-	status=0; \
-	$(BOX_TESTS) -n 2 -m "together and not gpu" || status=1; \
-	$(BOX_TESTS) -n 4 --dist loadfile -m "not together and not gpu" || \
-	  $(BOX_TESTS) --last-failed -m "not together and not gpu" || status=1; \
-	exit $$status
+test-edge: ## run the tests of the box
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target test-waiting test-together
+
+test-waiting: install system-packages # four at a time; what fails then is run again alone
+	$(BOX_TESTS) $(WAITING) -n 4 --dist loadfile || $(BOX_TESTS) $(WAITING) --last-failed
+
+test-together: install system-packages # two at a time
+	nice $(BOX_TESTS) -o cache_dir=.pytest_cache/together -n 2 -m "together and not gpu"
 
 test-gpu: install ## run the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest tests --ignore=tests/training -m gpu
@@ -64,7 +73,7 @@ test-service: deb tools ## test the package in a clean Debian under systemd; nee
 	$(BIN)/python -m pytest tests/service
 
 test-training: install-training ## run the tests of training
-	$(TRAINING)/bin/python -m pytest tests/training -n 2 --dist loadfile
+	nice $(CACHED) $(TRAINING)/bin/python -m pytest tests/training -n 2 --dist loadfile
 
 check: install ## run lint, types and import rules
 	$(BIN)/ruff check .

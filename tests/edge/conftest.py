@@ -1,1 +1,1 @@
-from tests.gpu_fixtures import bundle, cuda, library, plan, pretended, runtime, trt  # noqa: F401 (fixtures)
+from tests.gpu_fixtures import bundle, cuda, drawn_once, library, plan, pretended, runtime, trt  # noqa: F401 (fixtures)

@@ -34,9 +34,23 @@ TOGETHER = tuple(
 """Tests without deadlines and measurements, which may run beside another test."""
 
 
+def _is_together(path: Path) -> bool:
+    return any(place == path or place in path.parents for place in TOGETHER)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file whose tests `-m` leaves out by this mark is not read, as every worker reads what it collects."""
+    wanted = config.getoption("-m").split()
+    if collection_path.suffix != ".py" or "together" not in wanted or "or" in wanted:
+        return None
+    left_out = "not together" in " ".join(wanted)
+    return _is_together(collection_path) == left_out or None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    together = {path for path in {item.path for item in items} if _is_together(path)}
     for item in items:
-        if any(item.path.is_relative_to(place) for place in TOGETHER):
+        if item.path in together:
             item.add_marker("together")
 
 

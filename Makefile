@@ -54,13 +54,14 @@ test: system-packages ## run lint, types, import rules and every test
 # What a worker or a daemon of a test has compiled, the next one finds, also where the environment forbids that.
 CACHED := env -u PYTHONDONTWRITEBYTECODE
 BOX_TESTS := $(CACHED) $(BIN)/python -m pytest tests --ignore=tests/training --ignore=tests/service
+BY_FILE := --dist loadfile --no-loadscope-reorder  # in the order of tests/conftest.py
 WAITING := -o cache_dir=.pytest_cache/waiting -m "not together and not gpu"
 
 test-edge: ## run the tests of the box
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target test-waiting test-together
 
 test-waiting: install system-packages # four at a time; what fails then is run again alone
-	$(BOX_TESTS) $(WAITING) -n 4 --dist loadfile || $(BOX_TESTS) $(WAITING) --last-failed
+	$(BOX_TESTS) $(WAITING) -n 4 $(BY_FILE) || $(BOX_TESTS) $(WAITING) --last-failed
 
 test-together: install system-packages # two at a time
 	nice $(BOX_TESTS) -o cache_dir=.pytest_cache/together -n 2 -m "together and not gpu"
@@ -73,7 +74,7 @@ test-service: deb tools ## test the package in a clean Debian under systemd; nee
 	$(BIN)/python -m pytest tests/service
 
 test-training: install-training ## run the tests of training
-	nice $(CACHED) $(TRAINING)/bin/python -m pytest tests/training -n 2 --dist loadfile
+	nice $(CACHED) $(TRAINING)/bin/python -m pytest tests/training -n 2 $(BY_FILE)
 
 check: install ## run lint, types and import rules
 	$(BIN)/ruff check .

@@ -34,6 +34,18 @@ TOGETHER = tuple(
 """Tests without deadlines and measurements, which may run beside another test."""
 
 
+LONGEST = tuple(
+    Path(__file__).parent / name
+    for name in (
+        "edge/web/test_browser.py", "edge/web/setup/test_setup_in_browser.py", "edge/commands/test_engine.py",
+        "edge/web/audit/test_audit_in_browser.py", "test_golden.py", "privacy/test_silence.py",
+        "training/test_silence.py", "training/train/test_loop.py", "training/train/test_job.py",
+        "training/train/test_workers.py",
+    )
+)  # fmt: skip
+"""Whoever runs them beside others begins with them: one that comes last is waited for alone."""
+
+
 def _is_together(path: Path) -> bool:
     return any(place == path or place in path.parents for place in TOGETHER)
 
@@ -52,6 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path in together:
             item.add_marker("together")
+    turns = {path: turn for turn, path in enumerate(LONGEST)}
+    items.sort(key=lambda item: turns.get(item.path, len(turns)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

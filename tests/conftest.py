@@ -38,12 +38,13 @@ LONGEST = tuple(
     Path(__file__).parent / name
     for name in (
         "integration/test_commands.py", "edge/daemon/test_runtime.py", "integration/test_process.py",
-        "edge/web/setup/test_setup_in_browser.py", "edge/commands/test_engine.py", "integration/test_places.py",
-        "fleet/test_fleet.py", "edge/web/test_browser.py", "bench/test_memory.py", "integration/test_secrets.py",
-        "test_soak.py", "integration/test_delivery.py", "privacy/test_silence.py", "privacy/test_pictures.py",
-        "integration/test_reload.py", "integration/test_disk.py", "test_golden.py", "integration/test_cameras.py",
-        "training/test_silence.py", "training/train/test_loop.py", "training/train/test_job.py",
-        "training/train/test_workers.py",
+        "edge/web/setup/test_setup_in_browser.py", "edge/commands/test_engine.py",
+        "integration/test_places.py", "fleet/test_fleet.py", "edge/web/test_browser.py",
+        "bench/test_memory.py", "integration/test_secrets.py", "test_soak.py",
+        "integration/test_delivery.py", "privacy/test_silence.py", "privacy/test_pictures.py",
+        "integration/test_reload.py", "integration/test_disk.py", "test_golden.py",
+        "integration/test_cameras.py", "training/test_silence.py", "training/train/test_loop.py",
+        "training/train/test_job.py", "training/train/test_workers.py",
     )
 )  # fmt: skip
 """Whoever runs them beside others begins with them: one that comes last is waited for alone."""

@@ -127,7 +127,7 @@ def test_a_folder_of_pictures_with_a_corrupt_one_is_replayed(tmp_path: Path) -> 
 
 
 def test_small_counts_are_withheld_unless_asked_for(tmp_path: Path) -> None:
-    clip = write_scene(tmp_path / "scene.avi", seconds=14, size=(960, 540))
+    clip = write_scene(tmp_path / "scene.avi", seconds=6, size=(960, 540))
     shown = counts_of(instore_edge("replay", clip, "--set", "privacy.minimum=1").stdout)
     withheld = counts_of(instore_edge("replay", clip).stdout)
     assert shown["released"] >= 1

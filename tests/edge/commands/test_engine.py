@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,9 @@ from edge.commands.engine.build import build_engines
 from edge.commands.engine.report import render
 from edge.errors import ConfigurationError
 from edge.inference import tensorrt
-from edge.inference.backend import BackendError
+from edge.inference.backend import BackendError, Graph
 from edge.inference.cuda import Cuda
+from edge.inference.engine_build import build as compile_graph
 from edge.inference.engine_store import KEPT, EngineStore
 from edge.inference.precision import age_graph
 from edge.inference.reference_check import Difference
@@ -41,6 +43,23 @@ def no_gpu(runtime: FakeCuda) -> Callable[[], Cuda]:
 def with_gpu(cuda: Cuda, pretended: Library, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Cuda]:
     monkeypatch.setattr(build, "libraries", lambda: iter([pretended]))
     return lambda: cuda
+
+
+_PLANS: dict[tuple[object, ...], bytes] = {}
+
+
+@pytest.fixture
+def once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what becomes of an engine: each is compiled by the first of them that wants it."""
+
+    def build_once(library: Library, graph: Graph, **how: Any) -> bytes:
+        pretended = isinstance(library.module, FakeTensorRt)  # which remembers what a plan computes
+        key = (pretended, graph.path.read_bytes(), how["max_batch"], how["capability"])
+        if key not in _PLANS:
+            _PLANS[key] = compile_graph(library, graph, **how)
+        return _PLANS[key]
+
+    monkeypatch.setattr(build, "build", build_once)
 
 
 def test_builds_for_named_gpus_and_says_that_they_never_ran(
@@ -68,6 +87,7 @@ def test_builds_for_named_gpus_and_says_that_they_never_ran(
     assert [one.graph for one in built[4:]] == [None] * 4  # these are float32 themselves
 
 
+@pytest.mark.usefixtures("once")
 def test_what_was_built_is_what_a_box_looks_for(
     bundle: Bundle, pretended: Library, cuda: Cuda, trt: FakeTensorRt, tmp_path: Path
 ):
@@ -87,6 +107,7 @@ def test_what_was_built_is_what_a_box_looks_for(
     assert [file.suffix for file in (tmp_path / "state").iterdir()] == [".kernels"]
 
 
+@pytest.mark.usefixtures("once")
 def test_what_was_built_are_the_faces_engines_that_a_box_looks_for(
     bundle: Bundle, with_gpu: Callable[[], Cuda], trt: FakeTensorRt, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -102,6 +123,7 @@ def test_what_was_built_are_the_faces_engines_that_a_box_looks_for(
     ]
 
 
+@pytest.mark.usefixtures("once")
 def test_runs_the_engine_where_the_gpu_is_of_its_kind(
     bundle: Bundle, with_gpu: Callable[[], Cuda], tmp_path: Path, runtime: FakeCuda
 ):
@@ -126,6 +148,7 @@ def test_runs_the_engine_where_the_gpu_is_of_its_kind(
     assert [(one.capability, one.file) for one in alone] == [("sm86", one.file) for one in (ages, far, near)]
 
 
+@pytest.mark.usefixtures("once")
 def test_an_engine_beyond_the_tolerance_is_refused_and_not_kept(
     bundle: Bundle, with_gpu: Callable[[], Cuda], tmp_path: Path, trt: FakeTensorRt
 ):
@@ -164,6 +187,7 @@ def test_an_unknown_gpu_is_refused_before_anything_is_built(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("once")
 def test_one_that_cannot_be_built_keeps_none_of_the_others(
     library: Library, bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path
 ):
@@ -179,6 +203,7 @@ def test_one_that_cannot_be_built_keeps_none_of_the_others(
     assert names == ["fp16-sm75", "fp16-sm86", "int8-sm86"]
 
 
+@pytest.mark.usefixtures("once")
 def test_the_command_removes_nothing_from_a_folder_that_it_is_given(library: Library, tmp_path: Path):
     for number in range(KEPT + 1):
         (tmp_path / f"{number}.engine").write_text("of another bundle")
@@ -224,6 +249,7 @@ def test_the_command_writes_json(library: Library, tmp_path: Path, capsys: pytes
         assert report["not_run"]
 
 
+@pytest.mark.usefixtures("once")
 def test_the_command_tells_a_person_what_never_ran(
     library: Library, bundle: Bundle, no_gpu: Callable[[], Cuda], tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

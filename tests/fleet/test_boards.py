@@ -23,7 +23,11 @@ from tests.fakes import ManualClock
 from tests.fleet.test_schema import QUARTER, box_status, counts, flow, register, take
 from tests.patience import PATIENCE
 
-NOW = datetime.now(UTC).replace(second=0, microsecond=0)
+
+@pytest.fixture(scope="module")
+def now() -> datetime:
+    """When these tests begin, which is long after they were collected: a query looks back five minutes."""
+    return datetime.now(UTC).replace(second=0, microsecond=0)
 
 
 def queries(name: str) -> list[tuple[str, str]]:
@@ -61,7 +65,7 @@ def test_panels_do_not_overlap_and_name_a_source_that_is_provisioned(of: Any) ->
         assert (panel["datasource"]["type"], panel["datasource"]["uid"]) in sources
 
 
-def samples() -> Iterator[str]:
+def samples(now: datetime) -> Iterator[str]:
     """The series of a daemon over 20 minutes, growing where they count; `till` gives no picture."""
     _, exposition = Metrics(ManualClock(), ["door", "till"]).exposition("")
     series = re.findall(r"(?m)^(\w+)(?:\{(.*)\})? \S+$", exposition.decode())
@@ -71,17 +75,17 @@ def samples() -> Iterator[str]:
         counter = name.endswith(("_total", "_count", "_sum", "_bucket"))
         for step in range(81):
             value = 10 * step if counter else int('camera="till"' not in labels)
-            at = (NOW - (80 - step) * timedelta(seconds=15)).timestamp()
+            at = (now - (80 - step) * timedelta(seconds=15)).timestamp()
             yield f"{name}{{{all_labels}}} {value} {at:.0f}"
     yield from (
-        f'up{{job="instore",instance="box-2"}} 0 {(NOW - n * QUARTER / 60).timestamp():.0f}' for n in (1, 0)
+        f'up{{job="instore",instance="box-2"}} 0 {(now - n * QUARTER / 60).timestamp():.0f}' for n in (1, 0)
     )
 
 
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def prometheus(now: datetime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     server = Prometheus(tmp_path_factory.mktemp("prometheus"), ROOT / "deploy/prometheus/instore.rules.yml")
-    server.put("\n".join(samples()))
+    server.put("\n".join(samples(now)))
     with server:
         yield server
 
@@ -110,12 +114,12 @@ def test_every_query_of_operations_gives_rows(
 
 
 @pytest.fixture(scope="module")
-def filled(postgresql: Any) -> Iterator[psycopg.Connection]:
+def filled(now: datetime, postgresql: Any) -> Iterator[psycopg.Connection]:
     """Two stores of a region: one counts, and one is missing; a message got lost."""
     with psycopg.connect(postgresql.create("boards", template="schema"), autocommit=True) as db:
         register(db, "Europe/Berlin", "00:00")
         register(db, "UTC", "00:00", site="closed")
-        start = NOW - timedelta(hours=NOW.hour % 6 + 6, minutes=NOW.minute)
+        start = now - timedelta(hours=now.hour % 6 + 6, minutes=now.minute)
         released = {"65+": (7, start - QUARTER), "unclassified": (5, start)}
         for n in range(3):
             begins = start + n * QUARTER
@@ -128,10 +132,10 @@ def filled(postgresql: Any) -> Iterator[psycopg.Connection]:
 
 @pytest.mark.parametrize("title_and_query", queries("visitors"), ids=lambda pair: pair[0])
 def test_every_query_of_visitors_gives_rows(
-    filled: psycopg.Connection, title_and_query: tuple[str, str]
+    filled: psycopg.Connection, now: datetime, title_and_query: tuple[str, str]
 ) -> None:
     _, query = title_and_query
-    query = between(query, NOW - timedelta(days=7), NOW)
+    query = between(query, now - timedelta(days=7), now)
     assert filled.execute(query).fetchall(), query
 
 

@@ -54,17 +54,19 @@ test: system-packages ## run lint, types, import rules and every test
 # What a worker or a daemon of a test has compiled, the next one finds, also where the environment forbids that.
 CACHED := env -u PYTHONDONTWRITEBYTECODE
 BOX_TESTS := $(CACHED) $(BIN)/python -m pytest tests --ignore=tests/training --ignore=tests/service
-BY_FILE := --dist loadfile --no-loadscope-reorder  # in the order of tests/conftest.py
+# In the order of tests/conftest.py.
+BY_FILE := --dist loadfile --no-loadscope-reorder
+TOGETHER := -o cache_dir=.pytest_cache/together -m "together and not gpu"
 WAITING := -o cache_dir=.pytest_cache/waiting -m "not together and not gpu"
 
-test-edge: ## run the tests of the box
+test-edge: install system-packages ## run the tests of the box
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target test-waiting test-together
 
-test-waiting: install system-packages # four at a time; what fails then is run again alone
+test-waiting: install system-packages # four at a time; what fails is run again, one at a time
 	$(BOX_TESTS) $(WAITING) -n 4 $(BY_FILE) || $(BOX_TESTS) $(WAITING) --last-failed
 
-test-together: install system-packages # two at a time
-	nice $(BOX_TESTS) -o cache_dir=.pytest_cache/together -n 2 -m "together and not gpu"
+test-together: install system-packages # two at a time; as above
+	nice $(BOX_TESTS) $(TOGETHER) -n 2 || nice $(BOX_TESTS) $(TOGETHER) --last-failed
 
 test-gpu: install ## run the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest tests --ignore=tests/training -m gpu

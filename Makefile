@@ -65,8 +65,8 @@ test-edge: install system-packages ## run the tests of the box
 test-waiting: install system-packages # four at a time; what fails is run again, one at a time
 	$(BOX_TESTS) $(WAITING) -n 4 $(BY_FILE) || $(BOX_TESTS) $(WAITING) --last-failed
 
-test-together: install system-packages # two at a time; as above
-	nice $(BOX_TESTS) $(TOGETHER) -n 2 || nice $(BOX_TESTS) $(TOGETHER) --last-failed
+test-together: install system-packages # two at a time
+	nice $(BOX_TESTS) $(TOGETHER) -n 2
 
 test-gpu: install ## run the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest tests --ignore=tests/training -m gpu

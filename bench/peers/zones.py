@@ -43,6 +43,7 @@ from edge.vision.clothes import Colours
 from edge.vision.pipeline import Vision, VisionResult, build_detection
 from edge.vision.second_opinion import network_check
 from edge.vision.track import Tracker
+from edge.vision.track.blocks import Blocks
 from edge.vision.zones import ENTERED
 
 COUNTERS = ("truth", "InStore", "bytetrack", "ours")
@@ -119,8 +120,10 @@ class Watching(Vision):
         self.size = frame.image.shape[1], frame.image.shape[0]
         return super().process(frame)
 
-    def _follow(self, faces: Faces, at: datetime, *clothes: Colours) -> list[Track]:
-        ended = super()._follow(faces, at, *clothes)
+    def _follow(
+        self, faces: Faces, at: datetime, *clothes: Colours, blocks: Blocks | None = None
+    ) -> list[Track]:
+        ended = super()._follow(faces, at, *clothes, blocks=blocks)
         self.frames.append(seen(faces, self._tracks))
         return ended
 

@@ -31,6 +31,7 @@ from edge.vision.detect import (
 from edge.vision.detect.networks import LOWEST_SCORE
 from edge.vision.second_opinion import FaceCheck, SecondOpinion, network_check
 from edge.vision.track import Tracker, TrackerSettings
+from edge.vision.track.blocks import Blocks, blocks
 from edge.vision.visitors import Visitors
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,8 @@ class Vision:
             worn = colours(frame.image, faces.xyxy)
             parts = with_parts(frame.image, faces.xyxy, worn)
             of_parts = patches(frame.image, faces.xyxy, worn)
-            ended = self._follow(faces, frame.captured_at, worn, parts, of_parts)
+            shown = blocks(frame.image, faces.xyxy)
+            ended = self._follow(faces, frame.captured_at, worn, parts, of_parts, blocks=shown)
         self._visitors.join(ended)
         with self._metrics.timed("crops"):
             self._visitors.look(frame, faces, self._tracks, worn)
@@ -138,9 +140,11 @@ class Vision:
         self._scanner.close()
         self._opinion.close()
 
-    def _follow(self, faces: Faces, at: datetime, *clothes: Colours) -> list[Track]:
+    def _follow(
+        self, faces: Faces, at: datetime, *clothes: Colours, blocks: Blocks | None = None
+    ) -> list[Track]:
         """Continue the tracks with the faces of the moment `at`; the tracks that have ended."""
-        tracks = self._tracker.update(faces, at, *clothes)
+        tracks = self._tracker.update(faces, at, *clothes, blocks=blocks)
         self._tracks = [track for track in tracks if track.state is not TrackState.REMOVED]
         return [track for track in tracks if track.state is TrackState.REMOVED]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import lap
 import numpy as np
 
+from edge.vision.track.blocks import FORGOTTEN_AFTER, agreement
 from edge.vision.track.life import NEVER
 from edge.vision.track.motion import Bools, Floats, Indices
 from edge.vision.track.sightings import Sightings
@@ -78,6 +79,16 @@ CROWDED = 0.25
 """Surprise added for each e-fold of faces that are so near, unless the clothes are the same: the more people,
 the more likely one of them stands where somebody was expected."""
 
+SAME_PICTURE, OTHER_PICTURE = 0.7, 0.4
+"""Agreement with the picture of a moment ago (`blocks.agreement`) from which on a face is no surprise for it,
+and up to which it is all of PICTURE_WEIGHT. In crowds most pairs below 0.65 taken for one person were two."""
+
+PICTURE_WEIGHT = 4.0
+"""Surprise added for another picture. With 6 and 8 more people who come out half hidden are counted twice."""
+
+COMPARED = 3.0
+"""Face sizes from where a track was seen last within which the pictures are compared."""
+
 TENTATIVE_SURCHARGE = 4.0
 """Surprise added under a tentative track: a confirmed one wins a conflict unless it fits far worse."""
 
@@ -90,7 +101,7 @@ class Pairs:
     seen last. unlike: (N, M), how unlike the clothes are; parts of them for a track that is hidden for very
     long. back: (N, M), which faces in the same clothes may be a track that comes back. late: (N,), which
     tracks are hidden for so long that they continue in the same clothes only. unproven: (N, M), which faces
-    are not seen in these.
+    are not seen in these. agree: (N, M), how well their pictures agree, NaN where they are not compared.
     """
 
     seen: Sightings
@@ -100,6 +111,7 @@ class Pairs:
     back: Bools
     late: Bools
     unproven: Bools
+    agree: Floats
 
 
 def compare(tracks: Tracks, seen: Sightings, lost_after: float) -> Pairs:
@@ -110,7 +122,8 @@ def compare(tracks: Tracks, seen: Sightings, lost_after: float) -> Pairs:
     back = (unlike < 1) & ~_taken(tracks, apart, unseen)
     # Whose own clothes were never seen continues without: the camera may look at faces only.
     late = hidden_long & tracks.clothes.known
-    return Pairs(seen, unseen, apart, unlike, back, late, late[:, None] & ~(unlike < 1))
+    unproven = late[:, None] & ~(unlike < 1)
+    return Pairs(seen, unseen, apart, unlike, back, late, unproven, _agree(tracks, seen, apart))
 
 
 def associate(tracks: Tracks, pairs: Pairs) -> tuple[Indices, Indices]:
@@ -160,7 +173,7 @@ def _expected(tracks: Tracks, pairs: Pairs) -> tuple[Indices, Indices]:
     clash = _clash(pairs)
     clash[~pairs.back] = np.maximum(clash[~pairs.back], 0)
     surprise = tracks.motion.surprise(pairs.seen.measured, pairs.seen.noise) + clash
-    surprise += np.where(pairs.back, 0, _crowding(pairs))
+    surprise += np.where(pairs.back, 0, _crowding(pairs)) + _changed(pairs)
     tentative = tracks.tentative
     vague = tentative & (tracks.before - tracks.life.last_seen > micros(VAGUE_AFTER))
     surprise[vague[:, None] & ~pairs.back] = np.inf
@@ -186,6 +199,21 @@ def _crowding(pairs: Pairs) -> Floats:
     """Surprise at any face for each track, (N, 1), by how many are near."""
     near = (pairs.apart < NEARBY).sum(axis=1, keepdims=True)
     return np.asarray(CROWDED * np.log(np.maximum(near, 1)))
+
+
+def _agree(tracks: Tracks, seen: Sightings, apart: Floats) -> Floats:
+    """How well the pictures of tracks and faces that are near agree, (N, M)."""
+    agree = np.full(apart.shape, np.nan)
+    recent = tracks.unseen_seconds <= FORGOTTEN_AFTER
+    for row, column in np.argwhere(recent[:, None] & (apart < COMPARED)).tolist():
+        agree[row, column] = agreement(tracks.blocks[row], seen.blocks[column])
+    return agree
+
+
+def _changed(pairs: Pairs) -> Floats:
+    """Surprise at another picture where a track was a moment ago, (N, M)."""
+    changed = (SAME_PICTURE - pairs.agree) / (SAME_PICTURE - OTHER_PICTURE)
+    return np.nan_to_num(PICTURE_WEIGHT * np.clip(changed, 0, 1))
 
 
 def _detour(tracks: Tracks, pairs: Pairs) -> Floats:

@@ -63,3 +63,4 @@ def _replace(tracks: Tracks, lost: int, row: int) -> None:
     life.absent[lost], life.hidden[lost], life.unproven_from[lost] = 0, False, NEVER
     life.resumes[row] = life.id[lost]
     tracks.motion.copy(row, lost)
+    tracks.blocks[lost] = tracks.blocks[row]

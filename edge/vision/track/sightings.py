@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edge.types import Boxes
 from edge.vision.clothes import PATCHES, Colours, half_hidden
+from edge.vision.track.blocks import Blocks, none
 from edge.vision.track.motion import NOISE, Floats, Indices, measure
 
 HALF_HIDDEN = np.array([0.1, 0.1, 0.3, 0.3])
@@ -20,7 +21,8 @@ class Sightings:
     """M faces, one row each.
 
     measured, noise: (M, 4), for the filter, see `motion`. worn, parts, patches: float32 (M, 3), (M, 3) and
-    (M, PATCHES, 3), the colours of the clothes, see `Tracker.update`; NaN where unknown.
+    (M, PATCHES, 3), the colours of the clothes, see `Tracker.update`; NaN where unknown. blocks: uint8
+    (M, SIDE, SIDE), the picture of each.
     """
 
     measured: Floats
@@ -28,18 +30,26 @@ class Sightings:
     worn: Colours
     parts: Colours
     patches: Colours
+    blocks: Blocks
 
     @classmethod
     def of(
-        cls, boxes: Boxes, worn: Colours | None, parts: Colours | None, patches: Colours | None
+        cls,
+        boxes: Boxes,
+        worn: Colours | None,
+        parts: Colours | None,
+        patches: Colours | None,
+        blocks: Blocks | None = None,
     ) -> Sightings:
-        """The faces in these boxes, float32 (M, 4) in pixels; clothes that are None are unknown."""
+        """The faces in these boxes, float32 (M, 4) in pixels; what is None is unknown."""
         if worn is None:
             worn = np.full((len(boxes), 3), np.nan, np.float32)
         noise = np.where(half_hidden(boxes)[:, None], HALF_HIDDEN, NOISE)
         if patches is None:
             patches = np.repeat(worn[:, None], PATCHES, axis=1)
-        return cls(measure(boxes), noise, worn, worn if parts is None else parts, patches)
+        if blocks is None:
+            blocks = none(len(boxes))
+        return cls(measure(boxes), noise, worn, worn if parts is None else parts, patches, blocks)
 
     def __len__(self) -> int:
         return len(self.measured)
@@ -47,7 +57,12 @@ class Sightings:
     def pick(self, rows: Indices) -> Sightings:
         """Some of them, in the order of `rows`."""
         return Sightings(
-            self.measured[rows], self.noise[rows], self.worn[rows], self.parts[rows], self.patches[rows]
+            self.measured[rows],
+            self.noise[rows],
+            self.worn[rows],
+            self.parts[rows],
+            self.patches[rows],
+            self.blocks[rows],
         )
 
     @property

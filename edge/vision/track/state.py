@@ -1,4 +1,4 @@
-"""What is kept of every live track, one row each: its times, where it is, and what is worn.
+"""What is kept of every live track, one row each: its times, where it is, what is worn, its last picture.
 
 Times are microseconds on the tracker's own axis, which begins in 1970 and never moves back.
 """
@@ -11,6 +11,7 @@ import numpy as np
 
 from edge.types import Boxes, Faces
 from edge.vision.clothes import behind
+from edge.vision.track.blocks import FORGOTTEN_AFTER, none
 from edge.vision.track.life import NEVER, NO_FACE, Life, Micros
 from edge.vision.track.motion import Bools, Floats, Indices, Motion
 from edge.vision.track.sightings import Sightings
@@ -41,6 +42,7 @@ class Tracks:
         self.life = Life.empty()
         self.motion = Motion()
         self.clothes = Wardrobe()
+        self.blocks = none(0)
         self.now = self.before = 0
         self._next_id = 1
 
@@ -72,6 +74,7 @@ class Tracks:
         self.before = self.now
         self.now += step
         self.life.absent[~self.life.hidden] += step
+        self.blocks[self.unseen > micros(FORGOTTEN_AFTER)] = 0
 
     def predict(self, step: int) -> None:
         """Move each to where it is expected after the last step, for as long as it is expected anywhere."""
@@ -85,6 +88,7 @@ class Tracks:
         """
         self.motion.correct(rows, seen.measured, seen.noise)
         self.clothes.add(rows, seen)
+        self.blocks[rows] = seen.blocks
         life = self.life
         life.face[:] = NO_FACE
         life.face[rows] = faces
@@ -107,12 +111,14 @@ class Tracks:
         self.life.extend(Life.begin(ids, self.now, faces, seen))
         self.motion.start(seen.measured)
         self.clothes.start(seen)
+        self.blocks = np.concatenate([self.blocks, seen.blocks])
 
     def keep(self, rows: Bools) -> None:
         """Forget all other rows."""
         self.life.keep(rows)
         self.motion.keep(rows)
         self.clothes.keep(rows)
+        self.blocks = self.blocks[rows]
 
     def boxes(self, faces: Faces) -> Boxes:
         """Where each is: its face of this frame, or where it is expected, float32 (N, 4)."""

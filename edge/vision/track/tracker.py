@@ -1,10 +1,11 @@
 """The tracker: which faces of successive frames are the same visitor, and the life of a track.
 
 Every track carries a Kalman filter (`motion`), so lengths are measured in face sizes. Faces are assigned to
-tracks so that the whole assignment is most likely. A face that fits none continues a track that was close by
-a moment ago and found no other (a sudden move), or one in the same clothes that it can have reached (a turn
-out of sight), or one that a nearer person has hidden since (in a queue), all in `association`, or else starts
-a new one. That may turn out to be one that was lost (`resume`).
+tracks so that the whole assignment is most likely, of which the picture of a moment ago is a part (`blocks`).
+A face that fits none continues a track that was close by a moment ago and found no other (a sudden move), or
+one in the same clothes that it can have reached (a turn out of sight), or one that a nearer person has hidden
+since (in a queue), all in `association`, or else starts a new one. That may turn out to be one that was lost
+(`resume`).
 
 All times are those of the frames: neither frame rate nor dropped frames change what the settings mean.
 `bench/trackers.py` compares this with trackers of a library; the constants were tuned on its scenes, with
@@ -23,6 +24,7 @@ from edge.geometry import overlap
 from edge.types import Boxes, Faces, Track, TrackState
 from edge.vision.clothes import Colours
 from edge.vision.track.association import JUMP_WITHIN, associate, compare, undecided
+from edge.vision.track.blocks import Blocks
 from edge.vision.track.life import NO_FACE
 from edge.vision.track.motion import Bools, Indices
 from edge.vision.track.resume import resume_lost
@@ -72,6 +74,8 @@ class Tracker:
         clothes: Colours | None = None,
         parts: Colours | None = None,
         patches: Colours | None = None,
+        *,
+        blocks: Blocks | None = None,
     ) -> list[Track]:
         """Take one frame's faces; return the live tracks, oldest first, then those that this frame ended.
 
@@ -81,9 +85,10 @@ class Tracker:
         are moved to the new time with their first_seen and last_seen: a dwell is never negative.
         clothes: float32 (N, 3), `edge.vision.clothes` of each face, NaN where unknown. parts: the same where
         a part of them is enough to be known; `clothes` by default. patches: float32 (N, PATCHES, 3), the
-        colour of each part of the chest; `clothes` by default.
+        colour of each part of the chest; `clothes` by default. blocks: uint8 (N, SIDE, SIDE), the picture of
+        each face, none by default.
         """
-        tracks, seen = self._tracks, Sightings.of(faces.xyxy, clothes, parts, patches)
+        tracks, seen = self._tracks, Sightings.of(faces.xyxy, clothes, parts, patches, blocks)
         ended = self._pass_time(at)
         pairs = compare(tracks, seen, self._settings.lost_after)
         rows, shown = associate(tracks, pairs)

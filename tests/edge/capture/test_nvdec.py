@@ -92,7 +92,8 @@ def test_a_stream_that_the_device_does_not_know_is_decoded_by_software(
 
 def test_a_codec_that_leaves_decoders_a_choice_is_decoded_by_software() -> None:
     stream = SimpleNamespace(codec_context=FailingGpu("mpeg4"), index=0)
-    assert Video("clip", cast("Any", None), cast("Any", stream), GPU).note == NOT_THIS
+    container = SimpleNamespace(format=SimpleNamespace(name="avi"))
+    assert Video("clip", cast("Any", container), cast("Any", stream), GPU).note == NOT_THIS
 
 
 @pytest.fixture

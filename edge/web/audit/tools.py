@@ -55,7 +55,7 @@ class AuditTools:
 DECIDES = {"source", "max_fps", "rotation", "roi", "range", "tile"}
 """What of a camera's settings decides who is counted."""
 
-COUNTED_AS = 5
+COUNTED_AS = 6
 """Raised with each version that counts others in the same pictures: audits before say nothing of it."""
 
 

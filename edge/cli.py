@@ -17,7 +17,7 @@ from importlib import import_module
 
 from edge import __version__
 from edge.commands.signals import hold_hang_up
-from edge.errors import ConfigurationError, InstoreError
+from edge.errors import ConfigurationError, InstoreError, why_no_name
 
 log = logging.getLogger(__name__)
 
@@ -108,10 +108,7 @@ def _run(words: Sequence[str], *, own_process: bool) -> int:
         complain(str(error))
         return 1
     except UnicodeEncodeError as error:  # of a path, by the encoding that the locale gives to file names
-        complain(
-            f"{error.object!r}: cannot be a file name where the locale makes Python use {error.encoding}; "
-            "set the environment variable PYTHONUTF8=1"
-        )
+        complain(why_no_name(repr(error.object), error))
         return 1
     except BrokenPipeError:  # the reader of our output ended
         null_output()

@@ -24,3 +24,11 @@ class SourceError(OutsideError):
 
 class BrokerError(OutsideError):
     """A broker that cannot be reached or that refuses the connection."""
+
+
+def why_no_name(path: object, error: UnicodeEncodeError) -> str:
+    """Why no file can have this name: the locale's encoding of file names lacks a letter of it."""
+    return (
+        f"{path}: cannot be a file name where the locale makes Python use {error.encoding}; "
+        "set the environment variable PYTHONUTF8=1"
+    )

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, files that no other user may read, and reading without end.
+"""Files that are written whole or not at all, files that no other user may read, and reads that end.
 
 After a crash there is the old file or the new one. Permissions are set whatever the umask is.
 """
@@ -19,7 +19,6 @@ from typing import IO
 
 PRIVATE = 0o600
 """Permissions of a file that only its owner may read."""
-
 
 PIPE_PATIENCE = 3.0
 """Seconds in which all of a pipe must have been written: the start waits for it."""

@@ -14,7 +14,7 @@ from edge.capture.source import Source
 from edge.capture.video import Decoding
 from edge.clock import Clock
 from edge.config import CameraSettings, read_secret
-from edge.errors import ConfigurationError, SourceError
+from edge.errors import ConfigurationError, SourceError, why_no_name
 
 
 def validate_source(settings: CameraSettings, secrets_beside: Path) -> None:
@@ -143,10 +143,7 @@ def _path(source: str) -> Path:
     except RuntimeError:
         raise SourceError(f"{source}: the user does not exist or has no home folder") from None
     except UnicodeEncodeError as error:
-        raise SourceError(
-            f"{source}: cannot be a file name where the locale makes Python use {error.encoding}; "
-            "set the environment variable PYTHONUTF8=1"
-        ) from None
+        raise SourceError(why_no_name(source, error)) from None
     return path
 
 

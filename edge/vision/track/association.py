@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import lap
 import numpy as np
 
-from edge.vision.track.blocks import FORGOTTEN_AFTER, agreement
+from edge.vision.track.blocks import agreement
 from edge.vision.track.life import NEVER
 from edge.vision.track.motion import Bools, Floats, Indices
 from edge.vision.track.sightings import Sightings
@@ -204,8 +204,8 @@ def _crowding(pairs: Pairs) -> Floats:
 def _agree(tracks: Tracks, seen: Sightings, apart: Floats) -> Floats:
     """How well the pictures of tracks and faces that are near agree, (N, M)."""
     agree = np.full(apart.shape, np.nan)
-    recent = tracks.unseen_seconds <= FORGOTTEN_AFTER
-    for row, column in np.argwhere(recent[:, None] & (apart < COMPARED)).tolist():
+    known = np.asarray(tracks.blocks.any(axis=(1, 2)))  # those of longer ago are forgotten
+    for row, column in np.argwhere(known[:, None] & (apart < COMPARED)).tolist():
         agree[row, column] = agreement(tracks.blocks[row], seen.blocks[column])
     return agree
 
